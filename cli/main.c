@@ -1,0 +1,44 @@
+#include "cli/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command commands[] = {
+    {NULL, NULL, NULL},
+};
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "Usage: bootrace COMMAND [OPTION...] [ARGUMENT...]\n\n"
+                "Boots guest kernels instruction by instruction on a modelled Xen host, deterministically.\n\n");
+    for (const struct command *c = commands; c->name; c++)
+        fprintf(to, "  %-12s %s\n", c->name, c->summary);
+    fprintf(to, "\n`bootrace COMMAND --help` explains one. Exit status: 0 PASS, 1 FAIL, 2 wrong input, 3 UNMODELLED,\n"
+                "4 BUDGET, 5 ERROR (ours), 130 interrupted.\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return COMMAND_INPUT;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        print_help(stdout);
+        return COMMAND_PASS;
+    }
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+        printf("bootrace %s\n", BOOTRACE_VERSION);
+        return COMMAND_PASS;
+    }
+    for (const struct command *c = commands; c->name; c++) {
+        if (strcmp(argv[1], c->name))
+            continue;
+        char name[64];
+        snprintf(name, sizeof(name), "bootrace %s", c->name);
+        argv[1] = name;
+        return c->run(argc - 1, argv + 1);
+    }
+    fprintf(stderr, "bootrace: there is no command '%s'; `bootrace --help` lists them\n", argv[1]);
+    return COMMAND_INPUT;
+}
