@@ -1,0 +1,78 @@
+/*
+ * machine: everything that changes during a run hangs from here: vCPUs, memory, clock, timers, the models' arena,
+ * trace and verdict. A machine is built once (machine_new), loaded (loaders in models/), then run.
+ *
+ * For models: the services in the second half. For programs: the first half.
+ */
+#ifndef BOOTRACE_EMU_MACHINE_H
+#define BOOTRACE_EMU_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "emu/diag.h"
+#include "emu/memory.h"
+#include "emu/regs.h"
+#include "emu/verdict.h"
+
+struct machine;
+struct model;
+
+#define VCPUS_MAX 64
+#define MODELS_MAX 16
+
+struct machine_config {
+    uint64_t ram_bytes;
+    unsigned vcpus;          /* 1 to VCPUS_MAX; all exist, vCPU 0 starts */
+    unsigned xen_version;    /* major << 16 | minor, for the models */
+    uint64_t seed;           /* of what the host may choose freely (KASLR entropy); part of the case */
+    const struct model *const *models; /* in the order in which they are asked */
+    unsigned model_count;
+    const void *platform;    /* the models' own configuration, read-only, outlives the machine */
+};
+
+enum emu_err machine_new(const struct machine_config *config, struct machine **out, struct diag *d) EMU_MUST_CHECK;
+void machine_free(struct machine *m);
+const struct machine_config *machine_config(const struct machine *m);
+
+/* Run until the verdict is known, until machine_stop(), or until one of the limits. */
+struct machine_limits {
+    uint64_t steps_max;   /* of all vCPUs together; UINT64_MAX for none */
+    uint64_t until_rip_gva; /* stop before this instruction; 0 for none */
+};
+enum machine_stop_reason { MACHINE_STOPPED_VERDICT, MACHINE_STOPPED_STEPS, MACHINE_STOPPED_RIP, MACHINE_STOPPED_ASKED };
+enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits);
+/* Ask a running machine to stop at the next boundary; for callbacks and, as the only function, for signal handlers. */
+void machine_stop(struct machine *m);
+
+const struct verdict *machine_verdict(const struct machine *m);
+/* Set the verdict; the first one stays. `detector` is a static string or NULL. The place is the current vCPU's. */
+void machine_set_verdict(struct machine *m, enum verdict_kind kind, const char *detector, const char *fmt, ...)
+    EMU_PRINTF(4, 5);
+/* The guest left the model: `fmt` names operation and operands. */
+void machine_unmodelled(struct machine *m, const char *fmt, ...) EMU_PRINTF(2, 3);
+
+uint64_t machine_steps(const struct machine *m); /* of all vCPUs */
+uint64_t machine_digest(struct machine *m);      /* RAM, vCPUs, clock, timers, models, trace */
+
+/* ---- services ---- */
+
+struct memory *machine_memory(struct machine *m);
+/* The arena of `model`, zeroed at the start; model->state_bytes long. */
+void *machine_model_state(struct machine *m, const struct model *model);
+unsigned machine_vcpus(const struct machine *m);
+/* The vCPU that is loaded into the engine. */
+unsigned machine_current(const struct machine *m);
+
+/* Virtual time since the machine was built, and charging a fixed price for something slow. */
+uint64_t clock_now_ns(const struct machine *m);
+void clock_charge(struct machine *m, uint64_t ns);
+
+/* Deterministic pseudo-random numbers of the host's free choices (seeded by the case). */
+uint64_t machine_random(struct machine *m);
+
+/* A byte of guest console output (any console device). */
+void machine_console(struct machine *m, uint8_t byte);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * timer: deadlines of the models in virtual time. A timer is named by (model, kind, vCPU); arming it again moves it.
+ * Simultaneous deadlines expire in the order of (time, model, kind, vCPU).
+ */
+#ifndef BOOTRACE_EMU_TIMER_H
+#define BOOTRACE_EMU_TIMER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct machine;
+struct model;
+
+#define TIMER_KINDS_MAX 8 /* kinds of one model, 0 to 7 */
+#define TIMER_NEVER UINT64_MAX
+
+void timer_arm(struct machine *m, const struct model *model, unsigned kind, unsigned vcpu, uint64_t deadline_ns);
+void timer_disarm(struct machine *m, const struct model *model, unsigned kind, unsigned vcpu);
+/* TIMER_NEVER if it is not armed. */
+uint64_t timer_deadline_ns(const struct machine *m, const struct model *model, unsigned kind, unsigned vcpu);
+
+/* The earliest deadline of all, TIMER_NEVER if none; and expiring what is due at `now_ns`, in order. */
+uint64_t timer_next_ns(const struct machine *m);
+void timer_expire_due(struct machine *m, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * trace: the append-only facts of a run, with a running digest. Facts are what happened to the guest, in the order in
+ * which it happened; a listener (the command line, a recorder, a detector) may look at each as it comes.
+ */
+#ifndef BOOTRACE_EMU_TRACE_H
+#define BOOTRACE_EMU_TRACE_H
+
+#include <stdint.h>
+
+struct machine;
+
+enum trace_kind {
+    TRACE_CONSOLE,    /* a: byte */
+    TRACE_INTERRUPT,  /* a: vector delivered from outside */
+    TRACE_NMI,
+    TRACE_EXCEPTION,  /* a: vector, b: error code, c: CR2 for #PF */
+    TRACE_HYPERCALL,  /* a: number, b: first argument (the sub-operation where there is one), c: result */
+    TRACE_VCPU_STATE, /* a: enum vcpu_state */
+    TRACE_EVENT,      /* a: event-channel port raised, b: target vCPU, c: 1 if it made an upcall pending */
+    TRACE_MSR_WRITE,  /* a: msr, b: value */
+    TRACE_HOST_WRITE, /* the host wrote guest memory by itself: a: gpa, b: bytes, c: what (model's own code) */
+    TRACE_SHUTDOWN,   /* a: reason */
+    TRACE_KIND_COUNT,
+};
+
+struct trace_fact {
+    enum trace_kind kind;
+    unsigned vcpu;
+    uint64_t position; /* steps of that vCPU */
+    uint64_t time_ns;
+    uint64_t rip_gva;
+    uint64_t a, b, c;
+};
+
+typedef void(trace_listener_fn)(struct machine *m, const struct trace_fact *fact, void *context);
+
+#define TRACE_LISTENERS_MAX 4
+
+void trace_add(struct machine *m, enum trace_kind kind, unsigned vcpu, uint64_t a, uint64_t b, uint64_t c);
+void trace_listen(struct machine *m, trace_listener_fn *fn, void *context);
+const char *trace_kind_name(enum trace_kind kind);
+
+#endif
