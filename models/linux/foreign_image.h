@@ -1,0 +1,12 @@
+/*
+ * foreign_image: recognises kernels and programs that can't be booted here, to say what they are: Linux for other
+ * architectures and EFI programs. It accepts nothing.
+ */
+#ifndef BOOTRACE_MODELS_LINUX_FOREIGN_IMAGE_H
+#define BOOTRACE_MODELS_LINUX_FOREIGN_IMAGE_H
+
+#include "emu/image.h"
+
+extern const struct image_format foreign_image_format;
+
+#endif
