@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define EMU_MUST_CHECK __attribute__((warn_unused_result))
+#define EMU_MUST_CHECK         __attribute__((warn_unused_result))
 #define EMU_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 
 enum emu_err {

@@ -19,17 +19,17 @@
 struct machine;
 struct model;
 
-#define VCPUS_MAX 64
+#define VCPUS_MAX  64
 #define MODELS_MAX 16
 
 struct machine_config {
     uint64_t ram_bytes;
-    unsigned vcpus;          /* 1 to VCPUS_MAX; all exist, vCPU 0 starts */
-    unsigned xen_version;    /* major << 16 | minor, for the models */
-    uint64_t seed;           /* of what the host may choose freely (KASLR entropy); part of the case */
+    unsigned vcpus;                    /* 1 to VCPUS_MAX; all exist, vCPU 0 starts */
+    unsigned xen_version;              /* major << 16 | minor, for the models */
+    uint64_t seed;                     /* of what the host may choose freely (KASLR entropy); part of the case */
     const struct model *const *models; /* in the order in which they are asked */
     unsigned model_count;
-    const void *platform;    /* the models' own configuration, read-only, outlives the machine */
+    const void *platform; /* the models' own configuration, read-only, outlives the machine */
 };
 
 enum emu_err machine_new(const struct machine_config *config, struct machine **out, struct diag *d) EMU_MUST_CHECK;
@@ -38,7 +38,7 @@ const struct machine_config *machine_config(const struct machine *m);
 
 /* Run until the verdict is known, until machine_stop(), or until one of the limits. */
 struct machine_limits {
-    uint64_t steps_max;   /* of all vCPUs together; UINT64_MAX for none */
+    uint64_t steps_max;     /* of all vCPUs together; UINT64_MAX for none */
     uint64_t until_rip_gva; /* stop before this instruction; 0 for none */
 };
 enum machine_stop_reason { MACHINE_STOPPED_VERDICT, MACHINE_STOPPED_STEPS, MACHINE_STOPPED_RIP, MACHINE_STOPPED_ASKED };

@@ -11,9 +11,23 @@
 #include <stdint.h>
 
 enum gpr { /* in the order of the instruction encoding; SDM Vol. 2A, "Instruction Format" */
-    GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI,
-    GPR_R8, GPR_R9, GPR_R10, GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15,
-    GPR_COUNT,
+           GPR_RAX,
+           GPR_RCX,
+           GPR_RDX,
+           GPR_RBX,
+           GPR_RSP,
+           GPR_RBP,
+           GPR_RSI,
+           GPR_RDI,
+           GPR_R8,
+           GPR_R9,
+           GPR_R10,
+           GPR_R11,
+           GPR_R12,
+           GPR_R13,
+           GPR_R14,
+           GPR_R15,
+           GPR_COUNT,
 };
 
 enum segment_register { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
@@ -42,20 +56,20 @@ struct descriptor_table {
     uint16_t limit; /* last valid byte */
 };
 
-#define RFLAGS_CF     (1ull << 0)
-#define RFLAGS_FIXED  (1ull << 1)
-#define RFLAGS_TF     (1ull << 8)
-#define RFLAGS_IF     (1ull << 9)
+#define RFLAGS_CF         (1ull << 0)
+#define RFLAGS_FIXED      (1ull << 1)
+#define RFLAGS_TF         (1ull << 8)
+#define RFLAGS_IF         (1ull << 9)
 #define RFLAGS_IOPL_SHIFT 12
-#define RFLAGS_NT     (1ull << 14)
-#define RFLAGS_RF     (1ull << 16)
-#define RFLAGS_VM     (1ull << 17)
-#define RFLAGS_AC     (1ull << 18)
+#define RFLAGS_NT         (1ull << 14)
+#define RFLAGS_RF         (1ull << 16)
+#define RFLAGS_VM         (1ull << 17)
+#define RFLAGS_AC         (1ull << 18)
 
-#define CR0_PE (1ull << 0)
-#define CR0_ET (1ull << 4)
-#define CR0_WP (1ull << 16)
-#define CR0_PG (1ull << 31)
+#define CR0_PE   (1ull << 0)
+#define CR0_ET   (1ull << 4)
+#define CR0_WP   (1ull << 16)
+#define CR0_PG   (1ull << 31)
 #define CR4_PSE  (1ull << 4)
 #define CR4_PAE  (1ull << 5)
 #define CR4_LA57 (1ull << 12)

@@ -12,7 +12,7 @@ struct machine;
 struct model;
 
 #define TIMER_KINDS_MAX 8 /* kinds of one model, 0 to 7 */
-#define TIMER_NEVER UINT64_MAX
+#define TIMER_NEVER     UINT64_MAX
 
 void timer_arm(struct machine *m, const struct model *model, unsigned kind, unsigned vcpu, uint64_t deadline_ns);
 void timer_disarm(struct machine *m, const struct model *model, unsigned kind, unsigned vcpu);

@@ -10,8 +10,8 @@
 struct machine;
 
 enum trace_kind {
-    TRACE_CONSOLE,    /* a: byte */
-    TRACE_INTERRUPT,  /* a: vector delivered from outside */
+    TRACE_CONSOLE,   /* a: byte */
+    TRACE_INTERRUPT, /* a: vector delivered from outside */
     TRACE_NMI,
     TRACE_EXCEPTION,  /* a: vector, b: error code, c: CR2 for #PF */
     TRACE_HYPERCALL,  /* a: number, b: first argument (the sub-operation where there is one), c: result */

@@ -14,10 +14,10 @@
 struct machine;
 
 enum vcpu_state {
-    VCPU_OFFLINE,  /* never started, or taken down (VCPUOP_down, INIT) */
+    VCPU_OFFLINE, /* never started, or taken down (VCPUOP_down, INIT) */
     VCPU_RUNNABLE,
-    VCPU_HALTED,   /* HLT or SCHEDOP_block: an interrupt (or NMI) wakes it */
-    VCPU_POLLING,  /* SCHEDOP_poll: what the model decides wakes it */
+    VCPU_HALTED,  /* HLT or SCHEDOP_block: an interrupt (or NMI) wakes it */
+    VCPU_POLLING, /* SCHEDOP_poll: what the model decides wakes it */
 };
 
 enum vcpu_state vcpu_state(const struct machine *m, unsigned vcpu);
@@ -40,10 +40,10 @@ void vcpu_set_regs(struct machine *m, unsigned vcpu, const struct vcpu_regs *r);
 
 /* Guest-virtual memory through that vCPU's page tables, with supervisor rights. False, and `*fault_gva` set if not
    NULL, if a byte is not mapped (or, for writes, not writable) RAM; what comes before it may have been copied. */
-bool vcpu_read_gva(struct machine *m, unsigned vcpu, uint64_t gva, void *dst, size_t bytes, uint64_t *fault_gva)
-    EMU_MUST_CHECK;
-bool vcpu_write_gva(struct machine *m, unsigned vcpu, uint64_t gva, const void *src, size_t bytes, uint64_t *fault_gva)
-    EMU_MUST_CHECK;
+bool vcpu_read_gva(struct machine *m, unsigned vcpu, uint64_t gva, void *dst, size_t bytes,
+                   uint64_t *fault_gva) EMU_MUST_CHECK;
+bool vcpu_write_gva(struct machine *m, unsigned vcpu, uint64_t gva, const void *src, size_t bytes,
+                    uint64_t *fault_gva) EMU_MUST_CHECK;
 /* False if `gva` is not mapped. */
 bool vcpu_translate(struct machine *m, unsigned vcpu, uint64_t gva, uint64_t *gpa) EMU_MUST_CHECK;
 

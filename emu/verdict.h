@@ -22,7 +22,7 @@ struct verdict {
     enum verdict_kind kind;
     const char *detector; /* static string: which property failed ("crash", "hang", …); NULL if none */
     unsigned vcpu;
-    uint64_t rip_gva; /* place; 0 if the verdict has none */
+    uint64_t rip_gva;  /* place; 0 if the verdict has none */
     uint64_t position; /* steps of that vCPU */
     char text[VERDICT_TEXT_BYTES];
 };

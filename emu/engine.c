@@ -1,0 +1,1514 @@
+/*
+ * How the engine keeps exact counts on a translator that works in blocks:
+ *
+ * The block hook runs at the start of every translated block. It commits the block before (which ran to its end, or
+ * else a fault told us where it stopped), looks up how many instructions and how much time the new block holds, and
+ * lets it run if that keeps within the limit. Otherwise it stops the translator there - a block hook's stop takes
+ * effect before the first instruction - and the rest of the way is gone one instruction at a time.
+ *
+ * A single step needs neither hooks nor new translations: under the flag by which the translator remembers the
+ * interrupt shadow of STI it makes blocks of one instruction. We set that flag in the saved context, and the block
+ * clears it. Instructions that set the flag themselves, and repeated string instructions, end a block anyway and are
+ * run without it (INSN_F_NATURAL).
+ *
+ * The number of instructions of a block comes from the translator itself (edge hook) and is kept in a table keyed by
+ * virtual address, physical page and length. The physical page of the code is looked up in a small cache which is
+ * dropped ("epoch") after every instruction that may change translations.
+ *
+ * A device access needs its exact instruction boundary, but the translator does not say where in the block it is. So
+ * the first try is stopped, which rewinds to the instruction, and then that instruction is stepped alone.
+ */
+#include "emu/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unicorn/unicorn.h>
+
+#include "emu/ensure.h"
+#include "emu/memory.h"
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define BLOCK_TABLE_BITS 20
+#define PAGE_TABLE_BITS  12
+#define DEVICE_END_GPA   (1ull << 40) /* device windows are all that is no RAM below this address */
+#define TCG_BUFFER_BYTES (256u << 20)
+#define NO_PAGE          UINT64_MAX
+
+/* The translator's internal flags that we use, each verified by experiment in find_quirks(). */
+#define HF_CPL         3u
+#define HF_INHIBIT_IRQ (1u << 3)
+#define HF_CS32        (1u << 4)
+#define HF_SS32        (1u << 5)
+#define HF_ADDSEG      (1u << 6)
+#define HF_PE          (1u << 7)
+#define HF_LMA         (1u << 14)
+#define HF_CS64        (1u << 15)
+#define HF_OURS        (HF_CPL | HF_INHIBIT_IRQ | HF_CS32 | HF_SS32 | HF_ADDSEG | HF_CS64)
+
+struct block {
+    uint64_t pc; /* linear address; 0 in an empty slot, with size 0 */
+    uint64_t ppn;
+    uint32_t size; /* bytes */
+    uint32_t steps;
+    uint32_t ns;
+    uint32_t flags; /* INSN_F_* of all its instructions */
+};
+
+struct code_page {
+    uint64_t vpn;
+    uint64_t epoch;
+    uint64_t ppn; /* NO_PAGE if not RAM */
+};
+
+enum stop {
+    STOP_NONE,
+    STOP_BOUNDARY, /* attention */
+    STOP_PRECISE,  /* before a block that must be gone through step by step */
+    STOP_STEPPED,  /* the single step is done */
+    STOP_EXCEPTION,
+    STOP_INVALID,
+    STOP_SYSCALL,
+    STOP_SYSENTER,
+    STOP_DEVICE, /* a device access, to be repeated alone */
+    STOP_NO_MEMORY,
+    STOP_BROKEN,
+};
+
+/* What happens at the next boundary. */
+#define AFTER_EPOCH 1u
+#define AFTER_STOP  2u
+
+struct quirks { /* byte offsets into the context block */
+    size_t old_exception;
+    size_t error_code;
+    size_t hflags;
+    size_t segment[SEG_COUNT];
+};
+
+struct engine {
+    /* hot: what every block hook touches */
+    uint64_t steps; /* of the loaded vCPU, at the start of the pending block */
+    uint64_t now_ns;
+    uint64_t limit_ns;
+    uint64_t page_vpn;
+    uint64_t page_ppn;
+    uint32_t pend_steps; /* the block that runs */
+    uint32_t pend_ns;
+    uint32_t block_size;
+    uint32_t flag_mask; /* block flags that need the slow path */
+    uint64_t block_pc;
+    volatile uint32_t attention; /* slow path at the next block */
+    enum stop stop;
+    struct block *blocks;
+
+    uint64_t epoch;
+    uint32_t after;
+    volatile bool asked; /* attention asked from outside */
+    enum { STEP_OFF, STEP_ARMED, STEP_RUNNING } step;
+    bool alone;       /* the running step may access devices */
+    bool device_done; /* and it did */
+    struct insn step_insn;
+    bool watch_if, watch_iret;
+    unsigned vector;
+    uint64_t gpa;
+    const char *broken;
+    uint64_t extra_ns; /* time within the block, while a callback runs */
+    struct {
+        uint64_t pc, block_pc, ppn, epoch;
+        uint32_t ns;
+    } tsc_place;
+
+    uc_engine *uc;
+    uc_context *scratch;
+    uc_context *flat;     /* flat protected mode without paging */
+    uc_context **context; /* of each vCPU */
+    uint64_t *vcpu_steps;
+    unsigned vcpus, current;
+    bool loaded;
+    struct quirks quirk;
+    struct code_page *pages;
+    struct paging paging;
+    bool paging_known;
+    struct memory *mem;
+    struct decoder *dec;
+    struct engine_ops ops;
+    void *ops_context;
+    struct {
+        struct engine *e;
+        uint64_t base_gpa;
+    } window[2];
+    struct engine_stats stats;
+};
+
+/* ---- the context block ---- */
+
+static uint32_t context_u32(const uc_context *c, size_t offset)
+{
+    uint32_t v;
+
+    memcpy(&v, (const char *)c + offset, sizeof(v));
+    return v;
+}
+
+static uint64_t context_u64(const uc_context *c, size_t offset)
+{
+    uint64_t v;
+
+    memcpy(&v, (const char *)c + offset, sizeof(v));
+    return v;
+}
+
+static void context_set_u32(uc_context *c, size_t offset, uint32_t v)
+{
+    memcpy((char *)c + offset, &v, sizeof(v));
+}
+
+static void context_set_u64(uc_context *c, size_t offset, uint64_t v)
+{
+    memcpy((char *)c + offset, &v, sizeof(v));
+}
+
+static uint64_t read_reg(uc_engine *uc, int id)
+{
+    uint64_t v = 0;
+
+    uc_reg_read(uc, id, &v);
+    return v;
+}
+
+static void write_reg(uc_engine *uc, int id, uint64_t v)
+{
+    uc_reg_write(uc, id, &v);
+}
+
+/* ---- quirks: located by experiment on scratch engines ---- */
+
+#define SEGMENT_BYTES 24u /* selector, (padding), base, limit, attributes */
+
+static uc_engine *scratch_engine(uc_mode mode)
+{
+    uc_engine *uc;
+
+    if (uc_open(UC_ARCH_X86, mode, &uc) != UC_ERR_OK)
+        return NULL;
+    if (uc_ctl_set_cpu_model(uc, UC_CPU_X86_HASWELL) != UC_ERR_OK || uc_ctl_exits_enable(uc) != UC_ERR_OK ||
+        uc_mem_map(uc, 0x1000, 0x4000, UC_PROT_ALL) != UC_ERR_OK) {
+        uc_close(uc);
+        return NULL;
+    }
+    return uc;
+}
+
+static void stop_at_interrupt(uc_engine *uc, uint32_t vector, void *user)
+{
+    uc_emu_stop(uc);
+}
+
+static void count_and_stop(uc_engine *uc, uint64_t pc, uint32_t size, void *user)
+{
+    unsigned *left = user;
+
+    if ((*left)-- == 0)
+        uc_emu_stop(uc);
+}
+
+struct probe { /* one scratch engine and the contexts before and after */
+    uc_engine *uc;
+    uc_context *before, *after[2];
+    size_t bytes;
+};
+
+static bool probe_init(struct probe *p)
+{
+    memset(p, 0, sizeof(*p));
+    p->uc = scratch_engine(UC_MODE_64);
+    if (!p->uc || uc_context_alloc(p->uc, &p->before) || uc_context_alloc(p->uc, &p->after[0]) ||
+        uc_context_alloc(p->uc, &p->after[1]))
+        return false;
+    p->bytes = uc_context_size(p->uc);
+    return uc_context_save(p->uc, p->before) == UC_ERR_OK;
+}
+
+static void probe_fini(struct probe *p)
+{
+    if (p->before)
+        uc_context_free(p->before);
+    for (int i = 0; i < 2; i++)
+        if (p->after[i])
+            uc_context_free(p->after[i]);
+    if (p->uc)
+        uc_close(p->uc);
+}
+
+/* MOV DS, AX with a selector beyond the table raises #GP(selector): twice, with two selectors. */
+static bool find_exception_words(struct probe *p, struct quirks *q, const char **missing)
+{
+    static const uint8_t code[] = {0x8e, 0xd8, 0x90, 0x90};
+    static const uint32_t selectors[2] = {0x4563, 0x7893};
+    uc_x86_mmr gdtr = {.base = 0x2000, .limit = 7};
+    uc_hook hook;
+    unsigned old_found = 0, error_found = 0;
+
+    uc_mem_write(p->uc, 0x1000, code, sizeof(code));
+    uc_hook_add(p->uc, &hook, UC_HOOK_INTR, (void *)stop_at_interrupt, NULL, 1, 0);
+    uc_reg_write(p->uc, UC_X86_REG_GDTR, &gdtr);
+    uc_context_save(p->uc, p->before);
+    for (int i = 0; i < 2; i++) {
+        uc_context_restore(p->uc, p->before);
+        write_reg(p->uc, UC_X86_REG_RAX, selectors[i]);
+        uc_emu_start(p->uc, 0x1000, 0, 0, 0);
+        uc_context_save(p->uc, p->after[i]);
+    }
+    for (size_t o = 0; o + 4 <= p->bytes; o += 4) {
+        uint32_t b = context_u32(p->before, o), x = context_u32(p->after[0], o), y = context_u32(p->after[1], o);
+
+        if (b == UINT32_MAX && x == 13 && y == 13) {
+            q->old_exception = o;
+            old_found++;
+        }
+        if (x == (selectors[0] & ~3u) && y == (selectors[1] & ~3u)) {
+            q->error_code = o;
+            error_found++;
+        }
+    }
+    uc_hook_del(p->uc, hook);
+    uc_context_restore(p->uc, p->before);
+    *missing = old_found != 1 ? "the pending exception" : "the error code";
+    return old_found == 1 && error_found == 1;
+}
+
+/* The word that becomes `value` when `id` is written; 0 if it is not exactly one. */
+static size_t find_written(struct probe *p, int id, uint64_t value)
+{
+    size_t found = 0;
+
+    uc_context_restore(p->uc, p->before);
+    write_reg(p->uc, id, value);
+    uc_context_save(p->uc, p->after[0]);
+    uc_context_restore(p->uc, p->before);
+    for (size_t o = 0; o + 4 <= p->bytes; o += 4) {
+        if (context_u32(p->before, o) == value || context_u32(p->after[0], o) != value)
+            continue;
+        if (found)
+            return 0;
+        found = o;
+    }
+    return found;
+}
+
+/* The six segment registers are one array: four selectors and two bases say where and in which steps. */
+static bool find_segments(struct probe *p, struct quirks *q)
+{
+    static const struct {
+        enum segment_register segment;
+        int id;
+        size_t field;
+    } words[] = {
+        {SEG_ES, UC_X86_REG_ES, 0}, {SEG_CS, UC_X86_REG_CS, 0},      {SEG_SS, UC_X86_REG_SS, 0},
+        {SEG_DS, UC_X86_REG_DS, 0}, {SEG_FS, UC_X86_REG_FS_BASE, 8}, {SEG_GS, UC_X86_REG_GS_BASE, 8},
+    };
+    size_t first = find_written(p, UC_X86_REG_ES, 0x1230);
+
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        q->segment[s] = first + s * SEGMENT_BYTES;
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (find_written(p, words[i].id, 0x2340 + i * 0x1110) != q->segment[words[i].segment] + words[i].field)
+            return false;
+    return first && q->segment[SEG_GS] + SEGMENT_BYTES <= p->bytes;
+}
+
+/* STI sets the flag of the interrupt shadow; IRET to ring 3 sets the privilege level. Both in the same word. */
+static bool find_hflags(struct probe *p, struct quirks *q)
+{
+    static const uint8_t code[] = {0xfb, 0x90, 0x90, 0x90}, iret[] = {0x48, 0xcf};
+    uint64_t gdt[6] = {0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cff3000000ffff, 0x00affb000000ffff};
+    uint64_t frame[5] = {0x1100, 0x2b, 2, 0x3800, 0x23};
+    uc_x86_mmr gdtr = {.base = 0x2000, .limit = sizeof(gdt) - 1};
+    unsigned left, found = 0;
+    uc_hook hook;
+
+    uc_mem_write(p->uc, 0x1400, code, sizeof(code)); /* not where code was before: its translation would stay */
+    uc_mem_write(p->uc, 0x1100, code + 1, 3);
+    uc_mem_write(p->uc, 0x1200, iret, sizeof(iret));
+    uc_mem_write(p->uc, 0x2000, gdt, sizeof(gdt));
+    uc_mem_write(p->uc, 0x3000, frame, sizeof(frame));
+    uc_hook_add(p->uc, &hook, UC_HOOK_BLOCK, (void *)count_and_stop, &left, 1, 0);
+    left = 1;
+    uc_emu_start(p->uc, 0x1400, 0, 0, 0);
+    uc_context_save(p->uc, p->after[0]);
+    uc_context_restore(p->uc, p->before);
+    uc_reg_write(p->uc, UC_X86_REG_GDTR, &gdtr);
+    write_reg(p->uc, UC_X86_REG_RSP, 0x3000);
+    left = 1;
+    uc_emu_start(p->uc, 0x1200, 0, 0, 0);
+    uc_context_save(p->uc, p->after[1]);
+    for (size_t o = 0; o + 4 <= p->bytes; o += 4) {
+        uint32_t b = context_u32(p->before, o), sti = context_u32(p->after[0], o), user = context_u32(p->after[1], o);
+
+        if ((b & (HF_CS64 | HF_LMA | HF_PE)) == (HF_CS64 | HF_LMA | HF_PE) && sti == (b | HF_INHIBIT_IRQ) &&
+            (user & ~HF_ADDSEG) == ((b & ~(HF_ADDSEG)) | HF_CPL) && !(b & (HF_CPL | HF_INHIBIT_IRQ))) {
+            q->hflags = o;
+            found++;
+        }
+    }
+    /* A block under the flag must be one instruction long, and clear it. */
+    uc_context_restore(p->uc, p->before);
+    uc_context_save(p->uc, p->after[0]);
+    if (found == 1) {
+        context_set_u32(p->after[0], q->hflags, context_u32(p->after[0], q->hflags) | HF_INHIBIT_IRQ);
+        uc_context_restore(p->uc, p->after[0]);
+        left = 1;
+        uc_emu_start(p->uc, 0x1401, 0, 0, 0);
+        uc_context_save(p->uc, p->after[1]);
+        if (read_reg(p->uc, UC_X86_REG_RIP) != 0x1402 || (context_u32(p->after[1], q->hflags) & HF_INHIBIT_IRQ))
+            found = 0;
+    }
+    uc_hook_del(p->uc, hook);
+    return found == 1;
+}
+
+static enum emu_err find_quirks(struct quirks *q, struct diag *d)
+{
+    struct probe p;
+    const char *missing = NULL;
+    enum emu_err err = EMU_OK;
+    unsigned major, minor;
+
+    uc_version(&major, &minor);
+    if (!probe_init(&p))
+        missing = "a working x86 emulator";
+    else if (find_exception_words(&p, q, &missing)) {
+        missing = NULL;
+        if (!find_segments(&p, q))
+            missing = "the segment registers";
+        else if (!find_hflags(&p, q))
+            missing = "the translation flags";
+    }
+    if (missing)
+        err = diag_set(d, EMU_EHOST,
+                       "this Unicorn library (%u.%u) does not show %s where bootrace looks for it; use version 2.1.4 "
+                       "(scripts/setup gets it)",
+                       major, minor, missing);
+    probe_fini(&p);
+    return err;
+}
+
+/* ---- code pages and blocks ---- */
+
+static void drop_translations(struct engine *e)
+{
+    e->epoch++;
+    e->page_vpn = NO_PAGE;
+    e->paging_known = false;
+}
+
+void engine_get_paging(struct engine *e, struct paging *p)
+{
+    if (!e->paging_known) {
+        e->paging.cr0 = read_reg(e->uc, UC_X86_REG_CR0);
+        e->paging.cr3 = read_reg(e->uc, UC_X86_REG_CR3);
+        e->paging.cr4 = read_reg(e->uc, UC_X86_REG_CR4);
+        e->paging.efer = engine_msr(e, MSR_ID_EFER);
+        e->paging_known = true;
+    }
+    *p = e->paging;
+}
+
+static uint64_t code_ppn(struct engine *e, uint64_t vpn)
+{
+    struct code_page *page = &e->pages[(vpn * 0x9e3779b97f4a7c15ull) >> (64 - PAGE_TABLE_BITS)];
+
+    if (page->vpn != vpn || page->epoch != e->epoch) {
+        struct paging p;
+        struct paging_result r;
+
+        engine_get_paging(e, &p);
+        r = paging_walk(e->mem, &p, vpn << PAGE_SHIFT, 0);
+        page->vpn = vpn;
+        page->epoch = e->epoch;
+        page->ppn = r.ok && memory_is_ram(e->mem, r.gpa, 1) ? r.gpa >> PAGE_SHIFT : NO_PAGE;
+    }
+    return page->ppn;
+}
+
+/* Up to `bytes` of code at a linear address; how many could be read. */
+static size_t fetch_code(struct engine *e, uint64_t pc, uint8_t *dst, size_t bytes)
+{
+    size_t got = 0;
+
+    while (got < bytes) {
+        uint64_t ppn = code_ppn(e, (pc + got) >> PAGE_SHIFT);
+        size_t chunk = PAGE_BYTES - ((pc + got) & (PAGE_BYTES - 1));
+
+        if (chunk > bytes - got)
+            chunk = bytes - got;
+        if (ppn == NO_PAGE ||
+            !memory_read(e->mem, (ppn << PAGE_SHIFT) | ((pc + got) & (PAGE_BYTES - 1)), dst + got, chunk))
+            break;
+        got += chunk;
+    }
+    return got;
+}
+
+static void peek(struct engine *e)
+{
+    uc_context_save(e->uc, e->scratch);
+}
+
+static uint32_t peeked_hflags(const struct engine *e)
+{
+    return context_u32(e->scratch, e->quirk.hflags);
+}
+
+static unsigned bits_of_hflags(uint32_t hflags)
+{
+    return hflags & HF_CS64 ? 64 : hflags & HF_CS32 ? 32 : 16;
+}
+
+/* Valid after peek(). */
+static uint64_t peeked_linear_rip(struct engine *e)
+{
+    uint64_t rip = read_reg(e->uc, UC_X86_REG_RIP);
+
+    if (peeked_hflags(e) & HF_CS64)
+        return rip;
+    return (uint32_t)(context_u64(e->scratch, e->quirk.segment[SEG_CS] + 8) + rip);
+}
+
+struct tally {
+    uint32_t steps, ns, flags;
+    struct insn last; /* the last one counted */
+};
+
+/* Count the instructions of [pc, pc + bytes). */
+static struct tally tally_code(struct engine *e, unsigned bits, uint64_t pc, uint32_t bytes)
+{
+    uint8_t code[PAGE_BYTES * 2];
+    struct tally t = {0};
+    size_t got, at = 0;
+
+    if (bytes > sizeof(code))
+        bytes = sizeof(code);
+    got = fetch_code(e, pc, code, bytes);
+    while (at < got) {
+        struct insn insn;
+
+        if (!decoder_decode(e->dec, bits, code + at, got - at, &insn))
+            insn.length = (uint8_t)(got - at < INSN_BYTES_MAX ? got - at : INSN_BYTES_MAX); /* the engine will fault */
+        t.steps++;
+        t.ns += 1 + insn.price_ns;
+        t.flags |= insn.flags;
+        t.last = insn;
+        at += insn.length;
+    }
+    return t;
+}
+
+static struct block *block_slot(struct engine *e, uint64_t pc)
+{
+    return &e->blocks[(pc * 0x9e3779b97f4a7c15ull) >> (64 - BLOCK_TABLE_BITS)];
+}
+
+/* `icount` as the translator says it, 0 if it was not asked. */
+static void fill_block(struct engine *e, struct block *b, uint64_t pc, uint64_t ppn, uint32_t size, uint32_t icount)
+{
+    uint8_t code[PAGE_BYTES * 2];
+
+    b->pc = pc;
+    b->ppn = ppn;
+    b->size = size;
+    e->stats.blocks_made++;
+    memory_set_code(e->mem, ppn);
+    if (((pc + size - 1) >> PAGE_SHIFT) != (pc >> PAGE_SHIFT)) {
+        uint64_t next = code_ppn(e, (pc + size - 1) >> PAGE_SHIFT);
+
+        if (next != NO_PAGE)
+            memory_set_code(e->mem, next);
+    }
+    if (icount && size <= sizeof(code) && fetch_code(e, pc, code, size) == size && !insn_may_be_special(code, size)) {
+        b->steps = icount;
+        b->ns = icount;
+        b->flags = 0;
+        return;
+    }
+    peek(e);
+    struct tally t = tally_code(e, bits_of_hflags(peeked_hflags(e)), pc, size);
+
+    b->steps = icount ? icount : t.steps;
+    b->ns = t.ns;
+    b->flags = t.flags;
+}
+
+static void stop_now(struct engine *e, enum stop why)
+{
+    e->stop = why;
+    e->attention = 1;
+    e->pend_steps = 0;
+    e->pend_ns = 0;
+    uc_emu_stop(e->uc);
+}
+
+static void stop_broken(struct engine *e, const char *text)
+{
+    e->broken = text;
+    stop_now(e, STOP_BROKEN);
+}
+
+static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t pc, uint32_t size)
+{
+    e->pend_steps = 0;
+    e->pend_ns = 0;
+    e->attention = e->asked || e->step != STEP_OFF;
+    if (e->stop)
+        return;
+    if (e->after & AFTER_EPOCH)
+        drop_translations(e);
+    if (e->step == STEP_RUNNING) {
+        e->after = 0;
+        stop_now(e, STOP_STEPPED);
+        return;
+    }
+    if ((e->after & AFTER_STOP) || e->asked) {
+        e->after = 0;
+        stop_now(e, STOP_BOUNDARY);
+        return;
+    }
+    e->after = 0;
+    if (e->step == STEP_ARMED) {
+        if (size != e->step_insn.length) {
+            stop_broken(e, "a single step is not one instruction long");
+            return;
+        }
+        e->step = STEP_RUNNING;
+        e->attention = 1;
+        e->block_pc = pc;
+        e->block_size = size;
+        e->pend_steps = 1;
+        e->pend_ns = 1 + e->step_insn.price_ns;
+        if (e->step_insn.flags & INSN_F_EPOCH)
+            e->after = AFTER_EPOCH;
+        return;
+    }
+
+    uint64_t vpn = pc >> PAGE_SHIFT, ppn = code_ppn(e, vpn);
+    struct block *b = block_slot(e, pc);
+
+    if (ppn == NO_PAGE) {
+        e->gpa = 0;
+        stop_now(e, STOP_NO_MEMORY);
+        return;
+    }
+    e->page_vpn = vpn;
+    e->page_ppn = ppn;
+    if (b->pc != pc || b->ppn != ppn || b->size != size) {
+        e->stats.block_misses++;
+        fill_block(e, b, pc, ppn, size, 0);
+    }
+    e->block_pc = pc;
+    e->block_size = size;
+    if ((b->flags & INSN_F_ALONE) || e->now_ns + b->ns > e->limit_ns) {
+        stop_now(e, STOP_PRECISE);
+        return;
+    }
+    if (b->flags & INSN_F_EPOCH)
+        e->after |= AFTER_EPOCH;
+    if (((b->flags & INSN_F_IF) && e->watch_if) || ((b->flags & INSN_F_IRET) && e->watch_iret))
+        e->after |= AFTER_STOP;
+    if (e->after)
+        e->attention = 1;
+    e->pend_steps = b->steps;
+    e->pend_ns = b->ns;
+}
+
+static void on_block(uc_engine *uc, uint64_t pc, uint32_t size, void *user)
+{
+    struct engine *e = user;
+    struct block *b = block_slot(e, pc);
+
+    e->steps += e->pend_steps;
+    e->now_ns += e->pend_ns;
+    if (likely(b->pc == pc && pc >> PAGE_SHIFT == e->page_vpn && b->ppn == e->page_ppn && b->size == size &&
+               !(b->flags & e->flag_mask) && !e->attention && e->now_ns + b->ns <= e->limit_ns)) {
+        e->pend_steps = b->steps;
+        e->pend_ns = b->ns;
+        e->block_pc = pc;
+        e->block_size = size;
+        return;
+    }
+    on_block_slow(e, pc, size);
+}
+
+static void on_edge(uc_engine *uc, uc_tb *tb, uc_tb *from, void *user)
+{
+    struct engine *e = user;
+
+    /* An instruction that overwrites its own block is rewound and repeated alone: then this block starts inside the one
+       that runs, and only what came before it has happened. */
+    if (e->pend_steps && tb->icount == 1 && e->step == STEP_OFF && tb->pc >= e->block_pc &&
+        tb->pc < e->block_pc + e->block_size) {
+        uint8_t code[INSN_BYTES_MAX];
+        struct insn insn;
+
+        peek(e);
+        unsigned bits = bits_of_hflags(peeked_hflags(e));
+        struct tally done = tally_code(e, bits, e->block_pc, (uint32_t)(tb->pc - e->block_pc));
+        struct tally whole = tally_code(e, bits, e->block_pc, e->block_size);
+        size_t got = fetch_code(e, tb->pc, code, sizeof(code));
+
+        if (decoder_decode(e->dec, bits, code, got, &insn) && insn.length == tb->size && done.steps + 1 < whole.steps) {
+            e->pend_steps = done.steps;
+            e->pend_ns = done.ns;
+        }
+    }
+    if (e->step != STEP_OFF)
+        return;
+    uint64_t ppn = code_ppn(e, tb->pc >> PAGE_SHIFT);
+
+    if (ppn != NO_PAGE)
+        fill_block(e, block_slot(e, tb->pc), tb->pc, ppn, tb->size, tb->icount);
+}
+
+/* ---- what the engine cannot do by itself ---- */
+
+static void on_interrupt(uc_engine *uc, uint32_t vector, void *user)
+{
+    struct engine *e = user;
+
+    e->stop = STOP_EXCEPTION;
+    e->vector = vector;
+    e->attention = 1;
+    uc_emu_stop(uc);
+}
+
+static bool on_invalid(uc_engine *uc, void *user)
+{
+    struct engine *e = user;
+
+    e->stop = STOP_INVALID;
+    e->attention = 1;
+    uc_emu_stop(uc);
+    return true;
+}
+
+static void on_syscall(uc_engine *uc, void *user)
+{
+    struct engine *e = user;
+
+    e->stop = STOP_SYSCALL;
+    e->attention = 1;
+    uc_emu_stop(uc);
+}
+
+static void on_sysenter(uc_engine *uc, void *user)
+{
+    struct engine *e = user;
+
+    e->stop = STOP_SYSENTER;
+    e->attention = 1;
+    uc_emu_stop(uc);
+}
+
+static bool on_unmapped(uc_engine *uc, uc_mem_type type, uint64_t gpa, int bytes, int64_t value, void *user)
+{
+    struct engine *e = user;
+
+    e->stop = STOP_NO_MEMORY;
+    e->gpa = gpa;
+    return false;
+}
+
+static int on_cpuid(uc_engine *uc, void *user)
+{
+    struct engine *e = user;
+    uint32_t out[4] = {0};
+
+    e->ops.cpuid(e->ops_context, (uint32_t)read_reg(uc, UC_X86_REG_RAX), (uint32_t)read_reg(uc, UC_X86_REG_RCX), out);
+    write_reg(uc, UC_X86_REG_RAX, out[0]);
+    write_reg(uc, UC_X86_REG_RBX, out[1]);
+    write_reg(uc, UC_X86_REG_RCX, out[2]);
+    write_reg(uc, UC_X86_REG_RDX, out[3]);
+    return 1;
+}
+
+/* The time of the instruction at RIP in the running block, beyond that of the block's start. */
+static uint32_t time_in_block(struct engine *e)
+{
+    uint64_t rip;
+
+    if (e->step != STEP_OFF || !e->pend_steps)
+        return 0;
+    rip = read_reg(e->uc, UC_X86_REG_RIP);
+    if (e->tsc_place.pc != rip || e->tsc_place.block_pc != e->block_pc || e->tsc_place.ppn != e->page_ppn ||
+        e->tsc_place.epoch != e->epoch) {
+        peek(e);
+        uint64_t pc = peeked_linear_rip(e);
+
+        e->tsc_place.pc = rip;
+        e->tsc_place.block_pc = e->block_pc;
+        e->tsc_place.ppn = e->page_ppn;
+        e->tsc_place.epoch = e->epoch;
+        e->tsc_place.ns = 0;
+        if (pc > e->block_pc && pc - e->block_pc < e->block_size)
+            e->tsc_place.ns =
+                tally_code(e, bits_of_hflags(peeked_hflags(e)), e->block_pc, (uint32_t)(pc - e->block_pc)).ns;
+    }
+    return e->tsc_place.ns;
+}
+
+static int on_rdtsc(uc_engine *uc, void *user)
+{
+    struct engine *e = user;
+    uint64_t tsc;
+
+    e->extra_ns = time_in_block(e);
+    tsc = e->ops.rdtsc(e->ops_context);
+    e->extra_ns = 0;
+    write_reg(uc, UC_X86_REG_RAX, tsc & UINT32_MAX);
+    write_reg(uc, UC_X86_REG_RDX, tsc >> 32);
+    return 1;
+}
+
+static int on_rdtscp(uc_engine *uc, void *user)
+{
+    struct engine *e = user;
+
+    on_rdtsc(uc, user);
+    write_reg(uc, UC_X86_REG_RCX, engine_msr(e, MSR_ID_TSC_AUX) & UINT32_MAX);
+    return 1;
+}
+
+/* True if the access may happen now. */
+static bool device_access(struct engine *e)
+{
+    if (e->stop) /* rewound already; what the translator still does does not happen */
+        return false;
+    if (e->step == STEP_RUNNING && e->alone) {
+        e->device_done = true;
+        e->stats.mmio++;
+        return true;
+    }
+    if (e->step == STEP_RUNNING || e->pend_steps) {
+        e->stop = STOP_DEVICE;
+        e->attention = 1;
+        uc_emu_stop(e->uc);
+    }
+    return false;
+}
+
+static uint64_t on_device_read(uc_engine *uc, uint64_t offset, unsigned bytes, void *user)
+{
+    struct engine *e = *(struct engine **)user;
+    uint64_t base_gpa = user == &e->window[0] ? e->window[0].base_gpa : e->window[1].base_gpa;
+
+    return device_access(e) ? e->ops.mmio_read(e->ops_context, base_gpa + offset, bytes) : 0;
+}
+
+static void on_device_write(uc_engine *uc, uint64_t offset, unsigned bytes, uint64_t value, void *user)
+{
+    struct engine *e = *(struct engine **)user;
+    uint64_t base_gpa = user == &e->window[0] ? e->window[0].base_gpa : e->window[1].base_gpa;
+
+    if (device_access(e))
+        e->ops.mmio_write(e->ops_context, base_gpa + offset, bytes, value);
+}
+
+/* ---- life ---- */
+
+static bool add_hooks(struct engine *e)
+{
+    uc_hook h;
+    uc_engine *uc = e->uc;
+
+    return uc_hook_add(uc, &h, UC_HOOK_BLOCK, (void *)on_block, e, 1, 0) == UC_ERR_OK &&
+           uc_hook_add(uc, &h, UC_HOOK_EDGE_GENERATED, (void *)on_edge, e, 1, 0) == UC_ERR_OK &&
+           uc_hook_add(uc, &h, UC_HOOK_INTR, (void *)on_interrupt, e, 1, 0) == UC_ERR_OK &&
+           uc_hook_add(uc, &h, UC_HOOK_INSN_INVALID, (void *)on_invalid, e, 1, 0) == UC_ERR_OK &&
+           uc_hook_add(uc, &h, UC_HOOK_MEM_UNMAPPED, (void *)on_unmapped, e, 1, 0) == UC_ERR_OK &&
+           uc_hook_add(uc, &h, UC_HOOK_INSN, (void *)on_syscall, e, 1, 0, UC_X86_INS_SYSCALL) == UC_ERR_OK &&
+           uc_hook_add(uc, &h, UC_HOOK_INSN, (void *)on_sysenter, e, 1, 0, UC_X86_INS_SYSENTER) == UC_ERR_OK &&
+           uc_hook_add(uc, &h, UC_HOOK_INSN, (void *)on_cpuid, e, 1, 0, UC_X86_INS_CPUID) == UC_ERR_OK &&
+           uc_hook_add(uc, &h, UC_HOOK_INSN, (void *)on_rdtsc, e, 1, 0, UC_X86_INS_RDTSC) == UC_ERR_OK &&
+           uc_hook_add(uc, &h, UC_HOOK_INSN, (void *)on_rdtscp, e, 1, 0, UC_X86_INS_RDTSCP) == UC_ERR_OK;
+}
+
+static bool map_memory(struct engine *e)
+{
+    struct memory_range low = memory_range(e->mem, 0), high = memory_range(e->mem, 1);
+    uint64_t after_high = high.bytes ? high.gpa + high.bytes : MEMORY_HIGH_RAM_GPA;
+
+    for (unsigned i = 0; i < 2; i++)
+        e->window[i].e = e;
+    e->window[0].base_gpa = low.bytes;
+    e->window[1].base_gpa = after_high;
+    if (uc_mem_map_ptr(e->uc, 0, low.bytes, UC_PROT_ALL, low.host) != UC_ERR_OK)
+        return false;
+    if (high.bytes && uc_mem_map_ptr(e->uc, high.gpa, high.bytes, UC_PROT_ALL, high.host) != UC_ERR_OK)
+        return false;
+    return uc_mmio_map(e->uc, low.bytes, MEMORY_HIGH_RAM_GPA - low.bytes, on_device_read, &e->window[0],
+                       on_device_write, &e->window[0]) == UC_ERR_OK &&
+           uc_mmio_map(e->uc, after_high, DEVICE_END_GPA - after_high, on_device_read, &e->window[1], on_device_write,
+                       &e->window[1]) == UC_ERR_OK;
+}
+
+static bool make_contexts(struct engine *e)
+{
+    uc_engine *flat = scratch_engine(UC_MODE_32);
+    bool ok = flat && uc_context_alloc(e->uc, &e->scratch) == UC_ERR_OK &&
+              uc_context_alloc(flat, &e->flat) == UC_ERR_OK && uc_context_save(flat, e->flat) == UC_ERR_OK;
+
+    if (flat)
+        uc_close(flat);
+    for (unsigned v = 0; ok && v < e->vcpus; v++)
+        ok = uc_context_alloc(e->uc, &e->context[v]) == UC_ERR_OK && uc_context_save(e->uc, e->context[v]) == UC_ERR_OK;
+    return ok;
+}
+
+enum emu_err engine_new(struct memory *mem, unsigned vcpus, const struct engine_ops *ops, void *context,
+                        struct engine **out, struct diag *d)
+{
+    struct engine *e = calloc(1, sizeof(*e));
+    enum emu_err err;
+
+    if (!e)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    e->mem = mem;
+    e->vcpus = vcpus;
+    e->ops = *ops;
+    e->ops_context = context;
+    e->epoch = 1;
+    e->page_vpn = NO_PAGE;
+    e->flag_mask = INSN_F_ALONE | INSN_F_EPOCH;
+    err = find_quirks(&e->quirk, d);
+    if (err == EMU_OK)
+        err = decoder_new(&e->dec, d);
+    if (err == EMU_OK) {
+        e->blocks = calloc(1u << BLOCK_TABLE_BITS, sizeof(*e->blocks));
+        e->pages = calloc(1u << PAGE_TABLE_BITS, sizeof(*e->pages));
+        e->context = calloc(vcpus, sizeof(*e->context));
+        e->vcpu_steps = calloc(vcpus, sizeof(*e->vcpu_steps));
+        if (!e->blocks || !e->pages || !e->context || !e->vcpu_steps ||
+            uc_open(UC_ARCH_X86, UC_MODE_64, &e->uc) != UC_ERR_OK)
+            err = diag_set(d, EMU_EHOST, "the host has no memory left for the CPU engine");
+    }
+    if (err == EMU_OK &&
+        (uc_ctl_set_cpu_model(e->uc, UC_CPU_X86_HASWELL) != UC_ERR_OK ||
+         uc_ctl_set_tcg_buffer_size(e->uc, TCG_BUFFER_BYTES) != UC_ERR_OK || uc_ctl_exits_enable(e->uc) != UC_ERR_OK ||
+         !map_memory(e) || !add_hooks(e) || !make_contexts(e)))
+        err = diag_set(d, EMU_EHOST, "the CPU engine can't be set up: %s", uc_strerror(uc_errno(e->uc)));
+    if (err != EMU_OK) {
+        engine_free(e);
+        return err;
+    }
+    *out = e;
+    return EMU_OK;
+}
+
+void engine_free(struct engine *e)
+{
+    if (!e)
+        return;
+    for (unsigned v = 0; e->context && v < e->vcpus; v++)
+        if (e->context[v])
+            uc_context_free(e->context[v]);
+    if (e->scratch)
+        uc_context_free(e->scratch);
+    if (e->flat)
+        uc_context_free(e->flat);
+    if (e->uc)
+        uc_close(e->uc);
+    decoder_free(e->dec);
+    free(e->context);
+    free(e->vcpu_steps);
+    free(e->blocks);
+    free(e->pages);
+    free(e);
+}
+
+void engine_switch(struct engine *e, unsigned vcpu)
+{
+    ensure(vcpu < e->vcpus);
+    if (e->loaded && e->current == vcpu)
+        return;
+    if (e->loaded) {
+        uc_context_save(e->uc, e->context[e->current]);
+        e->vcpu_steps[e->current] = e->steps;
+    }
+    uc_context_restore(e->uc, e->context[vcpu]);
+    uc_ctl_flush_tlb(e->uc);
+    e->steps = e->vcpu_steps[vcpu];
+    e->current = vcpu;
+    e->loaded = true;
+    e->stats.switches++;
+    drop_translations(e);
+}
+
+/* ---- running ---- */
+
+/* Pages that the host wrote and that hold translated code. The library takes virtual addresses, so it is asked in a
+   context without paging. */
+static void drop_stale_code(struct engine *e)
+{
+    uint64_t ppn;
+    bool switched = false;
+
+    while (memory_pop_stale(e->mem, &ppn)) {
+        if (ppn >= MEMORY_HIGH_RAM_GPA >> PAGE_SHIFT) {
+            uc_ctl_flush_tb(e->uc);
+            continue;
+        }
+        if (!switched) {
+            peek(e);
+            uc_context_restore(e->uc, e->flat);
+            uc_ctl_flush_tlb(e->uc);
+            switched = true;
+        }
+        uc_ctl_remove_cache(e->uc, ppn << PAGE_SHIFT, (ppn + 1) << PAGE_SHIFT);
+    }
+    if (switched) {
+        uc_context_restore(e->uc, e->scratch);
+        uc_ctl_flush_tlb(e->uc);
+        drop_translations(e);
+    }
+}
+
+/* The translator stopped inside the pending block, or behind it: commit what was executed. Returns the last executed
+   instruction's tally. Valid after peek(). */
+static struct tally commit_partial(struct engine *e)
+{
+    struct tally t = {0};
+
+    if (e->pend_steps) {
+        uint64_t pc = peeked_linear_rip(e);
+
+        if (pc >= e->block_pc && pc - e->block_pc < e->block_size) {
+            t = tally_code(e, bits_of_hflags(peeked_hflags(e)), e->block_pc, (uint32_t)(pc - e->block_pc));
+        } else {
+            t = tally_code(e, bits_of_hflags(peeked_hflags(e)), e->block_pc, e->block_size);
+            t.steps = e->pend_steps;
+            t.ns = e->pend_ns;
+        }
+        e->steps += t.steps;
+        e->now_ns += t.ns;
+        e->pend_steps = 0;
+        e->pend_ns = 0;
+    }
+    return t;
+}
+
+static void commit_whole(struct engine *e)
+{
+    e->steps += e->pend_steps;
+    e->now_ns += e->pend_ns;
+    e->pend_steps = 0;
+    e->pend_ns = 0;
+}
+
+static bool has_error_code(unsigned vector)
+{
+    return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
+}
+
+/* Start the translator at RIP; returns why it stopped. */
+static enum stop start(struct engine *e)
+{
+    uc_err err;
+
+    e->stop = STOP_NONE;
+    e->attention = e->asked || e->after || e->step != STEP_OFF;
+    e->pend_steps = 0;
+    e->pend_ns = 0;
+    e->stats.runs++;
+    err = uc_emu_start(e->uc, read_reg(e->uc, UC_X86_REG_RIP), 0, 0, 0);
+    if (err != UC_ERR_OK && e->stop == STOP_NONE) {
+        e->broken = uc_strerror(err);
+        e->stop = STOP_BROKEN;
+    }
+    return e->stop;
+}
+
+/* Turn a stop into an exit; false if the run goes on. */
+static bool take_exit(struct engine *e, enum stop stop, struct engine_exit *x)
+{
+    struct tally t;
+
+    memset(x, 0, sizeof(*x));
+    switch (stop) {
+    case STOP_BOUNDARY:
+        x->kind = ENGINE_EXIT_BOUNDARY;
+        e->asked = false;
+        return true;
+    case STOP_NONE:
+        commit_whole(e);
+        x->kind = ENGINE_EXIT_HLT;
+        return true;
+    case STOP_SYSCALL:
+    case STOP_SYSENTER:
+        commit_whole(e);
+        x->kind = stop == STOP_SYSCALL ? ENGINE_EXIT_SYSCALL : ENGINE_EXIT_SYSENTER;
+        return true;
+    case STOP_EXCEPTION:
+        peek(e);
+        t = commit_partial(e);
+        x->kind = ENGINE_EXIT_EXCEPTION;
+        x->vector = e->vector;
+        x->software_int = t.steps && t.last.kind == INSN_INT && !has_error_code(e->vector);
+        if (has_error_code(e->vector) && !x->software_int)
+            x->error_code = context_u32(e->scratch, e->quirk.error_code);
+        context_set_u32(e->scratch, e->quirk.old_exception, UINT32_MAX);
+        uc_context_restore(e->uc, e->scratch);
+        if (e->vector == 14)
+            drop_translations(e); /* the fault says that what we believed of a page may be over */
+        return true;
+    case STOP_INVALID: {
+        uint8_t code[INSN_BYTES_MAX];
+        uint64_t pc;
+
+        peek(e);
+        commit_partial(e);
+        pc = peeked_linear_rip(e);
+        decoder_decode(e->dec, bits_of_hflags(peeked_hflags(e)), code, fetch_code(e, pc, code, sizeof(code)), &x->insn);
+        x->kind = x->insn.kind == INSN_VMCALL ? ENGINE_EXIT_VMCALL : ENGINE_EXIT_EXCEPTION;
+        x->vector = 6;
+        return true;
+    }
+    case STOP_NO_MEMORY:
+        peek(e);
+        commit_partial(e);
+        x->kind = ENGINE_EXIT_NO_MEMORY;
+        x->gpa = e->gpa;
+        return true;
+    case STOP_BROKEN:
+        x->kind = ENGINE_EXIT_BROKEN;
+        x->text = e->broken;
+        return true;
+    case STOP_PRECISE:
+    case STOP_STEPPED:
+    case STOP_DEVICE:
+        break;
+    }
+    return false;
+}
+
+/* Decode the instruction at RIP. Valid after peek(). */
+static bool insn_at_rip(struct engine *e, struct insn *insn)
+{
+    uint8_t code[INSN_BYTES_MAX];
+    size_t got = fetch_code(e, peeked_linear_rip(e), code, sizeof(code));
+
+    return decoder_decode(e->dec, bits_of_hflags(peeked_hflags(e)), code, got, insn);
+}
+
+/* Execute the instruction at RIP, which is `insn`, and nothing more. STOP_STEPPED if that went well. */
+static enum stop step_one(struct engine *e, const struct insn *insn, bool alone)
+{
+    enum stop stop;
+
+    e->stats.single_steps++;
+    e->step_insn = *insn;
+    e->step = STEP_ARMED;
+    e->alone = alone;
+    e->device_done = false;
+    if (!(insn->flags & INSN_F_NATURAL)) {
+        peek(e);
+        if (!(peeked_hflags(e) & HF_INHIBIT_IRQ)) {
+            context_set_u32(e->scratch, e->quirk.hflags, peeked_hflags(e) | HF_INHIBIT_IRQ);
+            uc_context_restore(e->uc, e->scratch);
+        }
+    }
+    stop = start(e);
+    e->step = STEP_OFF;
+    e->alone = false;
+    if (stop != STOP_STEPPED && !(insn->flags & INSN_F_NATURAL)) {
+        /* A fault leaves our flag behind. The true shadow, had there been one, ended with the attempt as well: an
+           exception's delivery ends it, and a device access is repeated at once. */
+        peek(e);
+        if (peeked_hflags(e) & HF_INHIBIT_IRQ) {
+            context_set_u32(e->scratch, e->quirk.hflags, peeked_hflags(e) & ~HF_INHIBIT_IRQ);
+            uc_context_restore(e->uc, e->scratch);
+        }
+    }
+    return stop;
+}
+
+struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limit_steps)
+{
+    struct engine_exit x = {.kind = ENGINE_EXIT_BOUNDARY};
+    uint64_t precise_from = 0, precise_to = 0; /* linear addresses to go through step by step */
+
+    for (;;) {
+        enum stop stop;
+        struct insn insn;
+
+        if (e->asked || e->now_ns >= limit_ns || e->steps >= limit_steps) {
+            e->asked = false;
+            x.kind = ENGINE_EXIT_BOUNDARY;
+            return x;
+        }
+        drop_stale_code(e);
+        e->limit_ns = limit_steps - e->steps < limit_ns - e->now_ns ? e->now_ns + (limit_steps - e->steps) : limit_ns;
+        if (precise_to) {
+            peek(e);
+            uint64_t pc = peeked_linear_rip(e);
+
+            if (pc < precise_from || pc >= precise_to || !insn_at_rip(e, &insn)) {
+                precise_to = 0;
+                if (pc >= precise_from)
+                    precise_from = pc;
+                stop = start(e);
+            } else if (insn.flags & INSN_F_ALONE) {
+                x.kind = ENGINE_EXIT_ALONE;
+                x.insn = insn;
+                return x;
+            } else {
+                bool watched =
+                    ((insn.flags & INSN_F_IF) && e->watch_if) || ((insn.flags & INSN_F_IRET) && e->watch_iret);
+
+                precise_from = pc;
+                stop = step_one(e, &insn, false);
+                if (stop == STOP_STEPPED && watched) {
+                    x.kind = ENGINE_EXIT_BOUNDARY;
+                    return x;
+                }
+            }
+        } else {
+            stop = start(e);
+        }
+        if (stop == STOP_PRECISE) {
+            precise_from = e->block_pc;
+            precise_to = e->block_pc + e->block_size;
+        } else if (stop == STOP_DEVICE) {
+            peek(e);
+            commit_partial(e);
+            if (!insn_at_rip(e, &insn)) {
+                x.kind = ENGINE_EXIT_BROKEN;
+                x.text = "a device access by something that is no instruction";
+                return x;
+            }
+            stop = step_one(e, &insn, true);
+            if (stop == STOP_STEPPED && !e->device_done) {
+                x.kind = ENGINE_EXIT_BROKEN;
+                x.text = "a device access that can't be repeated alone (an instruction with many accesses?)";
+                return x;
+            }
+        }
+        if (take_exit(e, stop, &x))
+            return x;
+    }
+}
+
+void engine_ask_attention(struct engine *e)
+{
+    e->asked = true;
+    e->attention = 1;
+}
+
+void engine_watch(struct engine *e, bool interrupt_flag, bool iret)
+{
+    e->watch_if = interrupt_flag;
+    e->watch_iret = iret;
+    e->flag_mask = INSN_F_ALONE | INSN_F_EPOCH | (interrupt_flag ? INSN_F_IF : 0) | (iret ? INSN_F_IRET : 0);
+}
+
+void engine_complete(struct engine *e, const struct insn *insn, bool rip_set)
+{
+    peek(e);
+    if (peeked_hflags(e) & HF_INHIBIT_IRQ) {
+        context_set_u32(e->scratch, e->quirk.hflags, peeked_hflags(e) & ~HF_INHIBIT_IRQ);
+        uc_context_restore(e->uc, e->scratch);
+    }
+    if (!rip_set) {
+        uint64_t rip = read_reg(e->uc, UC_X86_REG_RIP) + insn->length;
+
+        write_reg(e->uc, UC_X86_REG_RIP, bits_of_hflags(peeked_hflags(e)) == 64 ? rip : (uint32_t)rip);
+    }
+    e->steps++;
+    e->now_ns += 1 + insn->price_ns;
+    if (insn->flags & INSN_F_EPOCH)
+        drop_translations(e);
+}
+
+void engine_count_step(struct engine *e)
+{
+    e->steps++;
+    e->now_ns++;
+}
+
+uint64_t engine_now_ns(const struct engine *e)
+{
+    return e->now_ns + e->extra_ns;
+}
+
+void engine_set_now_ns(struct engine *e, uint64_t now_ns)
+{
+    ensure(now_ns >= e->now_ns);
+    e->now_ns = now_ns;
+}
+
+uint64_t engine_steps(const struct engine *e, unsigned vcpu)
+{
+    ensure(vcpu < e->vcpus);
+    return e->loaded && vcpu == e->current ? e->steps : e->vcpu_steps[vcpu];
+}
+
+uint64_t engine_steps_all(const struct engine *e)
+{
+    uint64_t sum = 0;
+
+    for (unsigned v = 0; v < e->vcpus; v++)
+        sum += engine_steps(e, v);
+    return sum;
+}
+
+/* ---- registers ---- */
+
+static const int gpr_ids[GPR_COUNT] = {
+    UC_X86_REG_RAX, UC_X86_REG_RCX, UC_X86_REG_RDX, UC_X86_REG_RBX, UC_X86_REG_RSP, UC_X86_REG_RBP,
+    UC_X86_REG_RSI, UC_X86_REG_RDI, UC_X86_REG_R8,  UC_X86_REG_R9,  UC_X86_REG_R10, UC_X86_REG_R11,
+    UC_X86_REG_R12, UC_X86_REG_R13, UC_X86_REG_R14, UC_X86_REG_R15,
+};
+
+uint64_t engine_gpr(struct engine *e, enum gpr reg)
+{
+    return read_reg(e->uc, gpr_ids[reg]);
+}
+
+void engine_set_gpr(struct engine *e, enum gpr reg, uint64_t value)
+{
+    write_reg(e->uc, gpr_ids[reg], value);
+}
+
+uint64_t engine_rip(struct engine *e)
+{
+    return read_reg(e->uc, UC_X86_REG_RIP);
+}
+
+void engine_set_rip(struct engine *e, uint64_t rip)
+{
+    write_reg(e->uc, UC_X86_REG_RIP, rip);
+}
+
+uint64_t engine_rflags(struct engine *e)
+{
+    return read_reg(e->uc, UC_X86_REG_RFLAGS);
+}
+
+bool engine_interrupt_shadow(struct engine *e)
+{
+    peek(e);
+    return peeked_hflags(e) & HF_INHIBIT_IRQ;
+}
+
+void engine_set_cr2(struct engine *e, uint64_t gva)
+{
+    write_reg(e->uc, UC_X86_REG_CR2, gva);
+}
+
+uint64_t engine_msr(struct engine *e, enum engine_msr msr)
+{
+    uc_x86_msr m = {.rid = msr};
+
+    uc_reg_read(e->uc, UC_X86_REG_MSR, &m);
+    return m.value;
+}
+
+void engine_set_msr(struct engine *e, enum engine_msr msr, uint64_t value)
+{
+    uc_x86_msr m = {.rid = msr, .value = value};
+
+    uc_reg_write(e->uc, UC_X86_REG_MSR, &m);
+    if (msr == MSR_ID_EFER)
+        drop_translations(e);
+}
+
+static void get_segment(const struct engine *e, enum segment_register s, struct segment *seg)
+{
+    size_t o = e->quirk.segment[s];
+
+    seg->selector = (uint16_t)context_u32(e->scratch, o);
+    seg->base = context_u64(e->scratch, o + 8);
+    seg->limit = context_u32(e->scratch, o + 16);
+    seg->attributes = context_u32(e->scratch, o + 20);
+}
+
+static void put_segment(struct engine *e, enum segment_register s, const struct segment *seg)
+{
+    size_t o = e->quirk.segment[s];
+
+    context_set_u32(e->scratch, o, seg->selector);
+    context_set_u64(e->scratch, o + 8, seg->base);
+    context_set_u32(e->scratch, o + 16, seg->limit);
+    context_set_u32(e->scratch, o + 20, seg->attributes);
+}
+
+static void get_system_segment(struct engine *e, int id, struct segment *seg)
+{
+    uc_x86_mmr mmr;
+
+    uc_reg_read(e->uc, id, &mmr);
+    *seg = (struct segment){.selector = mmr.selector, .base = mmr.base, .limit = mmr.limit, .attributes = mmr.flags};
+}
+
+static void set_system_segment(struct engine *e, int id, const struct segment *seg)
+{
+    uc_x86_mmr mmr = {.selector = seg->selector, .base = seg->base, .limit = seg->limit, .flags = seg->attributes};
+
+    uc_reg_write(e->uc, id, &mmr);
+}
+
+static void get_table(struct engine *e, int id, struct descriptor_table *t)
+{
+    uc_x86_mmr mmr;
+
+    uc_reg_read(e->uc, id, &mmr);
+    t->base = mmr.base;
+    t->limit = (uint16_t)mmr.limit;
+}
+
+static void set_table(struct engine *e, int id, const struct descriptor_table *t)
+{
+    uc_x86_mmr mmr = {.base = t->base, .limit = t->limit};
+
+    uc_reg_write(e->uc, id, &mmr);
+}
+
+void engine_get_event_regs(struct engine *e, struct vcpu_regs *r)
+{
+    peek(e);
+    for (unsigned i = 0; i < GPR_COUNT; i++)
+        r->gpr[i] = read_reg(e->uc, gpr_ids[i]);
+    r->rip = read_reg(e->uc, UC_X86_REG_RIP);
+    r->rflags = read_reg(e->uc, UC_X86_REG_RFLAGS);
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        get_segment(e, s, &r->seg[s]);
+    get_system_segment(e, UC_X86_REG_LDTR, &r->ldtr);
+    get_system_segment(e, UC_X86_REG_TR, &r->tr);
+    get_table(e, UC_X86_REG_GDTR, &r->gdtr);
+    get_table(e, UC_X86_REG_IDTR, &r->idtr);
+    r->cr0 = read_reg(e->uc, UC_X86_REG_CR0);
+    r->cr2 = read_reg(e->uc, UC_X86_REG_CR2);
+    r->cr3 = read_reg(e->uc, UC_X86_REG_CR3);
+    r->cr4 = read_reg(e->uc, UC_X86_REG_CR4);
+    r->efer = engine_msr(e, MSR_ID_EFER);
+    r->interrupt_shadow = peeked_hflags(e) & HF_INHIBIT_IRQ;
+}
+
+/* The translator's flags that follow from CS, SS, the mode and the shadow. */
+static uint32_t hflags_of(const struct vcpu_regs *r, uint32_t old)
+{
+    uint32_t h = old & ~HF_OURS;
+    const struct segment *cs = &r->seg[SEG_CS], *ss = &r->seg[SEG_SS];
+    bool protected_mode = (r->cr0 & CR0_PE) && !(r->rflags & RFLAGS_VM);
+
+    h |= regs_cpl(r);
+    if (r->interrupt_shadow)
+        h |= HF_INHIBIT_IRQ;
+    if ((r->efer & EFER_LMA) && (cs->attributes & SEG_ATTR_L))
+        return h | HF_CS64 | HF_CS32 | HF_SS32;
+    if (cs->attributes & SEG_ATTR_DB)
+        h |= HF_CS32;
+    if (ss->attributes & SEG_ATTR_DB)
+        h |= HF_SS32;
+    if (!protected_mode || !(h & HF_CS32) || r->seg[SEG_DS].base || r->seg[SEG_ES].base || ss->base)
+        h |= HF_ADDSEG;
+    return h;
+}
+
+static void put_segments_and_flags(struct engine *e, const struct vcpu_regs *r)
+{
+    peek(e);
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        put_segment(e, s, &r->seg[s]);
+    context_set_u32(e->scratch, e->quirk.hflags, hflags_of(r, peeked_hflags(e)));
+    uc_context_restore(e->uc, e->scratch);
+}
+
+void engine_set_event_regs(struct engine *e, const struct vcpu_regs *r)
+{
+    write_reg(e->uc, UC_X86_REG_RFLAGS, r->rflags);
+    write_reg(e->uc, UC_X86_REG_CR2, r->cr2);
+    for (unsigned i = 0; i < GPR_COUNT; i++)
+        write_reg(e->uc, gpr_ids[i], r->gpr[i]);
+    write_reg(e->uc, UC_X86_REG_RIP, r->rip);
+    put_segments_and_flags(e, r);
+}
+
+static const int dr_ids[4] = {UC_X86_REG_DR0, UC_X86_REG_DR1, UC_X86_REG_DR2, UC_X86_REG_DR3};
+
+void engine_get_regs(struct engine *e, struct vcpu_regs *r)
+{
+    memset(r, 0, sizeof(*r));
+    engine_get_event_regs(e, r);
+    r->cr8 = read_reg(e->uc, UC_X86_REG_CR8);
+    for (unsigned i = 0; i < 4; i++)
+        r->dr[i] = read_reg(e->uc, dr_ids[i]);
+    r->dr6 = read_reg(e->uc, UC_X86_REG_DR6);
+    r->dr7 = read_reg(e->uc, UC_X86_REG_DR7);
+    r->star = engine_msr(e, MSR_ID_STAR);
+    r->lstar = engine_msr(e, MSR_ID_LSTAR);
+    r->cstar = engine_msr(e, MSR_ID_CSTAR);
+    r->fmask = engine_msr(e, MSR_ID_FMASK);
+    r->kernel_gs_base = engine_msr(e, MSR_ID_KERNEL_GS_BASE);
+    r->tsc_aux = engine_msr(e, MSR_ID_TSC_AUX);
+    r->sysenter_cs = engine_msr(e, MSR_ID_SYSENTER_CS);
+    r->sysenter_esp = engine_msr(e, MSR_ID_SYSENTER_ESP);
+    r->sysenter_eip = engine_msr(e, MSR_ID_SYSENTER_EIP);
+    for (int i = 0; i < 8; i++)
+        uc_reg_read(e->uc, UC_X86_REG_FP0 + i, r->st[i]);
+    uc_reg_read(e->uc, UC_X86_REG_FPCW, &r->fpcw);
+    uc_reg_read(e->uc, UC_X86_REG_FPSW, &r->fpsw);
+    uc_reg_read(e->uc, UC_X86_REG_FPTAG, &r->fptag);
+    uc_reg_read(e->uc, UC_X86_REG_MXCSR, &r->mxcsr);
+    for (int i = 0; i < 16; i++)
+        uc_reg_read(e->uc, UC_X86_REG_XMM0 + i, r->xmm[i]);
+}
+
+void engine_set_regs(struct engine *e, const struct vcpu_regs *r)
+{
+    /* Leave paging, then enter it as the processor does, so that the engine's own idea of the mode follows. */
+    write_reg(e->uc, UC_X86_REG_CR0, CR0_ET);
+    write_reg(e->uc, UC_X86_REG_CR4, r->cr4);
+    engine_set_msr(e, MSR_ID_EFER, r->efer & ~EFER_LMA);
+    write_reg(e->uc, UC_X86_REG_CR3, r->cr3);
+    write_reg(e->uc, UC_X86_REG_CR0, r->cr0);
+    set_system_segment(e, UC_X86_REG_LDTR, &r->ldtr);
+    set_system_segment(e, UC_X86_REG_TR, &r->tr);
+    set_table(e, UC_X86_REG_GDTR, &r->gdtr);
+    set_table(e, UC_X86_REG_IDTR, &r->idtr);
+    write_reg(e->uc, UC_X86_REG_CR8, r->cr8);
+    for (unsigned i = 0; i < 4; i++)
+        write_reg(e->uc, dr_ids[i], r->dr[i]);
+    write_reg(e->uc, UC_X86_REG_DR6, r->dr6);
+    write_reg(e->uc, UC_X86_REG_DR7, r->dr7);
+    engine_set_msr(e, MSR_ID_STAR, r->star);
+    engine_set_msr(e, MSR_ID_LSTAR, r->lstar);
+    engine_set_msr(e, MSR_ID_CSTAR, r->cstar);
+    engine_set_msr(e, MSR_ID_FMASK, r->fmask);
+    engine_set_msr(e, MSR_ID_KERNEL_GS_BASE, r->kernel_gs_base);
+    engine_set_msr(e, MSR_ID_TSC_AUX, r->tsc_aux);
+    engine_set_msr(e, MSR_ID_SYSENTER_CS, r->sysenter_cs);
+    engine_set_msr(e, MSR_ID_SYSENTER_ESP, r->sysenter_esp);
+    engine_set_msr(e, MSR_ID_SYSENTER_EIP, r->sysenter_eip);
+    uc_reg_write(e->uc, UC_X86_REG_FPCW, &r->fpcw);
+    uc_reg_write(e->uc, UC_X86_REG_FPSW, &r->fpsw);
+    for (int i = 0; i < 8; i++)
+        uc_reg_write(e->uc, UC_X86_REG_FP0 + i, r->st[i]);
+    uc_reg_write(e->uc, UC_X86_REG_FPTAG, &r->fptag);
+    uc_reg_write(e->uc, UC_X86_REG_MXCSR, &r->mxcsr);
+    for (int i = 0; i < 16; i++)
+        uc_reg_write(e->uc, UC_X86_REG_XMM0 + i, r->xmm[i]);
+    engine_set_event_regs(e, r);
+    uc_ctl_flush_tlb(e->uc);
+    drop_translations(e);
+}
+
+struct decoder *engine_decoder(struct engine *e)
+{
+    return e->dec;
+}
+
+void engine_get_stats(const struct engine *e, struct engine_stats *s)
+{
+    *s = e->stats;
+}

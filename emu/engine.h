@@ -1,0 +1,107 @@
+/*
+ * engine: the CPU emulator behind the machine. One Unicorn engine, one thread; every vCPU is a saved context of it.
+ *
+ * It executes guest instructions up to an exact boundary, counts steps, keeps virtual time, and returns whenever the
+ * architecture needs somebody else: an exception to deliver, an instruction that the machine executes itself, a halt.
+ * It knows no model, delivers no event and decides no schedule. What it must know of Unicorn's insides is found by
+ * experiment when it is made (engine_new), and it refuses to run where that fails.
+ *
+ * Steps: one instruction, one iteration of a repeated string instruction, or one event delivery (counted by whoever
+ * delivers, engine_count_step). Where a block of translated code begins or ends, or where the engine was stopped, never
+ * changes the count.
+ */
+#ifndef BOOTRACE_EMU_ENGINE_H
+#define BOOTRACE_EMU_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "emu/diag.h"
+#include "emu/insn.h"
+#include "emu/paging.h"
+#include "emu/regs.h"
+
+struct engine;
+struct memory;
+
+enum engine_exit_kind {
+    ENGINE_EXIT_BOUNDARY,  /* a limit is reached, or attention was asked for */
+    ENGINE_EXIT_EXCEPTION, /* vector, error_code; software_int if it came from INT n, INT3, INTO (RIP behind it) */
+    ENGINE_EXIT_ALONE,     /* RIP is at `insn`, which the machine executes; see engine_complete() */
+    ENGINE_EXIT_VMCALL,    /* RIP is at VMCALL or VMMCALL (`insn`) */
+    ENGINE_EXIT_SYSCALL,   /* RIP is behind SYSCALL */
+    ENGINE_EXIT_SYSENTER,  /* RIP is behind SYSENTER */
+    ENGINE_EXIT_HLT,       /* RIP is behind HLT */
+    ENGINE_EXIT_NO_MEMORY, /* instruction fetch from, or access to, a physical address that is no RAM and no device
+                              window: gpa */
+    ENGINE_EXIT_BROKEN,    /* the engine did what it should not do; text says what */
+};
+
+struct engine_exit {
+    enum engine_exit_kind kind;
+    unsigned vector;
+    uint32_t error_code;
+    bool software_int;
+    struct insn insn;
+    uint64_t gpa;
+    const char *text;
+};
+
+/* What the engine calls while it runs: accesses to device windows, each at an exact boundary, and CPUID and RDTSC. */
+struct engine_ops {
+    uint64_t (*mmio_read)(void *context, uint64_t gpa, unsigned bytes);
+    void (*mmio_write)(void *context, uint64_t gpa, unsigned bytes, uint64_t value);
+    void (*cpuid)(void *context, uint32_t leaf, uint32_t subleaf, uint32_t out[4]); /* EAX, EBX, ECX, EDX */
+    uint64_t (*rdtsc)(void *context);
+};
+
+enum emu_err engine_new(struct memory *mem, unsigned vcpus, const struct engine_ops *ops, void *context,
+                        struct engine **out, struct diag *d) EMU_MUST_CHECK;
+void engine_free(struct engine *e);
+
+/* Make `vcpu` the loaded one. */
+void engine_switch(struct engine *e, unsigned vcpu);
+
+/* Run the loaded vCPU to the first boundary at which time >= limit_ns or its steps >= limit_steps, or an exit. */
+struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limit_steps);
+/* Stop at the next boundary; for callbacks and signal handlers. */
+void engine_ask_attention(struct engine *e);
+/* Stop after an instruction that may have set IF, or after an IRET, was executed. */
+void engine_watch(struct engine *e, bool interrupt_flag, bool iret);
+
+/* The machine has executed exit.insn itself: RIP moves behind it (unless `rip_set`), one step and its price count. */
+void engine_complete(struct engine *e, const struct insn *insn, bool rip_set);
+/* An event was delivered: one step. */
+void engine_count_step(struct engine *e);
+
+uint64_t engine_now_ns(const struct engine *e);
+void engine_set_now_ns(struct engine *e, uint64_t now_ns); /* only forwards: idle time, charges */
+uint64_t engine_steps(const struct engine *e, unsigned vcpu);
+uint64_t engine_steps_all(const struct engine *e);
+
+/* Registers of the loaded vCPU, all or one. */
+void engine_get_regs(struct engine *e, struct vcpu_regs *r);
+void engine_set_regs(struct engine *e, const struct vcpu_regs *r);
+/* Those that event delivery reads (everything but x87, SSE, debug registers), and those that it changes: RIP, RFLAGS,
+   RSP, CS, SS, CR2; in virtual-8086 returns all segments. Ends an interrupt shadow. */
+void engine_get_event_regs(struct engine *e, struct vcpu_regs *r);
+void engine_set_event_regs(struct engine *e, const struct vcpu_regs *r);
+uint64_t engine_gpr(struct engine *e, enum gpr reg);
+void engine_set_gpr(struct engine *e, enum gpr reg, uint64_t value);
+uint64_t engine_rip(struct engine *e);
+void engine_set_rip(struct engine *e, uint64_t rip);
+uint64_t engine_rflags(struct engine *e);
+bool engine_interrupt_shadow(struct engine *e);
+void engine_set_cr2(struct engine *e, uint64_t gva);
+uint64_t engine_msr(struct engine *e, enum engine_msr msr);
+void engine_set_msr(struct engine *e, enum engine_msr msr, uint64_t value);
+void engine_get_paging(struct engine *e, struct paging *p);
+struct decoder *engine_decoder(struct engine *e);
+
+/* Counters for reports and benchmarks, not part of any state. */
+struct engine_stats {
+    uint64_t runs, single_steps, block_misses, blocks_made, switches, mmio;
+};
+void engine_get_stats(const struct engine *e, struct engine_stats *s);
+
+#endif

@@ -1,0 +1,253 @@
+/*
+ * execute: the instructions that the engine leaves to the machine: ports, MSRs, RDRAND, and what the models answer.
+ */
+#include <string.h>
+
+#include "emu/machine_state.h"
+
+#define VECTOR_UD 6
+#define VECTOR_GP 13
+
+static void raise_gp(struct machine *m)
+{
+    struct event event = {.type = EVENT_EXCEPTION, .vector = VECTOR_GP, .has_error_code = true};
+
+    machine_deliver(m, &event);
+}
+
+static void raise_ud(struct machine *m)
+{
+    struct event event = {.type = EVENT_EXCEPTION, .vector = VECTOR_UD};
+
+    machine_deliver(m, &event);
+}
+
+/* SDM Vol. 1, "I/O Permission Bit Map". */
+static bool may_use_port(struct machine *m, uint16_t port, unsigned bytes)
+{
+    struct vcpu_regs r;
+    uint16_t map = 0, bits = 0;
+
+    engine_get_event_regs(m->engine, &r);
+    if (!(r.cr0 & CR0_PE) || (!(r.rflags & RFLAGS_VM) && regs_cpl(&r) <= (r.rflags >> RFLAGS_IOPL_SHIFT & 3)))
+        return true;
+    if (r.tr.limit < 0x67 || !vcpu_read_gva(m, m->current, r.tr.base + 0x66, &map, 2, NULL) ||
+        map + port / 8u + 1 > r.tr.limit || !vcpu_read_gva(m, m->current, r.tr.base + map + port / 8u, &bits, 2, NULL))
+        return false;
+    return !(bits >> (port & 7) & ((1u << bytes) - 1));
+}
+
+static bool port_read(struct machine *m, uint16_t port, unsigned bytes, uint32_t *value)
+{
+    *value = 0;
+    for (unsigned i = 0; i < m->config.model_count; i++) {
+        const struct model *model = m->config.models[i];
+
+        if (model->port_read && model->port_read(m, m->current, port, bytes, value) == MODEL_DONE)
+            return true;
+    }
+    machine_unmodelled(m, "IN from port 0x%x, %u byte%s", port, bytes, bytes > 1 ? "s" : "");
+    return false;
+}
+
+static bool port_write(struct machine *m, uint16_t port, unsigned bytes, uint32_t value)
+{
+    for (unsigned i = 0; i < m->config.model_count; i++) {
+        const struct model *model = m->config.models[i];
+
+        if (model->port_write && model->port_write(m, m->current, port, bytes, value) == MODEL_DONE)
+            return true;
+    }
+    machine_unmodelled(m, "OUT of 0x%x to port 0x%x, %u byte%s", value, port, bytes, bytes > 1 ? "s" : "");
+    return false;
+}
+
+static uint32_t low_mask(unsigned bytes)
+{
+    return bytes == 4 ? UINT32_MAX : (1u << 8 * bytes) - 1;
+}
+
+static void execute_port(struct machine *m, const struct insn *insn)
+{
+    uint16_t port = insn->immediate ? insn->port : (uint16_t)engine_gpr(m->engine, GPR_RDX);
+    unsigned bytes = insn->operand_bytes;
+    uint32_t mask = low_mask(bytes), value;
+    uint64_t rax = engine_gpr(m->engine, GPR_RAX);
+
+    if (!may_use_port(m, port, bytes)) {
+        raise_gp(m);
+        return;
+    }
+    if (insn->kind == INSN_OUT) {
+        if (port_write(m, port, bytes, (uint32_t)rax & mask))
+            engine_complete(m->engine, insn, false);
+        return;
+    }
+    if (!port_read(m, port, bytes, &value))
+        return;
+    engine_set_gpr(m->engine, GPR_RAX, bytes == 4 ? value : (rax & ~(uint64_t)mask) | (value & mask));
+    engine_complete(m->engine, insn, false);
+}
+
+static void execute_rdmsr(struct machine *m, const struct insn *insn)
+{
+    uint32_t msr = (uint32_t)engine_gpr(m->engine, GPR_RCX);
+
+    if (vcpu_cpl(m)) {
+        raise_gp(m);
+        return;
+    }
+    for (unsigned i = 0; i < m->config.model_count; i++) {
+        const struct model *model = m->config.models[i];
+        uint64_t value = 0;
+        enum model_answer answer = model->msr_read ? model->msr_read(m, m->current, msr, &value) : MODEL_NOT_MINE;
+
+        if (answer == MODEL_NOT_MINE)
+            continue;
+        if (answer != MODEL_DONE) {
+            raise_gp(m);
+            return;
+        }
+        engine_set_gpr(m->engine, GPR_RAX, value & UINT32_MAX);
+        engine_set_gpr(m->engine, GPR_RDX, value >> 32);
+        engine_complete(m->engine, insn, false);
+        return;
+    }
+    machine_unmodelled(m, "RDMSR of 0x%x", msr);
+}
+
+static void execute_wrmsr(struct machine *m, const struct insn *insn)
+{
+    uint32_t msr = (uint32_t)engine_gpr(m->engine, GPR_RCX);
+    uint64_t value = (engine_gpr(m->engine, GPR_RAX) & UINT32_MAX) | engine_gpr(m->engine, GPR_RDX) << 32;
+
+    if (vcpu_cpl(m)) {
+        raise_gp(m);
+        return;
+    }
+    for (unsigned i = 0; i < m->config.model_count; i++) {
+        const struct model *model = m->config.models[i];
+        enum model_answer answer = model->msr_write ? model->msr_write(m, m->current, msr, value) : MODEL_NOT_MINE;
+
+        if (answer == MODEL_NOT_MINE)
+            continue;
+        if (answer != MODEL_DONE) {
+            raise_gp(m);
+            return;
+        }
+        trace_add(m, TRACE_MSR_WRITE, m->current, msr, value, 0);
+        engine_complete(m->engine, insn, false);
+        return;
+    }
+    machine_unmodelled(m, "WRMSR of 0x%llx to 0x%x", (unsigned long long)value, msr);
+}
+
+void machine_execute(struct machine *m, const struct insn *insn)
+{
+    switch (insn->kind) {
+    case INSN_IN:
+    case INSN_OUT:
+        execute_port(m, insn);
+        return;
+    case INSN_RDMSR:
+        execute_rdmsr(m, insn);
+        return;
+    case INSN_WRMSR:
+        execute_wrmsr(m, insn);
+        return;
+    case INSN_RDRAND: /* hidden by CPUID */
+    case INSN_MONITOR:
+        raise_ud(m);
+        return;
+    case INSN_RDPMC: /* no performance counters: no counter exists */
+        raise_gp(m);
+        return;
+    case INSN_CR8:
+        machine_unmodelled(m, "MOV to or from CR8");
+        return;
+    case INSN_INS:
+    case INSN_OUTS:
+        machine_unmodelled(m, "%s at port 0x%x", insn->kind == INSN_INS ? "INS" : "OUTS",
+                           (unsigned)(uint16_t)engine_gpr(m->engine, GPR_RDX));
+        return;
+    default:
+        machine_set_verdict(m, VERDICT_ERROR, NULL,
+                            "the engine left an instruction to the machine that it can execute");
+    }
+}
+
+/* ---- callbacks of the engine ---- */
+
+static uint64_t on_mmio_read(void *context, uint64_t gpa, unsigned bytes)
+{
+    struct machine *m = context;
+    uint64_t value = 0;
+
+    m->in_engine = true;
+    for (unsigned i = 0; i < m->config.model_count; i++) {
+        const struct model *model = m->config.models[i];
+
+        if (model->mmio_read && model->mmio_read(m, m->current, gpa, bytes, &value) == MODEL_DONE) {
+            m->in_engine = false;
+            return value;
+        }
+    }
+    m->in_engine = false;
+    machine_unmodelled(m, "a read of %u bytes at guest-physical 0x%llx, where nothing is", bytes,
+                       (unsigned long long)gpa);
+    return 0;
+}
+
+static void on_mmio_write(void *context, uint64_t gpa, unsigned bytes, uint64_t value)
+{
+    struct machine *m = context;
+
+    m->in_engine = true;
+    for (unsigned i = 0; i < m->config.model_count; i++) {
+        const struct model *model = m->config.models[i];
+
+        if (model->mmio_write && model->mmio_write(m, m->current, gpa, bytes, value) == MODEL_DONE) {
+            m->in_engine = false;
+            return;
+        }
+    }
+    m->in_engine = false;
+    machine_unmodelled(m, "a write of 0x%llx (%u bytes) at guest-physical 0x%llx, where nothing is",
+                       (unsigned long long)value, bytes, (unsigned long long)gpa);
+}
+
+static void on_cpuid(void *context, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    struct machine *m = context;
+    struct cpuid_regs r = {0};
+    bool known = false;
+
+    m->in_engine = true;
+    for (unsigned i = 0; !known && i < m->config.model_count; i++) {
+        const struct model *model = m->config.models[i];
+
+        known = model->cpuid && model->cpuid(m, m->current, leaf, subleaf, &r) == MODEL_DONE;
+    }
+    m->in_engine = false;
+    if (!known)
+        machine_unmodelled(m, "CPUID leaf 0x%x, subleaf 0x%x", leaf, subleaf);
+    out[0] = r.eax;
+    out[1] = r.ebx;
+    out[2] = r.ecx;
+    out[3] = r.edx;
+}
+
+/* The TSC counts nanoseconds: 1 GHz, invariant. */
+static uint64_t on_rdtsc(void *context)
+{
+    struct machine *m = context;
+
+    return engine_now_ns(m->engine);
+}
+
+const struct engine_ops machine_engine_ops = {
+    .mmio_read = on_mmio_read,
+    .mmio_write = on_mmio_write,
+    .cpuid = on_cpuid,
+    .rdtsc = on_rdtsc,
+};

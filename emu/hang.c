@@ -1,0 +1,94 @@
+/*
+ * hang: a proof that nothing will ever change again. Two proofs: no vCPU can run and no timer is armed; or the whole
+ * state, time aside, is one that was there before, with no timer armed and no fact in between.
+ *
+ * The second is Brent's cycle search over turns: a mark is set at growing distances, and each turn's state is compared
+ * with the mark. It looks only after a stretch without any fact, so that a run that does something never pays for it.
+ * ASSUMES: a guest that reads the TSC in its loop is not proved to hang by the second proof unless its registers
+ * repeat.
+ */
+#include <string.h>
+
+#include "emu/machine_state.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define QUIET_NS        200000000ull /* virtual time without a fact before the search begins */
+#define FIRST_PERIOD_NS 1000000ull
+
+static void describe(struct machine *m, char *text, size_t bytes)
+{
+    static const char *const names[] = {[VCPU_OFFLINE] = "is offline",
+                                        [VCPU_RUNNABLE] = "spins",
+                                        [VCPU_HALTED] = "is halted",
+                                        [VCPU_POLLING] = "polls"};
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (unsigned v = 0; v < m->config.vcpus && used + 1 < bytes; v++) {
+        int n = snprintf(text + used, bytes - used, "%svCPU %u %s", v ? ", " : "", v, names[m->vcpu[v].state]);
+
+        if (n > 0)
+            used += (size_t)n;
+        if ((m->vcpu[v].state == VCPU_HALTED || m->vcpu[v].state == VCPU_POLLING) && used + 1 < bytes) {
+            n = snprintf(text + used, bytes - used, " (%s)", m->wait_reason[v] ? m->wait_reason[v] : "?");
+            if (n > 0)
+                used += (size_t)n;
+        }
+    }
+}
+
+void hang_check_idle(struct machine *m)
+{
+    char text[VERDICT_TEXT_BYTES - 80];
+
+    describe(m, text, sizeof(text));
+    machine_set_verdict(m, VERDICT_FAIL, "hang", "nothing can ever wake any vCPU: %s; no timer is armed", text);
+}
+
+static uint64_t timeless_digest(struct machine *m)
+{
+    uint64_t sum = memory_digest(m->mem);
+
+    sum = XXH3_64bits_withSeed(m->arena, m->arena_bytes, sum);
+    for (unsigned v = 0; v < m->config.vcpus; v++) {
+        struct vcpu_regs r;
+
+        if (m->vcpu[v].state == VCPU_OFFLINE)
+            continue;
+        vcpu_get_regs(m, v, &r);
+        sum = XXH3_64bits_withSeed(&r, sizeof(r), sum);
+        sum = XXH3_64bits_withSeed(&m->vcpu[v], sizeof(m->vcpu[v]), sum);
+    }
+    return XXH3_64bits_withSeed(&m->current, sizeof(m->current), sum);
+}
+
+void hang_check_turn(struct machine *m)
+{
+    uint64_t now = engine_now_ns(m->engine), digest;
+
+    if (m->hang.mark_trace != m->trace_count) {
+        m->hang.mark_trace = m->trace_count;
+        m->hang.next_ns = now + QUIET_NS;
+        m->hang.period_ns = FIRST_PERIOD_NS;
+        m->hang.mark_digest = 0;
+        return;
+    }
+    if (now < m->hang.next_ns || timer_next_ns(m) != TIMER_NEVER)
+        return;
+    digest = timeless_digest(m);
+    if (digest == m->hang.mark_digest && m->hang.mark_ns != now) {
+        char text[VERDICT_TEXT_BYTES - 120];
+
+        describe(m, text, sizeof(text));
+        machine_set_verdict(m, VERDICT_FAIL, "hang", "the whole state repeats every %llu ns and no timer is armed: %s",
+                            (unsigned long long)(now - m->hang.mark_ns), text);
+        return;
+    }
+    if (!m->hang.mark_digest || now - m->hang.mark_ns >= m->hang.period_ns) {
+        m->hang.mark_digest = digest;
+        m->hang.mark_ns = now;
+        m->hang.period_ns *= 2;
+    }
+}

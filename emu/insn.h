@@ -1,0 +1,78 @@
+/*
+ * insn: one guest instruction as far as the machine must know it: its length, what kind it is, what it costs.
+ *
+ * Virtual time is one nanosecond a step plus a fixed price for slow instructions; the prices are the table in insn.c.
+ */
+#ifndef BOOTRACE_EMU_INSN_H
+#define BOOTRACE_EMU_INSN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "emu/diag.h"
+
+#define INSN_BYTES_MAX 15
+
+enum insn_kind {
+    INSN_PLAIN,
+    INSN_INVALID, /* not decodable: the engine decides */
+    INSN_PAUSE,
+    INSN_RDTSC, /* RDTSC, RDTSCP */
+    INSN_CPUID,
+    INSN_HLT,
+    INSN_VMCALL, /* VMCALL, VMMCALL */
+    INSN_IN,
+    INSN_OUT,
+    INSN_INS,
+    INSN_OUTS,
+    INSN_RDMSR,
+    INSN_WRMSR,
+    INSN_RDRAND, /* RDRAND, RDSEED */
+    INSN_RDPMC,
+    INSN_MONITOR, /* MONITOR, MWAIT */
+    INSN_CR8,     /* MOV to or from CR8 */
+    INSN_STI,
+    INSN_LOAD_SS, /* MOV SS, POP SS, LSS */
+    INSN_POPF,
+    INSN_IRET,
+    INSN_SYSRET, /* SYSRET, SYSEXIT */
+    INSN_TLB,    /* what changes or flushes translations: MOV CR0/3/4, INVLPG, LMSW, INVPCID */
+    INSN_INT,    /* INT n, INT3, INTO */
+    INSN_REP,    /* a repeated string instruction: each iteration is a step */
+    INSN_KIND_COUNT,
+};
+
+/* What a kind asks of the engine. */
+#define INSN_F_ALONE   1u  /* the machine executes it itself */
+#define INSN_F_IF      2u  /* may set IF */
+#define INSN_F_IRET    4u  /* ends NMI blocking */
+#define INSN_F_EPOCH   8u  /* afterwards virtual addresses may mean something else */
+#define INSN_F_NATURAL 16u /* ends a block by itself and must not be run under the stepping flag */
+
+struct insn {
+    enum insn_kind kind;
+    uint8_t length;
+    uint32_t flags;
+    uint32_t price_ns;     /* beyond the nanosecond of the step */
+    uint8_t operand_bytes; /* IN, OUT, INS, OUTS: 1, 2 or 4 */
+    bool immediate;        /* IN, OUT: the port is `port`, not DX */
+    uint8_t port;
+};
+
+struct decoder;
+enum emu_err decoder_new(struct decoder **out, struct diag *d) EMU_MUST_CHECK;
+void decoder_free(struct decoder *dec);
+
+/* Decode one instruction of `mode_bits` (16, 32, 64) code. False if the bytes are not enough or not an instruction;
+   then `insn` is INSN_INVALID with length 0. */
+bool decoder_decode(struct decoder *dec, unsigned mode_bits, const uint8_t *bytes, size_t available, struct insn *insn);
+
+/* Whether `bytes` can hold anything but plain instructions; a false "yes" is allowed, a false "no" is not. */
+bool insn_may_be_special(const uint8_t *bytes, size_t length);
+
+/* Text of one instruction for reports; returns its length, 0 if it is none (then the text says so). */
+size_t decoder_print(struct decoder *dec, unsigned mode_bits, uint64_t gva, const uint8_t *bytes, size_t available,
+                     char *text, size_t text_bytes);
+
+#endif

@@ -1,0 +1,481 @@
+/*
+ * machine: the run loop. The documented fair default schedule is: vCPUs take turns in the order of their numbers; a
+ * turn ends after TURN_NS of virtual time, or when the vCPU halts, polls, yields or goes offline. Timers expire at the
+ * first instruction boundary at or after their deadline. When no vCPU can run, time jumps to the next deadline.
+ *
+ * Interrupts are delivered at the first boundary at which they are pending and may be taken (IF, shadow, NMI blocking).
+ */
+#include "emu/machine.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "emu/ensure.h"
+#include "emu/machine_state.h"
+
+#define TURN_NS 100000ull
+
+#define VECTOR_NMI 2
+#define VECTOR_PF  14
+
+enum emu_err machine_new(const struct machine_config *config, struct machine **out, struct diag *d)
+{
+    struct machine *m;
+    enum emu_err err;
+    size_t timers;
+
+    if (config->vcpus < 1 || config->vcpus > VCPUS_MAX)
+        return diag_set(d, EMU_EINPUT, "a machine has 1 to %u vCPUs, not %u", VCPUS_MAX, config->vcpus);
+    if (config->model_count > MODELS_MAX)
+        return diag_set(d, EMU_EINPUT, "a machine has at most %u models, not %u", MODELS_MAX, config->model_count);
+    m = calloc(1, sizeof(*m));
+    if (!m)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    m->config = *config;
+    m->random = config->seed;
+    for (unsigned i = 0; i < config->model_count; i++) {
+        m->arena_offset[i] = m->arena_bytes;
+        m->arena_bytes += (config->models[i]->state_bytes + 63) & ~(size_t)63;
+    }
+    timers = (size_t)config->model_count * TIMER_KINDS_MAX * config->vcpus;
+    m->vcpu = calloc(config->vcpus, sizeof(*m->vcpu));
+    m->arena = aligned_alloc(64, m->arena_bytes ? m->arena_bytes : 64);
+    m->deadline_ns = malloc((timers ? timers : 1) * sizeof(*m->deadline_ns));
+    if (!m->vcpu || !m->arena || !m->deadline_ns) {
+        machine_free(m);
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    }
+    memset(m->arena, 0, m->arena_bytes);
+    for (size_t i = 0; i < timers; i++)
+        m->deadline_ns[i] = TIMER_NEVER;
+    err = memory_new(config->ram_bytes, &m->mem, d);
+    if (err == EMU_OK)
+        err = engine_new(m->mem, config->vcpus, &machine_engine_ops, m, &m->engine, d);
+    for (unsigned v = 0; err == EMU_OK && v < config->vcpus; v++) {
+        regs_init_reset(&m->vcpu[v].regs);
+        m->vcpu[v].regs_waiting = 1;
+        m->vcpu[v].state = v ? VCPU_OFFLINE : VCPU_RUNNABLE;
+    }
+    if (err == EMU_OK)
+        machine_switch(m, 0);
+    for (unsigned i = 0; err == EMU_OK && i < config->model_count; i++)
+        if (config->models[i]->init)
+            err = config->models[i]->init(m, d);
+    if (err != EMU_OK) {
+        machine_free(m);
+        return err;
+    }
+    *out = m;
+    return EMU_OK;
+}
+
+void machine_free(struct machine *m)
+{
+    if (!m)
+        return;
+    engine_free(m->engine);
+    memory_free(m->mem);
+    free(m->vcpu);
+    free(m->arena);
+    free(m->deadline_ns);
+    free(m);
+}
+
+const struct machine_config *machine_config(const struct machine *m)
+{
+    return &m->config;
+}
+
+struct memory *machine_memory(struct machine *m)
+{
+    return m->mem;
+}
+
+void *machine_model_state(struct machine *m, const struct model *model)
+{
+    for (unsigned i = 0; i < m->config.model_count; i++)
+        if (m->config.models[i] == model)
+            return m->arena + m->arena_offset[i];
+    ensure(!"the model is one of the machine's");
+    return NULL;
+}
+
+unsigned machine_vcpus(const struct machine *m)
+{
+    return m->config.vcpus;
+}
+
+unsigned machine_current(const struct machine *m)
+{
+    return m->current;
+}
+
+uint64_t clock_now_ns(const struct machine *m)
+{
+    return engine_now_ns(m->engine);
+}
+
+void clock_charge(struct machine *m, uint64_t ns)
+{
+    engine_set_now_ns(m->engine, engine_now_ns(m->engine) + ns);
+}
+
+/* SplitMix64 (Steele, Lea, Flood 2014): the whole state is one word. */
+uint64_t machine_random(struct machine *m)
+{
+    uint64_t z = m->random += 0x9e3779b97f4a7c15ull;
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+}
+
+void machine_console(struct machine *m, uint8_t byte)
+{
+    trace_add(m, TRACE_CONSOLE, m->current, byte, 0, 0);
+}
+
+const struct verdict *machine_verdict(const struct machine *m)
+{
+    return &m->verdict;
+}
+
+static void set_verdict(struct machine *m, enum verdict_kind kind, const char *detector, const char *fmt, va_list ap)
+{
+    if (m->verdict.kind != VERDICT_NONE)
+        return;
+    m->verdict.kind = kind;
+    m->verdict.detector = detector;
+    m->verdict.vcpu = m->current;
+    m->verdict.rip_gva = engine_rip(m->engine);
+    m->verdict.position = engine_steps(m->engine, m->current);
+    vsnprintf(m->verdict.text, sizeof(m->verdict.text), fmt, ap);
+    engine_ask_attention(m->engine);
+}
+
+void machine_set_verdict(struct machine *m, enum verdict_kind kind, const char *detector, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    set_verdict(m, kind, detector, fmt, ap);
+    va_end(ap);
+}
+
+void machine_unmodelled(struct machine *m, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    set_verdict(m, VERDICT_UNMODELLED, NULL, fmt, ap);
+    va_end(ap);
+}
+
+uint64_t machine_steps(const struct machine *m)
+{
+    return engine_steps_all(m->engine);
+}
+
+uint64_t machine_digest(struct machine *m)
+{
+    uint64_t sum = memory_digest(m->mem);
+    size_t timers = (size_t)m->config.model_count * TIMER_KINDS_MAX * m->config.vcpus;
+    uint64_t words[] = {
+        engine_now_ns(m->engine), m->trace_digest, m->trace_count, m->random, m->current, m->turn_end_ns};
+
+    for (unsigned v = 0; v < m->config.vcpus; v++) {
+        struct vcpu_regs r;
+        struct vcpu plain = m->vcpu[v];
+        uint64_t steps = engine_steps(m->engine, v);
+
+        /* Whether registers wait to be loaded is our business, not the guest's. */
+        plain.regs_waiting = plain.kicked = 0;
+        memset(&plain.regs, 0, sizeof(plain.regs));
+        memset(&r, 0, sizeof(r));
+        vcpu_get_regs(m, v, &r);
+        sum = XXH3_64bits_withSeed(&r, sizeof(r), sum);
+        sum = XXH3_64bits_withSeed(&plain, sizeof(plain), sum);
+        sum = XXH3_64bits_withSeed(&steps, sizeof(steps), sum);
+    }
+    sum = XXH3_64bits_withSeed(m->arena, m->arena_bytes, sum);
+    sum = XXH3_64bits_withSeed(m->deadline_ns, timers * sizeof(*m->deadline_ns), sum);
+    return XXH3_64bits_withSeed(words, sizeof(words), sum);
+}
+
+void machine_stop(struct machine *m)
+{
+    m->asked_to_stop = 1;
+    engine_ask_attention(m->engine);
+}
+
+/* ---- events ---- */
+
+void machine_deliver(struct machine *m, const struct event *event)
+{
+    struct vcpu_regs r;
+    struct event delivered;
+    const char *why = NULL;
+
+    engine_get_event_regs(m->engine, &r);
+    switch (delivery_enter(m->mem, &r, event, &delivered, &why)) {
+    case DELIVERY_DONE:
+        break;
+    case DELIVERY_SHUTDOWN:
+        machine_set_verdict(m, VERDICT_FAIL, "crash", "triple fault: %s while a double fault was delivered",
+                            exception_name(event->vector));
+        return;
+    case DELIVERY_UNMODELLED:
+        machine_unmodelled(m, "%s", why);
+        return;
+    }
+    engine_set_event_regs(m->engine, &r);
+    engine_count_step(m->engine);
+    if (delivered.type == EVENT_NMI)
+        m->vcpu[m->current].nmi_blocked = 1;
+    trace_add(m,
+              delivered.type == EVENT_EXTERNAL ? TRACE_INTERRUPT
+              : delivered.type == EVENT_NMI    ? TRACE_NMI
+                                               : TRACE_EXCEPTION,
+              m->current, delivered.vector, delivered.error_code, delivered.vector == VECTOR_PF ? r.cr2 : 0);
+}
+
+static int pending_vector(struct machine *m, unsigned vcpu, const struct model **from)
+{
+    for (unsigned i = 0; i < m->config.model_count; i++) {
+        const struct model *model = m->config.models[i];
+        int vector = model->pending_vector ? model->pending_vector(m, vcpu) : MODEL_NO_VECTOR;
+
+        if (vector != MODEL_NO_VECTOR) {
+            *from = model;
+            return vector;
+        }
+    }
+    return MODEL_NO_VECTOR;
+}
+
+/* At a boundary of the current vCPU: deliver what may be delivered. Returns how many steps it may run before it must be
+   asked again. */
+static uint64_t deliver_pending(struct machine *m)
+{
+    struct vcpu *v = &m->vcpu[m->current];
+    const struct model *from = NULL;
+    bool watch_if = false, shadow;
+    uint64_t steps = UINT64_MAX;
+    int vector;
+
+    v->kicked = 0;
+    vector = pending_vector(m, m->current, &from);
+    if (!v->nmi_pending && vector == MODEL_NO_VECTOR) {
+        engine_watch(m->engine, false, false);
+        return steps;
+    }
+    shadow = engine_interrupt_shadow(m->engine);
+    if (shadow)
+        steps = 1;
+    if (v->nmi_pending && !v->nmi_blocked && !shadow) {
+        struct event event = {.type = EVENT_NMI, .vector = VECTOR_NMI};
+
+        v->nmi_pending = 0;
+        machine_deliver(m, &event);
+        v->kicked = 1;
+    } else if (vector != MODEL_NO_VECTOR && !shadow && (engine_rflags(m->engine) & RFLAGS_IF)) {
+        struct event event = {.type = EVENT_EXTERNAL, .vector = (uint8_t)vector};
+
+        from->accept_vector(m, m->current, vector);
+        machine_deliver(m, &event);
+        v->kicked = 1;
+    }
+    if (v->kicked && m->verdict.kind == VERDICT_NONE) { /* the handler's first boundary: what is pending now? */
+        v->kicked = 0;
+        vector = pending_vector(m, m->current, &from);
+        if (vector != MODEL_NO_VECTOR && (engine_rflags(m->engine) & RFLAGS_IF))
+            steps = 0;
+        if (v->nmi_pending && !v->nmi_blocked)
+            steps = 0;
+    }
+    watch_if = vector != MODEL_NO_VECTOR;
+    engine_watch(m->engine, watch_if, v->nmi_pending && v->nmi_blocked);
+    return steps;
+}
+
+/* A halted vCPU whose interrupt has come runs on. */
+static void wake_halted(struct machine *m)
+{
+    for (unsigned i = 0; i < m->config.vcpus; i++) {
+        struct vcpu *v = &m->vcpu[i];
+        const struct model *from;
+
+        if (v->state != VCPU_HALTED || !v->kicked)
+            continue;
+        v->kicked = 0;
+        if (v->nmi_pending || (!v->halt_masked && pending_vector(m, i, &from) != MODEL_NO_VECTOR)) {
+            v->kicked = 1;
+            vcpu_wake(m, i);
+        }
+    }
+}
+
+/* ---- the loop ---- */
+
+static bool pick_vcpu(struct machine *m)
+{
+    unsigned n = m->config.vcpus;
+    bool turn_over = m->yielded || engine_now_ns(m->engine) >= m->turn_end_ns;
+
+    wake_halted(m);
+    if (m->vcpu[m->current].state == VCPU_RUNNABLE && !turn_over)
+        return true;
+    for (unsigned i = 1; i <= n; i++) {
+        unsigned v = (m->current + i) % n;
+
+        if (m->vcpu[v].state != VCPU_RUNNABLE)
+            continue;
+        m->yielded = false;
+        m->turn_end_ns = engine_now_ns(m->engine) + TURN_NS;
+        hang_check_turn(m);
+        if (v != m->current) {
+            for (unsigned k = 0; k < m->config.model_count; k++)
+                if (m->config.models[k]->vcpu_switched_out)
+                    m->config.models[k]->vcpu_switched_out(m, m->current);
+            machine_switch(m, v);
+            for (unsigned k = 0; k < m->config.model_count; k++)
+                if (m->config.models[k]->vcpu_switched_in)
+                    m->config.models[k]->vcpu_switched_in(m, v);
+        } else if (m->vcpu[v].regs_waiting) {
+            machine_switch(m, v);
+        }
+        return true;
+    }
+    return false;
+}
+
+static void take_hypercall(struct machine *m, const struct insn *insn)
+{
+    for (unsigned i = 0; i < m->config.model_count; i++) {
+        const struct model *model = m->config.models[i];
+        uint64_t rip = engine_rip(m->engine);
+        enum model_answer answer = model->hypercall ? model->hypercall(m, m->current) : MODEL_NOT_MINE;
+
+        if (answer == MODEL_NOT_MINE)
+            continue;
+        if (answer == MODEL_DONE) {
+            if (m->verdict.kind != VERDICT_UNMODELLED)
+                engine_complete(m->engine, insn, engine_rip(m->engine) != rip);
+            return;
+        }
+        break;
+    }
+    struct event ud = {.type = EVENT_EXCEPTION, .vector = 6};
+
+    machine_deliver(m, &ud);
+}
+
+static void take_transition(struct machine *m, bool syscall)
+{
+    struct vcpu_regs r;
+    struct event fault;
+
+    engine_get_regs(m->engine, &r);
+    if (syscall ? transition_syscall(&r, &fault) : transition_sysenter(&r, &fault)) {
+        engine_set_event_regs(m->engine, &r);
+        return;
+    }
+    engine_set_rip(m->engine, engine_rip(m->engine) - 2);
+    machine_deliver(m, &fault);
+}
+
+static void take_halt(struct machine *m)
+{
+    struct vcpu *v = &m->vcpu[m->current];
+    bool masked = !(engine_rflags(m->engine) & RFLAGS_IF);
+
+    vcpu_halt(m, m->current, masked ? "HLT with interrupts disabled" : "HLT");
+    v->halt_masked = masked;
+}
+
+static void take_exit(struct machine *m, const struct engine_exit *x)
+{
+    switch (x->kind) {
+    case ENGINE_EXIT_BOUNDARY:
+        return;
+    case ENGINE_EXIT_EXCEPTION: {
+        struct event event = {.type = x->software_int ? EVENT_SOFTWARE : EVENT_EXCEPTION,
+                              .vector = (uint8_t)x->vector,
+                              .has_error_code = !x->software_int && exception_has_error_code(x->vector),
+                              .error_code = x->error_code};
+
+        machine_deliver(m, &event);
+        return;
+    }
+    case ENGINE_EXIT_ALONE:
+        machine_execute(m, &x->insn);
+        return;
+    case ENGINE_EXIT_VMCALL:
+        take_hypercall(m, &x->insn);
+        return;
+    case ENGINE_EXIT_SYSCALL:
+    case ENGINE_EXIT_SYSENTER:
+        take_transition(m, x->kind == ENGINE_EXIT_SYSCALL);
+        return;
+    case ENGINE_EXIT_HLT:
+        take_halt(m);
+        return;
+    case ENGINE_EXIT_NO_MEMORY:
+        machine_unmodelled(m, "an access to guest-physical 0x%llx, or an instruction fetch from where no RAM is",
+                           (unsigned long long)x->gpa);
+        return;
+    case ENGINE_EXIT_BROKEN:
+        machine_set_verdict(m, VERDICT_ERROR, NULL, "the CPU engine stopped: %s", x->text);
+        return;
+    }
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits)
+{
+    for (;;) {
+        uint64_t now = engine_now_ns(m->engine), before, steps, limit_ns, left;
+        struct engine_exit x;
+
+        if (m->verdict.kind != VERDICT_NONE)
+            return MACHINE_STOPPED_VERDICT;
+        if (m->asked_to_stop) {
+            m->asked_to_stop = 0;
+            return MACHINE_STOPPED_ASKED;
+        }
+        before = machine_steps(m);
+        if (before >= limits->steps_max)
+            return MACHINE_STOPPED_STEPS;
+        timer_expire_due(m, now);
+        if (!pick_vcpu(m)) {
+            uint64_t next = timer_next_ns(m);
+
+            if (next == TIMER_NEVER)
+                hang_check_idle(m);
+            else
+                engine_set_now_ns(m->engine, next > now ? next : now);
+            continue;
+        }
+        if (m->verdict.kind != VERDICT_NONE)
+            continue;
+        left = deliver_pending(m);
+        if (!left || m->verdict.kind != VERDICT_NONE)
+            continue;
+        steps = engine_steps(m->engine, m->current);
+        left = min_u64(left, limits->steps_max - before);
+        limit_ns = min_u64(m->turn_end_ns, timer_next_ns(m));
+        if (limits->until_rip_gva && engine_rip(m->engine) == limits->until_rip_gva)
+            return MACHINE_STOPPED_RIP;
+        x = engine_run(m->engine, limit_ns, left > UINT64_MAX - steps ? UINT64_MAX : steps + left);
+        take_exit(m, &x);
+    }
+}

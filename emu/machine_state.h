@@ -1,0 +1,79 @@
+/*
+ * machine_state: the machine's insides, for the files of emu/ that make up the machine (machine.c, vcpu.c, timer.c,
+ * trace.c, execute.c, hang.c). Not for models.
+ */
+#ifndef BOOTRACE_EMU_MACHINE_STATE_H
+#define BOOTRACE_EMU_MACHINE_STATE_H
+
+#include "emu/delivery.h"
+#include "emu/engine.h"
+#include "emu/machine.h"
+#include "emu/model.h"
+#include "emu/timer.h"
+#include "emu/trace.h"
+#include "emu/vcpu.h"
+
+struct vcpu {            /* plain data: part of the digest and of snapshots */
+    uint32_t state;      /* enum vcpu_state */
+    uint8_t halt_masked; /* HLT with IF clear: only an NMI wakes it */
+    uint8_t nmi_pending;
+    uint8_t nmi_blocked;
+    uint8_t regs_waiting; /* `regs` are loaded when it is switched in next */
+    uint8_t kicked;       /* what is pending may have changed since it was looked at */
+    uint8_t zero[3];
+    struct vcpu_regs regs; /* valid while regs_waiting */
+};
+
+struct machine {
+    struct machine_config config;
+    struct memory *mem;
+    struct engine *engine;
+    struct vcpu *vcpu;
+    const char *wait_reason[VCPUS_MAX]; /* for reports; static strings */
+    struct paging paging[VCPUS_MAX];    /* of vCPUs that are not loaded, as they were switched out */
+    unsigned current;
+    bool in_engine; /* a callback of the engine runs: the loaded vCPU can't be changed now */
+    bool yielded;   /* the current vCPU's turn is over */
+    uint64_t turn_end_ns;
+
+    uint8_t *arena;
+    size_t arena_bytes;
+    size_t arena_offset[MODELS_MAX];
+    uint64_t *deadline_ns; /* [model][kind][vcpu], TIMER_NEVER when not armed */
+    uint64_t random;
+
+    uint64_t trace_digest;
+    uint64_t trace_count;
+    struct {
+        trace_listener_fn *fn;
+        void *context;
+    } listener[TRACE_LISTENERS_MAX];
+    unsigned listeners;
+
+    struct verdict verdict;
+    volatile int asked_to_stop;
+
+    struct { /* hang.c: what the state was when it was looked at last */
+        uint64_t mark_trace;
+        uint64_t mark_ns;
+        uint64_t mark_digest;
+        uint64_t next_ns;
+        uint64_t period_ns;
+    } hang;
+};
+
+/* execute.c: the machine executes the instruction at RIP that the engine leaves to it. */
+void machine_execute(struct machine *m, const struct insn *insn);
+/* Deliver an exception to the current vCPU. */
+void machine_deliver(struct machine *m, const struct event *event);
+/* The engine's callbacks. */
+extern const struct engine_ops machine_engine_ops;
+
+/* hang.c: called between turns; sets the verdict when it can prove that nothing will ever change. */
+void hang_check_idle(struct machine *m);
+void hang_check_turn(struct machine *m);
+
+/* vcpu.c: load `vcpu` into the engine. */
+void machine_switch(struct machine *m, unsigned vcpu);
+
+#endif

@@ -1,0 +1,58 @@
+#include "emu/ensure.h"
+#include "emu/machine_state.h"
+
+static unsigned model_index(const struct machine *m, const struct model *model)
+{
+    for (unsigned i = 0; i < m->config.model_count; i++)
+        if (m->config.models[i] == model)
+            return i;
+    ensure(!"the model is one of the machine's");
+    return 0;
+}
+
+static uint64_t *slot(const struct machine *m, unsigned index, unsigned kind, unsigned vcpu)
+{
+    ensure(kind < TIMER_KINDS_MAX);
+    ensure(vcpu < m->config.vcpus);
+    return &m->deadline_ns[(index * TIMER_KINDS_MAX + kind) * m->config.vcpus + vcpu];
+}
+
+void timer_arm(struct machine *m, const struct model *model, unsigned kind, unsigned vcpu, uint64_t deadline_ns)
+{
+    *slot(m, model_index(m, model), kind, vcpu) = deadline_ns;
+    engine_ask_attention(m->engine); /* the run may have to stop earlier than it was told */
+}
+
+void timer_disarm(struct machine *m, const struct model *model, unsigned kind, unsigned vcpu)
+{
+    *slot(m, model_index(m, model), kind, vcpu) = TIMER_NEVER;
+}
+
+uint64_t timer_deadline_ns(const struct machine *m, const struct model *model, unsigned kind, unsigned vcpu)
+{
+    return *slot(m, model_index(m, model), kind, vcpu);
+}
+
+uint64_t timer_next_ns(const struct machine *m)
+{
+    uint64_t next = TIMER_NEVER;
+
+    for (unsigned i = 0; i < m->config.model_count * TIMER_KINDS_MAX * m->config.vcpus; i++)
+        if (m->deadline_ns[i] < next)
+            next = m->deadline_ns[i];
+    return next;
+}
+
+void timer_expire_due(struct machine *m, uint64_t now_ns)
+{
+    uint64_t due;
+
+    while ((due = timer_next_ns(m)) <= now_ns && due != TIMER_NEVER) {
+        unsigned i = 0, per_model = TIMER_KINDS_MAX * m->config.vcpus;
+
+        while (m->deadline_ns[i] != due)
+            i++;
+        m->deadline_ns[i] = TIMER_NEVER;
+        m->config.models[i / per_model]->timer_expired(m, i % per_model / m->config.vcpus, i % m->config.vcpus);
+    }
+}

@@ -1,0 +1,336 @@
+/*
+ * The engine's promises: where a run is stopped never changes what it does or how it counts.
+ */
+#include "tests/cmocka_tap.h"
+
+#include <string.h>
+
+#include "emu/engine.h"
+#include "emu/memory.h"
+#include "emu/regs.h"
+#include "emu/vcpu.h"
+
+#define RAM_BYTES 0x200000u
+#define CODE_GPA  0x10000u
+#define DATA_GPA  0x20000u
+#define STACK_GPA 0x30000u
+
+struct world {
+    struct memory *mem;
+    struct engine *engine;
+    unsigned device_reads, device_writes;
+    uint64_t device_write_ns;
+};
+
+static uint64_t device_read(void *context, uint64_t gpa, unsigned bytes)
+{
+    struct world *w = context;
+
+    w->device_reads++;
+    return gpa == 0xfee00030 ? 0x50014 : 0;
+}
+
+static void device_write(void *context, uint64_t gpa, unsigned bytes, uint64_t value)
+{
+    struct world *w = context;
+
+    w->device_writes++;
+    w->device_write_ns = engine_now_ns(w->engine);
+}
+
+static void cpuid(void *context, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    out[0] = 0x12345678;
+}
+
+static uint64_t rdtsc(void *context)
+{
+    struct world *w = context;
+
+    return engine_now_ns(w->engine);
+}
+
+static const struct engine_ops ops = {device_read, device_write, cpuid, rdtsc};
+
+static void world_init(struct world *w, const uint8_t *code, size_t bytes)
+{
+    struct diag d;
+    struct vcpu_regs r;
+
+    memset(w, 0, sizeof(*w));
+    assert_int_equal(memory_new(RAM_BYTES, &w->mem, &d), EMU_OK);
+    if (engine_new(w->mem, 2, &ops, w, &w->engine, &d) != EMU_OK)
+        fail_msg("%s", d.text);
+    assert_true(memory_write(w->mem, CODE_GPA, code, bytes));
+    engine_switch(w->engine, 0);
+    regs_init_protected32(&r, CODE_GPA);
+    r.gpr[GPR_RSP] = STACK_GPA;
+    r.gpr[GPR_RBX] = DATA_GPA;
+    engine_set_regs(w->engine, &r);
+}
+
+static void world_fini(struct world *w)
+{
+    engine_free(w->engine);
+    memory_free(w->mem);
+}
+
+/* 32-bit code: loops, calls, string instructions, flags, STI, TSC, CPUID, a patched instruction; ends in HLT. */
+static const uint8_t program[] = {
+    0xb9, 0x05, 0x00, 0x00, 0x00,             /* mov ecx, 5 */
+    0x89, 0xc8,                               /* 1: mov eax, ecx */
+    0x01, 0x03,                               /* add [ebx], eax */
+    0x50,                                     /* push eax */
+    0x9c,                                     /* pushf */
+    0x58,                                     /* pop eax */
+    0x58,                                     /* pop eax */
+    0x83, 0x43, 0x04, 0x03,                   /* add dword [ebx+4], 3 */
+    0x49,                                     /* dec ecx */
+    0x75, 0xf1,                               /* jnz 1b */
+    0xfc,                                     /* cld */
+    0x8d, 0x7b, 0x40,                         /* lea edi, [ebx+0x40] */
+    0x89, 0xde,                               /* mov esi, ebx */
+    0xb9, 0x07, 0x00, 0x00, 0x00,             /* mov ecx, 7 */
+    0xf3, 0xa4,                               /* rep movsb */
+    0x31, 0xc9,                               /* xor ecx, ecx */
+    0xf3, 0xaa,                               /* rep stosb, no iteration */
+    0xfb,                                     /* sti */
+    0x90,                                     /* nop */
+    0xfa,                                     /* cli */
+    0x0f, 0x31,                               /* rdtsc */
+    0x89, 0x43, 0x10,                         /* mov [ebx+0x10], eax */
+    0xf3, 0x90,                               /* pause */
+    0x31, 0xc0,                               /* xor eax, eax */
+    0x0f, 0xa2,                               /* cpuid */
+    0xbb, 0x00, 0x00, 0x02, 0x00,             /* mov ebx, DATA_GPA */
+    0x89, 0x43, 0x14,                         /* mov [ebx+0x14], eax */
+    0xc6, 0x05, 0x4c, 0x00, 0x01, 0x00, 0x41, /* mov byte [patched], 0x41: inc ecx */
+    0x42,                                     /* inc edx */
+    0xeb, 0x00,                               /* jmp 2f */
+    0x49,                                     /* 2: patched: dec ecx */
+    0x89, 0x4b, 0x18,                         /* mov [ebx+0x18], ecx */
+    0xa1, 0x30, 0x00, 0xe0, 0xfe,             /* mov eax, [0xfee00030] */
+    0x42,                                     /* inc edx */
+    0xa3, 0x80, 0x00, 0xe0, 0xfe,             /* mov [0xfee00080], eax */
+    0x0f, 0x31,                               /* rdtsc */
+    0xf4,                                     /* hlt */
+};
+
+struct point {
+    struct vcpu_regs regs;
+    uint64_t now_ns;
+    uint64_t ram;
+};
+
+static void look(struct world *w, struct point *p)
+{
+    memset(p, 0, sizeof(*p));
+    engine_get_regs(w->engine, &p->regs);
+    p->now_ns = engine_now_ns(w->engine);
+    p->ram = memory_digest(w->mem);
+}
+
+/* The state after each step, one step a time. Returns the number of steps. */
+static unsigned reference(struct point *points, unsigned max)
+{
+    struct world w;
+    unsigned n = 0;
+
+    world_init(&w, program, sizeof(program));
+    for (;;) {
+        look(&w, &points[n]);
+        struct engine_exit x = engine_run(w.engine, UINT64_MAX, n + 1);
+
+        if (x.kind == ENGINE_EXIT_HLT)
+            break;
+        assert_int_equal(x.kind, ENGINE_EXIT_BOUNDARY);
+        n++;
+        assert_int_equal(engine_steps(w.engine, 0), n);
+        assert_true(n + 1 < max);
+    }
+    assert_int_equal(engine_steps(w.engine, 0), n + 1);
+    assert_int_equal(w.device_reads, 1);
+    assert_int_equal(w.device_writes, 1);
+    look(&w, &points[n + 1]);
+    world_fini(&w);
+    return n + 1;
+}
+
+static void assert_same(const struct point *a, const struct point *b, unsigned step)
+{
+    if (a->regs.rip != b->regs.rip || a->now_ns != b->now_ns || a->ram != b->ram)
+        print_message("# step %u: rip %#lx %#lx now %lu %lu\n", step, (unsigned long)a->regs.rip,
+                      (unsigned long)b->regs.rip, (unsigned long)a->now_ns, (unsigned long)b->now_ns);
+    assert_int_equal(a->regs.rip, b->regs.rip);
+    assert_int_equal(a->now_ns, b->now_ns);
+    assert_int_equal(a->ram, b->ram);
+    assert_memory_equal(&a->regs, &b->regs, sizeof(a->regs));
+}
+
+#define POINTS 200
+static struct point points[POINTS];
+
+static void a_run_to_any_step_equals_single_steps(void **state)
+{
+    unsigned n = reference(points, POINTS);
+
+    for (unsigned target = 1; target < n; target++) {
+        struct world w;
+        struct point p;
+
+        world_init(&w, program, sizeof(program));
+        assert_int_equal(engine_run(w.engine, UINT64_MAX, target).kind, ENGINE_EXIT_BOUNDARY);
+        assert_int_equal(engine_steps(w.engine, 0), target);
+        look(&w, &p);
+        assert_same(&points[target], &p, target);
+        world_fini(&w);
+    }
+}
+
+static void extra_stops_change_nothing(void **state)
+{
+    unsigned n = reference(points, POINTS);
+
+    for (unsigned stride = 2; stride < 12; stride++) {
+        struct world w;
+        struct point p;
+        struct engine_exit x;
+        uint64_t target = 0;
+
+        world_init(&w, program, sizeof(program));
+        do {
+            target += stride;
+            x = engine_run(w.engine, UINT64_MAX, target);
+        } while (x.kind == ENGINE_EXIT_BOUNDARY);
+        assert_int_equal(x.kind, ENGINE_EXIT_HLT);
+        assert_int_equal(engine_steps(w.engine, 0), n);
+        look(&w, &p);
+        assert_same(&points[n], &p, n);
+        world_fini(&w);
+    }
+}
+
+static void a_time_limit_stops_at_the_first_boundary_at_or_after_it(void **state)
+{
+    unsigned n = reference(points, POINTS);
+
+    for (uint64_t limit = 1; limit < points[n - 1].now_ns; limit += 7) {
+        struct world w;
+        struct point p;
+        unsigned k = 0;
+
+        world_init(&w, program, sizeof(program));
+        assert_int_equal(engine_run(w.engine, limit, UINT64_MAX).kind, ENGINE_EXIT_BOUNDARY);
+        look(&w, &p);
+        while (points[k].now_ns < limit)
+            k++;
+        assert_int_equal(engine_steps(w.engine, 0), k);
+        assert_same(&points[k], &p, k);
+        world_fini(&w);
+    }
+}
+
+static void a_second_vcpu_in_between_changes_nothing(void **state)
+{
+    unsigned n = reference(points, POINTS);
+    struct world w;
+    struct vcpu_regs idle;
+    struct point p;
+    struct engine_exit x;
+    uint64_t target = 0, other = 0, other_ns = 0;
+    static const uint8_t spin[] = {0x40, 0x43, 0xeb, 0xfc}; /* 1: inc eax; inc ebx; jmp 1b */
+
+    world_init(&w, program, sizeof(program));
+    assert_true(memory_write(w.mem, CODE_GPA + 0x1000, spin, sizeof(spin)));
+    regs_init_protected32(&idle, CODE_GPA + 0x1000);
+    engine_switch(w.engine, 1);
+    engine_set_regs(w.engine, &idle);
+    engine_switch(w.engine, 0);
+    do {
+        uint64_t before;
+
+        target += 3;
+        x = engine_run(w.engine, UINT64_MAX, target);
+        engine_switch(w.engine, 1);
+        before = engine_now_ns(w.engine);
+        other += 5;
+        assert_int_equal(engine_run(w.engine, UINT64_MAX, other).kind, ENGINE_EXIT_BOUNDARY);
+        other_ns += engine_now_ns(w.engine) - before;
+        engine_switch(w.engine, 0);
+    } while (x.kind == ENGINE_EXIT_BOUNDARY);
+    look(&w, &p);
+    assert_int_equal(engine_steps(w.engine, 0), n);
+    assert_int_equal(engine_steps(w.engine, 1), other);
+    assert_int_equal(p.now_ns - other_ns, points[n].now_ns);
+    assert_int_equal(p.regs.rip, points[n].regs.rip);
+    world_fini(&w);
+}
+
+static void a_write_of_the_host_into_translated_code_is_seen(void **state)
+{
+    struct world w;
+    uint8_t code[] = {0x40, 0xeb, 0xfd}; /* 1: inc eax; jmp 1b */
+
+    world_init(&w, code, sizeof(code));
+    engine_run(w.engine, UINT64_MAX, 20);
+    assert_int_equal(engine_gpr(w.engine, GPR_RAX), 10);
+    code[0] = 0x41; /* inc ecx */
+    assert_true(memory_write(w.mem, CODE_GPA, code, 1));
+    engine_run(w.engine, UINT64_MAX, 40);
+    assert_int_equal(engine_gpr(w.engine, GPR_RAX), 10);
+    assert_int_equal(engine_gpr(w.engine, GPR_RCX), 10);
+    world_fini(&w);
+}
+
+static void a_fault_in_the_middle_of_a_block_counts_what_was_executed(void **state)
+{
+    struct world w;
+    static const uint8_t code[] = {0x40, 0x40, 0x8e, 0xd8, 0x40, 0xf4}; /* inc; inc; mov ds, eax (#GP) */
+
+    world_init(&w, code, sizeof(code));
+    engine_set_gpr(w.engine, GPR_RAX, 0x4560);
+    struct engine_exit x = engine_run(w.engine, UINT64_MAX, UINT64_MAX);
+
+    assert_int_equal(x.kind, ENGINE_EXIT_EXCEPTION);
+    assert_int_equal(x.vector, 13);
+    assert_int_equal(x.error_code, 0x4560);
+    assert_int_equal(engine_steps(w.engine, 0), 2);
+    assert_int_equal(engine_rip(w.engine), CODE_GPA + 2);
+    /* The next one in a row is still the same, not a double fault. */
+    x = engine_run(w.engine, UINT64_MAX, UINT64_MAX);
+    assert_int_equal(x.vector, 13);
+    world_fini(&w);
+}
+
+static void port_and_msr_instructions_are_left_to_the_machine(void **state)
+{
+    struct world w;
+    static const uint8_t code[] = {0x40, 0xe6, 0x80, 0x40, 0x0f, 0x32, 0xf4}; /* inc; out 0x80, al; inc; rdmsr */
+
+    world_init(&w, code, sizeof(code));
+    struct engine_exit x = engine_run(w.engine, UINT64_MAX, UINT64_MAX);
+
+    assert_int_equal(x.kind, ENGINE_EXIT_ALONE);
+    assert_int_equal(x.insn.kind, INSN_OUT);
+    assert_int_equal(x.insn.port, 0x80);
+    assert_int_equal(engine_steps(w.engine, 0), 1);
+    engine_complete(w.engine, &x.insn, false);
+    x = engine_run(w.engine, UINT64_MAX, UINT64_MAX);
+    assert_int_equal(x.insn.kind, INSN_RDMSR);
+    assert_int_equal(engine_steps(w.engine, 0), 3);
+    world_fini(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_to_any_step_equals_single_steps),
+        cmocka_unit_test(extra_stops_change_nothing),
+        cmocka_unit_test(a_time_limit_stops_at_the_first_boundary_at_or_after_it),
+        cmocka_unit_test(a_second_vcpu_in_between_changes_nothing),
+        cmocka_unit_test(a_write_of_the_host_into_translated_code_is_seen),
+        cmocka_unit_test(a_fault_in_the_middle_of_a_block_counts_what_was_executed),
+        cmocka_unit_test(port_and_msr_instructions_are_left_to_the_machine),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
