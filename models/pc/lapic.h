@@ -1,0 +1,76 @@
+/*
+ * lapic: the local APIC of every vCPU, in xAPIC mode at 0xfee00000. x2APIC mode is hidden by CPUID and refused.
+ *
+ * It holds what is pending and in service per vCPU, sends interprocessor interrupts, keeps the APIC timer, and tells
+ * the machine the vector to deliver. Starting vCPUs by INIT and SIPI is here too. Not here: the IO-APIC and the 8259
+ * pair, which call in.
+ *
+ * Source: SDM Vol. 3A, "Advanced Programmable Interrupt Controller (APIC)"; Xen 4.17 xen/arch/x86/hvm/vlapic.c for what
+ * the manual leaves open (ID = 2 * vCPU, six LVT entries, 100 MHz timer clock, INIT and SIPI rules).
+ */
+#ifndef BOOTRACE_MODELS_PC_LAPIC_H
+#define BOOTRACE_MODELS_PC_LAPIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "emu/model.h"
+
+#define LAPIC_GPA          0xfee00000ull
+#define LAPIC_WINDOW_BYTES 0x1000u
+
+extern const struct model lapic_model;
+
+enum lapic_trigger { LAPIC_EDGE, LAPIC_LEVEL };
+
+/* Delivery modes, as the ICR, the LVT and IO-APIC entries encode them. */
+enum lapic_delivery {
+    LAPIC_FIXED = 0,
+    LAPIC_LOWEST = 1,
+    LAPIC_SMI = 2,
+    LAPIC_NMI = 4,
+    LAPIC_INIT = 5,
+    LAPIC_STARTUP = 6,
+    LAPIC_EXTINT = 7,
+};
+
+/* An interrupt message on its way to one or more LAPICs. */
+struct lapic_message {
+    uint8_t destination;
+    bool logical; /* destination is a logical one, else an APIC ID (0xff: all) */
+    enum lapic_delivery delivery;
+    uint8_t vector;
+    enum lapic_trigger trigger;
+};
+
+/* The APIC ID of `vcpu`. */
+static inline uint8_t lapic_id(unsigned vcpu)
+{
+    return (uint8_t)(vcpu * 2);
+}
+
+/* Make `vector` pending in `vcpu`'s LAPIC; lost if that LAPIC is disabled, an error there if `vector` < 16. */
+void lapic_raise(struct machine *m, unsigned vcpu, uint8_t vector, enum lapic_trigger trigger);
+
+/* Deliver a message from the IO-APIC or a device. */
+void lapic_deliver(struct machine *m, const struct lapic_message *message);
+
+/* Drive LINT0 (line 0) or LINT1 (line 1) of `vcpu`. */
+void lapic_set_lint(struct machine *m, unsigned vcpu, unsigned line, bool level);
+
+/* Whether `vcpu` takes interrupts from the 8259 pair: LINT0 as ExtINT, or the LAPIC globally disabled. Only vCPU 0 is
+   wired to it. */
+bool lapic_accepts_extint(struct machine *m, unsigned vcpu);
+
+/* Whether the LAPIC is enabled both globally and in its spurious-interrupt register. */
+bool lapic_is_enabled(struct machine *m, unsigned vcpu);
+
+/* LINT0 of vCPU 0 becomes an unmasked ExtINT pin and its LAPIC enabled, as a PC's firmware leaves it. */
+void lapic_set_virtual_wire(struct machine *m);
+
+/* `vcpu` was given a context by a hypercall (VCPUOP_initialise): a SIPI no longer starts it. */
+void lapic_set_initialised(struct machine *m, unsigned vcpu);
+/* Whether it waits for a SIPI, i.e. was never started or was reset by INIT. */
+bool lapic_waits_for_sipi(struct machine *m, unsigned vcpu);
+
+#endif

@@ -1,0 +1,527 @@
+#include "tests/cmocka_tap.h"
+#include "tests/fake_machine.h"
+
+#include "models/pc/lapic.h"
+
+#define ID        0x020
+#define VERSION   0x030
+#define TPR       0x080
+#define PPR       0x0a0
+#define EOI       0x0b0
+#define LDR       0x0d0
+#define DFR       0x0e0
+#define SVR       0x0f0
+#define ISR       0x100
+#define IRR       0x200
+#define ESR       0x280
+#define ICR       0x300
+#define ICR_HIGH  0x310
+#define LVT_TIMER 0x320
+#define LVT_LINT0 0x350
+#define LVT_LINT1 0x360
+#define LVT_ERROR 0x370
+#define INITIAL   0x380
+#define CURRENT   0x390
+#define DIVIDE    0x3e0
+
+#define MSR_APIC_BASE    0x1b
+#define MSR_TSC_DEADLINE 0x6e0
+
+static const struct model *const models[] = {&lapic_model};
+
+static uint32_t reg(struct machine *m, unsigned vcpu, unsigned offset)
+{
+    uint64_t value = 0;
+
+    fake_set_current(m, vcpu);
+    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + offset, 4, &value), MODEL_DONE);
+    return (uint32_t)value;
+}
+
+static void set(struct machine *m, unsigned vcpu, unsigned offset, uint32_t value)
+{
+    fake_set_current(m, vcpu);
+    assert_int_equal(fake_mmio_write(m, LAPIC_GPA + offset, 4, value), MODEL_DONE);
+}
+
+/* A machine whose LAPICs are enabled as an operating system leaves them. */
+static struct machine *enabled(unsigned vcpus)
+{
+    struct machine *m = fake_machine_new(vcpus, models, 1);
+
+    for (unsigned v = 0; v < vcpus; v++) {
+        set(m, v, SVR, 0x1ff);
+        set(m, v, DFR, 0xffffffff);
+        set(m, v, LDR, v < 8 ? 1u << (24 + v) : 0);
+    }
+    return m;
+}
+
+static void after_reset_it_is_as_the_manual_says(void **state)
+{
+    static const struct {
+        unsigned offset;
+        uint32_t value;
+    } rows[] = {
+        {ID, 2u << 24},
+        {VERSION, 0x50014},
+        {TPR, 0},
+        {PPR, 0},
+        {LDR, 0},
+        {DFR, 0xffffffff},
+        {SVR, 0xff},
+        {ESR, 0},
+        {ICR, 0},
+        {ICR_HIGH, 0},
+        {INITIAL, 0},
+        {CURRENT, 0},
+        {LVT_TIMER, 0x10000},
+        {LVT_LINT0, 0x10000},
+        {0x330, 0x10000},
+        {LVT_ERROR, 0x10000},
+    };
+    struct machine *m = fake_machine_new(2, models, 1);
+    uint64_t base;
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(reg(m, 1, rows[i].offset), rows[i].value);
+    fake_set_current(m, 0);
+    assert_int_equal(fake_msr_read(m, MSR_APIC_BASE, &base), MODEL_DONE);
+    assert_int_equal(base, 0xfee00900);
+    fake_set_current(m, 1);
+    assert_int_equal(fake_msr_read(m, MSR_APIC_BASE, &base), MODEL_DONE);
+    assert_int_equal(base, 0xfee00800);
+    machine_free(m);
+}
+
+static void the_highest_vector_above_the_priority_is_delivered_until_eoi(void **state)
+{
+    struct machine *m = enabled(1);
+
+    lapic_raise(m, 0, 0x31, LAPIC_EDGE);
+    lapic_raise(m, 0, 0x55, LAPIC_EDGE);
+    lapic_raise(m, 0, 0x52, LAPIC_EDGE);
+    assert_int_equal(fake_accept(m, 0), 0x55);
+    assert_int_equal(reg(m, 0, PPR), 0x50);
+    assert_int_equal(reg(m, 0, ISR + 0x20), 1u << 0x15);
+    /* 0x52 is of the same class as what is in service */
+    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    set(m, 0, EOI, 0);
+    assert_int_equal(fake_accept(m, 0), 0x52);
+    set(m, 0, EOI, 0);
+    assert_int_equal(fake_accept(m, 0), 0x31);
+    set(m, 0, EOI, 0);
+    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(reg(m, 0, PPR), 0);
+    machine_free(m);
+}
+
+static void the_task_priority_holds_back_its_class_and_below(void **state)
+{
+    static const struct {
+        uint32_t tpr;
+        uint8_t vector;
+        bool delivered;
+    } rows[] = {{0x00, 0x10, true},  {0x1f, 0x1f, false}, {0x3f, 0x40, true},
+                {0x40, 0x4f, false}, {0xf0, 0xff, false}, {0xe0, 0xf0, true}};
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct machine *m = enabled(1);
+
+        set(m, 0, TPR, rows[i].tpr);
+        lapic_raise(m, 0, rows[i].vector, LAPIC_EDGE);
+        assert_int_equal(fake_pending_vector(m, 0), rows[i].delivered ? rows[i].vector : MODEL_NO_VECTOR);
+        set(m, 0, TPR, 0);
+        assert_int_equal(fake_pending_vector(m, 0), rows[i].vector);
+        machine_free(m);
+    }
+}
+
+static void a_disabled_lapic_takes_no_vector_but_takes_nmi(void **state)
+{
+    struct machine *m = fake_machine_new(1, models, 1);
+
+    lapic_raise(m, 0, 0x40, LAPIC_EDGE);
+    set(m, 0, SVR, 0x1ff);
+    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    set(m, 0, SVR, 0xff);
+    set(m, 0, ICR, 0x40400); /* NMI to self */
+    assert_int_equal(fake_vcpu(m, 0)->nmis, 1);
+    machine_free(m);
+}
+
+/* Which of four vCPUs an IPI reaches, by ICR and destination; flat logical IDs 1, 2, 4, 8. */
+static void an_ipi_reaches_its_destination(void **state)
+{
+    static const struct {
+        uint32_t high, low;
+        unsigned reached; /* bit v */
+    } rows[] = {
+        {2u << 24, 0x00050, 0x2},                       /* physical: APIC ID 2 */
+        {6u << 24, 0x00050, 0x8},                       /* physical: APIC ID 6 */
+        {1u << 24, 0x00050, 0x0},                       /* nobody has an odd ID */
+        {0xffu << 24, 0x00050, 0xf},                    /* physical broadcast */
+        {0x5u << 24, 0x00850, 0x5},                     /* logical flat */
+        {0xffu << 24, 0x00850, 0xf},                    /* logical broadcast */
+        {0, 0x00850, 0x0},           {0, 0x40050, 0x1}, /* self */
+        {0, 0x80050, 0xf},                              /* all */
+        {0, 0xc0050, 0xe},                              /* all but self */
+        {0xeu << 24, 0x00950, 0x2},                     /* lowest priority of 1 to 3: a tie, the first */
+    };
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct machine *m = enabled(4);
+        unsigned reached = 0;
+
+        set(m, 0, ICR_HIGH, rows[i].high);
+        set(m, 0, ICR, rows[i].low);
+        for (unsigned v = 0; v < 4; v++)
+            if (fake_pending_vector(m, v) == 0x50)
+                reached |= 1u << v;
+        assert_int_equal(reached, rows[i].reached);
+        assert_int_equal(reg(m, 0, ICR) & 0x1000, 0);
+        machine_free(m);
+    }
+}
+
+static void cluster_model_compares_the_cluster_then_the_bits(void **state)
+{
+    struct machine *m = enabled(4);
+
+    for (unsigned v = 0; v < 4; v++) {
+        set(m, v, DFR, 0x0fffffff);
+        set(m, v, LDR, (v / 2) << 28 | 1u << (24 + v % 2)); /* clusters 0 and 1, two members each */
+    }
+    set(m, 0, ICR_HIGH, 0x13u << 24);
+    set(m, 0, ICR, 0x850);
+    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(fake_pending_vector(m, 1), MODEL_NO_VECTOR);
+    assert_int_equal(fake_pending_vector(m, 2), 0x50);
+    assert_int_equal(fake_pending_vector(m, 3), 0x50);
+    machine_free(m);
+}
+
+static void lowest_priority_goes_to_the_least_busy(void **state)
+{
+    struct machine *m = enabled(3);
+
+    set(m, 0, TPR, 0x80);
+    set(m, 1, TPR, 0x20);
+    set(m, 2, TPR, 0x30);
+    set(m, 0, ICR_HIGH, 0xffu << 24);
+    set(m, 0, ICR, 0x990);
+    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(fake_pending_vector(m, 1), 0x90);
+    assert_int_equal(fake_pending_vector(m, 2), MODEL_NO_VECTOR);
+    machine_free(m);
+}
+
+static void init_and_sipi_start_a_vcpu_once(void **state)
+{
+    struct machine *m = enabled(2);
+
+    set(m, 0, ICR_HIGH, 2u << 24);
+    set(m, 0, ICR, 0x0c500); /* INIT assert: already waiting, nothing happens */
+    assert_int_equal(fake_vcpu(m, 1)->resets, 0);
+    set(m, 0, ICR, 0x08500); /* INIT de-assert */
+    set(m, 0, ICR, 0x00699);
+    assert_int_equal(fake_vcpu(m, 1)->sipi_vector, 0x99);
+    assert_int_equal(fake_vcpu(m, 1)->state, VCPU_RUNNABLE);
+    set(m, 0, ICR, 0x00642); /* the second SIPI */
+    assert_int_equal(fake_vcpu(m, 1)->sipi_vector, 0x99);
+
+    set(m, 1, TPR, 0x20);
+    set(m, 0, ICR, 0x0c500);
+    assert_int_equal(fake_vcpu(m, 1)->resets, 1);
+    assert_int_equal(fake_vcpu(m, 1)->state, VCPU_OFFLINE);
+    assert_int_equal(reg(m, 1, TPR), 0);
+    assert_int_equal(reg(m, 1, SVR), 0xff);
+    set(m, 0, ICR, 0x00642);
+    assert_int_equal(fake_vcpu(m, 1)->sipi_vector, 0x42);
+    machine_free(m);
+}
+
+static void a_vcpu_initialised_by_hypercall_ignores_sipi_until_init(void **state)
+{
+    struct machine *m = enabled(2);
+
+    lapic_set_initialised(m, 1);
+    set(m, 0, ICR_HIGH, 2u << 24);
+    set(m, 0, ICR, 0x00699);
+    assert_int_equal(fake_vcpu(m, 1)->sipi_vector, -1);
+    set(m, 0, ICR, 0x0c500);
+    assert_true(lapic_waits_for_sipi(m, 1));
+    set(m, 0, ICR, 0x00699);
+    assert_int_equal(fake_vcpu(m, 1)->sipi_vector, 0x99);
+    machine_free(m);
+}
+
+static void illegal_vectors_and_registers_are_errors(void **state)
+{
+    struct machine *m = enabled(2);
+
+    set(m, 0, LVT_ERROR, 0xfe);
+    set(m, 0, ICR_HIGH, 2u << 24);
+    set(m, 0, ICR, 0x0f); /* send */
+    assert_int_equal(reg(m, 0, ESR), 0);
+    set(m, 0, ESR, 0);
+    assert_int_equal(reg(m, 0, ESR), 1u << 5);
+    assert_int_equal(fake_accept(m, 0), 0xfe);
+    set(m, 0, EOI, 0);
+
+    lapic_raise(m, 0, 0x0f, LAPIC_EDGE); /* receive */
+    (void)reg(m, 0, 0x40);               /* reserved register */
+    set(m, 0, ESR, 0);
+    assert_int_equal(reg(m, 0, ESR), 1u << 6 | 1u << 7);
+    set(m, 0, ESR, 0);
+    assert_int_equal(reg(m, 0, ESR), 0);
+
+    set(m, 0, LVT_ERROR, 0x05); /* an error vector that is illegal itself */
+    (void)reg(m, 0, 0x40);
+    set(m, 0, ESR, 0);
+    assert_int_equal(reg(m, 0, ESR), 1u << 6 | 1u << 7);
+    machine_free(m);
+}
+
+static void a_one_shot_timer_fires_once_at_count_times_divisor(void **state)
+{
+    static const struct {
+        uint32_t divide;
+        unsigned divisor;
+    } rows[] = {{0x0, 2}, {0x1, 4}, {0x2, 8}, {0x3, 16}, {0x8, 32}, {0x9, 64}, {0xa, 128}, {0xb, 1}};
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct machine *m = enabled(1);
+        uint64_t total_ns = 1000ull * 10 * rows[i].divisor;
+
+        set(m, 0, LVT_TIMER, 0xec);
+        set(m, 0, DIVIDE, rows[i].divide);
+        set(m, 0, INITIAL, 1000);
+        assert_int_equal(reg(m, 0, CURRENT), 1000);
+        fake_advance(m, total_ns / 4);
+        assert_int_equal(reg(m, 0, CURRENT), 750);
+        fake_advance_to(m, total_ns - 1);
+        assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+        fake_advance_to(m, total_ns);
+        assert_int_equal(fake_accept(m, 0), 0xec);
+        set(m, 0, EOI, 0);
+        assert_int_equal(reg(m, 0, CURRENT), 0);
+        assert_int_equal(timer_next_ns(m), TIMER_NEVER);
+        machine_free(m);
+    }
+}
+
+static void a_periodic_timer_does_not_drift_and_masking_keeps_it_running(void **state)
+{
+    struct machine *m = enabled(1);
+
+    set(m, 0, LVT_TIMER, 0x200ec);
+    set(m, 0, DIVIDE, 0xb);
+    set(m, 0, INITIAL, 100000); /* 1 ms */
+    for (unsigned i = 1; i <= 3; i++) {
+        fake_advance_to(m, i * 1000000ull);
+        assert_int_equal(fake_accept(m, 0), 0xec);
+        set(m, 0, EOI, 0);
+    }
+    set(m, 0, LVT_TIMER, 0x300ec);
+    fake_advance_to(m, 4500000);
+    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(reg(m, 0, CURRENT), 50000);
+    set(m, 0, LVT_TIMER, 0x200ec);
+    fake_advance_to(m, 5000000);
+    assert_int_equal(fake_pending_vector(m, 0), 0xec);
+    set(m, 0, INITIAL, 0);
+    assert_int_equal(timer_next_ns(m), TIMER_NEVER);
+    set(m, 0, INITIAL, 1); /* 10 ns is lengthened to 100 us */
+    assert_int_equal(timer_next_ns(m), 5100000);
+    machine_free(m);
+}
+
+static void the_tsc_deadline_fires_at_its_tick_and_clears(void **state)
+{
+    struct machine *m = enabled(1);
+    uint64_t value;
+
+    assert_int_equal(fake_msr_write(m, MSR_TSC_DEADLINE, 500), MODEL_DONE); /* ignored in another mode */
+    assert_int_equal(timer_next_ns(m), TIMER_NEVER);
+    set(m, 0, LVT_TIMER, 0x400ec);
+    set(m, 0, INITIAL, 77); /* ignored in this mode */
+    assert_int_equal(reg(m, 0, INITIAL), 0);
+    assert_int_equal(fake_msr_write(m, MSR_TSC_DEADLINE, 500), MODEL_DONE);
+    assert_int_equal(fake_msr_read(m, MSR_TSC_DEADLINE, &value), MODEL_DONE);
+    assert_int_equal(value, 500);
+    fake_advance_to(m, 500);
+    assert_int_equal(fake_accept(m, 0), 0xec);
+    set(m, 0, EOI, 0);
+    assert_int_equal(fake_msr_read(m, MSR_TSC_DEADLINE, &value), MODEL_DONE);
+    assert_int_equal(value, 0);
+    assert_int_equal(fake_msr_write(m, MSR_TSC_DEADLINE, 400), MODEL_DONE); /* the past */
+    assert_int_equal(fake_accept(m, 0), 0xec);
+    set(m, 0, EOI, 0);
+    assert_int_equal(fake_msr_write(m, MSR_TSC_DEADLINE, 900), MODEL_DONE);
+    assert_int_equal(fake_msr_write(m, MSR_TSC_DEADLINE, 0), MODEL_DONE);
+    assert_int_equal(timer_next_ns(m), TIMER_NEVER);
+    assert_int_equal(fake_msr_write(m, MSR_TSC_DEADLINE, 900), MODEL_DONE);
+    set(m, 0, LVT_TIMER, 0xec); /* leaving the mode disarms */
+    assert_int_equal(timer_next_ns(m), TIMER_NEVER);
+    machine_free(m);
+}
+
+static void the_local_pins_do_what_their_entries_say(void **state)
+{
+    struct machine *m = enabled(2);
+
+    lapic_set_lint(m, 0, 1, true); /* masked */
+    lapic_set_lint(m, 0, 1, false);
+    assert_int_equal(fake_vcpu(m, 0)->nmis, 0);
+    set(m, 0, LVT_LINT1, 0x400);
+    lapic_set_lint(m, 0, 1, true);
+    lapic_set_lint(m, 0, 1, true); /* no edge */
+    assert_int_equal(fake_vcpu(m, 0)->nmis, 1);
+
+    assert_false(lapic_accepts_extint(m, 0));
+    set(m, 0, LVT_LINT0, 0x700);
+    assert_true(lapic_accepts_extint(m, 0));
+    set(m, 1, LVT_LINT0, 0x700); /* the pair is wired to vCPU 0 only */
+    assert_false(lapic_accepts_extint(m, 1));
+
+    set(m, 0, LVT_LINT0, 0x8045); /* fixed, level */
+    lapic_set_lint(m, 0, 0, true);
+    assert_int_equal(fake_accept(m, 0), 0x45);
+    set(m, 0, EOI, 0);
+    assert_int_equal(fake_accept(m, 0), 0x45); /* still asserted */
+    lapic_set_lint(m, 0, 0, false);
+    set(m, 0, EOI, 0);
+    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    machine_free(m);
+}
+
+static void software_disabling_masks_the_local_vectors(void **state)
+{
+    struct machine *m = enabled(1);
+
+    set(m, 0, LVT_LINT0, 0x700);
+    set(m, 0, SVR, 0xff);
+    assert_int_equal(reg(m, 0, LVT_LINT0), 0x10700);
+    set(m, 0, LVT_LINT0, 0x700); /* the mask can't be taken away meanwhile */
+    assert_int_equal(reg(m, 0, LVT_LINT0), 0x10700);
+    machine_free(m);
+}
+
+static void the_base_register_refuses_what_xen_refuses(void **state)
+{
+    static const struct {
+        uint64_t value;
+        enum model_answer answer;
+    } rows[] = {
+        {0xfee00900, MODEL_DONE},
+        {0xfee00800, MODEL_DONE},
+        {0xfee00d00, MODEL_FAULT_GP},
+        {0xfec00900, MODEL_FAULT_GP},
+        {0xfee00901, MODEL_FAULT_GP},
+        {0xfee00b00, MODEL_FAULT_GP},
+        {0xff000000fee00900, MODEL_FAULT_GP},
+        {0xfee00100, MODEL_DONE},
+    };
+    struct machine *m = enabled(1);
+    uint64_t value;
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(fake_msr_write(m, MSR_APIC_BASE, rows[i].value), rows[i].answer);
+    /* The last one disabled it: nothing claims the window, its state is lost. */
+    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + SVR, 4, &value), MODEL_DONE);
+    assert_int_equal(value, 0xffffffff);
+    assert_int_equal(fake_mmio_write(m, LAPIC_GPA + TPR, 4, 0x50), MODEL_DONE);
+    assert_int_equal(fake_msr_write(m, MSR_APIC_BASE, 0xfee00900), MODEL_DONE);
+    assert_int_equal(reg(m, 0, SVR), 0xff);
+    assert_int_equal(reg(m, 0, TPR), 0);
+    assert_int_equal(fake_msr_read(m, 0x802, &value), MODEL_FAULT_GP);
+    assert_int_equal(fake_msr_write(m, 0x8ff, 0), MODEL_FAULT_GP);
+    assert_int_equal(fake_msr_read(m, 0x900, &value), MODEL_NOT_MINE);
+    machine_free(m);
+}
+
+static void odd_accesses_are_bytes_of_a_register_or_nobodys(void **state)
+{
+    struct machine *m = enabled(2);
+    uint64_t value = 0;
+
+    fake_set_current(m, 1);
+    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + ID + 3, 1, &value), MODEL_DONE);
+    assert_int_equal(value, 2);
+    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + ID + 2, 2, &value), MODEL_DONE);
+    assert_int_equal(value, 0x200);
+    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + ID + 4, 4, &value), MODEL_DONE);
+    assert_int_equal(value, 0);
+    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + ID + 1, 4, &value), MODEL_NOT_MINE);
+    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + ID, 8, &value), MODEL_NOT_MINE);
+    assert_int_equal(fake_mmio_write(m, LAPIC_GPA + TPR + 3, 2, 0), MODEL_NOT_MINE);
+    assert_int_equal(fake_mmio_read(m, LAPIC_GPA - 1, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + 0x1000, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(fake_mmio_read(m, UINT64_MAX, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(fake_mmio_write(m, LAPIC_GPA + ICR_HIGH + 3, 1, 0x02), MODEL_DONE);
+    assert_int_equal(reg(m, 1, ICR_HIGH), 0x02000000);
+    machine_free(m);
+}
+
+static void a_halted_vcpu_wakes_when_its_vector_comes(void **state)
+{
+    struct machine *m = enabled(1);
+
+    set(m, 0, TPR, 0x50);
+    vcpu_halt(m, 0, "HLT");
+    lapic_raise(m, 0, 0x40, LAPIC_EDGE);
+    assert_int_equal(vcpu_state(m, 0), VCPU_HALTED);
+    lapic_raise(m, 0, 0x60, LAPIC_EDGE);
+    assert_int_equal(vcpu_state(m, 0), VCPU_RUNNABLE);
+    machine_free(m);
+}
+
+/* Anything may be written anywhere in any size: no access may hurt the host. */
+static void hostile_accesses_leave_the_host_alone(void **state)
+{
+    struct machine *m = fake_machine_new(VCPUS_MAX, models, 1);
+    uint64_t value;
+
+    for (unsigned i = 0; i < 200000; i++) {
+        uint64_t r = machine_random(m), gpa = LAPIC_GPA + (r >> 8 & 0xfff);
+
+        fake_set_current(m, r >> 24 & 63);
+        if (r & 4)
+            (void)!fake_mmio_write(m, r & 8 ? gpa & ~0xfull : gpa, 1u << (r & 3), machine_random(m));
+        else
+            (void)!fake_mmio_read(m, gpa, 1u << (r & 3), &value);
+        if (r & 0x10)
+            (void)fake_accept(m, r >> 32 & 63);
+        if ((r & 0xe0) == 0)
+            fake_advance(m, r >> 48);
+    }
+    assert_true(clock_now_ns(m) > 0);
+    machine_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(after_reset_it_is_as_the_manual_says),
+        cmocka_unit_test(the_highest_vector_above_the_priority_is_delivered_until_eoi),
+        cmocka_unit_test(the_task_priority_holds_back_its_class_and_below),
+        cmocka_unit_test(a_disabled_lapic_takes_no_vector_but_takes_nmi),
+        cmocka_unit_test(an_ipi_reaches_its_destination),
+        cmocka_unit_test(cluster_model_compares_the_cluster_then_the_bits),
+        cmocka_unit_test(lowest_priority_goes_to_the_least_busy),
+        cmocka_unit_test(init_and_sipi_start_a_vcpu_once),
+        cmocka_unit_test(a_vcpu_initialised_by_hypercall_ignores_sipi_until_init),
+        cmocka_unit_test(illegal_vectors_and_registers_are_errors),
+        cmocka_unit_test(a_one_shot_timer_fires_once_at_count_times_divisor),
+        cmocka_unit_test(a_periodic_timer_does_not_drift_and_masking_keeps_it_running),
+        cmocka_unit_test(the_tsc_deadline_fires_at_its_tick_and_clears),
+        cmocka_unit_test(the_local_pins_do_what_their_entries_say),
+        cmocka_unit_test(software_disabling_masks_the_local_vectors),
+        cmocka_unit_test(the_base_register_refuses_what_xen_refuses),
+        cmocka_unit_test(odd_accesses_are_bytes_of_a_register_or_nobodys),
+        cmocka_unit_test(a_halted_vcpu_wakes_when_its_vector_comes),
+        cmocka_unit_test(hostile_accesses_leave_the_host_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
