@@ -111,6 +111,9 @@ struct engine {
     bool device_done; /* and it did */
     struct insn step_insn;
     bool watch_if, watch_iret;
+    uint64_t breakpoint[ENGINE_BREAKPOINTS_MAX];
+    unsigned breakpoints;
+    uint64_t broke_at_steps; /* the loaded vCPU stands at a breakpoint that was reported */
     unsigned vector;
     uint64_t gpa;
     const char *broken;
@@ -511,6 +514,14 @@ static struct block *block_slot(struct engine *e, uint64_t pc)
     return &e->blocks[(pc * 0x9e3779b97f4a7c15ull) >> (64 - BLOCK_TABLE_BITS)];
 }
 
+static uint32_t break_flag(const struct engine *e, uint64_t pc, uint32_t size)
+{
+    for (unsigned i = 0; i < e->breakpoints; i++)
+        if (e->breakpoint[i] >= pc && e->breakpoint[i] - pc < size)
+            return INSN_F_BREAK;
+    return 0;
+}
+
 /* `icount` as the translator says it, 0 if it was not asked. */
 static void fill_block(struct engine *e, struct block *b, uint64_t pc, uint64_t ppn, uint32_t size, uint32_t icount)
 {
@@ -530,7 +541,7 @@ static void fill_block(struct engine *e, struct block *b, uint64_t pc, uint64_t 
     if (icount && size <= sizeof(code) && fetch_code(e, pc, code, size) == size && !insn_may_be_special(code, size)) {
         b->steps = icount;
         b->ns = icount;
-        b->flags = 0;
+        b->flags = break_flag(e, pc, size);
         return;
     }
     peek(e);
@@ -538,7 +549,7 @@ static void fill_block(struct engine *e, struct block *b, uint64_t pc, uint64_t 
 
     b->steps = icount ? icount : t.steps;
     b->ns = t.ns;
-    b->flags = t.flags;
+    b->flags = t.flags | break_flag(e, pc, size);
 }
 
 static void stop_now(struct engine *e, enum stop why)
@@ -608,7 +619,7 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
     }
     e->block_pc = pc;
     e->block_size = size;
-    if ((b->flags & INSN_F_ALONE) || e->now_ns + b->ns > e->limit_ns) {
+    if ((b->flags & (INSN_F_ALONE | INSN_F_BREAK)) || e->now_ns + b->ns > e->limit_ns) {
         stop_now(e, STOP_PRECISE);
         return;
     }
@@ -879,7 +890,7 @@ enum emu_err engine_new(struct memory *mem, unsigned vcpus, const struct engine_
     e->ops_context = context;
     e->epoch = 1;
     e->page_vpn = NO_PAGE;
-    e->flag_mask = INSN_F_ALONE | INSN_F_EPOCH;
+    e->flag_mask = INSN_F_ALONE | INSN_F_EPOCH | INSN_F_BREAK;
     err = find_quirks(&e->quirk, d);
     if (err == EMU_OK)
         err = decoder_new(&e->dec, d);
@@ -938,6 +949,7 @@ void engine_switch(struct engine *e, unsigned vcpu)
     uc_context_restore(e->uc, e->context[vcpu]);
     uc_ctl_flush_tlb(e->uc);
     e->steps = e->vcpu_steps[vcpu];
+    e->broke_at_steps = UINT64_MAX;
     e->current = vcpu;
     e->loaded = true;
     e->stats.switches++;
@@ -1157,6 +1169,10 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
                 if (pc >= precise_from)
                     precise_from = pc;
                 stop = start(e);
+            } else if (break_flag(e, pc, 1) && e->broke_at_steps != e->steps) {
+                e->broke_at_steps = e->steps;
+                x.kind = ENGINE_EXIT_BREAK;
+                return x;
             } else if (insn.flags & INSN_F_ALONE) {
                 x.kind = ENGINE_EXIT_ALONE;
                 x.insn = insn;
@@ -1198,6 +1214,21 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
     }
 }
 
+void engine_set_breakpoints(struct engine *e, const uint64_t *gva, unsigned count)
+{
+    ensure(count <= ENGINE_BREAKPOINTS_MAX);
+    if (count == e->breakpoints && !memcmp(gva, e->breakpoint, count * sizeof(*gva)))
+        return;
+    if (count)
+        memcpy(e->breakpoint, gva, count * sizeof(*gva));
+    e->breakpoints = count;
+    e->broke_at_steps = UINT64_MAX;
+    for (size_t i = 0; i < 1u << BLOCK_TABLE_BITS; i++)
+        if (e->blocks[i].size)
+            e->blocks[i].flags =
+                (e->blocks[i].flags & ~INSN_F_BREAK) | break_flag(e, e->blocks[i].pc, e->blocks[i].size);
+}
+
 void engine_ask_attention(struct engine *e)
 {
     e->asked = true;
@@ -1208,7 +1239,7 @@ void engine_watch(struct engine *e, bool interrupt_flag, bool iret)
 {
     e->watch_if = interrupt_flag;
     e->watch_iret = iret;
-    e->flag_mask = INSN_F_ALONE | INSN_F_EPOCH | (interrupt_flag ? INSN_F_IF : 0) | (iret ? INSN_F_IRET : 0);
+    e->flag_mask = INSN_F_ALONE | INSN_F_EPOCH | INSN_F_BREAK | (interrupt_flag ? INSN_F_IF : 0) | (iret ? INSN_F_IRET : 0);
 }
 
 void engine_complete(struct engine *e, const struct insn *insn, bool rip_set)

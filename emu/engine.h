@@ -32,6 +32,7 @@ enum engine_exit_kind {
     ENGINE_EXIT_SYSCALL,   /* RIP is behind SYSCALL */
     ENGINE_EXIT_SYSENTER,  /* RIP is behind SYSENTER */
     ENGINE_EXIT_HLT,       /* RIP is behind HLT */
+    ENGINE_EXIT_BREAK,     /* RIP is at a breakpoint, not executed yet; the next run goes over it */
     ENGINE_EXIT_NO_MEMORY, /* instruction fetch from, or access to, a physical address that is no RAM and no device
                               window: gpa */
     ENGINE_EXIT_BROKEN,    /* the engine did what it should not do; text says what */
@@ -68,6 +69,11 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
 void engine_ask_attention(struct engine *e);
 /* Stop after an instruction that may have set IF, or after an IRET, was executed. */
 void engine_watch(struct engine *e, bool interrupt_flag, bool iret);
+
+/* Breakpoints by linear address, for every vCPU. They cost nothing elsewhere, and change no count. Replaces the set;
+   at most ENGINE_BREAKPOINTS_MAX. */
+#define ENGINE_BREAKPOINTS_MAX 64
+void engine_set_breakpoints(struct engine *e, const uint64_t *gva, unsigned count);
 
 /* The machine has executed exit.insn itself: RIP moves behind it (unless `rip_set`), one step and its price count. */
 void engine_complete(struct engine *e, const struct insn *insn, bool rip_set);

@@ -48,6 +48,7 @@ enum insn_kind {
 #define INSN_F_IF      2u  /* may set IF */
 #define INSN_F_IRET    4u  /* ends NMI blocking */
 #define INSN_F_EPOCH   8u  /* afterwards virtual addresses may mean something else */
+#define INSN_F_BREAK   32u /* a breakpoint is on it (set by the engine, never by the decoder) */
 #define INSN_F_NATURAL 16u /* ends a block by itself and must not be run under the stepping flag */
 
 struct insn {

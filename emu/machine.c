@@ -402,6 +402,7 @@ static void take_exit(struct machine *m, const struct engine_exit *x)
 {
     switch (x->kind) {
     case ENGINE_EXIT_BOUNDARY:
+    case ENGINE_EXIT_BREAK:
         return;
     case ENGINE_EXIT_EXCEPTION: {
         struct event event = {.type = x->software_int ? EVENT_SOFTWARE : EVENT_EXCEPTION,
@@ -442,6 +443,7 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 
 enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits)
 {
+    engine_set_breakpoints(m->engine, &limits->until_rip_gva, limits->until_rip_gva ? 1 : 0);
     for (;;) {
         uint64_t now = engine_now_ns(m->engine), before, steps, limit_ns, left;
         struct engine_exit x;
@@ -473,9 +475,9 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
         steps = engine_steps(m->engine, m->current);
         left = min_u64(left, limits->steps_max - before);
         limit_ns = min_u64(m->turn_end_ns, timer_next_ns(m));
-        if (limits->until_rip_gva && engine_rip(m->engine) == limits->until_rip_gva)
-            return MACHINE_STOPPED_RIP;
         x = engine_run(m->engine, limit_ns, left > UINT64_MAX - steps ? UINT64_MAX : steps + left);
+        if (x.kind == ENGINE_EXIT_BREAK)
+            return MACHINE_STOPPED_RIP;
         take_exit(m, &x);
     }
 }

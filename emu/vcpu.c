@@ -25,6 +25,21 @@ enum vcpu_state vcpu_state(const struct machine *m, unsigned vcpu)
     return at(m, vcpu)->state;
 }
 
+const char *vcpu_wait_reason(const struct machine *m, unsigned vcpu)
+{
+    enum vcpu_state state = at(m, vcpu)->state;
+
+    return state == VCPU_HALTED || state == VCPU_POLLING ? m->wait_reason[vcpu] : NULL;
+}
+
+const char *vcpu_state_name(enum vcpu_state state)
+{
+    static const char *const names[] = {
+        [VCPU_OFFLINE] = "offline", [VCPU_RUNNABLE] = "runnable", [VCPU_HALTED] = "halted", [VCPU_POLLING] = "polling"};
+
+    return names[state];
+}
+
 uint64_t vcpu_position(const struct machine *m, unsigned vcpu)
 {
     return engine_steps(m->engine, vcpu);

@@ -23,6 +23,11 @@ enum vcpu_state {
 enum vcpu_state vcpu_state(const struct machine *m, unsigned vcpu);
 uint64_t vcpu_position(const struct machine *m, unsigned vcpu); /* steps it has made */
 
+/* What a halted or polling vCPU waits for, a static string; NULL if it does not wait. */
+const char *vcpu_wait_reason(const struct machine *m, unsigned vcpu);
+/* "offline", "runnable", … */
+const char *vcpu_state_name(enum vcpu_state state);
+
 /* Registers of the *current* vCPU. */
 uint64_t vcpu_gpr(const struct machine *m, enum gpr reg);
 void vcpu_set_gpr(struct machine *m, enum gpr reg, uint64_t value);
