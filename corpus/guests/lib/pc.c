@@ -21,6 +21,9 @@
 #define ICR_STARTUP    0x0600u
 #define ICR_PENDING    0x1000u
 #define MADT_BYTES_MAX 65536u
+#define MADT_LAPIC     0
+#define MADT_X2APIC    9
+#define MADT_ENABLED   1
 
 static struct cpu_id cpus[GUEST_CPUS_MAX];
 static unsigned cpus_found;
@@ -162,14 +165,19 @@ static void cpus_find(void)
     }
     uint32_t bytes = (uint32_t)read_field(madt + 4, 4);
     for (uint32_t at = 44; at + 2 <= bytes && bytes <= MADT_BYTES_MAX && cpus_found < max;) {
-        uint8_t entry[8];
-        read_physical(madt + at, entry, sizeof entry);
-        if (entry[0] == 0 && (entry[4] & 1)) /* local APIC, enabled */
+        uint8_t entry[16] = {0};
+        read_physical(madt + at, entry, 2);
+        read_physical(madt + at, entry, entry[1] < sizeof entry ? entry[1] : sizeof entry);
+        if (entry[0] == MADT_LAPIC && (entry[4] & MADT_ENABLED))
             cpus[cpus_found++] = (struct cpu_id){.apic_id = entry[3], .processor_id = entry[2]};
+        else if (entry[0] == MADT_X2APIC && (entry[8] & MADT_ENABLED)) /* a PVH dom0's; ids below 255 here */
+            cpus[cpus_found++] = (struct cpu_id){.apic_id = entry[4], .processor_id = entry[12]};
         if (entry[1] < 2)
             break;
         at += entry[1];
     }
+    if (!cpus_found)
+        cpus[cpus_found++] = (struct cpu_id){.apic_id = lapic_id()};
 }
 
 unsigned cpu_count(void)
