@@ -189,7 +189,10 @@ void pit_start(unsigned hz); /* channel 0, mode 2 */
 #define LAPIC_SVR   0x0f0
 #define LAPIC_ICRLO 0x300
 #define LAPIC_ICRHI 0x310
+#define LAPIC_LVTT  0x320
 #define LAPIC_LVT0  0x350
+#define LAPIC_TMICT 0x380
+#define LAPIC_TDCR  0x3e0
 void lapic_write(unsigned reg, uint32_t value);
 uint32_t lapic_read(unsigned reg);
 uint8_t lapic_id(void);
@@ -227,7 +230,8 @@ struct guest_boot {
 };
 extern struct guest_boot guest_boot;
 
-/* The guest's own entry: boot vCPU, IF=0, all of the above ready; PIC masked. Returning is guest_pass(). */
+/* The guest's own entry: boot vCPU, IF=0, IDT and map loaded; the PIC is masked without Xen, and not touched with it.
+ * Returning is guest_pass(). */
 void guest_main(void);
 
 #endif

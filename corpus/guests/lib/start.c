@@ -127,7 +127,8 @@ void guest_start(uintptr_t start_info_pa)
     trap_load();
     xen_init();
     console_is_xen = xen_present() && !param_is("con", "e9");
-    pic_init();
+    if (!xen_present())
+        pic_init(); /* the firmware's vectors would look like exceptions */
     guest_main();
     guest_pass();
 }
