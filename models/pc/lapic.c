@@ -131,6 +131,11 @@ bool lapic_is_enabled(struct machine *m, unsigned vcpu)
     return is_enabled(lapic_of(m, vcpu));
 }
 
+bool lapic_is_globally_enabled(struct machine *m, unsigned vcpu)
+{
+    return lapic_of(m, vcpu)->base_msr & APIC_BASE_ENABLE;
+}
+
 static bool bit_test(const uint32_t bits[8], unsigned vector)
 {
     return bits[vector / 32] >> (vector % 32) & 1;

@@ -65,6 +65,9 @@ bool lapic_accepts_extint(struct machine *m, unsigned vcpu);
 /* Whether the LAPIC is enabled both globally and in its spurious-interrupt register. */
 bool lapic_is_enabled(struct machine *m, unsigned vcpu);
 
+/* Whether IA32_APIC_BASE enables it; CPUID shows an APIC only then. */
+bool lapic_is_globally_enabled(struct machine *m, unsigned vcpu);
+
 /* LINT0 of vCPU 0 becomes an unmasked ExtINT pin and its LAPIC enabled, as a PC's firmware leaves it. */
 void lapic_set_virtual_wire(struct machine *m);
 

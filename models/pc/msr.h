@@ -1,0 +1,27 @@
+/*
+ * msr: the model-specific registers of a processor under Xen, as a table: number, name, what a read gives, what a write
+ * may be. A register that Xen refuses is a row that faults; one that is not in the table ends the run UNMODELLED.
+ *
+ * Not here: IA32_APIC_BASE, the TSC deadline and x2APIC (lapic.h), Xen's own registers (models/xen).
+ *
+ * Source: SDM Vol. 4, "Architectural MSRs"; Xen 4.17 xen/arch/x86/msr.c, hvm/hvm.c, hvm/vmx/vmx.c, cpu/mcheck/vmce.c.
+ */
+#ifndef BOOTRACE_MODELS_PC_MSR_H
+#define BOOTRACE_MODELS_PC_MSR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "emu/model.h"
+
+extern const struct model msr_model;
+
+/* Whether the guest has turned on CPUID faulting (MISC_FEATURES_ENABLES): CPUID at CPL > 0 gives #GP. */
+bool msr_cpuid_faults(struct machine *m, unsigned vcpu);
+
+/* The name of an MSR in the table, NULL if it is not there; for reports. */
+const char *msr_name(uint32_t msr);
+size_t msr_row_count(void);
+
+#endif
