@@ -372,8 +372,6 @@ static void the_distributions_kernel_loads(void **state)
     struct image *img;
     struct diag d;
 
-    if (!path)
-        skip();
     diag_init(&d);
     if (image_load_file(path, image_formats, &img, &d) != EMU_OK)
         fail_msg("%s", d.text);
@@ -412,5 +410,8 @@ int main(void)
         cmocka_unit_test(a_file_that_cannot_be_read_is_named),
         cmocka_unit_test(the_distributions_kernel_loads),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const size_t count = sizeof(tests) / sizeof(tests[0]);
+
+    /* The last one needs a kernel; cmocka 1.1.5 reports a skipped test as failed. */
+    return _cmocka_run_group_tests("image", tests, getenv("BOOTRACE_KERNEL") ? count : count - 1, NULL, NULL);
 }
