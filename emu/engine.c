@@ -1239,7 +1239,8 @@ void engine_watch(struct engine *e, bool interrupt_flag, bool iret)
 {
     e->watch_if = interrupt_flag;
     e->watch_iret = iret;
-    e->flag_mask = INSN_F_ALONE | INSN_F_EPOCH | INSN_F_BREAK | (interrupt_flag ? INSN_F_IF : 0) | (iret ? INSN_F_IRET : 0);
+    e->flag_mask =
+        INSN_F_ALONE | INSN_F_EPOCH | INSN_F_BREAK | (interrupt_flag ? INSN_F_IF : 0) | (iret ? INSN_F_IRET : 0);
 }
 
 void engine_complete(struct engine *e, const struct insn *insn, bool rip_set)

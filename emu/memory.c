@@ -1,8 +1,9 @@
-#include "emu/memory.h"
+#include "emu/memory_state.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -11,18 +12,25 @@
 
 #include "emu/ensure.h"
 
-struct memory {
-    uint64_t ram_bytes;
-    struct memory_range range[2];
-    int fd;         /* the RAM's memfd */
-    uint8_t *code;  /* one bit a page: translated code comes from it */
-    uint8_t *stale; /* one bit a page: the host wrote a code page */
-    uint64_t stale_count;
-    uint64_t stale_cursor; /* where memory_pop_stale() looks next */
-    uint64_t pages;
+/* Linux 6.7's ioctl, for hosts with older headers; include/uapi/linux/fs.h, "PAGEMAP_SCAN". */
+struct pagemap_region {
+    uint64_t start, end, categories;
 };
+struct pagemap_scan {
+    uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+    uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+#define PAGEMAP_SCAN_IOCTL   _IOWR('f', 16, struct pagemap_scan)
+#define PAGEMAP_PAGE_FILE    (1u << 2)
+#define PAGEMAP_PAGE_PRESENT (1u << 3)
+#define PAGEMAP_PAGE_SWAPPED (1u << 4)
+#define PAGEMAP_REGIONS      512
 
-static uint64_t page_index(const struct memory *mem, uint64_t ppn)
+#define PAGEMAP_ENTRY_PRESENT (1ull << 63)
+#define PAGEMAP_ENTRY_SWAPPED (1ull << 62)
+#define PAGEMAP_ENTRY_FILE    (1ull << 61)
+
+uint64_t memory_page_index(const struct memory *mem, uint64_t ppn)
 {
     uint64_t low_pages = mem->range[0].bytes >> PAGE_SHIFT;
 
@@ -31,7 +39,7 @@ static uint64_t page_index(const struct memory *mem, uint64_t ppn)
     return low_pages + (ppn - (MEMORY_HIGH_RAM_GPA >> PAGE_SHIFT));
 }
 
-static uint64_t page_number(const struct memory *mem, uint64_t index)
+uint64_t memory_page_number(const struct memory *mem, uint64_t index)
 {
     uint64_t low_pages = mem->range[0].bytes >> PAGE_SHIFT;
 
@@ -47,6 +55,7 @@ enum emu_err memory_new(uint64_t ram_bytes, struct memory **out, struct diag *d)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     mem->ram_bytes = ram_bytes;
     mem->pages = ram_bytes >> PAGE_SHIFT;
+    mem->pagemap = -1;
     mem->fd = memfd_create("guest-ram", MFD_CLOEXEC);
     if (mem->fd < 0 || ftruncate(mem->fd, (off_t)ram_bytes) < 0) {
         memory_free(mem);
@@ -56,7 +65,13 @@ enum emu_err memory_new(uint64_t ram_bytes, struct memory **out, struct diag *d)
     host = mmap(NULL, ram_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, mem->fd, 0);
     mem->code = calloc((mem->pages + 7) / 8, 1);
     mem->stale = calloc((mem->pages + 7) / 8, 1);
-    if (host == MAP_FAILED || !mem->code || !mem->stale) {
+    mem->stale_page = calloc(mem->pages, sizeof(*mem->stale_page));
+    mem->written = calloc(mem->pages, sizeof(*mem->written));
+    mem->base_page_digest = calloc(mem->pages, sizeof(*mem->base_page_digest));
+    mem->base_page_known = calloc((mem->pages + 7) / 8, 1);
+    mem->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    if (host == MAP_FAILED || !mem->code || !mem->stale || !mem->stale_page || !mem->written ||
+        !mem->base_page_digest || !mem->base_page_known) {
         memory_free(mem);
         return diag_set(d, EMU_EHOST, "the host can't map %llu MiB for the guest's memory",
                         (unsigned long long)(ram_bytes >> 20));
@@ -80,8 +95,16 @@ void memory_free(struct memory *mem)
         munmap(mem->range[0].host, mem->ram_bytes);
     if (mem->fd >= 0)
         close(mem->fd);
+    if (mem->base)
+        munmap(mem->base, mem->ram_bytes);
+    if (mem->pagemap >= 0)
+        close(mem->pagemap);
     free(mem->code);
     free(mem->stale);
+    free(mem->stale_page);
+    free(mem->written);
+    free(mem->base_page_digest);
+    free(mem->base_page_known);
     free(mem);
 }
 
@@ -113,19 +136,22 @@ bool memory_is_ram(const struct memory *mem, uint64_t gpa, uint64_t bytes)
     return find_host(mem, gpa, bytes) != NULL;
 }
 
+void memory_mark_stale(struct memory *mem, uint64_t index)
+{
+    uint8_t bit = (uint8_t)(1u << (index & 7));
+
+    if ((mem->code[index >> 3] & bit) && !(mem->stale[index >> 3] & bit)) {
+        mem->stale[index >> 3] |= bit;
+        mem->stale_page[mem->stale_count++] = index;
+    }
+}
+
 static void mark_written(struct memory *mem, uint64_t gpa, uint64_t bytes)
 {
     if (!bytes)
         return;
-    for (uint64_t ppn = gpa >> PAGE_SHIFT; ppn <= (gpa + bytes - 1) >> PAGE_SHIFT; ppn++) {
-        uint64_t i = page_index(mem, ppn);
-        uint8_t bit = (uint8_t)(1u << (i & 7));
-
-        if ((mem->code[i >> 3] & bit) && !(mem->stale[i >> 3] & bit)) {
-            mem->stale[i >> 3] |= bit;
-            mem->stale_count++;
-        }
-    }
+    for (uint64_t ppn = gpa >> PAGE_SHIFT; ppn <= (gpa + bytes - 1) >> PAGE_SHIFT; ppn++)
+        memory_mark_stale(mem, memory_page_index(mem, ppn));
 }
 
 bool memory_read(const struct memory *mem, uint64_t gpa, void *dst, size_t bytes)
@@ -164,34 +190,87 @@ void memory_set_code(struct memory *mem, uint64_t ppn)
 {
     if (!memory_is_ram(mem, ppn << PAGE_SHIFT, PAGE_BYTES))
         return;
-    uint64_t i = page_index(mem, ppn);
+    uint64_t i = memory_page_index(mem, ppn);
 
     mem->code[i >> 3] |= (uint8_t)(1u << (i & 7));
 }
 
 bool memory_pop_stale(struct memory *mem, uint64_t *ppn)
 {
+    uint64_t index;
+
     if (!mem->stale_count)
         return false;
-    for (uint64_t n = 0; n < mem->pages; n++) {
-        uint64_t i = (mem->stale_cursor + n) % mem->pages;
-        uint8_t bit = (uint8_t)(1u << (i & 7));
-
-        if (!(mem->stale[i >> 3] & bit))
-            continue;
-        mem->stale[i >> 3] &= (uint8_t)~bit;
-        mem->stale_count--;
-        mem->stale_cursor = i;
-        *ppn = page_number(mem, i);
-        return true;
-    }
-    ensure(!"a stale page was counted and is not there");
-    return false;
+    index = mem->stale_page[--mem->stale_count];
+    mem->stale[index >> 3] &= (uint8_t) ~(1u << (index & 7));
+    *ppn = memory_page_number(mem, index);
+    return true;
 }
 
-static bool page_is_zero(const uint8_t *host)
+/* ---- which pages were written ---- */
+
+static bool find_by_scan(struct memory *mem)
 {
-    const uint64_t *w = (const uint64_t *)host;
+    struct pagemap_region region[PAGEMAP_REGIONS];
+    uint64_t first = (uintptr_t)mem->range[0].host, end = first + mem->ram_bytes;
+    struct pagemap_scan scan = {
+        .size = sizeof(scan),
+        .start = first,
+        .end = end,
+        .vec = (uintptr_t)region,
+        .vec_len = PAGEMAP_REGIONS,
+        .category_inverted = PAGEMAP_PAGE_FILE,
+        .category_mask = PAGEMAP_PAGE_FILE,
+        .category_anyof_mask = PAGEMAP_PAGE_PRESENT | PAGEMAP_PAGE_SWAPPED,
+        .return_mask = PAGEMAP_PAGE_PRESENT,
+    };
+
+    mem->written_count = 0;
+    while (scan.start < end) {
+        int n = ioctl(mem->pagemap, PAGEMAP_SCAN_IOCTL, &scan);
+
+        if (n < 0)
+            return false;
+        for (int i = 0; i < n; i++)
+            for (uint64_t at = region[i].start; at < region[i].end; at += PAGE_BYTES)
+                mem->written[mem->written_count++] = (at - first) >> PAGE_SHIFT;
+        scan.start = scan.walk_end;
+    }
+    return true;
+}
+
+static void find_by_pagemap(struct memory *mem)
+{
+    enum { CHUNK = 4096 };
+    uint64_t entry[CHUNK];
+
+    mem->written_count = 0;
+    for (uint64_t first = 0; first < mem->pages; first += CHUNK) {
+        uint64_t n = mem->pages - first < CHUNK ? mem->pages - first : CHUNK;
+        off_t at = (off_t)(((uintptr_t)memory_page_host(mem, first) >> PAGE_SHIFT) * sizeof(entry[0]));
+        bool known = mem->pagemap >= 0 &&
+                     pread(mem->pagemap, entry, n * sizeof(entry[0]), at) == (ssize_t)(n * sizeof(entry[0]));
+
+        for (uint64_t i = 0; i < n; i++)
+            if (!known ||
+                ((entry[i] & (PAGEMAP_ENTRY_PRESENT | PAGEMAP_ENTRY_SWAPPED)) && !(entry[i] & PAGEMAP_ENTRY_FILE)))
+                mem->written[mem->written_count++] = first + i;
+    }
+}
+
+void memory_find_written(struct memory *mem)
+{
+    if (!mem->no_scan && mem->pagemap >= 0 && find_by_scan(mem))
+        return;
+    mem->no_scan = true;
+    find_by_pagemap(mem);
+}
+
+/* ---- digest ---- */
+
+static bool page_is_zero(const uint8_t *content)
+{
+    const uint64_t *w = (const uint64_t *)(const void *)content;
 
     for (unsigned i = 0; i < PAGE_BYTES / 8; i++)
         if (w[i])
@@ -199,34 +278,34 @@ static bool page_is_zero(const uint8_t *host)
     return true;
 }
 
-/*
- * Pages that were never written are holes of the memfd and of the private mapping: /proc/self/pagemap says which are
- * there, so that an idle gigabyte costs nothing. A page of zeros counts nothing either, whether it is there or not.
- */
+uint64_t memory_page_digest(const struct memory *mem, uint64_t index, const uint8_t *content)
+{
+    return page_is_zero(content) ? 0 : XXH3_64bits_withSeed(content, PAGE_BYTES, memory_page_number(mem, index));
+}
+
+static uint64_t base_page_digest(struct memory *mem, uint64_t index)
+{
+    uint8_t bit = (uint8_t)(1u << (index & 7));
+
+    if (!mem->base)
+        return 0;
+    if (!(mem->base_page_known[index >> 3] & bit)) {
+        mem->base_page_known[index >> 3] |= bit;
+        mem->base_page_digest[index] = memory_page_digest(mem, index, mem->base + (index << PAGE_SHIFT));
+    }
+    return mem->base_page_digest[index];
+}
+
+/* The sum over all pages: that of the base, corrected for the pages written since. */
 uint64_t memory_digest(struct memory *mem)
 {
-    uint64_t sum = 0;
-    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    enum { CHUNK = 8192 };
-    uint64_t *entries = malloc(CHUNK * sizeof(*entries));
+    uint64_t sum = mem->base_digest;
 
-    for (uint64_t first = 0; first < mem->pages; first += CHUNK) {
-        uint64_t n = mem->pages - first < CHUNK ? mem->pages - first : CHUNK;
-        const uint8_t *host = mem->range[0].host + (first << PAGE_SHIFT);
-        bool known = pagemap >= 0 && entries &&
-                     pread(pagemap, entries, n * 8, (off_t)(((uintptr_t)host >> PAGE_SHIFT) * 8)) == (ssize_t)(n * 8);
+    memory_find_written(mem);
+    for (uint64_t i = 0; i < mem->written_count; i++) {
+        uint64_t index = mem->written[i];
 
-        for (uint64_t i = 0; i < n; i++) {
-            const uint8_t *page = host + (i << PAGE_SHIFT);
-
-            if (known && !(entries[i] >> 62)) /* neither present (63) nor swapped (62) */
-                continue;
-            if (!page_is_zero(page))
-                sum += XXH3_64bits_withSeed(page, PAGE_BYTES, page_number(mem, first + i));
-        }
+        sum += memory_page_digest(mem, index, memory_page_host(mem, index)) - base_page_digest(mem, index);
     }
-    free(entries);
-    if (pagemap >= 0)
-        close(pagemap);
     return sum;
 }

@@ -1,0 +1,28 @@
+/*
+ * memory_snapshot: the content of all RAM at a moment, to go back to. Snapshots form a tree: the first one makes its
+ * content the base of the memory, each later one holds what differs from that base, and shares pages with its parent.
+ *
+ * Going back costs in proportion to the pages written since, and keeps the host's page mappings.
+ */
+#ifndef BOOTRACE_EMU_MEMORY_SNAPSHOT_H
+#define BOOTRACE_EMU_MEMORY_SNAPSHOT_H
+
+#include "emu/diag.h"
+
+#include <stdint.h>
+
+struct memory;
+struct memory_snapshot;
+
+/* `parent` may be NULL; it is where this run came from, and only saves room. */
+enum emu_err memory_snapshot_take(struct memory *mem, struct memory_snapshot *parent, struct memory_snapshot **out,
+                                  struct diag *d) EMU_MUST_CHECK;
+/* RAM is as it was when `s` was taken; translated code of changed pages is stale. */
+void memory_snapshot_restore(struct memory *mem, const struct memory_snapshot *s);
+void memory_snapshot_free(struct memory *mem, struct memory_snapshot *s);
+
+/* Pages that it holds besides the base, and those of them that are its own. */
+uint64_t memory_snapshot_pages(const struct memory_snapshot *s);
+uint64_t memory_snapshot_own_pages(const struct memory_snapshot *s);
+
+#endif

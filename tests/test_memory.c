@@ -1,0 +1,180 @@
+#include "tests/cmocka_tap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "emu/memory.h"
+#include "emu/memory_snapshot.h"
+
+#define RAM_BYTES (8ull << 20)
+
+static struct memory *new_memory(uint64_t bytes)
+{
+    struct memory *mem;
+    struct diag d;
+
+    assert_int_equal(memory_new(bytes, &mem, &d), EMU_OK);
+    return mem;
+}
+
+static void put(struct memory *mem, uint64_t gpa, uint64_t value)
+{
+    assert_true(memory_write(mem, gpa, &value, sizeof(value)));
+}
+
+static uint64_t get(struct memory *mem, uint64_t gpa)
+{
+    uint64_t value;
+
+    assert_true(memory_read(mem, gpa, &value, sizeof(value)));
+    return value;
+}
+
+static struct memory_snapshot *take(struct memory *mem, struct memory_snapshot *parent)
+{
+    struct memory_snapshot *s;
+    struct diag d;
+
+    assert_int_equal(memory_snapshot_take(mem, parent, &s, &d), EMU_OK);
+    return s;
+}
+
+static void an_access_that_leaves_ram_is_refused_whole(void **state)
+{
+    static const struct {
+        uint64_t gpa;
+        size_t bytes;
+        bool ok;
+    } rows[] = {
+        {0, 8, true},           {RAM_BYTES - 8, 8, true},   {RAM_BYTES - 7, 8, false},       {RAM_BYTES, 1, false},
+        {UINT64_MAX, 1, false}, {UINT64_MAX - 3, 8, false}, {MEMORY_HIGH_RAM_GPA, 1, false},
+    };
+    struct memory *mem = new_memory(RAM_BYTES);
+    uint8_t buffer[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(memory_write(mem, rows[i].gpa, buffer, rows[i].bytes), rows[i].ok);
+        assert_int_equal(memory_read(mem, rows[i].gpa, buffer, rows[i].bytes), rows[i].ok);
+        assert_int_equal(memory_fill(mem, rows[i].gpa, 1, rows[i].bytes), rows[i].ok);
+    }
+    memory_free(mem);
+}
+
+static void ram_beyond_the_hole_goes_on_at_4_gib(void **state)
+{
+    struct memory *mem = new_memory(MEMORY_LOW_RAM_END_GPA + (1ull << 20));
+
+    put(mem, MEMORY_LOW_RAM_END_GPA - 8, 1);
+    put(mem, MEMORY_HIGH_RAM_GPA, 2);
+    put(mem, MEMORY_HIGH_RAM_GPA + (1ull << 20) - 8, 3);
+    assert_false(memory_is_ram(mem, MEMORY_LOW_RAM_END_GPA, 1));
+    assert_false(memory_is_ram(mem, MEMORY_HIGH_RAM_GPA + (1ull << 20), 1));
+    assert_int_equal(get(mem, MEMORY_HIGH_RAM_GPA), 2);
+    memory_free(mem);
+}
+
+static void the_digest_is_of_content_and_place_only(void **state)
+{
+    struct memory *a = new_memory(RAM_BYTES), *b = new_memory(RAM_BYTES);
+
+    assert_int_equal(memory_digest(a), memory_digest(b));
+    put(a, 0x1000, 7);
+    assert_int_not_equal(memory_digest(a), memory_digest(b));
+    put(b, 0x2000, 7);
+    assert_int_not_equal(memory_digest(a), memory_digest(b));
+    put(b, 0x1000, 7);
+    put(b, 0x2000, 0);
+    assert_int_equal(memory_digest(a), memory_digest(b));
+    memory_free(a);
+    memory_free(b);
+}
+
+static void the_digest_is_the_same_before_and_after_a_snapshot(void **state)
+{
+    struct memory *mem = new_memory(RAM_BYTES);
+    struct memory_snapshot *root;
+    uint64_t before;
+
+    for (uint64_t p = 0; p < 100; p++)
+        put(mem, p * 0x3000 % RAM_BYTES, p + 1);
+    before = memory_digest(mem);
+    root = take(mem, NULL);
+    assert_int_equal(memory_digest(mem), before);
+    put(mem, 0x3000, 99);
+    assert_int_not_equal(memory_digest(mem), before);
+    put(mem, 0x3000, 2);
+    assert_int_equal(memory_digest(mem), before);
+    memory_snapshot_free(mem, root);
+    memory_free(mem);
+}
+
+static void a_tree_of_snapshots_goes_back_to_each_of_its_nodes(void **state)
+{
+    enum { NODES = 40, PAGES = 200 };
+    struct memory *mem = new_memory(RAM_BYTES);
+    struct memory_snapshot *node[NODES];
+    uint64_t digest[NODES], random = 1;
+
+    for (unsigned i = 0; i < NODES; i++) {
+        unsigned parent = i ? (unsigned)(random >> 40) % i : 0;
+
+        if (i)
+            memory_snapshot_restore(mem, node[parent]);
+        for (unsigned k = 0; k < 30; k++) {
+            random = random * 6364136223846793005ull + 1442695040888963407ull;
+            put(mem, (random >> 33) % PAGES * PAGE_BYTES + 8 * (random >> 20 & 3), random >> 60);
+        }
+        node[i] = take(mem, i ? node[parent] : NULL);
+        digest[i] = memory_digest(mem);
+        assert_true(memory_snapshot_own_pages(node[i]) <= 30);
+    }
+    for (unsigned i = 0; i < 200; i++) {
+        unsigned n;
+
+        random = random * 6364136223846793005ull + 1442695040888963407ull;
+        n = (unsigned)(random >> 40) % NODES;
+        put(mem, (random >> 33) % PAGES * PAGE_BYTES, random);
+        memory_snapshot_restore(mem, node[n]);
+        assert_int_equal(memory_digest(mem), digest[n]);
+    }
+    for (unsigned i = 0; i < NODES; i++)
+        memory_snapshot_free(mem, node[i]);
+    memory_free(mem);
+}
+
+static void going_back_marks_only_changed_code_pages_stale(void **state)
+{
+    struct memory *mem = new_memory(RAM_BYTES);
+    struct memory_snapshot *root;
+    uint64_t ppn;
+
+    put(mem, 0x5000, 1);
+    root = take(mem, NULL);
+    memory_set_code(mem, 5);
+    memory_set_code(mem, 6);
+    put(mem, 0x5000, 2);
+    assert_true(memory_pop_stale(mem, &ppn));
+    assert_int_equal(ppn, 5);
+    put(mem, 0x6000, 0); /* what was there */
+    assert_true(memory_pop_stale(mem, &ppn));
+    assert_false(memory_pop_stale(mem, &ppn));
+    memory_snapshot_restore(mem, root);
+    assert_true(memory_pop_stale(mem, &ppn));
+    assert_int_equal(ppn, 5);
+    assert_false(memory_pop_stale(mem, &ppn));
+    memory_snapshot_free(mem, root);
+    memory_free(mem);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_access_that_leaves_ram_is_refused_whole),
+        cmocka_unit_test(ram_beyond_the_hole_goes_on_at_4_gib),
+        cmocka_unit_test(the_digest_is_of_content_and_place_only),
+        cmocka_unit_test(the_digest_is_the_same_before_and_after_a_snapshot),
+        cmocka_unit_test(a_tree_of_snapshots_goes_back_to_each_of_its_nodes),
+        cmocka_unit_test(going_back_marks_only_changed_code_pages_stale),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
