@@ -25,6 +25,9 @@ uint32_t xen_version_word(void); /* major << 16 | minor */
 /* Writes the hypercall page's address into Xen's MSR again (this latches the guest's width). */
 void xen_hypercall_page_init(void);
 
+/* Xen's page of shared information, brought into the guest's memory by the first call. */
+struct shared_info *xen_shared_info(void);
+
 long hypercall(unsigned number, unsigned long a, unsigned long b, unsigned long c, unsigned long d, unsigned long e);
 
 static inline long hypercall2(unsigned number, unsigned long a, const void *b)

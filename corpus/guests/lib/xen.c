@@ -47,6 +47,20 @@ void xen_init(void)
     }
 }
 
+struct shared_info *xen_shared_info(void)
+{
+    static uint8_t page[4096] __attribute__((aligned(4096)));
+    static bool is_mapped;
+    if (!is_mapped) {
+        struct xen_add_to_physmap map = {
+            .domid = DOMID_SELF, .space = XENMAPSPACE_shared_info, .gpfn = (uintptr_t)page >> 12};
+        if (memory_op(XENMEM_add_to_physmap, &map) != 0)
+            guest_fail(1, "shared_info");
+        is_mapped = true;
+    }
+    return (struct shared_info *)page;
+}
+
 long hypercall(unsigned number, unsigned long a, unsigned long b, unsigned long c, unsigned long d, unsigned long e)
 {
     long result;
