@@ -1,9 +1,11 @@
 #include "cli/command.h"
+#include "cli/elfnotes.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const struct command commands[] = {
+    {"elfnotes", "would each Xen version's toolstack load this image, and why not", elfnotes_run},
     {NULL, NULL, NULL},
 };
 
