@@ -315,63 +315,82 @@ static bool place_after(const struct kernel_view *v, struct kallsyms_tables *t, 
     return true;
 }
 
+/* seqs_of_names: is there, at t->seqs_at, every number below the count just once? `seen` has `count` bytes. */
+static bool seqs_fit(const struct kernel_view *v, const struct kallsyms_tables *t, uint8_t *seen)
+{
+    if (!is_inside(v, t->seqs_at, (uint64_t)t->count * SEQ_BYTES))
+        return false;
+    memset(seen, 0, t->count);
+    for (uint32_t i = 0; i < t->count; i++) {
+        const uint8_t *seq = v->bytes + t->seqs_at + (uint64_t)i * SEQ_BYTES;
+        uint32_t position = (uint32_t)seq[0] << 16 | (uint32_t)seq[1] << 8 | seq[2];
+        if (position >= t->count || seen[position])
+            return false;
+        seen[position] = 1;
+    }
+    return true;
+}
+
+/* Before the names the table may have no seqs_of_names (up to 6.1); if it has, they are between markers and tokens. */
+static bool seqs_before_fit(const struct kernel_view *v, struct kallsyms_tables *t, uint8_t *seen)
+{
+    uint64_t markers_end_at = t->markers_at + (t->count + MARKER_EVERY - 1) / MARKER_EVERY * t->marker_bytes;
+    t->seqs_at = align_up(markers_end_at, v->word_bytes);
+    t->has_seqs = t->token_table_at - markers_end_at >= (uint64_t)t->count * SEQ_BYTES;
+    return !t->has_seqs || seqs_fit(v, t, seen);
+}
+
+/*
+ * Behind the tokens it always has them, and they tell the arrangements apart: offsets from a base, taken as offsets
+ * from their place, ascend too and may well fall inside the kernel.
+ */
+static bool seqs_after_fit(const struct kernel_view *v, struct kallsyms_tables *t, uint8_t *seen)
+{
+    t->has_seqs = seqs_fit(v, t, seen);
+    return t->has_seqs;
+}
+
+/* One place, addressing and alignment: fill it in, and say whether all of it fits. */
+static bool arrangement_fits(struct finder *f, bool first, enum kallsyms_addressing addressing, unsigned align,
+                             uint8_t *seen)
+{
+    struct kallsyms_tables *t = f->t;
+    t->addresses_first = first;
+    t->addressing = addressing;
+    t->relative_base_gva = 0;
+    if (first)
+        return addressing != KALLSYMS_PLACE && place_before(f->v, t, align) && addresses_fit(f) &&
+               seqs_before_fit(f->v, t, seen);
+    return place_after(f->v, t, align) && addresses_fit(f) && seqs_after_fit(f->v, t, seen);
+}
+
 /* Every way of saying addresses, in each place and alignment; one must fit, and two that differ are a refusal. */
 static enum emu_err find_addresses(struct finder *f, struct diag *d)
 {
-    struct kallsyms_tables found = *f->t;
-    bool has_found = false;
-    for (int after = 0; after < 2; after++)
+    struct kallsyms_tables *t = f->t, found = *t;
+    bool has_found = false, is_ambiguous = false;
+    uint8_t *seen = malloc(t->count);
+    if (!seen)
+        return diag_set(d, EMU_EHOST, "there is not enough memory to check the kernel's symbols");
+    for (int first = 0; first < 2; first++)
         for (enum kallsyms_addressing addressing = KALLSYMS_ABSOLUTE; addressing <= KALLSYMS_PLACE; addressing++)
             for (unsigned align = 4; align <= f->v->word_bytes; align += 4) {
-                struct kallsyms_tables *t = f->t;
-                t->addresses_first = !after;
-                t->addressing = addressing;
-                t->relative_base_gva = 0;
-                t->seqs_at = 0;
-                if (!after && addressing == KALLSYMS_PLACE)
+                if (!arrangement_fits(f, first, addressing, align, seen))
                     continue;
-                if (!(after ? place_after(f->v, t, align) : place_before(f->v, t, align)) || !addresses_fit(f))
-                    continue;
-                if (has_found && (found.addresses_at != t->addresses_at || found.addressing != t->addressing ||
-                                  found.relative_base_gva != t->relative_base_gva))
-                    return diag_set(d, EMU_EINPUT,
-                                    "the kernel's %u kallsyms names have addresses that can be read in two ways",
-                                    t->count);
+                is_ambiguous |= has_found && (found.addresses_at != t->addresses_at || found.addressing != addressing ||
+                                              found.relative_base_gva != t->relative_base_gva);
                 found = *t;
                 has_found = true;
             }
-    *f->t = found;
+    free(seen);
+    *t = found;
+    if (is_ambiguous)
+        return diag_set(d, EMU_EINPUT, "the kernel's %u kallsyms names have addresses that can be read in two ways",
+                        t->count);
     if (!has_found)
         return diag_set(d, EMU_EINPUT,
                         "the kernel has %u kallsyms names, but no addresses for them in any known arrangement",
-                        found.count);
-    return EMU_OK;
-}
-
-/* seqs_of_names is a permutation, so it can be told from anything else. It is not needed: only reported. */
-static enum emu_err find_seqs(const struct kernel_view *v, struct kallsyms_tables *t, struct diag *d)
-{
-    uint64_t markers_end_at = t->markers_at + (t->count + MARKER_EVERY - 1) / MARKER_EVERY * t->marker_bytes;
-    uint64_t seqs_bytes = (uint64_t)t->count * SEQ_BYTES;
-    if (t->addresses_first) {
-        if (t->token_table_at - markers_end_at < seqs_bytes)
-            return EMU_OK;
-        t->seqs_at = align_up(markers_end_at, v->word_bytes);
-    }
-    if (!is_inside(v, t->seqs_at, seqs_bytes))
-        return EMU_OK;
-    uint8_t *seen = calloc(t->count, 1);
-    if (!seen)
-        return diag_set(d, EMU_EHOST, "there is not enough memory to check the kernel's symbols");
-    t->has_seqs = true;
-    for (uint32_t i = 0; i < t->count && t->has_seqs; i++) {
-        const uint8_t *seq = v->bytes + t->seqs_at + (uint64_t)i * SEQ_BYTES;
-        uint32_t position = (uint32_t)seq[0] << 16 | (uint32_t)seq[1] << 8 | seq[2];
-        t->has_seqs = position < t->count && !seen[position];
-        if (t->has_seqs)
-            seen[position] = 1;
-    }
-    free(seen);
+                        t->count);
     return EMU_OK;
 }
 
@@ -400,8 +419,7 @@ static enum emu_err find_tables(struct finder *f, struct diag *d)
         }
         if (!has_names)
             continue;
-        enum emu_err err = find_addresses(f, d);
-        return err ? err : find_seqs(v, f->t, d);
+        return find_addresses(f, d);
     }
     if (has_tokens)
         return diag_set(d, EMU_EINPUT,
