@@ -446,8 +446,6 @@ static void a_real_kernel_is_read(void **state)
 {
     static const struct image_format *const formats[] = {&bzimage_format, NULL};
     const char *path = getenv("BOOTRACE_KERNEL");
-    if (!path || !*path)
-        skip();
     struct diag d;
     struct image *img;
     struct kernel_view v;
@@ -489,5 +487,8 @@ int main(void)
         cmocka_unit_test(tables_that_disagree_are_refused),        cmocka_unit_test(a_kernel_cut_anywhere_is_refused),
         cmocka_unit_test(a_kernel_without_tables_is_one_sentence), cmocka_unit_test(a_real_kernel_is_read),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    /* The last one needs a kernel. cmocka 1.1 reports a skipped test as failed, so it is left out without one. */
+    const char *path = getenv("BOOTRACE_KERNEL");
+    size_t count = sizeof(tests) / sizeof(*tests) - (path && *path ? 0 : 1);
+    return _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
 }
