@@ -79,11 +79,7 @@ static void dwarf_gives_the_line_of_an_address(void **state)
     uint8_t *bytes = read_self(&size);
     struct symbols *s = symbols_new();
     assert_int_equal(symbols_dwarf_read("/proc/self/exe", s, &lines, &functions, &d), EMU_OK);
-    if (!lines) { /* built without -g */
-        symbols_free(s);
-        free(bytes);
-        skip();
-    }
+    assert_true(lines > 0 && functions > 0);
     assert_int_equal(symbols_seal(s, &d), EMU_OK);
     symbols_set_slide(s, own_slide(bytes));
     assert_int_equal(known_function(1), 6);
