@@ -1,11 +1,13 @@
 #include "cli/command.h"
 #include "cli/elfnotes.h"
+#include "cli/symbols.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const struct command commands[] = {
     {"elfnotes", "would each Xen version's toolstack load this image, and why not", elfnotes_run},
+    {"symbols", "where an image's symbols come from, and what a name or an address is", symbols_run},
     {NULL, NULL, NULL},
 };
 

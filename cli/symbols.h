@@ -1,0 +1,9 @@
+/*
+ * symbols: the sub-command `bootrace symbols IMAGE`.
+ */
+#ifndef BOOTRACE_CLI_SYMBOLS_H
+#define BOOTRACE_CLI_SYMBOLS_H
+
+int symbols_run(int argc, char **argv);
+
+#endif
