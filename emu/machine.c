@@ -145,6 +145,7 @@ const struct verdict *machine_verdict(const struct machine *m)
     return &m->verdict;
 }
 
+EMU_PRINTF(4, 0)
 static void set_verdict(struct machine *m, enum verdict_kind kind, const char *detector, const char *fmt, va_list ap)
 {
     if (m->verdict.kind != VERDICT_NONE)
