@@ -1,6 +1,7 @@
 #include "tests/cmocka_tap.h"
 #include "tests/fake_machine.h"
 
+#include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
 
 #define ID        0x020
@@ -27,7 +28,7 @@
 #define MSR_APIC_BASE    0x1b
 #define MSR_TSC_DEADLINE 0x6e0
 
-static const struct model *const models[] = {&lapic_model};
+static const struct model *const models[] = {&lapic_model, &ioapic_model};
 
 static uint32_t reg(struct machine *m, unsigned vcpu, unsigned offset)
 {
@@ -47,7 +48,7 @@ static void set(struct machine *m, unsigned vcpu, unsigned offset, uint32_t valu
 /* A machine whose LAPICs are enabled as an operating system leaves them. */
 static struct machine *enabled(unsigned vcpus)
 {
-    struct machine *m = fake_machine_new(vcpus, models, 1);
+    struct machine *m = fake_machine_new(vcpus, models, 2);
 
     for (unsigned v = 0; v < vcpus; v++) {
         set(m, v, SVR, 0x1ff);
@@ -80,7 +81,7 @@ static void after_reset_it_is_as_the_manual_says(void **state)
         {0x330, 0x10000},
         {LVT_ERROR, 0x10000},
     };
-    struct machine *m = fake_machine_new(2, models, 1);
+    struct machine *m = fake_machine_new(2, models, 2);
     uint64_t base;
 
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -139,7 +140,7 @@ static void the_task_priority_holds_back_its_class_and_below(void **state)
 
 static void a_disabled_lapic_takes_no_vector_but_takes_nmi(void **state)
 {
-    struct machine *m = fake_machine_new(1, models, 1);
+    struct machine *m = fake_machine_new(1, models, 2);
 
     lapic_raise(m, 0, 0x40, LAPIC_EDGE);
     set(m, 0, SVR, 0x1ff);
@@ -480,7 +481,7 @@ static void a_halted_vcpu_wakes_when_its_vector_comes(void **state)
 /* Anything may be written anywhere in any size: no access may hurt the host. */
 static void hostile_accesses_leave_the_host_alone(void **state)
 {
-    struct machine *m = fake_machine_new(VCPUS_MAX, models, 1);
+    struct machine *m = fake_machine_new(VCPUS_MAX, models, 2);
     uint64_t value;
 
     for (unsigned i = 0; i < 200000; i++) {

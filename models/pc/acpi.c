@@ -4,7 +4,7 @@
 #include "emu/machine.h"
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
-#include "models/platform.h"
+#include "models/pc/pc.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -409,19 +409,12 @@ static size_t put_fadt(struct image *im, uint64_t gpa, size_t dsdt, size_t facs,
     return at;
 }
 
-static bool is_hvm(const struct machine *m)
-{
-    const struct platform_config *c = machine_config(m)->platform;
-
-    return c && c->mode == PLATFORM_HVM;
-}
-
 enum emu_err acpi_build(struct machine *m, uint64_t gpa, uint64_t bytes_max, uint64_t *rsdp_gpa, struct diag *d)
 {
     struct image im = {.used = 0};
     struct rsdp rsdp = {.signature = "RSD PTR ", .oem_id = "Xen", .revision = 2, .bytes = sizeof(rsdp)};
     struct xsdt xsdt = {.header = header("XSDT", 1)};
-    bool hvm = is_hvm(m);
+    bool hvm = pc_is_present(m);
     size_t facs = 0, dsdt, at;
 
     if (gpa % 16 || gpa > UINT32_MAX - ACPI_BYTES_MAX)

@@ -4,6 +4,8 @@
 #include "emu/machine.h"
 #include "emu/timer.h"
 #include "emu/vcpu.h"
+#include "models/pc/ioapic.h"
+#include "models/pc/pc.h"
 #include "models/pc/tsc.h"
 
 #include <string.h>
@@ -83,8 +85,6 @@ enum { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
 
 /* Xen's APIC_BUS_CYCLE_NS: the timer's input clock is 100 MHz. */
 #define BUS_CYCLE_NS 10u
-/* Xen 4.17 xen/arch/x86/hvm/vpt.c, create_periodic_time: a shorter period is lengthened to this. */
-#define PERIOD_MIN_NS 100000u
 
 #define MSR_APIC_BASE    0x01bu
 #define MSR_TSC_DEADLINE 0x6e0u
@@ -397,7 +397,7 @@ static uint64_t period_ns(const struct lapic *l)
 {
     uint64_t ns = l->timer_initial * count_ns(l);
 
-    return timer_mode(l) == TIMER_PERIODIC && ns < PERIOD_MIN_NS ? PERIOD_MIN_NS : ns;
+    return timer_mode(l) == TIMER_PERIODIC && ns < PC_PERIOD_MIN_NS ? PC_PERIOD_MIN_NS : ns;
 }
 
 static uint32_t timer_current(const struct machine *m, const struct lapic *l)
@@ -515,16 +515,6 @@ bool lapic_accepts_extint(struct machine *m, unsigned vcpu)
                                                                                                      << LVT_MODE_SHIFT;
 }
 
-void lapic_set_virtual_wire(struct machine *m)
-{
-    struct lapic *l = lapic_of(m, 0);
-
-    l->svr |= SVR_ENABLED;
-    l->lvt[LVT_LINT0] = (uint32_t)LAPIC_EXTINT << LVT_MODE_SHIFT;
-    l->lvt[LVT_LINT1] = (uint32_t)LAPIC_NMI << LVT_MODE_SHIFT;
-    vcpu_kick(m, 0);
-}
-
 /* ---- registers ---- */
 
 static uint32_t lapic_reg_read(struct machine *m, unsigned vcpu, unsigned offset)
@@ -586,13 +576,15 @@ static void write_eoi(struct machine *m, unsigned vcpu)
     if (vector < 0)
         return;
     bit_set(l->isr, (unsigned)vector, false);
-    if (bit_test(l->tmr, (unsigned)vector))
+    if (bit_test(l->tmr, (unsigned)vector)) {
+        ioapic_end_of_interrupt(m, (uint8_t)vector);
         for (unsigned line = 0; line < 2; line++) {
             uint32_t lvt = l->lvt[LVT_LINT0 + line];
 
             if (l->lint_level[line] && (lvt & LVT_LEVEL) && (lvt & LVT_VECTOR) == (unsigned)vector)
                 lint_fire(m, vcpu, line);
         }
+    }
     vcpu_kick(m, vcpu);
 }
 
@@ -794,6 +786,16 @@ static void lapic_accept_vector(struct machine *m, unsigned vcpu, int vector)
     bit_set(l->isr, (unsigned)vector & 0xff, true);
 }
 
+/* What a PC's firmware leaves: LINT0 of the first processor takes the 8259 pair's interrupts, LINT1 is NMI. */
+static void set_virtual_wire(struct machine *m)
+{
+    struct lapic *l = lapic_of(m, 0);
+
+    l->svr |= SVR_ENABLED;
+    l->lvt[LVT_LINT0] = (uint32_t)LAPIC_EXTINT << LVT_MODE_SHIFT;
+    l->lvt[LVT_LINT1] = (uint32_t)LAPIC_NMI << LVT_MODE_SHIFT;
+}
+
 static enum emu_err lapic_init(struct machine *m, struct diag *d)
 {
     for (unsigned v = 0; v < machine_vcpus(m); v++) {
@@ -803,6 +805,8 @@ static enum emu_err lapic_init(struct machine *m, struct diag *d)
         reset_registers(m, v);
         l->wait_for_sipi = v != 0;
     }
+    if (pc_is_present(m))
+        set_virtual_wire(m);
     return EMU_OK;
 }
 

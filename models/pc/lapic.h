@@ -68,9 +68,6 @@ bool lapic_is_enabled(struct machine *m, unsigned vcpu);
 /* Whether IA32_APIC_BASE enables it; CPUID shows an APIC only then. */
 bool lapic_is_globally_enabled(struct machine *m, unsigned vcpu);
 
-/* LINT0 of vCPU 0 becomes an unmasked ExtINT pin and its LAPIC enabled, as a PC's firmware leaves it. */
-void lapic_set_virtual_wire(struct machine *m);
-
 /* `vcpu` was given a context by a hypercall (VCPUOP_initialise): a SIPI no longer starts it. */
 void lapic_set_initialised(struct machine *m, unsigned vcpu);
 /* Whether it waits for a SIPI, i.e. was never started or was reset by INIT. */

@@ -1,0 +1,21 @@
+#include "models/pc/irq.h"
+
+#include "emu/ensure.h"
+#include "models/pc/ioapic.h"
+#include "models/pc/pic.h"
+
+#define ISA_LINES 16
+
+void irq_set_level(struct machine *m, unsigned irq, bool level)
+{
+    ensure(irq < IOAPIC_PINS);
+    if (irq < ISA_LINES)
+        pic_set_line(m, irq, level);
+    ioapic_set_pin(m, irq == 0 ? 2 : irq, level);
+}
+
+void irq_pulse(struct machine *m, unsigned irq)
+{
+    irq_set_level(m, irq, false);
+    irq_set_level(m, irq, true);
+}

@@ -1,0 +1,19 @@
+/*
+ * irq: a PC's interrupt lines: a line goes to the 8259 pair and to the IO-APIC at the same time.
+ *
+ * Lines 0 to 15 are ISA's, with line 0 (the PIT) on IO-APIC pin 2; higher ones exist only at the IO-APIC.
+ * Source: Xen 4.17 xen/arch/x86/hvm/irq.c, hvm_isa_irq_assert.
+ */
+#ifndef BOOTRACE_MODELS_PC_IRQ_H
+#define BOOTRACE_MODELS_PC_IRQ_H
+
+#include <stdbool.h>
+
+struct machine;
+
+/* Assert or release a line, `irq` below IOAPIC_PINS. */
+void irq_set_level(struct machine *m, unsigned irq, bool level);
+/* Release it and assert it: an edge, whatever it was. */
+void irq_pulse(struct machine *m, unsigned irq);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * pic: the two 8259A interrupt controllers of a PC, the second on input 2 of the first; output to LINT0 of vCPU 0.
+ *
+ * Source: Intel 8259A Programmable Interrupt Controller datasheet; Xen 4.17 xen/arch/x86/hvm/vpic.c; the
+ * edge/level registers: Intel 8 Series PCH datasheet, "ELCR".
+ */
+#ifndef BOOTRACE_MODELS_PC_PIC_H
+#define BOOTRACE_MODELS_PC_PIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "emu/model.h"
+
+extern const struct model pic_model;
+
+/* Drive line 0 to 15; line 2 is the cascade, and driving it does nothing. */
+void pic_set_line(struct machine *m, unsigned line, bool level);
+
+/* Whether the pair requests an interrupt. */
+bool pic_output(struct machine *m);
+
+/* The interrupt-acknowledge cycle: the vector, which is a spurious 7 or 15 if no request is left. */
+uint8_t pic_acknowledge(struct machine *m);
+
+#endif
