@@ -89,6 +89,86 @@ static void execute_port(struct machine *m, const struct insn *insn)
     engine_complete(m->engine, insn, false);
 }
 
+/* Guest-virtual memory with the rights of the running code; a #PF is delivered where they do not reach. */
+static bool access_memory(struct machine *m, const struct vcpu_regs *r, uint64_t gva, uint32_t *value, unsigned bytes,
+                          bool write)
+{
+    struct paging p = {.cr0 = r->cr0, .cr3 = r->cr3, .cr4 = r->cr4, .efer = r->efer};
+    unsigned access = (write ? PAGING_WRITE : 0) | (regs_cpl(r) == 3 ? PAGING_USER : 0);
+
+    for (unsigned i = 0; i < bytes; i++) {
+        struct paging_result w = paging_walk(m->mem, &p, gva + i, access);
+
+        if (!w.ok) {
+            struct event pf = {
+                .type = EVENT_EXCEPTION, .vector = 14, .has_error_code = true, .error_code = w.error_code};
+
+            engine_set_cr2(m->engine, gva + i);
+            machine_deliver(m, &pf);
+            return false;
+        }
+        if (write ? !memory_write(m->mem, w.gpa, (uint8_t *)value + i, 1)
+                  : !memory_read(m->mem, w.gpa, (uint8_t *)value + i, 1)) {
+            machine_unmodelled(m, "a string port instruction between a port and guest-physical 0x%llx, which is no RAM",
+                               (unsigned long long)w.gpa);
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint64_t add_masked(uint64_t reg, uint64_t delta, unsigned bytes)
+{
+    if (bytes == 8)
+        return reg + delta;
+    if (bytes == 4)
+        return (uint32_t)(reg + delta); /* a 32-bit result clears the upper half */
+    return (reg & ~0xffffull) | ((reg + delta) & 0xffff);
+}
+
+/* One iteration. SDM Vol. 2A, "INS/INSB/INSW/INSD", Vol. 2B, "OUTS/OUTSB/OUTSW/OUTSD". */
+static void execute_string_port(struct machine *m, const struct insn *insn)
+{
+    bool in = insn->kind == INSN_INS;
+    enum gpr index = in ? GPR_RDI : GPR_RSI;
+    unsigned width = insn->address_bytes;
+    uint64_t mask = width == 8 ? UINT64_MAX : width == 4 ? UINT32_MAX : 0xffff, gva, count;
+    uint16_t port = (uint16_t)engine_gpr(m->engine, GPR_RDX);
+    enum segment_register segment = in ? SEG_ES : (enum segment_register)insn->segment;
+    struct vcpu_regs r;
+    uint32_t value = 0;
+
+    engine_get_event_regs(m->engine, &r);
+    count = r.gpr[GPR_RCX] & mask;
+    if (insn->repeated && !count) {
+        engine_complete(m->engine, insn, false);
+        return;
+    }
+    if (!may_use_port(m, port, insn->operand_bytes)) {
+        raise_gp(m);
+        return;
+    }
+    gva = r.gpr[index] & mask;
+    if (regs_code_bits(&r) != 64)
+        gva = (uint32_t)(gva + r.seg[segment].base);
+    else if (segment == SEG_FS || segment == SEG_GS)
+        gva += r.seg[segment].base;
+    if (in) {
+        if (!port_read(m, port, insn->operand_bytes, &value) ||
+            !access_memory(m, &r, gva, &value, insn->operand_bytes, true))
+            return;
+    } else if (!access_memory(m, &r, gva, &value, insn->operand_bytes, false) ||
+               !port_write(m, port, insn->operand_bytes, value)) {
+        return;
+    }
+    engine_set_gpr(m->engine, index,
+                   add_masked(r.gpr[index], r.rflags & RFLAGS_DF ? -(uint64_t)insn->operand_bytes : insn->operand_bytes,
+                              width));
+    if (insn->repeated)
+        engine_set_gpr(m->engine, GPR_RCX, add_masked(r.gpr[GPR_RCX], UINT64_MAX, width));
+    engine_complete(m->engine, insn, insn->repeated && count != 1);
+}
+
 static void execute_rdmsr(struct machine *m, const struct insn *insn)
 {
     uint32_t msr = (uint32_t)engine_gpr(m->engine, GPR_RCX);
@@ -167,8 +247,7 @@ void machine_execute(struct machine *m, const struct insn *insn)
         return;
     case INSN_INS:
     case INSN_OUTS:
-        machine_unmodelled(m, "%s at port 0x%x", insn->kind == INSN_INS ? "INS" : "OUTS",
-                           (unsigned)(uint16_t)engine_gpr(m->engine, GPR_RDX));
+        execute_string_port(m, insn);
         return;
     default:
         machine_set_verdict(m, VERDICT_ERROR, NULL,

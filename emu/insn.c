@@ -87,26 +87,49 @@ static csh handle_of(const struct decoder *dec, unsigned mode_bits)
 struct prefixes {
     const uint8_t *opcode;
     size_t left;
-    bool rep, operand16;
+    bool rep, operand16, address_size;
+    enum segment_register segment;
 };
 
 static struct prefixes skip_prefixes(unsigned mode_bits, const uint8_t *bytes, size_t length)
 {
-    struct prefixes p = {.opcode = bytes, .left = length};
+    struct prefixes p = {.opcode = bytes, .left = length, .segment = SEG_DS};
 
-    while (p.left > 1) {
-        uint8_t b = *p.opcode;
-        bool rex = mode_bits == 64 && b >= 0x40 && b <= 0x4f;
-
-        if (b == 0xf2 || b == 0xf3)
+    for (; p.left > 1; p.opcode++, p.left--) {
+        switch (*p.opcode) {
+        case 0xf2:
+        case 0xf3:
             p.rep = true;
-        else if (b == 0x66)
+            continue;
+        case 0x66:
             p.operand16 = true;
-        else if (!rex && b != 0xf0 && b != 0x67 && b != 0x2e && b != 0x36 && b != 0x3e && b != 0x26 && b != 0x64 &&
-                 b != 0x65)
+            continue;
+        case 0x67:
+            p.address_size = true;
+            continue;
+        case 0xf0:
+            continue;
+        case 0x26:
+            p.segment = SEG_ES;
+            continue;
+        case 0x2e:
+            p.segment = SEG_CS;
+            continue;
+        case 0x36:
+            p.segment = SEG_SS;
+            continue;
+        case 0x3e:
+            p.segment = SEG_DS;
+            continue;
+        case 0x64:
+            p.segment = SEG_FS;
+            continue;
+        case 0x65:
+            p.segment = SEG_GS;
+            continue;
+        }
+        if (mode_bits != 64 || (*p.opcode & 0xf0) != 0x40) /* REX */
             break;
-        p.opcode++;
-        p.left--;
     }
     return p;
 }
@@ -251,6 +274,9 @@ bool decoder_decode(struct decoder *dec, unsigned mode_bits, const uint8_t *byte
         insn->operand_bytes = !word ? 1 : operand32 ? 4 : 2;
         insn->immediate = p.opcode[0] >= 0xe4 && p.opcode[0] <= 0xe7;
         insn->port = insn->immediate && p.left > 1 ? p.opcode[1] : 0;
+        insn->repeated = p.rep;
+        insn->segment = (uint8_t)p.segment;
+        insn->address_bytes = mode_bits == 64 ? (p.address_size ? 4 : 8) : (mode_bits == 32) != p.address_size ? 4 : 2;
     }
     return true;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "emu/diag.h"
+#include "emu/regs.h"
 
 #define INSN_BYTES_MAX 15
 
@@ -59,6 +60,9 @@ struct insn {
     uint8_t operand_bytes; /* IN, OUT, INS, OUTS: 1, 2 or 4 */
     bool immediate;        /* IN, OUT: the port is `port`, not DX */
     uint8_t port;
+    bool repeated;         /* INS, OUTS: with a REP prefix */
+    uint8_t address_bytes; /* INS, OUTS: 2, 4 or 8 */
+    uint8_t segment;       /* OUTS: enum segment_register of the source */
 };
 
 struct decoder;
