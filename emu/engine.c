@@ -47,14 +47,21 @@
 #define HF_CS64        (1u << 15)
 #define HF_OURS        (HF_CPL | HF_INHIBIT_IRQ | HF_CS32 | HF_SS32 | HF_ADDSEG | HF_CS64)
 
+/* `tag` says in one word what the hot path needs: the epoch in which pc was found to be in page ppn, the size in bytes,
+   and whether the block needs the slow path (flags, or code that is no RAM). */
 struct block {
-    uint64_t pc; /* linear address; 0 in an empty slot, with size 0 */
+    uint64_t pc; /* linear address */
+    uint64_t tag;
     uint64_t ppn;
-    uint32_t size; /* bytes */
-    uint32_t steps;
     uint32_t ns;
-    uint32_t flags; /* INSN_F_* of all its instructions */
+    uint16_t steps;
+    uint16_t flags; /* INSN_F_* of all its instructions */
 };
+
+#define TAG_SPECIAL     1u
+#define TAG_SIZE_SHIFT  1
+#define TAG_SIZE_MASK   0x3fffu
+#define TAG_EPOCH_SHIFT 15
 
 struct code_page {
     uint64_t vpn;
@@ -91,18 +98,16 @@ struct engine {
     /* hot: what every block hook touches */
     uint64_t steps; /* of the loaded vCPU, at the start of the pending block */
     uint64_t now_ns;
-    uint64_t limit_ns;
-    uint64_t page_vpn;
-    uint64_t page_ppn;
+    uint64_t hot_limit_ns; /* limit_ns; 0 when the next block needs the slow path */
+    uint64_t epoch_tag;
     uint32_t pend_steps; /* the block that runs */
     uint32_t pend_ns;
     uint32_t block_size;
-    uint32_t flag_mask; /* block flags that need the slow path */
     uint64_t block_pc;
-    volatile uint32_t attention; /* slow path at the next block */
     enum stop stop;
     struct block *blocks;
 
+    uint64_t limit_ns;
     uint64_t epoch;
     uint32_t after;
     volatile bool asked; /* attention asked from outside */
@@ -119,7 +124,7 @@ struct engine {
     const char *broken;
     uint64_t extra_ns; /* time within the block, while a callback runs */
     struct {
-        uint64_t pc, block_pc, ppn, epoch;
+        uint64_t pc, block_pc, blocks_made, epoch;
         uint32_t ns;
     } tsc_place;
 
@@ -403,7 +408,7 @@ static enum emu_err find_quirks(struct quirks *q, struct diag *d)
 static void drop_translations(struct engine *e)
 {
     e->epoch++;
-    e->page_vpn = NO_PAGE;
+    e->epoch_tag = e->epoch << TAG_EPOCH_SHIFT;
     e->paging_known = false;
 }
 
@@ -509,6 +514,16 @@ static struct tally tally_code(struct engine *e, unsigned bits, uint64_t pc, uin
     return t;
 }
 
+static uint64_t make_tag(const struct engine *e, uint32_t size, uint32_t flags)
+{
+    return e->epoch_tag | (uint64_t)size << TAG_SIZE_SHIFT | (flags ? TAG_SPECIAL : 0);
+}
+
+static uint32_t tag_size(uint64_t tag)
+{
+    return (uint32_t)(tag >> TAG_SIZE_SHIFT) & TAG_SIZE_MASK;
+}
+
 static struct block *block_slot(struct engine *e, uint64_t pc)
 {
     return &e->blocks[(pc * 0x9e3779b97f4a7c15ull) >> (64 - BLOCK_TABLE_BITS)];
@@ -529,7 +544,6 @@ static void fill_block(struct engine *e, struct block *b, uint64_t pc, uint64_t 
 
     b->pc = pc;
     b->ppn = ppn;
-    b->size = size;
     e->stats.blocks_made++;
     memory_set_code(e->mem, ppn);
     if (((pc + size - 1) >> PAGE_SHIFT) != (pc >> PAGE_SHIFT)) {
@@ -539,23 +553,25 @@ static void fill_block(struct engine *e, struct block *b, uint64_t pc, uint64_t 
             memory_set_code(e->mem, next);
     }
     if (icount && size <= sizeof(code) && fetch_code(e, pc, code, size) == size && !insn_may_be_special(code, size)) {
-        b->steps = icount;
+        b->steps = (uint16_t)icount;
         b->ns = icount;
-        b->flags = break_flag(e, pc, size);
+        b->flags = (uint16_t)break_flag(e, pc, size);
+        b->tag = make_tag(e, size, b->flags);
         return;
     }
     peek(e);
     struct tally t = tally_code(e, bits_of_hflags(peeked_hflags(e)), pc, size);
 
-    b->steps = icount ? icount : t.steps;
+    b->steps = (uint16_t)(icount ? icount : t.steps);
     b->ns = t.ns;
-    b->flags = t.flags | break_flag(e, pc, size);
+    b->flags = (uint16_t)((t.flags & ~INSN_F_NATURAL) | break_flag(e, pc, size));
+    b->tag = make_tag(e, size, b->flags);
 }
 
 static void stop_now(struct engine *e, enum stop why)
 {
     e->stop = why;
-    e->attention = 1;
+    e->hot_limit_ns = 0;
     e->pend_steps = 0;
     e->pend_ns = 0;
     uc_emu_stop(e->uc);
@@ -571,9 +587,11 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
 {
     e->pend_steps = 0;
     e->pend_ns = 0;
-    e->attention = e->asked || e->step != STEP_OFF;
-    if (e->stop)
+    e->hot_limit_ns = e->asked || e->step != STEP_OFF ? 0 : e->limit_ns;
+    if (e->stop) {
+        e->hot_limit_ns = 0;
         return;
+    }
     if (e->after & AFTER_EPOCH)
         drop_translations(e);
     if (e->step == STEP_RUNNING) {
@@ -593,7 +611,7 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
             return;
         }
         e->step = STEP_RUNNING;
-        e->attention = 1;
+        e->hot_limit_ns = 0;
         e->block_pc = pc;
         e->block_size = size;
         e->pend_steps = 1;
@@ -603,7 +621,7 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
         return;
     }
 
-    uint64_t vpn = pc >> PAGE_SHIFT, ppn = code_ppn(e, vpn);
+    uint64_t ppn = code_ppn(e, pc >> PAGE_SHIFT);
     struct block *b = block_slot(e, pc);
 
     if (ppn == NO_PAGE) {
@@ -611,11 +629,11 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
         stop_now(e, STOP_NO_MEMORY);
         return;
     }
-    e->page_vpn = vpn;
-    e->page_ppn = ppn;
-    if (b->pc != pc || b->ppn != ppn || b->size != size) {
+    if (b->pc != pc || b->ppn != ppn || tag_size(b->tag) != size) {
         e->stats.block_misses++;
         fill_block(e, b, pc, ppn, size, 0);
+    } else {
+        b->tag = make_tag(e, size, b->flags);
     }
     e->block_pc = pc;
     e->block_size = size;
@@ -628,7 +646,7 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
     if (((b->flags & INSN_F_IF) && e->watch_if) || ((b->flags & INSN_F_IRET) && e->watch_iret))
         e->after |= AFTER_STOP;
     if (e->after)
-        e->attention = 1;
+        e->hot_limit_ns = 0;
     e->pend_steps = b->steps;
     e->pend_ns = b->ns;
 }
@@ -640,8 +658,8 @@ static void on_block(uc_engine *uc, uint64_t pc, uint32_t size, void *user)
 
     e->steps += e->pend_steps;
     e->now_ns += e->pend_ns;
-    if (likely(b->pc == pc && pc >> PAGE_SHIFT == e->page_vpn && b->ppn == e->page_ppn && b->size == size &&
-               !(b->flags & e->flag_mask) && !e->attention && e->now_ns + b->ns <= e->limit_ns)) {
+    if (likely(b->pc == pc && b->tag == (e->epoch_tag | (uint64_t)size << TAG_SIZE_SHIFT) &&
+               e->now_ns + b->ns <= e->hot_limit_ns)) {
         e->pend_steps = b->steps;
         e->pend_ns = b->ns;
         e->block_pc = pc;
@@ -689,7 +707,7 @@ static void on_interrupt(uc_engine *uc, uint32_t vector, void *user)
 
     e->stop = STOP_EXCEPTION;
     e->vector = vector;
-    e->attention = 1;
+    e->hot_limit_ns = 0;
     uc_emu_stop(uc);
 }
 
@@ -698,7 +716,7 @@ static bool on_invalid(uc_engine *uc, void *user)
     struct engine *e = user;
 
     e->stop = STOP_INVALID;
-    e->attention = 1;
+    e->hot_limit_ns = 0;
     uc_emu_stop(uc);
     return true;
 }
@@ -708,7 +726,7 @@ static void on_syscall(uc_engine *uc, void *user)
     struct engine *e = user;
 
     e->stop = STOP_SYSCALL;
-    e->attention = 1;
+    e->hot_limit_ns = 0;
     uc_emu_stop(uc);
 }
 
@@ -717,7 +735,7 @@ static void on_sysenter(uc_engine *uc, void *user)
     struct engine *e = user;
 
     e->stop = STOP_SYSENTER;
-    e->attention = 1;
+    e->hot_limit_ns = 0;
     uc_emu_stop(uc);
 }
 
@@ -751,14 +769,14 @@ static uint32_t time_in_block(struct engine *e)
     if (e->step != STEP_OFF || !e->pend_steps)
         return 0;
     rip = read_reg(e->uc, UC_X86_REG_RIP);
-    if (e->tsc_place.pc != rip || e->tsc_place.block_pc != e->block_pc || e->tsc_place.ppn != e->page_ppn ||
-        e->tsc_place.epoch != e->epoch) {
+    if (e->tsc_place.pc != rip || e->tsc_place.block_pc != e->block_pc ||
+        e->tsc_place.blocks_made != e->stats.blocks_made || e->tsc_place.epoch != e->epoch) {
         peek(e);
         uint64_t pc = peeked_linear_rip(e);
 
         e->tsc_place.pc = rip;
         e->tsc_place.block_pc = e->block_pc;
-        e->tsc_place.ppn = e->page_ppn;
+        e->tsc_place.blocks_made = e->stats.blocks_made;
         e->tsc_place.epoch = e->epoch;
         e->tsc_place.ns = 0;
         if (pc > e->block_pc && pc - e->block_pc < e->block_size)
@@ -802,7 +820,7 @@ static bool device_access(struct engine *e)
     }
     if (e->step == STEP_RUNNING || e->pend_steps) {
         e->stop = STOP_DEVICE;
-        e->attention = 1;
+        e->hot_limit_ns = 0;
         uc_emu_stop(e->uc);
     }
     return false;
@@ -889,8 +907,7 @@ enum emu_err engine_new(struct memory *mem, unsigned vcpus, const struct engine_
     e->ops = *ops;
     e->ops_context = context;
     e->epoch = 1;
-    e->page_vpn = NO_PAGE;
-    e->flag_mask = INSN_F_ALONE | INSN_F_EPOCH | INSN_F_BREAK;
+    e->epoch_tag = e->epoch << TAG_EPOCH_SHIFT;
     err = find_quirks(&e->quirk, d);
     if (err == EMU_OK)
         err = decoder_new(&e->dec, d);
@@ -1028,7 +1045,7 @@ static enum stop start(struct engine *e)
     uc_err err;
 
     e->stop = STOP_NONE;
-    e->attention = e->asked || e->after || e->step != STEP_OFF;
+    e->hot_limit_ns = e->asked || e->after || e->step != STEP_OFF ? 0 : e->limit_ns;
     e->pend_steps = 0;
     e->pend_ns = 0;
     e->stats.runs++;
@@ -1224,23 +1241,25 @@ void engine_set_breakpoints(struct engine *e, const uint64_t *gva, unsigned coun
     e->breakpoints = count;
     e->broke_at_steps = UINT64_MAX;
     for (size_t i = 0; i < 1u << BLOCK_TABLE_BITS; i++)
-        if (e->blocks[i].size)
-            e->blocks[i].flags =
-                (e->blocks[i].flags & ~INSN_F_BREAK) | break_flag(e, e->blocks[i].pc, e->blocks[i].size);
+        if (e->blocks[i].tag) {
+            struct block *b = &e->blocks[i];
+            uint32_t size = tag_size(b->tag);
+
+            b->flags = (uint16_t)((b->flags & ~INSN_F_BREAK) | break_flag(e, b->pc, size));
+            b->tag = (b->tag & ~(uint64_t)TAG_SPECIAL) | (b->flags ? TAG_SPECIAL : 0);
+        }
 }
 
 void engine_ask_attention(struct engine *e)
 {
     e->asked = true;
-    e->attention = 1;
+    e->hot_limit_ns = 0;
 }
 
 void engine_watch(struct engine *e, bool interrupt_flag, bool iret)
 {
     e->watch_if = interrupt_flag;
     e->watch_iret = iret;
-    e->flag_mask =
-        INSN_F_ALONE | INSN_F_EPOCH | INSN_F_BREAK | (interrupt_flag ? INSN_F_IF : 0) | (iret ? INSN_F_IRET : 0);
 }
 
 void engine_complete(struct engine *e, const struct insn *insn, bool rip_set)
