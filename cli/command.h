@@ -7,17 +7,17 @@
 /* Exit statuses of every sub-command. */
 enum command_status {
     COMMAND_PASS = 0,
-    COMMAND_FAIL = 1,        /* a detector fired */
-    COMMAND_INPUT = 2,       /* what the user gave is wrong */
-    COMMAND_UNMODELLED = 3,  /* the guest left the model */
-    COMMAND_BUDGET = 4,      /* the budget ended before the run did */
-    COMMAND_ERROR = 5,       /* our own failure */
+    COMMAND_FAIL = 1,       /* a detector fired */
+    COMMAND_INPUT = 2,      /* what the user gave is wrong */
+    COMMAND_UNMODELLED = 3, /* the guest left the model */
+    COMMAND_BUDGET = 4,     /* the budget ended before the run did */
+    COMMAND_ERROR = 5,      /* our own failure */
     COMMAND_INTERRUPTED = 130,
 };
 
 struct command {
     const char *name;
-    const char *summary; /* one line for `bootrace --help` */
+    const char *summary;               /* one line for `bootrace --help` */
     int (*run)(int argc, char **argv); /* argv[0] is "bootrace NAME"; returns an enum command_status */
 };
 

@@ -1,3 +1,4 @@
+#include "cli/boot.h"
 #include "cli/command.h"
 #include "cli/elfnotes.h"
 #include "cli/symbols.h"
@@ -6,6 +7,7 @@
 #include <string.h>
 
 static const struct command commands[] = {
+    {"boot", "boot a guest kernel and say how it ended", boot_run},
     {"elfnotes", "would each Xen version's toolstack load this image, and why not", elfnotes_run},
     {"symbols", "where an image's symbols come from, and what a name or an address is", symbols_run},
     {NULL, NULL, NULL},

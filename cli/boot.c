@@ -1,0 +1,351 @@
+#include "cli/boot.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/guest.h"
+#include "cli/post_mortem.h"
+#include "emu/vcpu.h"
+
+#define SLICE_STEPS 50000000ull /* between two looks at the progress line */
+
+static const char doc[] =
+    "Boot a guest kernel on the modelled Xen host, deterministically.\v"
+    "IMAGE is a bzImage, an ELF vmlinux or a free-standing ELF guest with a Xen PVH entry.\n\n"
+    "Examples:\n"
+    "  bootrace boot vmlinuz --initrd initrd.img\n"
+    "  bootrace boot vmlinuz --vcpus 4 --cmdline 'console=hvc0 nokaslr' --digest\n"
+    "  bootrace boot vmlinuz --until start_kernel\n"
+    "  bootrace boot vmlinuz --until 'console:Run /init' --json\n\n"
+    "Exit status: 0 PASS, 1 FAIL (crash, hang), 2 wrong input, 3 UNMODELLED (the guest left the model), 4 BUDGET "
+    "(--steps-max), 5 ERROR (ours), 130 interrupted.";
+
+enum {
+    KEY_CMDLINE = 256,
+    KEY_UNTIL,
+    KEY_STEPS_MAX,
+    KEY_DIGEST,
+    KEY_JSON,
+    KEY_CONSOLE,
+    KEY_MODE,
+    KEY_XEN,
+    KEY_SEED,
+    KEY_SYSTEM_MAP,
+    KEY_VMLINUX,
+    KEY_STATS,
+};
+
+static const struct argp_option options[] = {
+    {"kernel", 'k', "IMAGE", 0, "The same as the argument IMAGE", 0},
+    {"initrd", 'i', "FILE", 0, "Initial RAM disk", 0},
+    {"cmdline", KEY_CMDLINE, "TEXT", 0, "Kernel command line (default: '" GUEST_CMDLINE_DEFAULT "')", 0},
+    {"vcpus", 'c', "N", 0, "Number of vCPUs, 1 to 64 (default: 2)", 0},
+    {"memory", 'm', "SIZE", 0, "Guest memory, like 512M or 2G (default: 512M)", 0},
+    {"mode", KEY_MODE, "pvh", 0, "How the guest is started (default: pvh)", 0},
+    {"xen", KEY_XEN, "VERSION", 0, "Xen version of the host, 4.1 to 4.20 (default: 4.17)", 0},
+    {"seed", KEY_SEED, "N", 0, "Seed of what the host may choose freely (default: 1)", 0},
+    {"until", KEY_UNTIL, "PLACE", 0, "Stop with PASS at a symbol, at a step count, or at console:REGEX", 0},
+    {"steps-max", KEY_STEPS_MAX, "N", 0, "Budget of guest steps; then the verdict is BUDGET (default: none)", 0},
+    {"digest", KEY_DIGEST, NULL, 0, "Print the digest of the final state alone on standard output", 0},
+    {"json", KEY_JSON, NULL, 0, "End with one JSON object on standard output; the console goes to standard error", 0},
+    {"console", KEY_CONSOLE, "FILE", 0, "Write the guest's console to FILE instead", 0},
+    {"system-map", KEY_SYSTEM_MAP, "FILE", 0, "Symbols from a System.map", 0},
+    {"vmlinux", KEY_VMLINUX, "FILE", 0, "Symbols and lines from a vmlinux with debug data", 0},
+    {"stats", KEY_STATS, NULL, 0, "Print the engine's counters at the end", 0},
+    {0},
+};
+
+struct boot {
+    struct guest_options guest;
+    const char *until;
+    uint64_t steps_max;
+    bool digest, json, stats;
+    const char *console_path;
+    struct diag diag;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct boot *b = state->input;
+    struct diag *d = &b->diag;
+    enum emu_err err = EMU_OK;
+    uint64_t n;
+
+    switch (key) {
+    case ARGP_KEY_ARG:
+        if (b->guest.kernel)
+            argp_error(state, "one IMAGE is enough: '%s' is too many", arg);
+        b->guest.kernel = arg;
+        break;
+    case 'k':
+        b->guest.kernel = arg;
+        break;
+    case 'i':
+        b->guest.initrd = arg;
+        break;
+    case KEY_CMDLINE:
+        b->guest.cmdline = arg;
+        break;
+    case 'c':
+        err = guest_parse_number("the number of vCPUs", arg, 1, VCPUS_MAX, &n, d);
+        b->guest.vcpus = (unsigned)n;
+        b->guest.vcpus_given = true;
+        break;
+    case 'm':
+        err = guest_parse_bytes(arg, &b->guest.ram_bytes, d);
+        break;
+    case KEY_MODE:
+        if (strcmp(arg, "pvh"))
+            err = diag_set(d, EMU_EINPUT, "the mode is pvh, not '%s'", arg);
+        break;
+    case KEY_XEN:
+        err = guest_parse_xen(arg, &b->guest.xen_version, d);
+        break;
+    case KEY_SEED:
+        err = guest_parse_number("the seed", arg, 1, UINT64_MAX, &b->guest.seed, d);
+        break;
+    case KEY_UNTIL:
+        b->until = arg;
+        break;
+    case KEY_STEPS_MAX:
+        err = guest_parse_number("the budget of steps", arg, 1, UINT64_MAX - 1, &b->steps_max, d);
+        break;
+    case KEY_DIGEST:
+        b->digest = true;
+        break;
+    case KEY_JSON:
+        b->json = true;
+        break;
+    case KEY_CONSOLE:
+        b->console_path = arg;
+        break;
+    case KEY_SYSTEM_MAP:
+        b->guest.system_map = arg;
+        break;
+    case KEY_VMLINUX:
+        b->guest.vmlinux = arg;
+        break;
+    case KEY_STATS:
+        b->stats = true;
+        break;
+    case ARGP_KEY_END:
+        if (!b->guest.kernel)
+            argp_error(state, "which IMAGE? For example: bootrace boot vmlinuz");
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    if (err != EMU_OK) {
+        diag_print(d, "bootrace boot", stderr);
+        exit(COMMAND_INPUT);
+    }
+    return 0;
+}
+
+static struct machine *volatile interrupted_machine;
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    interrupted = 1;
+    if (interrupted_machine)
+        machine_stop(interrupted_machine);
+}
+
+struct target { /* --until */
+    uint64_t rip_gva, steps;
+};
+
+static enum emu_err find_target(struct boot *b, struct guest *g, struct console *c, struct target *t, struct diag *d)
+{
+    struct symbol s;
+    size_t n;
+    char *end;
+
+    t->steps = UINT64_MAX;
+    if (!b->until)
+        return EMU_OK;
+    if (!strncmp(b->until, "console:", 8)) {
+        int bad = regcomp(&c->pattern, b->until + 8, REG_EXTENDED | REG_NOSUB);
+
+        if (bad) {
+            char text[128];
+
+            regerror(bad, &c->pattern, text, sizeof(text));
+            return diag_set(d, EMU_EINPUT, "--until %s: %s", b->until, text);
+        }
+        c->has_pattern = true;
+        return EMU_OK;
+    }
+    t->steps = strtoull(b->until, &end, 0);
+    if (!*end && end != b->until)
+        return EMU_OK;
+    t->steps = UINT64_MAX;
+    if (!g->symbols)
+        return diag_set(d, EMU_EINPUT, "--until %s: the image has no symbols; give --system-map or --vmlinux",
+                        b->until);
+    n = symbols_find_name(g->symbols, b->until, &s);
+    if (n != 1)
+        return diag_set(d, EMU_EINPUT,
+                        n ? "--until %s: %zu symbols have this name" : "--until %s: no symbol has this name", b->until,
+                        n);
+    t->rip_gva = s.start_gva;
+    return EMU_OK;
+}
+
+static double host_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void show_progress(struct guest *g, struct console *c, double started)
+{
+    char place[120], line[256];
+    double s = host_seconds() - started;
+
+    post_mortem_place(g->symbols, vcpu_rip(g->machine), place, sizeof(place));
+    snprintf(line, sizeof(line), "[%.1f s] %.0f M steps, %.3f s virtual, vCPU %u at %s", s,
+             (double)machine_steps(g->machine) / 1e6, (double)clock_now_ns(g->machine) / 1e9,
+             machine_current(g->machine), place);
+    console_progress(c, line);
+}
+
+static void run_to_the_end(struct boot *b, struct guest *g, struct console *c, const struct target *t, double started)
+{
+    struct machine *m = g->machine;
+    uint64_t budget = b->steps_max ? b->steps_max : UINT64_MAX;
+
+    for (;;) {
+        uint64_t slice = machine_steps(m) + SLICE_STEPS;
+        struct machine_limits limits = {.steps_max = slice, .until_rip_gva = t->rip_gva};
+
+        if (limits.steps_max > budget)
+            limits.steps_max = budget;
+        if (limits.steps_max > t->steps)
+            limits.steps_max = t->steps;
+        switch (machine_run(m, &limits)) {
+        case MACHINE_STOPPED_VERDICT:
+            return;
+        case MACHINE_STOPPED_RIP:
+            machine_set_verdict(m, VERDICT_PASS, NULL, "reached %s", b->until);
+            return;
+        case MACHINE_STOPPED_ASKED:
+            if (c->matched)
+                machine_set_verdict(m, VERDICT_PASS, NULL, "the console says what %s asks for", b->until);
+            if (interrupted)
+                machine_set_verdict(m, VERDICT_INTERRUPTED, NULL, "interrupted");
+            break;
+        case MACHINE_STOPPED_STEPS:
+            if (machine_steps(m) >= t->steps)
+                machine_set_verdict(m, VERDICT_PASS, NULL, "reached step %" PRIu64, t->steps);
+            else if (machine_steps(m) >= budget)
+                machine_set_verdict(m, VERDICT_BUDGET, NULL, "the budget of %" PRIu64 " steps is used up", budget);
+            break;
+        }
+        show_progress(g, c, started);
+    }
+}
+
+static void print_json(struct guest *g, double host_s, uint64_t digest, const char *place)
+{
+    const struct verdict *v = machine_verdict(g->machine);
+    char text[32];
+    json_t *o;
+
+    snprintf(text, sizeof(text), "%016" PRIx64, digest);
+    o = json_pack("{s:s, s:s, s:I, s:I, s:f, s:i, s:s}", "verdict", verdict_kind_name(v->kind), "digest", text, "steps",
+                  (json_int_t)machine_steps(g->machine), "virtual_ns", (json_int_t)clock_now_ns(g->machine), "host_s",
+                  host_s, "vcpus", (int)machine_vcpus(g->machine), "reason", v->text);
+    if (v->kind == VERDICT_FAIL || v->kind == VERDICT_UNMODELLED || v->kind == VERDICT_ERROR)
+        json_object_set_new(o, "place",
+                            json_pack("{s:i, s:I, s:I, s:s, s:s?}", "vcpu", (int)v->vcpu, "rip", (json_int_t)v->rip_gva,
+                                      "position", (json_int_t)v->position, "symbol", place, "detector", v->detector));
+    json_dumpf(o, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(o);
+}
+
+static int finish(struct boot *b, struct guest *g, double host_s)
+{
+    const struct verdict *v = machine_verdict(g->machine);
+    bool about_place = v->kind == VERDICT_FAIL || v->kind == VERDICT_UNMODELLED || v->kind == VERDICT_ERROR;
+    uint64_t digest = machine_digest(g->machine);
+    FILE *to = b->json || b->digest ? stderr : stdout;
+    char place[160];
+
+    post_mortem_place(g->symbols, v->rip_gva, place, sizeof(place));
+    if (about_place || v->kind == VERDICT_INTERRUPTED || v->kind == VERDICT_BUDGET)
+        post_mortem_print(g->machine, g->symbols, to);
+    fprintf(to, "%s: %s", verdict_kind_name(v->kind), v->text);
+    if (about_place)
+        fprintf(to, "; vCPU %u, step %" PRIu64 ", at %s", v->vcpu, v->position, place);
+    fprintf(to, "\n%" PRIu64 " steps, %.6f s virtual, digest %016" PRIx64 ", %.2f s\n", machine_steps(g->machine),
+            (double)clock_now_ns(g->machine) / 1e9, digest, host_s);
+    if (b->digest)
+        printf("%016" PRIx64 "\n", digest);
+    if (b->json)
+        print_json(g, host_s, digest, place);
+    return verdict_exit_status(v->kind);
+}
+
+int boot_run(int argc, char **argv)
+{
+    static const struct argp argp = {options, parse, "IMAGE", doc, NULL, NULL, NULL};
+    struct boot b = {0};
+    struct guest g;
+    struct console console = {0};
+    struct target target = {0};
+    struct sigaction action = {.sa_handler = on_signal};
+    double started = host_seconds();
+    int status;
+
+    argp_err_exit_status = COMMAND_INPUT;
+    argp_parse(&argp, argc, argv, 0, NULL, &b);
+    console.to = b.json || b.digest ? stderr : stdout;
+    if (b.console_path) {
+        console.to = fopen(b.console_path, "w");
+        if (!console.to) {
+            (void)diag_set_at(&b.diag, EMU_EINPUT, b.console_path, 0, "can't be written: %s", strerror(errno));
+            diag_print(&b.diag, "bootrace boot", stderr);
+            return COMMAND_INPUT;
+        }
+    }
+    if (guest_init(&g, &b.guest, &b.diag) != EMU_OK) {
+        diag_print(&b.diag, "bootrace boot", stderr);
+        return b.diag.text[0] ? COMMAND_INPUT : COMMAND_ERROR;
+    }
+    if (find_target(&b, &g, &console, &target, &b.diag) != EMU_OK) {
+        diag_print(&b.diag, "bootrace boot", stderr);
+        guest_fini(&g);
+        return COMMAND_INPUT;
+    }
+    interrupted_machine = g.machine;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    trace_listen(g.machine, console_listen, &console);
+    run_to_the_end(&b, &g, &console, &target, started);
+    interrupted_machine = NULL;
+    console_progress(&console, NULL);
+    if (console.length && console.to)
+        putc('\n', console.to);
+    if (console.to)
+        fflush(console.to);
+    status = finish(&b, &g, host_seconds() - started);
+    if (console.has_pattern)
+        regfree(&console.pattern);
+    if (b.console_path)
+        fclose(console.to);
+    guest_fini(&g);
+    return status;
+}

@@ -1,0 +1,214 @@
+#include "cli/guest.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "emu/symbols_dwarf.h"
+#include "emu/symbols_elf.h"
+#include "models/image_formats.h"
+#include "models/linux/kallsyms.h"
+#include "models/linux/kernel_view.h"
+#include "models/linux/system_map.h"
+#include "models/xen/pvh_loader.h"
+
+#define RAM_BYTES_MIN (16ull << 20)
+#define RAM_BYTES_MAX (64ull << 30)
+
+enum emu_err guest_parse_number(const char *what, const char *text, uint64_t min, uint64_t max, uint64_t *value,
+                                struct diag *d)
+{
+    char *end;
+
+    errno = 0;
+    *value = strtoull(text, &end, 0);
+    if (!isdigit((unsigned char)text[0]) || *end || errno || *value < min || *value > max)
+        return diag_set(d, EMU_EINPUT, "%s is a number from %llu to %llu, not '%s'", what, (unsigned long long)min,
+                        (unsigned long long)max, text);
+    return EMU_OK;
+}
+
+enum emu_err guest_parse_bytes(const char *text, uint64_t *bytes, struct diag *d)
+{
+    char *end;
+    unsigned shift = 0;
+
+    errno = 0;
+    *bytes = strtoull(text, &end, 0);
+    switch (toupper((unsigned char)*end)) {
+    case 'G':
+        shift = 30;
+        end++;
+        break;
+    case 'M':
+        shift = 20;
+        end++;
+        break;
+    case 'K':
+        shift = 10;
+        end++;
+        break;
+    }
+    if (!isdigit((unsigned char)text[0]) || *end || errno || *bytes > RAM_BYTES_MAX >> shift ||
+        *bytes << shift < RAM_BYTES_MIN || (*bytes << shift) % PAGE_BYTES)
+        return diag_set(d, EMU_EINPUT, "memory is given like 512M or 2G, from %lluM to %lluG, not '%s'",
+                        RAM_BYTES_MIN >> 20, RAM_BYTES_MAX >> 30, text);
+    *bytes <<= shift;
+    return EMU_OK;
+}
+
+enum emu_err guest_parse_xen(const char *text, unsigned *version, struct diag *d)
+{
+    unsigned major, minor;
+    char rest;
+
+    if (sscanf(text, "%u.%u%c", &major, &minor, &rest) != 2 || major != 4 || minor < 1 || minor > 20)
+        return diag_set(d, EMU_EINPUT, "a Xen version is one from 4.1 to 4.20, like 4.17, not '%s'", text);
+    *version = XEN_VERSION(major, minor);
+    return EMU_OK;
+}
+
+static enum emu_err read_file(const char *path, size_t bytes_max, uint8_t **out, size_t *bytes, struct diag *d)
+{
+    FILE *f = fopen(path, "rb");
+    size_t room = 1 << 20, got = 0, n;
+    uint8_t *data;
+
+    if (!f)
+        return diag_set_at(d, EMU_EINPUT, path, 0, "can't be opened: %s", strerror(errno));
+    data = malloc(room);
+    while (data && (n = fread(data + got, 1, room - got, f)) > 0) {
+        got += n;
+        if (got > bytes_max) {
+            free(data);
+            fclose(f);
+            return diag_set_at(d, EMU_EINPUT, path, 0,
+                               "the initrd is larger than the guest's memory (%zu MiB); give --memory more",
+                               bytes_max >> 20);
+        }
+        if (got == room) {
+            uint8_t *more = realloc(data, room * 2);
+
+            if (!more)
+                free(data);
+            data = more;
+            room *= 2;
+        }
+    }
+    if (!data || ferror(f)) {
+        enum emu_err err = data ? diag_set_at(d, EMU_EINPUT, path, 0, "can't be read: %s", strerror(errno))
+                                : diag_set(d, EMU_EHOST, "the host has no memory left");
+
+        free(data);
+        fclose(f);
+        return err;
+    }
+    fclose(f);
+    if (!got) {
+        free(data);
+        return diag_set_at(d, EMU_EINPUT, path, 0, "the initrd is empty");
+    }
+    *out = data;
+    *bytes = got;
+    return EMU_OK;
+}
+
+/* A kernel without a symbol table is no error; one that the user names and that can't be read is. */
+static enum emu_err load_symbols(struct guest *g, struct diag *d)
+{
+    const struct guest_options *o = &g->options;
+    struct kernel_view view;
+    struct symbols *s = symbols_new();
+    struct diag ignored;
+    enum emu_err err;
+    size_t found, lines, functions;
+
+    if (!s)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    if (o->vmlinux) {
+        err = symbols_dwarf_read(o->vmlinux, s, &lines, &functions, d);
+    } else if (o->system_map) {
+        err = system_map_read(o->system_map, s, d);
+    } else {
+        bool has_kallsyms = kernel_view_init(&view, g->image->bytes, g->image->size, &ignored) == EMU_OK &&
+                            kallsyms_read(&view, s, NULL, &ignored) == EMU_OK;
+
+        if (!has_kallsyms) {
+            symbols_free(s);
+            s = symbols_new();
+            if (!s)
+                return diag_set(d, EMU_EHOST, "the host has no memory left");
+        }
+        err = EMU_OK;
+        if (!has_kallsyms && symbols_elf_read(g->image->bytes, g->image->size, s, &found, &ignored) != EMU_OK) {
+            symbols_free(s);
+            return EMU_OK;
+        }
+    }
+    if (err == EMU_OK)
+        err = symbols_seal(s, d);
+    if (err != EMU_OK) {
+        symbols_free(s);
+        return err;
+    }
+    g->symbols = s;
+    return EMU_OK;
+}
+
+enum emu_err guest_init(struct guest *g, const struct guest_options *options, struct diag *d)
+{
+    struct guest_options *o = &g->options;
+    enum emu_err err;
+
+    memset(g, 0, sizeof(*g));
+    *o = *options;
+    if (!o->vcpus_given)
+        o->vcpus = GUEST_VCPUS_DEFAULT;
+    if (!o->ram_bytes)
+        o->ram_bytes = GUEST_RAM_BYTES_DEFAULT;
+    if (!o->cmdline)
+        o->cmdline = GUEST_CMDLINE_DEFAULT;
+    if (!o->xen_version)
+        o->xen_version = XEN_VERSION(4, 17);
+    if (!o->seed)
+        o->seed = GUEST_SEED_DEFAULT;
+    err = image_load_file(o->kernel, image_formats, &g->image, d);
+    if (err == EMU_OK && o->initrd)
+        err = read_file(o->initrd, o->ram_bytes, &g->initrd, &g->initrd_bytes, d);
+    if (err == EMU_OK)
+        err = load_symbols(g, d);
+    if (err == EMU_OK) {
+        g->platform = (struct platform_config){
+            .mode = o->mode, .cmdline = o->cmdline, .initrd = g->initrd, .initrd_bytes = g->initrd_bytes};
+        g->config = (struct machine_config){
+            .ram_bytes = o->ram_bytes,
+            .vcpus = o->vcpus,
+            .xen_version = o->xen_version,
+            .seed = o->seed,
+            .models = platform_models,
+            .model_count = platform_model_count,
+            .platform = &g->platform,
+        };
+        err = machine_new(&g->config, &g->machine, d);
+    }
+    if (err == EMU_OK) {
+        err = pvh_load(g->machine, g->image, d);
+        if (err != EMU_OK)
+            diag_add_place(d, o->kernel, 0);
+    }
+    if (err != EMU_OK)
+        guest_fini(g);
+    return err;
+}
+
+void guest_fini(struct guest *g)
+{
+    machine_free(g->machine);
+    if (g->image)
+        image_free(g->image);
+    if (g->symbols)
+        symbols_free(g->symbols);
+    free(g->initrd);
+    memset(g, 0, sizeof(*g));
+}

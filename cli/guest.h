@@ -1,0 +1,57 @@
+/*
+ * guest: from what the user asked for (an image, an initrd, a command line, a machine) to a machine that is loaded and
+ * ready to run. Every sub-command that runs a guest starts here.
+ */
+#ifndef BOOTRACE_CLI_GUEST_H
+#define BOOTRACE_CLI_GUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "emu/diag.h"
+#include "emu/image.h"
+#include "emu/machine.h"
+#include "emu/symbols.h"
+#include "models/platform.h"
+
+struct guest_options { /* zero means the default */
+    const char *kernel;
+    const char *initrd;
+    const char *cmdline;
+    const char *system_map;
+    const char *vmlinux; /* with symbols and DWARF */
+    unsigned vcpus;
+    bool vcpus_given;
+    uint64_t ram_bytes;
+    enum platform_mode mode;
+    unsigned xen_version;
+    uint64_t seed;
+};
+
+struct guest {
+    struct guest_options options; /* with the defaults filled in */
+    struct image *image;
+    uint8_t *initrd;
+    size_t initrd_bytes;
+    struct platform_config platform;
+    struct machine_config config;
+    struct machine *machine;
+    struct symbols *symbols; /* NULL if the image has none */
+};
+
+#define GUEST_VCPUS_DEFAULT     2
+#define GUEST_RAM_BYTES_DEFAULT (512ull << 20)
+#define GUEST_CMDLINE_DEFAULT   "console=hvc0 earlyprintk=xen panic=-1"
+#define GUEST_SEED_DEFAULT      1
+
+/* Parse "512M", "2G", "1048576K" (or bytes) into a number of bytes; and "4.17" into a Xen version. */
+enum emu_err guest_parse_bytes(const char *text, uint64_t *bytes, struct diag *d) EMU_MUST_CHECK;
+enum emu_err guest_parse_xen(const char *text, unsigned *version, struct diag *d) EMU_MUST_CHECK;
+enum emu_err guest_parse_number(const char *what, const char *text, uint64_t min, uint64_t max, uint64_t *value,
+                                struct diag *d) EMU_MUST_CHECK;
+
+/* Load and build. On failure everything is released and `g` is as before guest_init. */
+enum emu_err guest_init(struct guest *g, const struct guest_options *options, struct diag *d) EMU_MUST_CHECK;
+void guest_fini(struct guest *g);
+
+#endif

@@ -1,0 +1,143 @@
+#include "models/xen/pvh_loader.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include <xen/xen.h>
+#include <xen/arch-x86/hvm/start_info.h>
+
+#include "emu/image.h"
+#include "emu/machine.h"
+#include "emu/vcpu.h"
+#include "models/pc/acpi.h"
+#include "models/platform.h"
+#include "models/xen/elfnote.h"
+
+#define MEMMAP_ENTRIES_MAX 8u
+
+struct layout {
+    uint64_t kernel_start_gpa, kernel_end_gpa;
+    uint64_t info_gpa; /* start_info, module list and memory map in one page, then the command line */
+    uint64_t cmdline_gpa;
+    uint64_t initrd_gpa;
+    uint64_t low_ram_bytes;
+};
+
+static uint64_t page_up(uint64_t gpa)
+{
+    return (gpa + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
+}
+
+static enum emu_err plan(const struct machine *m, const struct image *img, struct layout *l, struct diag *d)
+{
+    const struct platform_config *p = platform_config(m);
+    uint64_t ram = machine_config(m)->ram_bytes, needed;
+
+    memset(l, 0, sizeof(*l));
+    l->low_ram_bytes = ram < MEMORY_LOW_RAM_END_GPA ? ram : MEMORY_LOW_RAM_END_GPA;
+    l->kernel_start_gpa = UINT64_MAX;
+    for (size_t i = 0; i < img->segments_count; i++) {
+        const struct image_segment *s = &img->segments[i];
+
+        if (s->paddr < l->kernel_start_gpa)
+            l->kernel_start_gpa = s->paddr;
+        if (s->paddr + s->memory_bytes > l->kernel_end_gpa)
+            l->kernel_end_gpa = s->paddr + s->memory_bytes;
+        if (s->paddr < PVH_ACPI_GPA + PVH_ACPI_BYTES && s->paddr + s->memory_bytes > PVH_ACPI_GPA)
+            return diag_set(d, EMU_EINPUT,
+                            "a segment of the image at 0x%" PRIx64 " lies over the ACPI tables at 0x%llx", s->paddr,
+                            (unsigned long long)PVH_ACPI_GPA);
+    }
+    l->info_gpa = page_up(l->kernel_end_gpa);
+    l->cmdline_gpa = l->info_gpa + PAGE_BYTES;
+    needed = page_up(l->cmdline_gpa + (p->cmdline ? strlen(p->cmdline) : 0) + 1);
+    if (l->kernel_end_gpa > l->low_ram_bytes || needed > l->low_ram_bytes)
+        return diag_set(d, EMU_EINPUT,
+                        "the image needs memory up to 0x%" PRIx64 ", and the machine has %" PRIu64
+                        " MiB; give --memory at least %" PRIu64 "M",
+                        needed, ram >> 20, (needed >> 20) + 1);
+    l->initrd_gpa = (l->low_ram_bytes - page_up(p->initrd_bytes)) & ~(uint64_t)(PAGE_BYTES - 1);
+    if (p->initrd && (p->initrd_bytes > l->low_ram_bytes || l->initrd_gpa < needed))
+        return diag_set(d, EMU_EINPUT,
+                        "the initrd of %zu KiB does not fit beside the kernel into %" PRIu64
+                        " MiB; give --memory at least %" PRIu64 "M",
+                        p->initrd_bytes >> 10, ram >> 20, ((needed + page_up(p->initrd_bytes)) >> 20) + 1);
+    return EMU_OK;
+}
+
+static uint32_t build_memmap(const struct machine *m, const struct layout *l, struct hvm_memmap_table_entry *e)
+{
+    uint64_t ram = machine_config(m)->ram_bytes;
+    uint32_t n = 0;
+
+    e[n++] = (struct hvm_memmap_table_entry){.addr = 0, .size = PVH_ACPI_GPA, .type = XEN_HVM_MEMMAP_TYPE_RAM};
+    e[n++] =
+        (struct hvm_memmap_table_entry){.addr = PVH_ACPI_GPA, .size = PVH_ACPI_BYTES, .type = XEN_HVM_MEMMAP_TYPE_ACPI};
+    e[n++] = (struct hvm_memmap_table_entry){.addr = PVH_ACPI_GPA + PVH_ACPI_BYTES,
+                                             .size = l->low_ram_bytes - PVH_ACPI_GPA - PVH_ACPI_BYTES,
+                                             .type = XEN_HVM_MEMMAP_TYPE_RAM};
+    e[n++] = (struct hvm_memmap_table_entry){
+        .addr = PVH_SPECIAL_GPA, .size = MEMORY_HIGH_RAM_GPA - PVH_SPECIAL_GPA, .type = XEN_HVM_MEMMAP_TYPE_RESERVED};
+    if (ram > l->low_ram_bytes)
+        e[n++] = (struct hvm_memmap_table_entry){
+            .addr = MEMORY_HIGH_RAM_GPA, .size = ram - l->low_ram_bytes, .type = XEN_HVM_MEMMAP_TYPE_RAM};
+    return n;
+}
+
+static bool write_info(struct machine *m, const struct layout *l, uint64_t rsdp_gpa)
+{
+    const struct platform_config *p = platform_config(m);
+    struct {
+        struct hvm_start_info info;
+        struct hvm_modlist_entry module;
+        struct hvm_memmap_table_entry memmap[MEMMAP_ENTRIES_MAX];
+    } page = {0};
+    const char *cmdline = p->cmdline ? p->cmdline : "";
+
+    page.info = (struct hvm_start_info){
+        .magic = XEN_HVM_START_MAGIC_VALUE,
+        .version = 1,
+        .nr_modules = p->initrd ? 1 : 0,
+        .modlist_paddr = p->initrd ? l->info_gpa + ((char *)&page.module - (char *)&page) : 0,
+        .cmdline_paddr = l->cmdline_gpa,
+        .rsdp_paddr = rsdp_gpa,
+        .memmap_paddr = l->info_gpa + ((char *)page.memmap - (char *)&page),
+        .memmap_entries = build_memmap(m, l, page.memmap),
+    };
+    page.module = (struct hvm_modlist_entry){.paddr = p->initrd ? l->initrd_gpa : 0, .size = p->initrd_bytes};
+    return memory_write(machine_memory(m), l->info_gpa, &page, sizeof(page)) &&
+           memory_write(machine_memory(m), l->cmdline_gpa, cmdline, strlen(cmdline) + 1);
+}
+
+enum emu_err pvh_load(struct machine *m, const struct image *img, struct diag *d)
+{
+    const struct platform_config *p = platform_config(m);
+    struct memory *mem = machine_memory(m);
+    struct vcpu_regs r;
+    struct layout l;
+    uint64_t rsdp_gpa;
+    uint32_t entry_gpa;
+    enum emu_err err = elfnote_phys32_entry(img, &entry_gpa, d);
+
+    if (err == EMU_OK)
+        err = plan(m, img, &l, d);
+    if (err == EMU_OK)
+        err = acpi_build(m, PVH_ACPI_GPA, PVH_ACPI_BYTES, &rsdp_gpa, d);
+    if (err != EMU_OK)
+        return err;
+    if (entry_gpa < l.kernel_start_gpa || entry_gpa >= l.kernel_end_gpa)
+        return diag_set(d, EMU_EINPUT, "the PVH entry 0x%" PRIx32 " is outside the image's segments", entry_gpa);
+    for (size_t i = 0; i < img->segments_count; i++) {
+        const struct image_segment *s = &img->segments[i];
+
+        if (!memory_write(mem, s->paddr, img->bytes + s->offset, s->file_bytes))
+            return diag_set(d, EMU_EINPUT, "a segment of the image at 0x%" PRIx64 " does not fit into memory",
+                            s->paddr);
+    }
+    if (!write_info(m, &l, rsdp_gpa) || (p->initrd && !memory_write(mem, l.initrd_gpa, p->initrd, p->initrd_bytes)))
+        return diag_set(d, EMU_EINPUT, "the machine's memory is too small for the boot information");
+    regs_init_protected32(&r, entry_gpa);
+    r.gpr[GPR_RBX] = l.info_gpa;
+    vcpu_set_regs(m, 0, &r);
+    return EMU_OK;
+}
