@@ -110,6 +110,7 @@ ap_gdt_descriptor:
 ap_trampoline_end:
 
     .code32
+    .globl ap_start32
     .type ap_start32, @function
 ap_start32:
     mov $DATA, %eax

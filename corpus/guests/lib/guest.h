@@ -214,6 +214,11 @@ unsigned cpu_current(void);
 /* Starts a vCPU of the list by INIT and SIPI; it runs main(arg) on its own stack, IDT loaded, IF=0. Returns once it
  * runs. A main() that returns halts its vCPU with IF=0. */
 void cpu_start(unsigned cpu, void (*main)(void *arg), void *arg);
+/* The same in parts: readies everything and returns where the vCPU may also be started directly (flat 32-bit protected
+ * mode, paging off); sends INIT and SIPI; says whether the vCPU readied last has reached its main(). */
+uint32_t cpu_prepare(unsigned cpu, void (*main)(void *arg), void *arg);
+void cpu_sipi(uint8_t apic_id);
+bool cpu_is_running(void);
 
 /* Maps [pa, pa + bytes) identically (in units of 2 MiB; 4 MiB in 32-bit guests). pa below 4 GiB. */
 void map_range(uintptr_t pa, size_t bytes);

@@ -29,7 +29,7 @@ static struct cpu_id cpus[GUEST_CPUS_MAX];
 static unsigned cpus_found;
 
 static uint8_t ap_stacks[GUEST_CPUS_MAX][GUEST_STACK_BYTES] __attribute__((aligned(16)));
-extern uint8_t ap_trampoline[], ap_trampoline_end[];
+extern uint8_t ap_trampoline[], ap_trampoline_end[], ap_start32[];
 uintptr_t ap_stack_top;
 static void (*ap_entry)(void *arg);
 static void *ap_arg;
@@ -211,16 +211,31 @@ void ap_main(void)
     entry(arg);
 }
 
-void cpu_start(unsigned cpu, void (*main)(void *arg), void *arg)
+uint32_t cpu_prepare(unsigned cpu, void (*main)(void *arg), void *arg)
 {
-    uint8_t apic_id = cpu_ids(cpu).apic_id;
     memcpy((void *)(uintptr_t)TRAMPOLINE_PA, ap_trampoline, (size_t)(ap_trampoline_end - ap_trampoline));
     ap_stack_top = (uintptr_t)ap_stacks[cpu % GUEST_CPUS_MAX] + GUEST_STACK_BYTES;
     ap_entry = main;
     ap_arg = arg;
     ap_running = 0;
+    return (uint32_t)(uintptr_t)ap_start32;
+}
+
+bool cpu_is_running(void)
+{
+    return ap_running != 0;
+}
+
+void cpu_sipi(uint8_t apic_id)
+{
     lapic_command(apic_id, ICR_LEVEL | ICR_INIT);
     lapic_command(apic_id, ICR_LEVEL | ICR_STARTUP | TRAMPOLINE_PA >> 12);
-    while (!ap_running)
+}
+
+void cpu_start(unsigned cpu, void (*main)(void *arg), void *arg)
+{
+    cpu_prepare(cpu, main, arg);
+    cpu_sipi(cpu_ids(cpu).apic_id);
+    while (!cpu_is_running())
         cpu_relax();
 }

@@ -1,0 +1,223 @@
+/*
+ * rows_memory: XENMEM_*, GNTTABOP_*, and the p2m as the guest sees it.
+ * Source: Xen public/memory.h, public/grant_table.h; seed facts M.6.
+ */
+#include "rows.h"
+#include <xen/grant_table.h>
+
+static uint32_t page_a[1024] __attribute__((aligned(4096)));
+static uint32_t page_b[1024] __attribute__((aligned(4096)));
+static uint32_t grant_page[1024] __attribute__((aligned(4096)));
+
+static long physmap(unsigned space, unsigned long idx, unsigned long gpfn)
+{
+    struct xen_add_to_physmap map = {.domid = DOMID_SELF, .space = space, .idx = idx, .gpfn = gpfn};
+    return memory_op(XENMEM_add_to_physmap, &map);
+}
+
+static long reserve(unsigned op, xen_pfn_t *frames, unsigned count, unsigned order)
+{
+    struct xen_memory_reservation arg = {.nr_extents = count, .extent_order = order, .domid = DOMID_SELF};
+    set_xen_guest_handle(arg.extent_start, frames);
+    return memory_op(op, &arg);
+}
+
+static long remove_frame(unsigned long gpfn)
+{
+    struct xen_remove_from_physmap arg = {.domid = DOMID_SELF, .gpfn = gpfn};
+    return memory_op(XENMEM_remove_from_physmap, &arg);
+}
+
+static uint32_t peek(const volatile uint32_t *at)
+{
+    return *at;
+}
+
+static void rows_physmap(void)
+{
+    ROW("memory.unknown_op", memory_op(60, BAD_POINTER));
+    ROW("memory.add_to_physmap.efault", memory_op(XENMEM_add_to_physmap, BAD_POINTER));
+    struct xen_add_to_physmap map = {.domid = BAD_DOMAIN, .space = XENMAPSPACE_shared_info};
+    ROW("memory.add_to_physmap.bad_domain", memory_op(XENMEM_add_to_physmap, &map));
+    ROW("memory.add_to_physmap.unknown_space", physmap(77, 0, frame_of(page_a)));
+    ROW("memory.add_to_physmap.shared_info.index_1", physmap(XENMAPSPACE_shared_info, 1, frame_of(page_a)));
+    memset(page_a, 0x11, sizeof page_a);
+    long result = physmap(XENMAPSPACE_shared_info, 0, frame_of(page_a));
+    ROW_EFFECT("memory.add_to_physmap.shared_info", result, "old page %s",
+               peek(page_a + 3) == 0x11111111 ? "stays" : "gone");
+    struct shared_info *shared = (struct shared_info *)page_a;
+    ROW_EFFECT("memory.shared_info.wall_clock", 0, "version %s, seconds %s", shared->wc_version & 1 ? "odd" : "even",
+               shared->wc_sec ? "set" : "0");
+    page_a[900] = 0x1234abcd;
+    result = physmap(XENMAPSPACE_shared_info, 0, frame_of(page_b));
+    ROW_EFFECT("memory.add_to_physmap.shared_info.second", result, "page %s, old place reads %x",
+               page_b[900] == 0x1234abcd ? "moved" : "copied", peek(page_a + 900));
+    xen_pfn_t frame = frame_of(page_a);
+    result = reserve(XENMEM_populate_physmap, &frame, 1, 0);
+    ROW_EFFECT("memory.populate_physmap.hole", result, "reads %x", peek(page_a + 900));
+    ROW("memory.add_to_physmap.gmfn.missing", physmap(XENMAPSPACE_gmfn, BAD_GFN, frame_of(page_a)));
+    ROW("memory.add_to_physmap.grant_table.0", physmap(XENMAPSPACE_grant_table, 0, frame_of(grant_page)));
+    ROW("memory.add_to_physmap.grant_table.too_big", physmap(XENMAPSPACE_grant_table, 100000, frame_of(grant_page)));
+}
+
+static void rows_reservation(void)
+{
+    xen_pfn_t frames[3];
+    unsigned long base = 0x2000; /* 32 MiB: nobody's */
+    volatile uint32_t *at = (volatile uint32_t *)(base << 12);
+    at[0] = 0xa5a5a5a5;
+    frames[0] = base;
+    long result = reserve(XENMEM_decrease_reservation, frames, 1, 0);
+    uint32_t read = at[0];
+    at[0] = 7;
+    ROW_EFFECT("memory.decrease_reservation", result, "hole reads %x, after a write %x", read, at[0]);
+    ROW("memory.decrease_reservation.again", reserve(XENMEM_decrease_reservation, frames, 1, 0));
+    frames[0] = base + 1;
+    frames[1] = base;
+    frames[2] = base + 2;
+    ROW("memory.decrease_reservation.stops_at_hole", reserve(XENMEM_decrease_reservation, frames, 3, 0));
+    frames[0] = base;
+    frames[1] = base + 1;
+    result = reserve(XENMEM_populate_physmap, frames, 2, 0);
+    read = at[0];
+    at[0] = 7;
+    ROW_EFFECT("memory.populate_physmap", result, "reads %x, after a write %x", read, at[0]);
+    frames[0] = base;
+    result = reserve(XENMEM_populate_physmap, frames, 1, 0);
+    ROW_EFFECT("memory.populate_physmap.over_ram", result, "reads %x", at[0]);
+    frames[0] = BAD_GFN;
+    ROW("memory.decrease_reservation.bad_gfn", reserve(XENMEM_decrease_reservation, frames, 1, 0));
+    frames[0] = base + 1;
+    ROW("memory.decrease_reservation.order_30", reserve(XENMEM_decrease_reservation, frames, 1, 30));
+    ROW("memory.populate_physmap.order_30", reserve(XENMEM_populate_physmap, frames, 1, 30));
+    ROW("memory.decrease_reservation.efault", reserve(XENMEM_decrease_reservation, BAD_POINTER, 1, 0));
+    ROW("memory.decrease_reservation.none", reserve(XENMEM_decrease_reservation, frames, 0, 0));
+
+    at = (volatile uint32_t *)((base + 4) << 12);
+    at[0] = 0x77;
+    result = remove_frame(base + 4);
+    ROW_EFFECT("memory.remove_from_physmap", result, "reads %x", at[0]);
+    ROW("memory.remove_from_physmap.hole", remove_frame(base + 4));
+    ROW("memory.remove_from_physmap.bad_gfn", remove_frame(BAD_GFN));
+    frames[0] = base + 4;
+    reserve(XENMEM_populate_physmap, frames, 1, 0);
+
+    domid_t self = DOMID_SELF, other = BAD_DOMAIN;
+    ROW_EFFECT("memory.maximum_gpfn", memory_op(XENMEM_maximum_gpfn, &self) > 0, "%s", "positive");
+    ROW_EFFECT("memory.current_reservation", memory_op(XENMEM_current_reservation, &self) > 0, "%s", "positive");
+    ROW_EFFECT("memory.maximum_reservation", memory_op(XENMEM_maximum_reservation, &self) > 0, "%s", "positive");
+    ROW("memory.maximum_gpfn.bad_domain", memory_op(XENMEM_maximum_gpfn, &other));
+    ROW("memory.maximum_ram_page", memory_op(XENMEM_maximum_ram_page, NULL) > 0);
+
+    static struct {
+        uint64_t addr, size;
+        uint32_t type;
+    } __attribute__((packed)) entries[128];
+    struct xen_memory_map map = {.nr_entries = 128};
+    set_xen_guest_handle(map.buffer, (void *)entries);
+    result = memory_op(XENMEM_memory_map, &map);
+    ROW_EFFECT("memory.memory_map", result, "%s, first type %u at %llx", map.nr_entries ? "entries" : "no entries",
+               entries[0].type, (unsigned long long)entries[0].addr);
+    map.nr_entries = 0;
+    ROW("memory.memory_map.no_room", memory_op(XENMEM_memory_map, &map));
+    ROW("memory.machine_memory_map", memory_op(XENMEM_machine_memory_map, BAD_POINTER));
+}
+
+static void rows_grants(void)
+{
+#define GRANT(op, arg, count)            hypercall3_count(op, arg, count)
+#define hypercall3_count(op, arg, count) hypercall(__HYPERVISOR_grant_table_op, op, (unsigned long)(arg), count, 0, 0)
+    struct gnttab_query_size size = {.dom = DOMID_SELF};
+    long result = GRANT(GNTTABOP_query_size, &size, 1);
+    ROW_EFFECT("grant.query_size", result, "status %d, frames %s, maximum %s", size.status,
+               size.nr_frames ? "some" : "none", size.max_nr_frames > 1 ? "more" : "no more");
+    size.dom = BAD_DOMAIN;
+    result = GRANT(GNTTABOP_query_size, &size, 1);
+    ROW_EFFECT("grant.query_size.bad_domain", result, "status %d", size.status);
+    ROW("grant.query_size.count_2", GRANT(GNTTABOP_query_size, &size, 2));
+    ROW("grant.query_size.efault", GRANT(GNTTABOP_query_size, BAD_POINTER, 1));
+    ROW("grant.unknown_op", GRANT(60, &size, 1));
+    ROW("grant.count_minus_1",
+        hypercall(__HYPERVISOR_grant_table_op, GNTTABOP_query_size, (unsigned long)&size, ~0ul, 0, 0));
+
+    static xen_pfn_t list[64];
+    struct gnttab_setup_table setup = {.dom = DOMID_SELF, .nr_frames = 1};
+    set_xen_guest_handle(setup.frame_list, list);
+    ROW("grant.setup_table.count_2", GRANT(GNTTABOP_setup_table, &setup, 2));
+    result = GRANT(GNTTABOP_setup_table, &setup, 1);
+    ROW_EFFECT("grant.setup_table", result, "status %d", setup.status);
+    setup.nr_frames = 100000;
+    result = GRANT(GNTTABOP_setup_table, &setup, 1);
+    ROW_EFFECT("grant.setup_table.too_many", result, "status %d", setup.status);
+    setup = (struct gnttab_setup_table){.dom = BAD_DOMAIN, .nr_frames = 1};
+    result = GRANT(GNTTABOP_setup_table, &setup, 1);
+    ROW_EFFECT("grant.setup_table.bad_domain", result, "status %d", setup.status);
+
+    struct gnttab_get_version get = {.dom = DOMID_SELF};
+    result = GRANT(GNTTABOP_get_version, &get, 1);
+    ROW_EFFECT("grant.get_version", result, "version %u", get.version);
+    struct gnttab_set_version set = {.version = 3};
+    ROW("grant.set_version.3", GRANT(GNTTABOP_set_version, &set, 1));
+    set.version = 1;
+    result = GRANT(GNTTABOP_set_version, &set, 1);
+    ROW_EFFECT("grant.set_version.1", result, "version %u", set.version);
+    set.version = 2;
+    result = GRANT(GNTTABOP_set_version, &set, 1);
+    ROW_EFFECT("grant.set_version.2", result, "version %u", set.version);
+    struct gnttab_get_status_frames status = {.dom = DOMID_SELF, .nr_frames = 1};
+    static uint64_t status_list[8];
+    set_xen_guest_handle(status.frame_list, status_list);
+    result = GRANT(GNTTABOP_get_status_frames, &status, 1);
+    ROW_EFFECT("grant.get_status_frames", result, "status %d", status.status);
+    set.version = 1;
+    result = GRANT(GNTTABOP_set_version, &set, 1);
+    ROW_EFFECT("grant.set_version.back_to_1", result, "version %u", set.version);
+
+    struct gnttab_map_grant_ref map = {
+        .host_addr = (uint64_t)(uintptr_t)page_b, .flags = GNTMAP_host_map, .ref = 9, .dom = BAD_DOMAIN};
+    result = GRANT(GNTTABOP_map_grant_ref, &map, 1);
+    ROW_EFFECT("grant.map.bad_domain", result, "status %d", map.status);
+    map.dom = DOMID_SELF;
+    map.ref = 0xffffff;
+    result = GRANT(GNTTABOP_map_grant_ref, &map, 1);
+    ROW_EFFECT("grant.map.bad_ref", result, "status %d", map.status);
+    map.flags = 0;
+    result = GRANT(GNTTABOP_map_grant_ref, &map, 1);
+    ROW_EFFECT("grant.map.no_flags", result, "status %d", map.status);
+    struct gnttab_unmap_grant_ref unmap = {.host_addr = (uint64_t)(uintptr_t)page_b, .handle = 0xffff};
+    result = GRANT(GNTTABOP_unmap_grant_ref, &unmap, 1);
+    ROW_EFFECT("grant.unmap.bad_handle", result, "status %d", unmap.status);
+    struct gnttab_copy copy = {.len = 16, .flags = 0};
+    copy.source.domid = DOMID_SELF;
+    copy.source.u.gmfn = frame_of(page_b);
+    copy.dest.domid = DOMID_SELF;
+    copy.dest.u.gmfn = frame_of(page_a);
+    page_b[0] = 0x600df00d;
+    result = GRANT(GNTTABOP_copy, &copy, 1);
+    ROW_EFFECT("grant.copy.own_frames", result, "status %d, %s", copy.status,
+               page_a[0] == 0x600df00d ? "copied" : "not copied");
+    copy.source.offset = 4090;
+    result = GRANT(GNTTABOP_copy, &copy, 1);
+    ROW_EFFECT("grant.copy.crosses_page", result, "status %d", copy.status);
+    copy.source.offset = 0;
+    copy.flags = GNTCOPY_source_gref;
+    copy.source.u.ref = 0xffffff;
+    result = GRANT(GNTTABOP_copy, &copy, 1);
+    ROW_EFFECT("grant.copy.bad_ref", result, "status %d", copy.status);
+    ROW("grant.dump_table", GRANT(GNTTABOP_dump_table, BAD_POINTER, 1));
+    ROW("grant.transfer", GRANT(GNTTABOP_transfer, BAD_POINTER, 1));
+    ROW("grant.unmap_and_replace", GRANT(GNTTABOP_unmap_and_replace, BAD_POINTER, 1));
+    struct gnttab_swap_grant_ref swap = {.ref_a = 0xffffff, .ref_b = 9};
+    result = GRANT(GNTTABOP_swap_grant_ref, &swap, 1);
+    ROW_EFFECT("grant.swap.bad_ref", result, "status %d", swap.status);
+    ROW("grant.cache_flush", GRANT(GNTTABOP_cache_flush, BAD_POINTER, 1));
+    ROW("grant.map.count_0", GRANT(GNTTABOP_map_grant_ref, &map, 0));
+}
+
+void guest_main(void)
+{
+    rows_begin("memory");
+    rows_physmap();
+    rows_reservation();
+    rows_grants();
+}

@@ -1,0 +1,216 @@
+/*
+ * rows_misc: SCHEDOP_*, set_timer_op, time, HVMOP_* and HVM params, PHYSDEVOP_*, xen_version, vm_assist, multicall,
+ * and hypercalls that an HVM guest does not have.
+ * Source: Xen public/sched.h, hvm/hvm_op.h, hvm/params.h, physdev.h, version.h; seed facts M.5 and M.6.
+ */
+#include "rows.h"
+#include <xen/features.h>
+#include <xen/physdev.h>
+
+static void rows_sched(void)
+{
+    ROW("sched.unknown_op", sched_op(99, BAD_POINTER));
+    ROW("sched.yield", sched_op(SCHEDOP_yield, NULL));
+    ROW("sched.shutdown.efault", sched_op(SCHEDOP_shutdown, BAD_POINTER));
+    struct sched_watchdog dog = {.id = 3, .timeout = 10};
+    ROW("sched.watchdog.efault", sched_op(SCHEDOP_watchdog, BAD_POINTER));
+    ROW("sched.watchdog.id_3", sched_op(SCHEDOP_watchdog, &dog));
+    dog.id = 1;
+    ROW("sched.watchdog.not_in_use", sched_op(SCHEDOP_watchdog, &dog));
+    dog = (struct sched_watchdog){.id = 0, .timeout = 0};
+    ROW("sched.watchdog.id_0_timeout_0", sched_op(SCHEDOP_watchdog, &dog));
+    dog.timeout = 100;
+    ROW("sched.watchdog.first", sched_op(SCHEDOP_watchdog, &dog));
+    ROW("sched.watchdog.second", sched_op(SCHEDOP_watchdog, &dog));
+    ROW("sched.watchdog.third", sched_op(SCHEDOP_watchdog, &dog));
+    dog.id = 1;
+    ROW("sched.watchdog.rearm", sched_op(SCHEDOP_watchdog, &dog));
+    dog.timeout = 0;
+    ROW("sched.watchdog.stop_1", sched_op(SCHEDOP_watchdog, &dog));
+    dog.id = 2;
+    ROW("sched.watchdog.stop_2", sched_op(SCHEDOP_watchdog, &dog));
+    ROW("sched.watchdog.stop_2_again", sched_op(SCHEDOP_watchdog, &dog));
+    struct sched_remote_shutdown remote = {.domain_id = BAD_DOMAIN};
+    ROW("sched.remote_shutdown.bad_domain", sched_op(SCHEDOP_remote_shutdown, &remote));
+    ROW("sched.pin_override.efault", sched_op(SCHEDOP_pin_override, BAD_POINTER));
+    ROW("set_timer_op.0", hypercall(__HYPERVISOR_set_timer_op, 0, 0, 0, 0, 0));
+}
+
+static void rows_time(void)
+{
+    struct shared_info *shared = xen_shared_info();
+    volatile struct vcpu_time_info *time = &shared->vcpu_info[0].time;
+    uint64_t first = time->system_time;
+    sched_op(SCHEDOP_yield, NULL);
+    ROW_EFFECT("time.record", 0, "version %s, time %s, scale %s, never back %u", time->version & 1 ? "odd" : "even",
+               first ? "set" : "0", time->tsc_to_system_mul ? "set" : "0", time->system_time >= first);
+    struct xen_hvm_get_time get = {0};
+    ROW_EFFECT("hvm.get_time", hvm_op(HVMOP_get_time, &get), "%s", get.now ? "set" : "0");
+}
+
+static long set_param(uint32_t index, uint64_t value)
+{
+    struct xen_hvm_param arg = {.domid = DOMID_SELF, .index = index, .value = value};
+    return hvm_op(HVMOP_set_param, &arg);
+}
+
+static void row_get_param(const char *name, uint32_t index)
+{
+    struct xen_hvm_param arg = {.domid = DOMID_SELF, .index = index};
+    long result = hvm_op(HVMOP_get_param, &arg);
+    ROW_EFFECT(name, result, "%s", result ? "none" : arg.value ? "set" : "0");
+}
+
+static void rows_hvm(void)
+{
+    ROW("hvm.unknown_op", hvm_op(99, BAD_POINTER));
+    ROW("hvm.set_param.efault", hvm_op(HVMOP_set_param, BAD_POINTER));
+    ROW("hvm.set_param.unknown", set_param(1000, 0));
+    ROW("hvm.set_param.deprecated_4", set_param(4, 0));
+    ROW("hvm.set_param.ioreq_pfn", set_param(HVM_PARAM_IOREQ_PFN, 1));
+    ROW("hvm.set_param.store_pfn", set_param(HVM_PARAM_STORE_PFN, 1));
+    ROW("hvm.set_param.console_pfn", set_param(HVM_PARAM_CONSOLE_PFN, 1));
+    ROW("hvm.set_param.deprecated_13", set_param(13, 0));
+    ROW("hvm.set_param.acpi_ioports", set_param(HVM_PARAM_ACPI_IOPORTS_LOCATION, 0));
+    ROW("hvm.set_param.timer_mode", set_param(HVM_PARAM_TIMER_MODE, 1));
+    ROW("hvm.set_param.ident_pt", set_param(HVM_PARAM_IDENT_PT, 0));
+    ROW("hvm.set_param.vm86_tss", set_param(HVM_PARAM_VM86_TSS, 0));
+    ROW("hvm.set_param.x87_fip_width_7", set_param(HVM_PARAM_X87_FIP_WIDTH, 7));
+    ROW("hvm.set_param.generation_id", set_param(HVM_PARAM_VM_GENERATION_ID_ADDR, 0));
+    ROW("hvm.set_param.callback_vector_0xf3", set_param(HVM_PARAM_CALLBACK_IRQ, 2ull << 56 | 0xf3));
+    row_get_param("hvm.get_param.callback", HVM_PARAM_CALLBACK_IRQ);
+    ROW("hvm.set_param.callback_vector_0x0f", set_param(HVM_PARAM_CALLBACK_IRQ, 2ull << 56 | 0x0f));
+    ROW("hvm.set_param.callback_type_9", set_param(HVM_PARAM_CALLBACK_IRQ, 9ull << 56 | 1));
+    ROW("hvm.set_param.callback_none", set_param(HVM_PARAM_CALLBACK_IRQ, 0));
+    row_get_param("hvm.get_param.unknown", 1000);
+    row_get_param("hvm.get_param.ioreq_pfn", HVM_PARAM_IOREQ_PFN);
+    row_get_param("hvm.get_param.identity_pt", HVM_PARAM_IDENT_PT);
+    struct xen_hvm_param bad = {.domid = BAD_DOMAIN, .index = HVM_PARAM_CALLBACK_IRQ};
+    ROW("hvm.get_param.bad_domain", hvm_op(HVMOP_get_param, &bad));
+
+    struct xen_hvm_evtchn_upcall_vector vector = {.vcpu = 0, .vector = 0x0f};
+    ROW("hvm.upcall_vector.0x0f", hvm_op(HVMOP_set_evtchn_upcall_vector, &vector));
+    vector.vector = 0x40;
+    ROW("hvm.upcall_vector.0x40", hvm_op(HVMOP_set_evtchn_upcall_vector, &vector));
+    vector.vcpu = BAD_VCPU;
+    ROW("hvm.upcall_vector.bad_vcpu", hvm_op(HVMOP_set_evtchn_upcall_vector, &vector));
+    ROW("hvm.flush_tlbs.arg", hvm_op(HVMOP_flush_tlbs, &vector));
+    ROW("hvm.pagetable_dying", hvm_op(HVMOP_pagetable_dying, BAD_POINTER));
+    ROW("hvm.set_mem_type.efault", hvm_op(8, BAD_POINTER));
+}
+
+static long version_op(unsigned op, const void *arg)
+{
+    return hypercall2(__HYPERVISOR_xen_version, op, arg);
+}
+
+static void rows_version(void)
+{
+    static char text[1024];
+    long version = version_op(XENVER_version, NULL);
+    ROW_EFFECT("version.version", version, "%s",
+               version == (long)xen_version_word() ? "as CPUID says" : "not as CPUID says");
+    ROW("version.unknown", version_op(99, NULL));
+    ROW("version.pagesize", version_op(XENVER_pagesize, NULL));
+    ROW("version.pagesize.arg", version_op(XENVER_pagesize, text));
+    ROW("version.extraversion.efault", version_op(XENVER_extraversion, BAD_POINTER));
+    memset(text, 0, sizeof text);
+    long result = version_op(XENVER_capabilities, text);
+    ROW_EFFECT("version.capabilities", result, "%s", text[0] ? "text" : "empty");
+    struct xen_feature_info feature = {.submap_idx = 0};
+    result = version_op(XENVER_get_features, &feature);
+    ROW_EFFECT("version.get_features.0", result, "%x", feature.submap);
+    feature.submap_idx = 1;
+    result = version_op(XENVER_get_features, &feature);
+    ROW_EFFECT("version.get_features.1", result, "%x", feature.submap);
+    struct xen_platform_parameters platform;
+    result = version_op(XENVER_platform_parameters, &platform);
+    ROW("version.platform_parameters", result);
+    result = version_op(XENVER_guest_handle, text);
+    ROW("version.guest_handle", result);
+    ROW("version.commandline", version_op(XENVER_commandline, text) >= 0);
+}
+
+static void rows_physdev(void)
+{
+#define PHYSDEV(op, arg) hypercall2(__HYPERVISOR_physdev_op, op, arg)
+    ROW("physdev.unknown_op", PHYSDEV(99, BAD_POINTER));
+    struct physdev_map_pirq map = {.domid = BAD_DOMAIN, .type = MAP_PIRQ_TYPE_GSI, .index = 4, .pirq = -1};
+    ROW("physdev.map_pirq.bad_domain", PHYSDEV(PHYSDEVOP_map_pirq, &map));
+    map.domid = DOMID_SELF;
+    map.index = 100000;
+    ROW("physdev.map_pirq.index_100000", PHYSDEV(PHYSDEVOP_map_pirq, &map));
+    map.type = 99;
+    map.index = 4;
+    ROW("physdev.map_pirq.type_99", PHYSDEV(PHYSDEVOP_map_pirq, &map));
+    ROW("physdev.map_pirq.efault", PHYSDEV(PHYSDEVOP_map_pirq, BAD_POINTER));
+    struct physdev_unmap_pirq unmap = {.domid = DOMID_SELF, .pirq = 100000};
+    ROW("physdev.unmap_pirq.100000", PHYSDEV(PHYSDEVOP_unmap_pirq, &unmap));
+    struct physdev_eoi eoi = {.irq = 100000};
+    ROW("physdev.eoi.100000", PHYSDEV(PHYSDEVOP_eoi, &eoi));
+    struct physdev_irq_status_query query = {.irq = 100000};
+    ROW("physdev.irq_status_query.100000", PHYSDEV(PHYSDEVOP_irq_status_query, &query));
+    struct physdev_get_free_pirq free = {.type = MAP_PIRQ_TYPE_GSI};
+    ROW("physdev.get_free_pirq", PHYSDEV(PHYSDEVOP_get_free_pirq, &free));
+    struct physdev_set_iopl iopl = {.iopl = 1};
+    ROW("physdev.set_iopl", PHYSDEV(PHYSDEVOP_set_iopl, &iopl));
+}
+
+static void rows_others(void)
+{
+#define VM_ASSIST(cmd, type) hypercall(__HYPERVISOR_vm_assist, cmd, type, 0, 0, 0)
+    ROW("vm_assist.runstate_update_flag", VM_ASSIST(VMASST_CMD_enable, VMASST_TYPE_runstate_update_flag));
+    ROW("vm_assist.disable_runstate_update_flag", VM_ASSIST(VMASST_CMD_disable, VMASST_TYPE_runstate_update_flag));
+    ROW("vm_assist.writable_pagetables", VM_ASSIST(VMASST_CMD_enable, VMASST_TYPE_writable_pagetables));
+    ROW("vm_assist.type_31", VM_ASSIST(VMASST_CMD_enable, 31));
+    ROW("vm_assist.command_9", VM_ASSIST(9, VMASST_TYPE_runstate_update_flag));
+
+    ROW("hypercall.0_set_trap_table", hypercall(0, 0, 0, 0, 0, 0));
+    ROW("hypercall.1_mmu_update", hypercall(1, 0, 0, 0, 0, 0));
+    ROW("hypercall.2_set_gdt", hypercall(2, 0, 0, 0, 0, 0));
+    ROW("hypercall.4_set_callbacks", hypercall(4, 0, 0, 0, 0, 0));
+    ROW("hypercall.14_update_va_mapping", hypercall(14, 0, 0, 0, 0, 0));
+    ROW("hypercall.30_callback_op", hypercall(30, 0, 0, 0, 0, 0));
+    ROW("hypercall.31_xenoprof", hypercall(31, 0, 0, 0, 0, 0));
+    ROW("hypercall.11", hypercall(11, 0, 0, 0, 0, 0));
+    ROW("hypercall.47", hypercall(47, 0, 0, 0, 0, 0));
+    ROW("hypercall.63", hypercall(63, 0, 0, 0, 0, 0));
+
+    struct multicall_entry calls[3] = {
+        {.op = __HYPERVISOR_xen_version, .args = {XENVER_pagesize}},
+        {.op = 63},
+        {.op = __HYPERVISOR_sched_op, .args = {SCHEDOP_yield}},
+    };
+    long result = hypercall(__HYPERVISOR_multicall, (unsigned long)calls, 3, 0, 0, 0);
+    ROW_EFFECT("multicall", result, "%ld, %ld, %ld", (long)calls[0].result, (long)calls[1].result,
+               (long)calls[2].result);
+    ROW("multicall.efault", hypercall(__HYPERVISOR_multicall, (unsigned long)BAD_POINTER, 1, 0, 0, 0));
+    ROW("multicall.none", hypercall(__HYPERVISOR_multicall, (unsigned long)calls, 0, 0, 0, 0));
+}
+
+/* What a vCPU finds in Xen's leaves. */
+static void rows_cpuid(void)
+{
+    uint32_t a, b, c, d, base = xen_cpuid_base();
+    cpuid(base, &a, &b, &c, &d);
+    ROW_EFFECT("cpuid.0", 0, "last leaf %x", a - base);
+    cpuid(base + 1, &a, &b, &c, &d);
+    ROW_EFFECT("cpuid.1", 0, "%x %x %x %x", a, b, c, d);
+    cpuid(base + 2, &a, &b, &c, &d);
+    ROW_EFFECT("cpuid.2", 0, "%x %x", a, b);
+    cpuid(base + 4, &a, &b, &c, &d);
+    ROW_EFFECT("cpuid.4", 0, "vcpu id %s %u, upcall vector %s, apic virtualised %u", a & 8 ? "present" : "absent", b,
+               a & 64 ? "present" : "absent", a & 1);
+}
+
+void guest_main(void)
+{
+    rows_begin("misc");
+    rows_cpuid();
+    rows_sched();
+    rows_time();
+    rows_hvm();
+    rows_version();
+    rows_physdev();
+    rows_others();
+}
