@@ -161,9 +161,9 @@ static void execute_string_port(struct machine *m, const struct insn *insn)
                !port_write(m, port, insn->operand_bytes, value)) {
         return;
     }
-    engine_set_gpr(m->engine, index,
-                   add_masked(r.gpr[index], r.rflags & RFLAGS_DF ? -(uint64_t)insn->operand_bytes : insn->operand_bytes,
-                              width));
+    engine_set_gpr(
+        m->engine, index,
+        add_masked(r.gpr[index], r.rflags & RFLAGS_DF ? -(uint64_t)insn->operand_bytes : insn->operand_bytes, width));
     if (insn->repeated)
         engine_set_gpr(m->engine, GPR_RCX, add_masked(r.gpr[GPR_RCX], UINT64_MAX, width));
     engine_complete(m->engine, insn, insn->repeated && count != 1);

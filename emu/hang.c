@@ -51,7 +51,6 @@ static uint64_t timeless_digest(struct machine *m)
 {
     uint64_t sum = memory_digest(m->mem);
 
-    sum = XXH3_64bits_withSeed(m->arena, m->arena_bytes, sum);
     for (unsigned v = 0; v < m->config.vcpus; v++) {
         struct vcpu_regs r;
 
@@ -59,7 +58,6 @@ static uint64_t timeless_digest(struct machine *m)
             continue;
         vcpu_get_regs(m, v, &r);
         sum = XXH3_64bits_withSeed(&r, sizeof(r), sum);
-        sum = XXH3_64bits_withSeed(&m->vcpu[v], sizeof(m->vcpu[v]), sum);
     }
     return XXH3_64bits_withSeed(&m->current, sizeof(m->current), sum);
 }

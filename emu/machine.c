@@ -27,7 +27,7 @@ enum emu_err machine_new(const struct machine_config *config, struct machine **o
 {
     struct machine *m;
     enum emu_err err;
-    size_t timers;
+    size_t timers, vcpu_at, timers_at;
 
     if (config->vcpus < 1 || config->vcpus > VCPUS_MAX)
         return diag_set(d, EMU_EINPUT, "a machine has 1 to %u vCPUs, not %u", VCPUS_MAX, config->vcpus);
@@ -43,17 +43,17 @@ enum emu_err machine_new(const struct machine_config *config, struct machine **o
         m->arena_bytes += (config->models[i]->state_bytes + 63) & ~(size_t)63;
     }
     timers = (size_t)config->model_count * TIMER_KINDS_MAX * config->vcpus;
-    m->vcpu = calloc(config->vcpus, sizeof(*m->vcpu));
-    m->arena = aligned_alloc(64, m->arena_bytes ? m->arena_bytes : 64);
-    m->deadline_ns = malloc((timers ? timers : 1) * sizeof(*m->deadline_ns));
-    if (!m->vcpu || !m->arena || !m->deadline_ns) {
-        machine_free(m);
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    /* The models' states, the vCPUs and the timers lie behind the RAM, where digests and snapshots find them. */
+    vcpu_at = m->arena_bytes;
+    timers_at = vcpu_at + config->vcpus * sizeof(*m->vcpu);
+    err = memory_new_with_area(config->ram_bytes, timers_at + timers * sizeof(*m->deadline_ns), &m->mem, d);
+    if (err == EMU_OK) {
+        m->arena = memory_area(m->mem);
+        m->vcpu = (struct vcpu *)(void *)(m->arena + vcpu_at);
+        m->deadline_ns = (uint64_t *)(void *)(m->arena + timers_at);
+        for (size_t i = 0; i < timers; i++)
+            m->deadline_ns[i] = TIMER_NEVER;
     }
-    memset(m->arena, 0, m->arena_bytes);
-    for (size_t i = 0; i < timers; i++)
-        m->deadline_ns[i] = TIMER_NEVER;
-    err = memory_new(config->ram_bytes, &m->mem, d);
     if (err == EMU_OK)
         err = engine_new(m->mem, config->vcpus, &machine_engine_ops, m, &m->engine, d);
     for (unsigned v = 0; err == EMU_OK && v < config->vcpus; v++) {
@@ -80,9 +80,6 @@ void machine_free(struct machine *m)
         return;
     engine_free(m->engine);
     memory_free(m->mem);
-    free(m->vcpu);
-    free(m->arena);
-    free(m->deadline_ns);
     free(m);
 }
 
@@ -182,30 +179,38 @@ uint64_t machine_steps(const struct machine *m)
     return engine_steps_all(m->engine);
 }
 
+/* Whether registers wait to be loaded, or an interrupt to be looked for, is our business and not the guest's. */
+static uint64_t digest_without_ours(struct machine *m)
+{
+    struct vcpu kept[VCPUS_MAX];
+    uint64_t sum;
+
+    memcpy(kept, m->vcpu, m->config.vcpus * sizeof(*kept));
+    for (unsigned v = 0; v < m->config.vcpus; v++) {
+        m->vcpu[v].regs_waiting = m->vcpu[v].kicked = 0;
+        memset(&m->vcpu[v].regs, 0, sizeof(m->vcpu[v].regs));
+    }
+    sum = memory_digest(m->mem);
+    memcpy(m->vcpu, kept, m->config.vcpus * sizeof(*kept));
+    return sum;
+}
+
 uint64_t machine_digest(struct machine *m)
 {
-    uint64_t sum = memory_digest(m->mem);
-    size_t timers = (size_t)m->config.model_count * TIMER_KINDS_MAX * m->config.vcpus;
     uint64_t words[] = {
         engine_now_ns(m->engine), m->trace_digest, m->trace_count, m->random, m->current, m->turn_end_ns};
+    uint64_t sum = XXH3_64bits(words, sizeof(words));
 
     for (unsigned v = 0; v < m->config.vcpus; v++) {
         struct vcpu_regs r;
-        struct vcpu plain = m->vcpu[v];
         uint64_t steps = engine_steps(m->engine, v);
 
-        /* Whether registers wait to be loaded is our business, not the guest's. */
-        plain.regs_waiting = plain.kicked = 0;
-        memset(&plain.regs, 0, sizeof(plain.regs));
         memset(&r, 0, sizeof(r));
         vcpu_get_regs(m, v, &r);
         sum = XXH3_64bits_withSeed(&r, sizeof(r), sum);
-        sum = XXH3_64bits_withSeed(&plain, sizeof(plain), sum);
         sum = XXH3_64bits_withSeed(&steps, sizeof(steps), sum);
     }
-    sum = XXH3_64bits_withSeed(m->arena, m->arena_bytes, sum);
-    sum = XXH3_64bits_withSeed(m->deadline_ns, timers * sizeof(*m->deadline_ns), sum);
-    return XXH3_64bits_withSeed(words, sizeof(words), sum);
+    return sum ^ digest_without_ours(m);
 }
 
 void machine_stop(struct machine *m)

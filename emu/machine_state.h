@@ -18,9 +18,9 @@ struct vcpu {            /* plain data: part of the digest and of snapshots */
     uint8_t halt_masked; /* HLT with IF clear: only an NMI wakes it */
     uint8_t nmi_pending;
     uint8_t nmi_blocked;
-    uint8_t regs_waiting; /* `regs` are loaded when it is switched in next */
-    uint8_t kicked;       /* what is pending may have changed since it was looked at */
-    uint8_t zero[3];
+    uint8_t regs_waiting;  /* `regs` are loaded when it is switched in next */
+    uint8_t kicked;        /* what is pending may have changed since it was looked at */
+    uint8_t zero[3];       /* no padding: the bytes are digested */
     struct vcpu_regs regs; /* valid while regs_waiting */
 };
 
@@ -28,7 +28,7 @@ struct machine {
     struct machine_config config;
     struct memory *mem;
     struct engine *engine;
-    struct vcpu *vcpu;
+    struct vcpu *vcpu;                  /* in the area behind the RAM */
     const char *wait_reason[VCPUS_MAX]; /* for reports; static strings */
     struct paging paging[VCPUS_MAX];    /* of vCPUs that are not loaded, as they were switched out */
     unsigned current;
@@ -36,10 +36,10 @@ struct machine {
     bool yielded;   /* the current vCPU's turn is over */
     uint64_t turn_end_ns;
 
-    uint8_t *arena;
+    uint8_t *arena; /* the models' states, in the area behind the RAM */
     size_t arena_bytes;
     size_t arena_offset[MODELS_MAX];
-    uint64_t *deadline_ns; /* [model][kind][vcpu], TIMER_NEVER when not armed */
+    uint64_t *deadline_ns; /* [model][kind][vcpu], TIMER_NEVER when not armed; in the area too */
     uint64_t random;
 
     uint64_t trace_digest;

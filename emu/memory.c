@@ -48,21 +48,32 @@ uint64_t memory_page_number(const struct memory *mem, uint64_t index)
 
 enum emu_err memory_new(uint64_t ram_bytes, struct memory **out, struct diag *d)
 {
+    return memory_new_with_area(ram_bytes, 0, out, d);
+}
+
+void *memory_area(struct memory *mem)
+{
+    return mem->range[0].host + mem->ram_bytes;
+}
+
+enum emu_err memory_new_with_area(uint64_t ram_bytes, uint64_t area_bytes, struct memory **out, struct diag *d)
+{
     struct memory *mem = calloc(1, sizeof(*mem));
     uint8_t *host;
 
     if (!mem)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     mem->ram_bytes = ram_bytes;
-    mem->pages = ram_bytes >> PAGE_SHIFT;
+    mem->mapped_bytes = ram_bytes + ((area_bytes + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1));
+    mem->pages = mem->mapped_bytes >> PAGE_SHIFT;
     mem->pagemap = -1;
     mem->fd = memfd_create("guest-ram", MFD_CLOEXEC);
-    if (mem->fd < 0 || ftruncate(mem->fd, (off_t)ram_bytes) < 0) {
+    if (mem->fd < 0 || ftruncate(mem->fd, (off_t)mem->mapped_bytes) < 0) {
         memory_free(mem);
         return diag_set(d, EMU_EHOST, "the host can't reserve %llu MiB for the guest's memory",
                         (unsigned long long)(ram_bytes >> 20));
     }
-    host = mmap(NULL, ram_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, mem->fd, 0);
+    host = mmap(NULL, mem->mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, mem->fd, 0);
     mem->code = calloc((mem->pages + 7) / 8, 1);
     mem->stale = calloc((mem->pages + 7) / 8, 1);
     mem->stale_page = calloc(mem->pages, sizeof(*mem->stale_page));
@@ -92,11 +103,11 @@ void memory_free(struct memory *mem)
     if (!mem)
         return;
     if (mem->range[0].host)
-        munmap(mem->range[0].host, mem->ram_bytes);
+        munmap(mem->range[0].host, mem->mapped_bytes);
     if (mem->fd >= 0)
         close(mem->fd);
     if (mem->base)
-        munmap(mem->base, mem->ram_bytes);
+        munmap(mem->base, mem->mapped_bytes);
     if (mem->pagemap >= 0)
         close(mem->pagemap);
     free(mem->code);
@@ -212,7 +223,7 @@ bool memory_pop_stale(struct memory *mem, uint64_t *ppn)
 static bool find_by_scan(struct memory *mem)
 {
     struct pagemap_region region[PAGEMAP_REGIONS];
-    uint64_t first = (uintptr_t)mem->range[0].host, end = first + mem->ram_bytes;
+    uint64_t first = (uintptr_t)mem->range[0].host, end = first + mem->mapped_bytes;
     struct pagemap_scan scan = {
         .size = sizeof(scan),
         .start = first,

@@ -25,6 +25,11 @@ struct memory;
 
 /* Reserve `ram_bytes` (a multiple of PAGE_BYTES) of zeroed RAM. Fails with EMU_EHOST if the host has no room. */
 enum emu_err memory_new(uint64_t ram_bytes, struct memory **out, struct diag *d) EMU_MUST_CHECK;
+/* The same with an area of host state behind the RAM, which no guest address reaches, but which digests and snapshots
+   include: what lies there is saved and put back at the cost of the pages that changed. */
+enum emu_err memory_new_with_area(uint64_t ram_bytes, uint64_t area_bytes, struct memory **out,
+                                  struct diag *d) EMU_MUST_CHECK;
+void *memory_area(struct memory *mem);
 void memory_free(struct memory *mem);
 
 uint64_t memory_ram_bytes(const struct memory *mem);

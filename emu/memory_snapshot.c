@@ -46,13 +46,13 @@ static enum emu_err make_base(struct memory *mem, struct diag *d)
             return diag_set(d, EMU_EHOST, "the host has no room for a snapshot of the guest's memory");
     }
     if (!mem->base) {
-        uint8_t *base = mmap(NULL, mem->ram_bytes, PROT_READ, MAP_SHARED, mem->fd, 0);
+        uint8_t *base = mmap(NULL, mem->mapped_bytes, PROT_READ, MAP_SHARED, mem->fd, 0);
 
         if (base == MAP_FAILED)
             return diag_set(d, EMU_EHOST, "the host can't map a snapshot of the guest's memory");
         mem->base = base;
     }
-    ensure(madvise(mem->range[0].host, mem->ram_bytes, MADV_DONTNEED) == 0);
+    ensure(madvise(mem->range[0].host, mem->mapped_bytes, MADV_DONTNEED) == 0);
     mem->base_digest = sum;
     memset(mem->base_page_known, 0, (mem->pages + 7) / 8);
     return EMU_OK;

@@ -25,7 +25,8 @@ struct memory {
     uint8_t *stale;             /* one bit a page: the host wrote a code page */
     uint64_t *stale_page;       /* page indices of those, a stack */
     uint64_t stale_count;
-    uint64_t pages;
+    uint64_t pages; /* of RAM, then of the area */
+    uint64_t mapped_bytes;
     uint64_t *written; /* page indices, filled by memory_find_written() */
     uint64_t written_count;
 };

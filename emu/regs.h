@@ -60,7 +60,7 @@ struct descriptor_table {
 #define RFLAGS_FIXED      (1ull << 1)
 #define RFLAGS_TF         (1ull << 8)
 #define RFLAGS_IF         (1ull << 9)
-#define RFLAGS_DF     (1ull << 10)
+#define RFLAGS_DF         (1ull << 10)
 #define RFLAGS_IOPL_SHIFT 12
 #define RFLAGS_NT         (1ull << 14)
 #define RFLAGS_RF         (1ull << 16)
