@@ -34,6 +34,7 @@
 #define PAGE_TABLE_BITS  12
 #define DEVICE_END_GPA   (1ull << 40) /* device windows are all that is no RAM below this address */
 #define TCG_BUFFER_BYTES (256u << 20)
+#define ENGINE_VCPUS_MAX 64
 #define NO_PAGE          UINT64_MAX
 
 /* The translator's internal flags that we use, each verified by experiment in find_quirks(). */
@@ -900,6 +901,7 @@ enum emu_err engine_new(struct memory *mem, unsigned vcpus, const struct engine_
     struct engine *e = calloc(1, sizeof(*e));
     enum emu_err err;
 
+    ensure(vcpus <= ENGINE_VCPUS_MAX);
     if (!e)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     e->mem = mem;
@@ -971,6 +973,63 @@ void engine_switch(struct engine *e, unsigned vcpu)
     e->loaded = true;
     e->stats.switches++;
     drop_translations(e);
+}
+
+struct engine_save {
+    uint64_t now_ns;
+    uint64_t steps[ENGINE_VCPUS_MAX];
+    unsigned current;
+    bool loaded;
+    uc_context *context[ENGINE_VCPUS_MAX];
+};
+
+struct engine_save *engine_save_new(struct engine *e)
+{
+    struct engine_save *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return NULL;
+    s->now_ns = e->now_ns;
+    s->current = e->current;
+    s->loaded = e->loaded;
+    for (unsigned v = 0; v < e->vcpus; v++) {
+        s->steps[v] = engine_steps(e, v);
+        if (uc_context_alloc(e->uc, &s->context[v]) != UC_ERR_OK) {
+            engine_save_free(e, s);
+            return NULL;
+        }
+        if (e->loaded && v == e->current)
+            uc_context_save(e->uc, s->context[v]);
+        else
+            memcpy(s->context[v], e->context[v], uc_context_size(e->uc));
+    }
+    return s;
+}
+
+void engine_save_restore(struct engine *e, const struct engine_save *s)
+{
+    for (unsigned v = 0; v < e->vcpus; v++) {
+        memcpy(e->context[v], s->context[v], uc_context_size(e->uc));
+        e->vcpu_steps[v] = s->steps[v];
+    }
+    e->loaded = false;
+    e->now_ns = s->now_ns;
+    e->asked = false;
+    e->after = 0;
+    e->pend_steps = 0;
+    e->pend_ns = 0;
+    if (s->loaded)
+        engine_switch(e, s->current);
+}
+
+void engine_save_free(struct engine *e, struct engine_save *s)
+{
+    if (!s)
+        return;
+    for (unsigned v = 0; v < e->vcpus; v++)
+        if (s->context[v])
+            uc_context_free(s->context[v]);
+    free(s);
 }
 
 /* ---- running ---- */

@@ -104,6 +104,12 @@ void engine_set_msr(struct engine *e, enum engine_msr msr, uint64_t value);
 void engine_get_paging(struct engine *e, struct paging *p);
 struct decoder *engine_decoder(struct engine *e);
 
+/* All vCPUs' registers, counters and the time at an exact boundary, in this process. NULL if the host has no memory. */
+struct engine_save;
+struct engine_save *engine_save_new(struct engine *e);
+void engine_save_restore(struct engine *e, const struct engine_save *s);
+void engine_save_free(struct engine *e, struct engine_save *s);
+
 /* Counters for reports and benchmarks, not part of any state. */
 struct engine_stats {
     uint64_t runs, single_steps, block_misses, blocks_made, switches, mmio;

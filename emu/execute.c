@@ -31,8 +31,9 @@ static bool may_use_port(struct machine *m, uint16_t port, unsigned bytes)
     engine_get_event_regs(m->engine, &r);
     if (!(r.cr0 & CR0_PE) || (!(r.rflags & RFLAGS_VM) && regs_cpl(&r) <= (r.rflags >> RFLAGS_IOPL_SHIFT & 3)))
         return true;
-    if (r.tr.limit < 0x67 || !vcpu_read_gva(m, m->current, r.tr.base + 0x66, &map, 2, NULL) ||
-        map + port / 8u + 1 > r.tr.limit || !vcpu_read_gva(m, m->current, r.tr.base + map + port / 8u, &bits, 2, NULL))
+    if (r.tr.limit < 0x67 || !vcpu_read_gva(m, m->run.current, r.tr.base + 0x66, &map, 2, NULL) ||
+        map + port / 8u + 1 > r.tr.limit ||
+        !vcpu_read_gva(m, m->run.current, r.tr.base + map + port / 8u, &bits, 2, NULL))
         return false;
     return !(bits >> (port & 7) & ((1u << bytes) - 1));
 }
@@ -43,7 +44,7 @@ static bool port_read(struct machine *m, uint16_t port, unsigned bytes, uint32_t
     for (unsigned i = 0; i < m->config.model_count; i++) {
         const struct model *model = m->config.models[i];
 
-        if (model->port_read && model->port_read(m, m->current, port, bytes, value) == MODEL_DONE)
+        if (model->port_read && model->port_read(m, m->run.current, port, bytes, value) == MODEL_DONE)
             return true;
     }
     machine_unmodelled(m, "IN from port 0x%x, %u byte%s", port, bytes, bytes > 1 ? "s" : "");
@@ -55,7 +56,7 @@ static bool port_write(struct machine *m, uint16_t port, unsigned bytes, uint32_
     for (unsigned i = 0; i < m->config.model_count; i++) {
         const struct model *model = m->config.models[i];
 
-        if (model->port_write && model->port_write(m, m->current, port, bytes, value) == MODEL_DONE)
+        if (model->port_write && model->port_write(m, m->run.current, port, bytes, value) == MODEL_DONE)
             return true;
     }
     machine_unmodelled(m, "OUT of 0x%x to port 0x%x, %u byte%s", value, port, bytes, bytes > 1 ? "s" : "");
@@ -180,7 +181,7 @@ static void execute_rdmsr(struct machine *m, const struct insn *insn)
     for (unsigned i = 0; i < m->config.model_count; i++) {
         const struct model *model = m->config.models[i];
         uint64_t value = 0;
-        enum model_answer answer = model->msr_read ? model->msr_read(m, m->current, msr, &value) : MODEL_NOT_MINE;
+        enum model_answer answer = model->msr_read ? model->msr_read(m, m->run.current, msr, &value) : MODEL_NOT_MINE;
 
         if (answer == MODEL_NOT_MINE)
             continue;
@@ -207,7 +208,7 @@ static void execute_wrmsr(struct machine *m, const struct insn *insn)
     }
     for (unsigned i = 0; i < m->config.model_count; i++) {
         const struct model *model = m->config.models[i];
-        enum model_answer answer = model->msr_write ? model->msr_write(m, m->current, msr, value) : MODEL_NOT_MINE;
+        enum model_answer answer = model->msr_write ? model->msr_write(m, m->run.current, msr, value) : MODEL_NOT_MINE;
 
         if (answer == MODEL_NOT_MINE)
             continue;
@@ -215,7 +216,7 @@ static void execute_wrmsr(struct machine *m, const struct insn *insn)
             raise_gp(m);
             return;
         }
-        trace_add(m, TRACE_MSR_WRITE, m->current, msr, value, 0);
+        trace_add(m, TRACE_MSR_WRITE, m->run.current, msr, value, 0);
         engine_complete(m->engine, insn, false);
         return;
     }
@@ -266,7 +267,7 @@ static uint64_t on_mmio_read(void *context, uint64_t gpa, unsigned bytes)
     for (unsigned i = 0; i < m->config.model_count; i++) {
         const struct model *model = m->config.models[i];
 
-        if (model->mmio_read && model->mmio_read(m, m->current, gpa, bytes, &value) == MODEL_DONE) {
+        if (model->mmio_read && model->mmio_read(m, m->run.current, gpa, bytes, &value) == MODEL_DONE) {
             m->in_engine = false;
             return value;
         }
@@ -285,7 +286,7 @@ static void on_mmio_write(void *context, uint64_t gpa, unsigned bytes, uint64_t 
     for (unsigned i = 0; i < m->config.model_count; i++) {
         const struct model *model = m->config.models[i];
 
-        if (model->mmio_write && model->mmio_write(m, m->current, gpa, bytes, value) == MODEL_DONE) {
+        if (model->mmio_write && model->mmio_write(m, m->run.current, gpa, bytes, value) == MODEL_DONE) {
             m->in_engine = false;
             return;
         }
@@ -305,7 +306,7 @@ static void on_cpuid(void *context, uint32_t leaf, uint32_t subleaf, uint32_t ou
     for (unsigned i = 0; !known && i < m->config.model_count; i++) {
         const struct model *model = m->config.models[i];
 
-        known = model->cpuid && model->cpuid(m, m->current, leaf, subleaf, &r) == MODEL_DONE;
+        known = model->cpuid && model->cpuid(m, m->run.current, leaf, subleaf, &r) == MODEL_DONE;
     }
     m->in_engine = false;
     if (!known)

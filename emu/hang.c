@@ -32,7 +32,7 @@ static void describe(struct machine *m, char *text, size_t bytes)
         if (n > 0)
             used += (size_t)n;
         if ((m->vcpu[v].state == VCPU_HALTED || m->vcpu[v].state == VCPU_POLLING) && used + 1 < bytes) {
-            n = snprintf(text + used, bytes - used, " (%s)", m->wait_reason[v] ? m->wait_reason[v] : "?");
+            n = snprintf(text + used, bytes - used, " (%s)", m->run.wait_reason[v] ? m->run.wait_reason[v] : "?");
             if (n > 0)
                 used += (size_t)n;
         }
@@ -59,34 +59,34 @@ static uint64_t timeless_digest(struct machine *m)
         vcpu_get_regs(m, v, &r);
         sum = XXH3_64bits_withSeed(&r, sizeof(r), sum);
     }
-    return XXH3_64bits_withSeed(&m->current, sizeof(m->current), sum);
+    return XXH3_64bits_withSeed(&m->run.current, sizeof(m->run.current), sum);
 }
 
 void hang_check_turn(struct machine *m)
 {
     uint64_t now = engine_now_ns(m->engine), digest;
 
-    if (m->hang.mark_trace != m->trace_count) {
-        m->hang.mark_trace = m->trace_count;
-        m->hang.next_ns = now + QUIET_NS;
-        m->hang.period_ns = FIRST_PERIOD_NS;
-        m->hang.mark_digest = 0;
+    if (m->run.hang.mark_trace != m->run.trace_count) {
+        m->run.hang.mark_trace = m->run.trace_count;
+        m->run.hang.next_ns = now + QUIET_NS;
+        m->run.hang.period_ns = FIRST_PERIOD_NS;
+        m->run.hang.mark_digest = 0;
         return;
     }
-    if (now < m->hang.next_ns || timer_next_ns(m) != TIMER_NEVER)
+    if (now < m->run.hang.next_ns || timer_next_ns(m) != TIMER_NEVER)
         return;
     digest = timeless_digest(m);
-    if (digest == m->hang.mark_digest && m->hang.mark_ns != now) {
+    if (digest == m->run.hang.mark_digest && m->run.hang.mark_ns != now) {
         char text[VERDICT_TEXT_BYTES - 120];
 
         describe(m, text, sizeof(text));
         machine_set_verdict(m, VERDICT_FAIL, "hang", "the whole state repeats every %llu ns and no timer is armed: %s",
-                            (unsigned long long)(now - m->hang.mark_ns), text);
+                            (unsigned long long)(now - m->run.hang.mark_ns), text);
         return;
     }
-    if (!m->hang.mark_digest || now - m->hang.mark_ns >= m->hang.period_ns) {
-        m->hang.mark_digest = digest;
-        m->hang.mark_ns = now;
-        m->hang.period_ns *= 2;
+    if (!m->run.hang.mark_digest || now - m->run.hang.mark_ns >= m->run.hang.period_ns) {
+        m->run.hang.mark_digest = digest;
+        m->run.hang.mark_ns = now;
+        m->run.hang.period_ns *= 2;
     }
 }

@@ -37,7 +37,7 @@ enum emu_err machine_new(const struct machine_config *config, struct machine **o
     if (!m)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     m->config = *config;
-    m->random = config->seed;
+    m->run.random = config->seed;
     for (unsigned i = 0; i < config->model_count; i++) {
         m->arena_offset[i] = m->arena_bytes;
         m->arena_bytes += (config->models[i]->state_bytes + 63) & ~(size_t)63;
@@ -109,7 +109,7 @@ unsigned machine_vcpus(const struct machine *m)
 
 unsigned machine_current(const struct machine *m)
 {
-    return m->current;
+    return m->run.current;
 }
 
 uint64_t clock_now_ns(const struct machine *m)
@@ -125,7 +125,7 @@ void clock_charge(struct machine *m, uint64_t ns)
 /* SplitMix64 (Steele, Lea, Flood 2014): the whole state is one word. */
 uint64_t machine_random(struct machine *m)
 {
-    uint64_t z = m->random += 0x9e3779b97f4a7c15ull;
+    uint64_t z = m->run.random += 0x9e3779b97f4a7c15ull;
 
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
     z = (z ^ z >> 27) * 0x94d049bb133111ebull;
@@ -134,25 +134,25 @@ uint64_t machine_random(struct machine *m)
 
 void machine_console(struct machine *m, uint8_t byte)
 {
-    trace_add(m, TRACE_CONSOLE, m->current, byte, 0, 0);
+    trace_add(m, TRACE_CONSOLE, m->run.current, byte, 0, 0);
 }
 
 const struct verdict *machine_verdict(const struct machine *m)
 {
-    return &m->verdict;
+    return &m->run.verdict;
 }
 
 EMU_PRINTF(4, 0)
 static void set_verdict(struct machine *m, enum verdict_kind kind, const char *detector, const char *fmt, va_list ap)
 {
-    if (m->verdict.kind != VERDICT_NONE)
+    if (m->run.verdict.kind != VERDICT_NONE)
         return;
-    m->verdict.kind = kind;
-    m->verdict.detector = detector;
-    m->verdict.vcpu = m->current;
-    m->verdict.rip_gva = engine_rip(m->engine);
-    m->verdict.position = engine_steps(m->engine, m->current);
-    vsnprintf(m->verdict.text, sizeof(m->verdict.text), fmt, ap);
+    m->run.verdict.kind = kind;
+    m->run.verdict.detector = detector;
+    m->run.verdict.vcpu = m->run.current;
+    m->run.verdict.rip_gva = engine_rip(m->engine);
+    m->run.verdict.position = engine_steps(m->engine, m->run.current);
+    vsnprintf(m->run.verdict.text, sizeof(m->run.verdict.text), fmt, ap);
     engine_ask_attention(m->engine);
 }
 
@@ -197,8 +197,8 @@ static uint64_t digest_without_ours(struct machine *m)
 
 uint64_t machine_digest(struct machine *m)
 {
-    uint64_t words[] = {
-        engine_now_ns(m->engine), m->trace_digest, m->trace_count, m->random, m->current, m->turn_end_ns};
+    uint64_t words[] = {engine_now_ns(m->engine), m->run.trace_digest, m->run.trace_count, m->run.random,
+                        m->run.current,           m->run.turn_end_ns};
     uint64_t sum = XXH3_64bits(words, sizeof(words));
 
     for (unsigned v = 0; v < m->config.vcpus; v++) {
@@ -242,12 +242,12 @@ void machine_deliver(struct machine *m, const struct event *event)
     engine_set_event_regs(m->engine, &r);
     engine_count_step(m->engine);
     if (delivered.type == EVENT_NMI)
-        m->vcpu[m->current].nmi_blocked = 1;
+        m->vcpu[m->run.current].nmi_blocked = 1;
     trace_add(m,
               delivered.type == EVENT_EXTERNAL ? TRACE_INTERRUPT
               : delivered.type == EVENT_NMI    ? TRACE_NMI
                                                : TRACE_EXCEPTION,
-              m->current, delivered.vector, delivered.error_code, delivered.vector == VECTOR_PF ? r.cr2 : 0);
+              m->run.current, delivered.vector, delivered.error_code, delivered.vector == VECTOR_PF ? r.cr2 : 0);
 }
 
 static int pending_vector(struct machine *m, unsigned vcpu, const struct model **from)
@@ -268,14 +268,14 @@ static int pending_vector(struct machine *m, unsigned vcpu, const struct model *
    asked again. */
 static uint64_t deliver_pending(struct machine *m)
 {
-    struct vcpu *v = &m->vcpu[m->current];
+    struct vcpu *v = &m->vcpu[m->run.current];
     const struct model *from = NULL;
     bool watch_if = false, shadow;
     uint64_t steps = UINT64_MAX;
     int vector;
 
     v->kicked = 0;
-    vector = pending_vector(m, m->current, &from);
+    vector = pending_vector(m, m->run.current, &from);
     if (!v->nmi_pending && vector == MODEL_NO_VECTOR) {
         engine_watch(m->engine, false, false);
         return steps;
@@ -292,13 +292,13 @@ static uint64_t deliver_pending(struct machine *m)
     } else if (vector != MODEL_NO_VECTOR && !shadow && (engine_rflags(m->engine) & RFLAGS_IF)) {
         struct event event = {.type = EVENT_EXTERNAL, .vector = (uint8_t)vector};
 
-        from->accept_vector(m, m->current, vector);
+        from->accept_vector(m, m->run.current, vector);
         machine_deliver(m, &event);
         v->kicked = 1;
     }
-    if (v->kicked && m->verdict.kind == VERDICT_NONE) { /* the handler's first boundary: what is pending now? */
+    if (v->kicked && m->run.verdict.kind == VERDICT_NONE) { /* the handler's first boundary: what is pending now? */
         v->kicked = 0;
-        vector = pending_vector(m, m->current, &from);
+        vector = pending_vector(m, m->run.current, &from);
         if (vector != MODEL_NO_VECTOR && (engine_rflags(m->engine) & RFLAGS_IF))
             steps = 0;
         if (v->nmi_pending && !v->nmi_blocked)
@@ -331,23 +331,23 @@ static void wake_halted(struct machine *m)
 static bool pick_vcpu(struct machine *m)
 {
     unsigned n = m->config.vcpus;
-    bool turn_over = m->yielded || engine_now_ns(m->engine) >= m->turn_end_ns;
+    bool turn_over = m->run.yielded || engine_now_ns(m->engine) >= m->run.turn_end_ns;
 
     wake_halted(m);
-    if (m->vcpu[m->current].state == VCPU_RUNNABLE && !turn_over)
+    if (m->vcpu[m->run.current].state == VCPU_RUNNABLE && !turn_over)
         return true;
     for (unsigned i = 1; i <= n; i++) {
-        unsigned v = (m->current + i) % n;
+        unsigned v = (m->run.current + i) % n;
 
         if (m->vcpu[v].state != VCPU_RUNNABLE)
             continue;
-        m->yielded = false;
-        m->turn_end_ns = engine_now_ns(m->engine) + TURN_NS;
+        m->run.yielded = false;
+        m->run.turn_end_ns = engine_now_ns(m->engine) + TURN_NS;
         hang_check_turn(m);
-        if (v != m->current) {
+        if (v != m->run.current) {
             for (unsigned k = 0; k < m->config.model_count; k++)
                 if (m->config.models[k]->vcpu_switched_out)
-                    m->config.models[k]->vcpu_switched_out(m, m->current);
+                    m->config.models[k]->vcpu_switched_out(m, m->run.current);
             machine_switch(m, v);
             for (unsigned k = 0; k < m->config.model_count; k++)
                 if (m->config.models[k]->vcpu_switched_in)
@@ -365,12 +365,12 @@ static void take_hypercall(struct machine *m, const struct insn *insn)
     for (unsigned i = 0; i < m->config.model_count; i++) {
         const struct model *model = m->config.models[i];
         uint64_t rip = engine_rip(m->engine);
-        enum model_answer answer = model->hypercall ? model->hypercall(m, m->current) : MODEL_NOT_MINE;
+        enum model_answer answer = model->hypercall ? model->hypercall(m, m->run.current) : MODEL_NOT_MINE;
 
         if (answer == MODEL_NOT_MINE)
             continue;
         if (answer == MODEL_DONE) {
-            if (m->verdict.kind != VERDICT_UNMODELLED)
+            if (m->run.verdict.kind != VERDICT_UNMODELLED)
                 engine_complete(m->engine, insn, engine_rip(m->engine) != rip);
             return;
         }
@@ -397,10 +397,10 @@ static void take_transition(struct machine *m, bool syscall)
 
 static void take_halt(struct machine *m)
 {
-    struct vcpu *v = &m->vcpu[m->current];
+    struct vcpu *v = &m->vcpu[m->run.current];
     bool masked = !(engine_rflags(m->engine) & RFLAGS_IF);
 
-    vcpu_halt(m, m->current, masked ? "HLT with interrupts disabled" : "HLT");
+    vcpu_halt(m, m->run.current, masked ? "HLT with interrupts disabled" : "HLT");
     v->halt_masked = masked;
 }
 
@@ -454,7 +454,7 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
         uint64_t now = engine_now_ns(m->engine), before, steps, limit_ns, left;
         struct engine_exit x;
 
-        if (m->verdict.kind != VERDICT_NONE)
+        if (m->run.verdict.kind != VERDICT_NONE)
             return MACHINE_STOPPED_VERDICT;
         if (m->asked_to_stop) {
             m->asked_to_stop = 0;
@@ -473,14 +473,14 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
                 engine_set_now_ns(m->engine, next > now ? next : now);
             continue;
         }
-        if (m->verdict.kind != VERDICT_NONE)
+        if (m->run.verdict.kind != VERDICT_NONE)
             continue;
         left = deliver_pending(m);
-        if (!left || m->verdict.kind != VERDICT_NONE)
+        if (!left || m->run.verdict.kind != VERDICT_NONE)
             continue;
-        steps = engine_steps(m->engine, m->current);
+        steps = engine_steps(m->engine, m->run.current);
         left = min_u64(left, limits->steps_max - before);
-        limit_ns = min_u64(m->turn_end_ns, timer_next_ns(m));
+        limit_ns = min_u64(m->run.turn_end_ns, timer_next_ns(m));
         x = engine_run(m->engine, limit_ns, left > UINT64_MAX - steps ? UINT64_MAX : steps + left);
         if (x.kind == ENGINE_EXIT_BREAK)
             return MACHINE_STOPPED_RIP;

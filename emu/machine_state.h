@@ -24,35 +24,17 @@ struct vcpu {            /* plain data: part of the digest and of snapshots */
     struct vcpu_regs regs; /* valid while regs_waiting */
 };
 
-struct machine {
-    struct machine_config config;
-    struct memory *mem;
-    struct engine *engine;
-    struct vcpu *vcpu;                  /* in the area behind the RAM */
+/* What changes while a machine runs, besides memory and engine: a snapshot copies it. */
+struct machine_run {
     const char *wait_reason[VCPUS_MAX]; /* for reports; static strings */
     struct paging paging[VCPUS_MAX];    /* of vCPUs that are not loaded, as they were switched out */
     unsigned current;
-    bool in_engine; /* a callback of the engine runs: the loaded vCPU can't be changed now */
-    bool yielded;   /* the current vCPU's turn is over */
+    bool yielded; /* the current vCPU's turn is over */
     uint64_t turn_end_ns;
-
-    uint8_t *arena; /* the models' states, in the area behind the RAM */
-    size_t arena_bytes;
-    size_t arena_offset[MODELS_MAX];
-    uint64_t *deadline_ns; /* [model][kind][vcpu], TIMER_NEVER when not armed; in the area too */
     uint64_t random;
-
     uint64_t trace_digest;
     uint64_t trace_count;
-    struct {
-        trace_listener_fn *fn;
-        void *context;
-    } listener[TRACE_LISTENERS_MAX];
-    unsigned listeners;
-
     struct verdict verdict;
-    volatile int asked_to_stop;
-
     struct { /* hang.c: what the state was when it was looked at last */
         uint64_t mark_trace;
         uint64_t mark_ns;
@@ -60,6 +42,26 @@ struct machine {
         uint64_t next_ns;
         uint64_t period_ns;
     } hang;
+};
+
+struct machine {
+    struct machine_config config;
+    struct memory *mem;
+    struct engine *engine;
+    struct vcpu *vcpu; /* in the area behind the RAM */
+    uint8_t *arena;    /* the models' states, in the area behind the RAM */
+    size_t arena_bytes;
+    size_t arena_offset[MODELS_MAX];
+    uint64_t *deadline_ns; /* [model][kind][vcpu], TIMER_NEVER when not armed; in the area too */
+    bool in_engine;        /* a callback of the engine runs: the loaded vCPU can't be changed now */
+    struct machine_run run;
+
+    struct {
+        trace_listener_fn *fn;
+        void *context;
+    } listener[TRACE_LISTENERS_MAX];
+    unsigned listeners;
+    volatile int asked_to_stop;
 };
 
 /* execute.c: the machine executes the instruction at RIP that the engine leaves to it. */

@@ -26,7 +26,7 @@ void trace_listen(struct machine *m, trace_listener_fn *fn, void *context)
 
 void trace_add(struct machine *m, enum trace_kind kind, unsigned vcpu, uint64_t a, uint64_t b, uint64_t c)
 {
-    bool loaded = vcpu == m->current;
+    bool loaded = vcpu == m->run.current;
     struct trace_fact fact = {
         .kind = kind,
         .vcpu = vcpu,
@@ -38,10 +38,10 @@ void trace_add(struct machine *m, enum trace_kind kind, unsigned vcpu, uint64_t 
         .c = c,
     };
     /* Without RIP: within a block that the engine has not left it is not exact. */
-    uint64_t words[8] = {m->trace_digest, kind, vcpu, fact.position, fact.time_ns, a, b, c};
+    uint64_t words[8] = {m->run.trace_digest, kind, vcpu, fact.position, fact.time_ns, a, b, c};
 
-    m->trace_digest = XXH3_64bits(words, sizeof(words));
-    m->trace_count++;
+    m->run.trace_digest = XXH3_64bits(words, sizeof(words));
+    m->run.trace_count++;
     for (unsigned i = 0; i < m->listeners; i++)
         m->listener[i].fn(m, &fact, m->listener[i].context);
 }

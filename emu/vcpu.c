@@ -29,7 +29,7 @@ const char *vcpu_wait_reason(const struct machine *m, unsigned vcpu)
 {
     enum vcpu_state state = at(m, vcpu)->state;
 
-    return state == VCPU_HALTED || state == VCPU_POLLING ? m->wait_reason[vcpu] : NULL;
+    return state == VCPU_HALTED || state == VCPU_POLLING ? m->run.wait_reason[vcpu] : NULL;
 }
 
 const char *vcpu_state_name(enum vcpu_state state)
@@ -96,10 +96,10 @@ void machine_switch(struct machine *m, unsigned vcpu)
     struct vcpu *v = at(m, vcpu);
 
     ensure(!m->in_engine);
-    if (m->current != vcpu)
-        engine_get_paging(m->engine, &m->paging[m->current]);
+    if (m->run.current != vcpu)
+        engine_get_paging(m->engine, &m->run.paging[m->run.current]);
     engine_switch(m->engine, vcpu);
-    m->current = vcpu;
+    m->run.current = vcpu;
     if (v->regs_waiting) {
         engine_set_regs(m->engine, &v->regs);
         v->regs_waiting = 0;
@@ -111,7 +111,7 @@ void vcpu_get_regs(const struct machine *cm, unsigned vcpu, struct vcpu_regs *r)
 {
     /* Looking at another vCPU loads it and puts the current one back: the machine is as before. */
     struct machine *m = (struct machine *)(uintptr_t)cm;
-    unsigned current = m->current;
+    unsigned current = m->run.current;
 
     if (at(m, vcpu)->regs_waiting) {
         *r = at(m, vcpu)->regs;
@@ -127,22 +127,22 @@ void vcpu_set_regs(struct machine *m, unsigned vcpu, const struct vcpu_regs *r)
 {
     struct vcpu *v = at(m, vcpu);
 
-    if (vcpu == m->current && !m->in_engine) {
+    if (vcpu == m->run.current && !m->in_engine) {
         v->regs_waiting = 0;
         engine_set_regs(m->engine, r);
         return;
     }
     v->regs = *r;
     v->regs_waiting = 1;
-    m->paging[vcpu] = (struct paging){.cr0 = r->cr0, .cr3 = r->cr3, .cr4 = r->cr4, .efer = r->efer};
+    m->run.paging[vcpu] = (struct paging){.cr0 = r->cr0, .cr3 = r->cr3, .cr4 = r->cr4, .efer = r->efer};
 }
 
 static struct paging paging_of(struct machine *m, unsigned vcpu)
 {
     struct paging p;
 
-    if (vcpu != m->current || at(m, vcpu)->regs_waiting)
-        return m->paging[vcpu];
+    if (vcpu != m->run.current || at(m, vcpu)->regs_waiting)
+        return m->run.paging[vcpu];
     engine_get_paging(m->engine, &p);
     return p;
 }
@@ -195,7 +195,7 @@ bool vcpu_write_gva(struct machine *m, unsigned vcpu, uint64_t gva, const void *
 void vcpu_kick(struct machine *m, unsigned vcpu)
 {
     at(m, vcpu)->kicked = 1;
-    if (vcpu == m->current || at(m, vcpu)->state == VCPU_HALTED)
+    if (vcpu == m->run.current || at(m, vcpu)->state == VCPU_HALTED)
         engine_ask_attention(m->engine);
 }
 
@@ -211,13 +211,13 @@ void vcpu_halt(struct machine *m, unsigned vcpu, const char *reason)
 {
     at(m, vcpu)->halt_masked = 0;
     at(m, vcpu)->kicked = 1;
-    m->wait_reason[vcpu] = reason;
+    m->run.wait_reason[vcpu] = reason;
     set_state(m, vcpu, VCPU_HALTED);
 }
 
 void vcpu_poll(struct machine *m, unsigned vcpu, const char *reason)
 {
-    m->wait_reason[vcpu] = reason;
+    m->run.wait_reason[vcpu] = reason;
     set_state(m, vcpu, VCPU_POLLING);
 }
 
@@ -229,8 +229,8 @@ void vcpu_wake(struct machine *m, unsigned vcpu)
 
 void vcpu_yield(struct machine *m, unsigned vcpu)
 {
-    if (vcpu == m->current) {
-        m->yielded = true;
+    if (vcpu == m->run.current) {
+        m->run.yielded = true;
         engine_ask_attention(m->engine);
     }
 }

@@ -1,0 +1,51 @@
+#include "emu/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "emu/machine_state.h"
+#include "emu/memory_snapshot.h"
+
+struct snapshot {
+    struct memory_snapshot *memory;
+    struct engine_save *engine;
+    struct machine_run run;
+};
+
+enum emu_err snapshot_take(struct machine *m, struct snapshot *parent, struct snapshot **out, struct diag *d)
+{
+    struct snapshot *s = calloc(1, sizeof(*s));
+    enum emu_err err;
+
+    if (!s)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    err = memory_snapshot_take(m->mem, parent ? parent->memory : NULL, &s->memory, d);
+    if (err == EMU_OK) {
+        s->engine = engine_save_new(m->engine);
+        if (!s->engine)
+            err = diag_set(d, EMU_EHOST, "the host has no memory left");
+    }
+    if (err != EMU_OK) {
+        snapshot_free(m, s);
+        return err;
+    }
+    s->run = m->run;
+    *out = s;
+    return EMU_OK;
+}
+
+void snapshot_restore(struct machine *m, const struct snapshot *s)
+{
+    memory_snapshot_restore(m->mem, s->memory);
+    engine_save_restore(m->engine, s->engine);
+    m->run = s->run;
+}
+
+void snapshot_free(struct machine *m, struct snapshot *s)
+{
+    if (!s)
+        return;
+    memory_snapshot_free(m->mem, s->memory);
+    engine_save_free(m->engine, s->engine);
+    free(s);
+}

@@ -1,0 +1,23 @@
+/*
+ * snapshot: the whole machine at an exact boundary, to go back to in the same process. Snapshots form a tree; going
+ * back costs in proportion to the pages that changed.
+ *
+ * Not here: files (a snapshot file holds registers by name and is portable; this one holds the engine's own contexts).
+ */
+#ifndef BOOTRACE_EMU_SNAPSHOT_H
+#define BOOTRACE_EMU_SNAPSHOT_H
+
+#include "emu/diag.h"
+
+struct machine;
+struct snapshot;
+
+/* `parent` (may be NULL) is the snapshot that this run came from; it only saves room. Its owner keeps it until `out` is
+   freed. Fails with EMU_EHOST. */
+enum emu_err snapshot_take(struct machine *m, struct snapshot *parent, struct snapshot **out,
+                           struct diag *d) EMU_MUST_CHECK;
+/* The machine is as it was, verdict and trace digest included; listeners stay. */
+void snapshot_restore(struct machine *m, const struct snapshot *s);
+void snapshot_free(struct machine *m, struct snapshot *s);
+
+#endif
