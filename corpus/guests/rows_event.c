@@ -7,7 +7,8 @@
 static uint8_t control_page[4096] __attribute__((aligned(4096)));
 static uint32_t event_page[1024] __attribute__((aligned(4096)));
 
-#define WORD_BITS (8 * sizeof(unsigned long))
+#define UPCALL_VECTOR 0xf3
+#define WORD_BITS     (8 * sizeof(unsigned long))
 
 static bool bit_of(const volatile void *words, evtchn_port_t port)
 {
@@ -198,10 +199,69 @@ static void rows_delivery(void)
     ROW("sched.poll.pending_masked", sched_op(SCHEDOP_poll, &poll));
     ROW("sched.poll.no_struct", sched_op(SCHEDOP_poll, BAD_POINTER));
     bit_change(shared->evtchn_pending, port, false);
-    info()->evtchn_upcall_pending = 1;
-    ROW("sched.poll.upcall_pending", sched_op(SCHEDOP_poll, &poll));
-    ROW("sched.block.upcall_pending", sched_op(SCHEDOP_block, NULL));
+    close(port);
+}
+
+static volatile uint32_t upcalls;
+
+static void on_upcall(struct trap_regs *regs)
+{
+    info()->evtchn_upcall_pending = 0;
+    info()->evtchn_pending_sel = 0;
+    upcalls++;
+}
+
+/* Xen's time now; the record in vcpu_info may be old. */
+static uint64_t now_ns(void)
+{
+    struct xen_hvm_get_time get = {0};
+    hvm_op(HVMOP_get_time, &get);
+    return get.now;
+}
+
+/* Waiting, with the callback as a vector, interrupts on, and the timer's event some milliseconds ahead. */
+static void rows_wait(void)
+{
+    struct xen_hvm_param callback = {
+        .domid = DOMID_SELF, .index = HVM_PARAM_CALLBACK_IRQ, .value = 2ull << 56 | UPCALL_VECTOR};
+    struct vcpu_set_singleshot_timer single = {0};
+    struct shared_info *shared = xen_shared_info();
+    evtchn_port_t port = (evtchn_port_t)bind_virq(VIRQ_TIMER, 0);
+    struct sched_poll poll = {.nr_ports = 1};
+    set_xen_guest_handle(poll.ports, &port);
+    trap_set(UPCALL_VECTOR, on_upcall);
+    ROW("hvm.set_param.callback_vector", hvm_op(HVMOP_set_param, &callback));
+
+    bit_change(shared->evtchn_pending, port, false);
+    bit_change(shared->evtchn_mask, port, true);
     upcall_clear();
+    single.timeout_abs_ns = now_ns() + 1000000;
+    long result = vcpu_op(VCPUOP_set_singleshot_timer, 0, &single);
+    ROW("sched.poll.event_comes_masked", result == 0 ? sched_op(SCHEDOP_poll, &poll) : result);
+    ROW_EFFECT("sched.poll.event_came", 0, "pending %u, upcalls %u", bit_of(shared->evtchn_pending, port), upcalls);
+
+    bit_change(shared->evtchn_pending, port, false);
+    poll.timeout = now_ns() + 1000000;
+    ROW("sched.poll.timeout_comes", sched_op(SCHEDOP_poll, &poll));
+
+    bit_change(shared->evtchn_mask, port, false);
+    irq_enable();
+    single.timeout_abs_ns = now_ns() + 50000000; /* not before the vCPU blocks */
+    result = vcpu_op(VCPUOP_set_singleshot_timer, 0, &single);
+    if (result == 0)
+        result = sched_op(SCHEDOP_block, NULL);
+    irq_disable();
+    ROW_EFFECT("sched.block.event_comes", result, "pending %u, upcalls %u", bit_of(shared->evtchn_pending, port),
+               upcalls);
+    bit_change(shared->evtchn_pending, port, false);
+
+    /* A vector that stays requested as long as upcall_pending is set: the handler alone ends it. */
+    upcalls = 0;
+    info()->evtchn_upcall_pending = 1;
+    irq_enable();
+    sched_op(SCHEDOP_yield, NULL);
+    irq_disable();
+    ROW_EFFECT("upcall.by_own_store", 0, "upcalls %u", upcalls);
     close(port);
 }
 
@@ -278,6 +338,7 @@ void guest_main(void)
     memset(xen_shared_info()->evtchn_pending, 0, sizeof xen_shared_info()->evtchn_pending);
     rows_bind();
     rows_delivery();
+    rows_wait();
     rows_fifo();
     rows_reset();
 }

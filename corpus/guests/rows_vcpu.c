@@ -11,13 +11,13 @@
 #define AR_TSS  0x08b
 
 static uint8_t info_page[4096] __attribute__((aligned(4096)));
-static volatile uint32_t other_ran, nmis;
+static volatile uint32_t other_ran, other_may_halt, nmis;
 
 static void other_main(void *arg)
 {
     other_ran = 1;
-    for (;;)
-        cpu_halt();
+    while (!other_may_halt)
+        cpu_relax();
 }
 
 static void on_nmi(struct trap_regs *regs)
@@ -237,13 +237,19 @@ static void rows_bring_up(void)
     ROW_EFFECT("vcpu.initialise", initialise(context), "up %ld", vcpu_op(VCPUOP_is_up, OTHER, NULL));
     ROW("vcpu.initialise.again", initialise(context));
     long result = vcpu_op(VCPUOP_up, OTHER, NULL);
-    for (unsigned wait = 0; wait < 100000000 && !other_ran; wait++)
+    for (unsigned wait = 0; wait < 200000 && !other_ran; wait++)
         cpu_relax();
     ROW_EFFECT("vcpu.up", result, "%s", other_ran ? "runs" : "does not run");
     ROW("vcpu.up.again", vcpu_op(VCPUOP_up, OTHER, NULL));
     ROW("vcpu.is_up.other_up", vcpu_op(VCPUOP_is_up, OTHER, NULL));
     struct vcpu_register_vcpu_info reg = {.mfn = frame_of(info_page), .offset = 192};
     ROW("vcpu.register_vcpu_info.other_again", vcpu_op(VCPUOP_register_vcpu_info, OTHER, &reg));
+    other_may_halt = 1; /* its main() returns, and the runtime halts it with IF=0: to Xen that is VCPUOP_down */
+    long up = 1;
+    for (unsigned wait = 0; wait < 200000 && up == 1; wait++)
+        up = vcpu_op(VCPUOP_is_up, OTHER, NULL);
+    ROW("vcpu.is_up.other_halted_if_0", up);
+    ROW("vcpu.up.other_halted_if_0", vcpu_op(VCPUOP_up, OTHER, NULL));
     ROW_EFFECT("vcpu.down.other", vcpu_op(VCPUOP_down, OTHER, NULL), "up %ld", vcpu_op(VCPUOP_is_up, OTHER, NULL));
 }
 

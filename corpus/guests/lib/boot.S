@@ -113,7 +113,10 @@ ap_trampoline_end:
     .globl ap_start32
     .type ap_start32, @function
 ap_start32:
-    mov $DATA, %eax
+    cli
+    lgdt %cs:gdt_descriptor /* DS still is real mode's, or a hypercall's */
+    ljmp $CODE32, $1f
+1:  mov $DATA, %eax
     mov %eax, %ds
     mov %eax, %es
     mov %eax, %fs
