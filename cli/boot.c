@@ -246,6 +246,9 @@ static void run_to_the_end(struct boot *b, struct guest *g, struct console *c, c
             if (interrupted)
                 machine_set_verdict(m, VERDICT_INTERRUPTED, NULL, "interrupted");
             break;
+        case MACHINE_STOPPED_POSITION:
+        case MACHINE_STOPPED_NOT_RUNNABLE: /* not asked for */
+            break;
         case MACHINE_STOPPED_STEPS:
             if (machine_steps(m) >= t->steps)
                 machine_set_verdict(m, VERDICT_PASS, NULL, "reached step %" PRIu64, t->steps);

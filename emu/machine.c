@@ -328,34 +328,55 @@ static void wake_halted(struct machine *m)
 
 /* ---- the loop ---- */
 
-static bool pick_vcpu(struct machine *m)
+static void switch_to(struct machine *m, unsigned v)
+{
+    if (v == m->run.current) {
+        if (m->vcpu[v].regs_waiting)
+            machine_switch(m, v);
+        return;
+    }
+    for (unsigned k = 0; k < m->config.model_count; k++)
+        if (m->config.models[k]->vcpu_switched_out)
+            m->config.models[k]->vcpu_switched_out(m, m->run.current);
+    machine_switch(m, v);
+    for (unsigned k = 0; k < m->config.model_count; k++)
+        if (m->config.models[k]->vcpu_switched_in)
+            m->config.models[k]->vcpu_switched_in(m, v);
+}
+
+static void begin_turn(struct machine *m, unsigned v)
+{
+    m->run.yielded = false;
+    m->run.turn_end_ns = engine_now_ns(m->engine) + TURN_NS;
+    hang_check_turn(m);
+    switch_to(m, v);
+}
+
+/* Whose turn it is now; false if nobody can run. */
+static bool pick_vcpu(struct machine *m, const struct machine_limits *limits)
 {
     unsigned n = m->config.vcpus;
     bool turn_over = m->run.yielded || engine_now_ns(m->engine) >= m->run.turn_end_ns;
 
     wake_halted(m);
-    if (m->vcpu[m->run.current].state == VCPU_RUNNABLE && !turn_over)
+    if (limits->pinned) {
+        if (m->vcpu[limits->vcpu].state != VCPU_RUNNABLE)
+            return false;
+        if (m->run.current != limits->vcpu || turn_over || m->vcpu[limits->vcpu].regs_waiting)
+            begin_turn(m, limits->vcpu);
         return true;
+    }
+    if (m->vcpu[m->run.current].state == VCPU_RUNNABLE && !turn_over) {
+        switch_to(m, m->run.current);
+        return true;
+    }
     for (unsigned i = 1; i <= n; i++) {
         unsigned v = (m->run.current + i) % n;
 
-        if (m->vcpu[v].state != VCPU_RUNNABLE)
-            continue;
-        m->run.yielded = false;
-        m->run.turn_end_ns = engine_now_ns(m->engine) + TURN_NS;
-        hang_check_turn(m);
-        if (v != m->run.current) {
-            for (unsigned k = 0; k < m->config.model_count; k++)
-                if (m->config.models[k]->vcpu_switched_out)
-                    m->config.models[k]->vcpu_switched_out(m, m->run.current);
-            machine_switch(m, v);
-            for (unsigned k = 0; k < m->config.model_count; k++)
-                if (m->config.models[k]->vcpu_switched_in)
-                    m->config.models[k]->vcpu_switched_in(m, v);
-        } else if (m->vcpu[v].regs_waiting) {
-            machine_switch(m, v);
+        if (m->vcpu[v].state == VCPU_RUNNABLE) {
+            begin_turn(m, v);
+            return true;
         }
-        return true;
     }
     return false;
 }
@@ -449,6 +470,7 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 
 enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits)
 {
+    ensure(limits->vcpu < m->config.vcpus);
     engine_set_breakpoints(m->engine, &limits->until_rip_gva, limits->until_rip_gva ? 1 : 0);
     for (;;) {
         uint64_t now = engine_now_ns(m->engine), before, steps, limit_ns, left;
@@ -463,10 +485,14 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
         before = machine_steps(m);
         if (before >= limits->steps_max)
             return MACHINE_STOPPED_STEPS;
+        if (limits->position_max && engine_steps(m->engine, limits->vcpu) >= limits->position_max)
+            return MACHINE_STOPPED_POSITION;
         timer_expire_due(m, now);
-        if (!pick_vcpu(m)) {
+        if (!pick_vcpu(m, limits)) {
             uint64_t next = timer_next_ns(m);
 
+            if (limits->pinned && (next == TIMER_NEVER || m->vcpu[limits->vcpu].state == VCPU_OFFLINE))
+                return MACHINE_STOPPED_NOT_RUNNABLE;
             if (next == TIMER_NEVER)
                 hang_check_idle(m);
             else
@@ -480,6 +506,11 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
             continue;
         steps = engine_steps(m->engine, m->run.current);
         left = min_u64(left, limits->steps_max - before);
+        if (limits->position_max && m->run.current == limits->vcpu) {
+            if (steps >= limits->position_max)
+                continue;
+            left = min_u64(left, limits->position_max - steps);
+        }
         limit_ns = min_u64(m->run.turn_end_ns, timer_next_ns(m));
         x = engine_run(m->engine, limit_ns, left > UINT64_MAX - steps ? UINT64_MAX : steps + left);
         if (x.kind == ENGINE_EXIT_BREAK)

@@ -39,9 +39,19 @@ const struct machine_config *machine_config(const struct machine *m);
 /* Run until the verdict is known, until machine_stop(), or until one of the limits. */
 struct machine_limits {
     uint64_t steps_max;     /* of all vCPUs together; UINT64_MAX for none */
-    uint64_t until_rip_gva; /* stop before this instruction; 0 for none */
+    uint64_t until_rip_gva; /* stop before this instruction, on any vCPU; 0 for none */
+    uint64_t position_max;  /* stop when `vcpu` has made so many steps; 0 for none */
+    unsigned vcpu;
+    bool pinned; /* only `vcpu` takes turns */
 };
-enum machine_stop_reason { MACHINE_STOPPED_VERDICT, MACHINE_STOPPED_STEPS, MACHINE_STOPPED_RIP, MACHINE_STOPPED_ASKED };
+enum machine_stop_reason {
+    MACHINE_STOPPED_VERDICT,
+    MACHINE_STOPPED_STEPS,
+    MACHINE_STOPPED_RIP,
+    MACHINE_STOPPED_ASKED,
+    MACHINE_STOPPED_POSITION,     /* `vcpu` is at position_max */
+    MACHINE_STOPPED_NOT_RUNNABLE, /* the pinned vCPU is offline, or waits for what will never come by itself */
+};
 enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits);
 /* Ask a running machine to stop at the next boundary; for callbacks and, as the only function, for signal handlers. */
 void machine_stop(struct machine *m);
