@@ -3,15 +3,27 @@
 #include "emu/machine.h"
 #include "emu/model.h"
 #include "models/pc/cpuid.h"
+#include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
 #include "models/pc/msr.h"
+#include "models/pc/pic.h"
+#include "models/pc/pit.h"
 #include "models/pc/ports.h"
+#include "models/pc/power.h"
+#include "models/pc/rtc.h"
+#include "models/pc/serial.h"
 
 const struct model *const platform_models[] = {
+    &pic_model,
     &lapic_model,
+    &ioapic_model,
+    &pit_model,
+    &rtc_model,
+    &serial_model,
+    &power_model,
     &msr_model,
     &cpuid_model,
-    &ports_model,
+    &ports_model, /* last: what is there answers first */
 };
 const unsigned platform_model_count = sizeof(platform_models) / sizeof(platform_models[0]);
 

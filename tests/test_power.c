@@ -1,0 +1,141 @@
+#include "tests/cmocka_tap.h"
+#include "tests/fake_machine.h"
+
+#include "models/pc/acpi.h"
+#include "models/pc/ioapic.h"
+#include "models/pc/lapic.h"
+#include "models/pc/pic.h"
+#include "models/pc/power.h"
+#include "models/platform.h"
+
+#include <string.h>
+
+static const struct platform_config hvm = {.mode = PLATFORM_HVM};
+static const struct model *const models[] = {&pic_model, &lapic_model, &ioapic_model, &power_model};
+
+static struct machine *machine(void)
+{
+    const struct machine_config config = {
+        .ram_bytes = FAKE_RAM_BYTES, .vcpus = 1, .models = models, .model_count = 4, .platform = &hvm};
+
+    return fake_machine_new_config(&config);
+}
+
+static uint32_t in(struct machine *m, uint16_t port, unsigned bytes)
+{
+    uint32_t value = 0;
+
+    assert_int_equal(fake_port_read(m, port, bytes, &value), MODEL_DONE);
+    return value;
+}
+
+static void out(struct machine *m, uint16_t port, unsigned bytes, uint32_t value)
+{
+    assert_int_equal(fake_port_write(m, port, bytes, value), MODEL_DONE);
+}
+
+static void the_timer_counts_at_3579545_hz_in_any_access_size(void **state)
+{
+    struct machine *m = machine();
+
+    fake_advance(m, 1000000000);
+    assert_int_equal(in(m, 0xb008, 4), 3579545);
+    assert_int_equal(in(m, 0xb008, 2), 3579545 & 0xffff);
+    assert_int_equal(in(m, 0xb00a, 1), 3579545 >> 16);
+    out(m, 0xb008, 4, 0);
+    assert_int_equal(in(m, 0xb008, 4), 3579545);
+    machine_free(m);
+}
+
+static void a_change_of_its_top_bit_is_an_event(void **state)
+{
+    struct machine *m = machine();
+    uint64_t half_ns = (1ull << 31) * 1000000000 / 3579545 + 1;
+
+    fake_advance_to(m, half_ns - 1000);
+    assert_int_equal(in(m, 0xb000, 2), 0);
+    out(m, 0xb002, 2, 1);
+    assert_int_equal(in(m, 0xb002, 2), 1);
+    fake_advance_to(m, half_ns);
+    assert_int_equal(in(m, 0xb000, 2), 1);
+    fake_advance_to(m, 2 * half_ns);
+    out(m, 0xb000, 2, 1); /* ones clear */
+    assert_int_equal(in(m, 0xb000, 4), 0x10000);
+    machine_free(m);
+}
+
+static void sleep_type_5_powers_off(void **state)
+{
+    struct machine *m = machine();
+
+    assert_int_equal(in(m, 0xb004, 2), 1); /* ACPI mode */
+    out(m, 0xb004, 2, ACPI_S5_SLEEP_TYPE << 10);
+    assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);
+    out(m, 0xb004, 2, ACPI_S5_SLEEP_TYPE << 10 | 0x2000);
+    assert_int_equal(machine_verdict(m)->kind, VERDICT_PASS);
+    assert_int_equal(fake_fact(m, 0)->kind, TRACE_SHUTDOWN);
+    assert_int_equal(fake_fact(m, 0)->a, 0);
+    machine_free(m);
+}
+
+static void a_sleep_that_the_dsdt_does_not_name_is_unmodelled(void **state)
+{
+    struct machine *m = machine();
+
+    out(m, 0xb004, 2, 0x2000 | 3 << 10);
+    assert_int_equal(machine_verdict(m)->kind, VERDICT_UNMODELLED);
+    assert_non_null(strstr(machine_verdict(m)->text, "sleep type 3"));
+    machine_free(m);
+}
+
+static void both_ways_to_reset_end_the_run(void **state)
+{
+    static const struct {
+        uint16_t port;
+        uint8_t value;
+        bool resets;
+    } rows[] = {
+        {0xcf9, 0x02, false}, {0xcf9, 0x06, true}, {0xcf9, 0x0e, true}, {0x64, 0xfe, true}, {0x64, 0xd1, false}};
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct machine *m = machine();
+
+        out(m, rows[i].port, 1, rows[i].value);
+        assert_int_equal(machine_verdict(m)->kind, rows[i].resets ? VERDICT_FAIL : VERDICT_NONE);
+        if (rows[i].resets)
+            assert_int_equal(fake_fact(m, 0)->a, 1);
+        machine_free(m);
+    }
+}
+
+static void what_is_not_there_is_not_answered(void **state)
+{
+    struct machine *m = machine(), *pvh = fake_machine_new(1, models, 4);
+    uint32_t value;
+
+    assert_int_equal(in(m, 0xb006, 2), 0xffff); /* the gap before the timer */
+    assert_int_equal(in(m, 0xcf9, 1), 0);
+    out(m, 0xafe0, 4, 0xffff0000);
+    assert_int_equal(in(m, 0xafe0, 4), 0xffff0000);
+    assert_int_equal(fake_port_read(m, 0xb00a, 4, &value), MODEL_NOT_MINE);
+    assert_int_equal(fake_port_read(m, 0xafe2, 4, &value), MODEL_NOT_MINE);
+    assert_int_equal(fake_port_read(m, 0x64, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(fake_port_write(m, 0xcf8, 4, 6 << 8), MODEL_NOT_MINE);
+    assert_int_equal(fake_port_write(pvh, 0xcf9, 1, 6), MODEL_NOT_MINE);
+    assert_int_equal(fake_port_read(pvh, 0xb008, 4, &value), MODEL_NOT_MINE);
+    machine_free(m);
+    machine_free(pvh);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_timer_counts_at_3579545_hz_in_any_access_size),
+        cmocka_unit_test(a_change_of_its_top_bit_is_an_event),
+        cmocka_unit_test(sleep_type_5_powers_off),
+        cmocka_unit_test(a_sleep_that_the_dsdt_does_not_name_is_unmodelled),
+        cmocka_unit_test(both_ways_to_reset_end_the_run),
+        cmocka_unit_test(what_is_not_there_is_not_answered),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
