@@ -1576,7 +1576,9 @@ void engine_get_regs(struct engine *e, struct vcpu_regs *r)
 
 void engine_set_regs(struct engine *e, const struct vcpu_regs *r)
 {
-    /* Leave paging, then enter it as the processor does, so that the engine's own idea of the mode follows. */
+    /* Leave paging, then enter it as the processor does, so that the engine's own idea of the mode follows. It starts
+       in long mode without paging, which no processor does; only paging that ends takes its EFER.LMA away. */
+    write_reg(e->uc, UC_X86_REG_CR0, CR0_PG | CR0_PE | CR0_ET);
     write_reg(e->uc, UC_X86_REG_CR0, CR0_ET);
     write_reg(e->uc, UC_X86_REG_CR4, r->cr4);
     engine_set_msr(e, MSR_ID_EFER, r->efer & ~EFER_LMA);
