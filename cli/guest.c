@@ -8,6 +8,7 @@
 #include "emu/symbols_dwarf.h"
 #include "emu/symbols_elf.h"
 #include "models/image_formats.h"
+#include "models/linux/boot_protocol.h"
 #include "models/linux/kallsyms.h"
 #include "models/linux/kernel_view.h"
 #include "models/linux/system_map.h"
@@ -193,7 +194,8 @@ enum emu_err guest_init(struct guest *g, const struct guest_options *options, st
         err = machine_new(&g->config, &g->machine, d);
     }
     if (err == EMU_OK) {
-        err = pvh_load(g->machine, g->image, d);
+        err = o->mode == PLATFORM_HVM ? boot_protocol_load(g->machine, g->image, d)
+                                      : pvh_load(g->machine, g->image, d);
         if (err != EMU_OK)
             diag_add_place(d, o->kernel, 0);
     }
