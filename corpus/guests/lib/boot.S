@@ -68,6 +68,40 @@ _start:
     ud2
     .size _start, . - _start
 
+/* For a guest that another guest starts: entered in the guest's own mode, flat, with paging on, all that it needs mapped
+ * identically, IF=0; (r|e)di = physical address of hvm_start_info. */
+    .globl _start_native
+    .type _start_native, @function
+_start_native:
+#ifdef __x86_64__
+    .code64
+    cld
+    lgdt gdt_descriptor
+    mov $boot_stack_end, %rsp
+    push $CODE64
+    push $1f
+    lretq
+1:  mov $DATA, %eax
+#else
+    cld
+    lgdt gdt_descriptor
+    mov $boot_stack_end, %esp
+    ljmp $CODE32, $1f
+1:  mov $DATA, %eax
+#endif
+    mov %eax, %ds
+    mov %eax, %es
+    mov %eax, %fs
+    mov %eax, %gs
+    mov %eax, %ss
+    xor %ebp, %ebp
+#ifndef __x86_64__
+    push %edi
+#endif
+    call guest_start
+    ud2
+    .size _start_native, . - _start_native
+
 #ifdef __x86_64__
     .code32
     .type long_mode_enable, @function

@@ -12,7 +12,7 @@ static uint32_t console_lock;
 
 extern uintptr_t page_root[], page_low[];
 #ifdef __x86_64__
-extern uintptr_t page_directories[];
+extern uintptr_t page_directories[], page_pointers[];
 #define LARGE_PAGE_BYTES (2u << 20)
 #else
 #define page_directories page_root
@@ -45,6 +45,11 @@ void map_range(uintptr_t pa, size_t bytes)
 
 static void map_init(void)
 {
+#ifdef __x86_64__
+    page_root[0] = (uintptr_t)page_pointers | 3;
+    for (size_t i = 0; i < 4; i++)
+        page_pointers[i] = (uintptr_t)(page_directories + 512 * i) | 3;
+#endif
     for (size_t i = 1; i < LARGE_PAGE_BYTES / 4096; i++)
         if (i < 4096 / sizeof *page_low)
             page_low[i] = i << 12 | 3;
