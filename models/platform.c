@@ -12,8 +12,10 @@
 #include "models/pc/power.h"
 #include "models/pc/rtc.h"
 #include "models/pc/serial.h"
+#include "models/xen/xen.h"
 
 const struct model *const platform_models[] = {
+    &xen_model,
     &pic_model,
     &lapic_model,
     &ioapic_model,

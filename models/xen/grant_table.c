@@ -1,0 +1,290 @@
+/*
+ * grant_table: GNTTABOP_*, for a guest without a back end: its table can be set up, grown and asked about, and its
+ * entries lead nowhere, since nobody maps them and there is no other guest whose entries it could map.
+ *
+ * Source: Xen public/grant_table.h; common/grant_table.c; arch/x86/hvm/hypercall.c, hvm_grant_table_op().
+ */
+#include "models/xen/state.h"
+
+#include "models/platform.h"
+
+#define OPS_MAX            4096u
+#define STATUS_PER_FRAME   2048u /* 16-bit status words */
+#define V2_ENTRY_PER_FRAME 256u
+
+void xen_grant_init(struct machine *m)
+{
+    struct xen_state *x = xen_state(m);
+
+    x->grant_version = 1;
+    x->grant_frames = 1;
+}
+
+bool xen_grant_grow(struct machine *m, uint32_t frames)
+{
+    struct xen_state *x = xen_state(m);
+
+    if (frames > xen_traits(x)->grant_frames_max || frames > GRANT_FRAMES_MAX)
+        return false;
+    if (frames > x->grant_frames)
+        x->grant_frames = frames;
+    if (x->grant_version == 2)
+        x->status_frames = (x->grant_frames * V2_ENTRY_PER_FRAME + STATUS_PER_FRAME - 1) / STATUS_PER_FRAME;
+    return true;
+}
+
+/* The third argument counts the structures; for these calls it must be 1. */
+static int64_t copy_in_one(struct xen_call *c, void *a, size_t bytes)
+{
+    if ((uint32_t)c->arg[2] != 1)
+        return XEN_EINVAL;
+    return xen_copy_in(c, c->arg[1], a, bytes) ? 0 : XEN_EFAULT;
+}
+
+static int64_t copy_out_one(struct xen_call *c, const void *a, size_t bytes)
+{
+    return xen_copy_out(c, c->arg[1], a, bytes) ? 0 : XEN_EFAULT;
+}
+
+/* GNTST_* for a domain ID; okay for the guest itself. */
+static int16_t domain_status(unsigned domid)
+{
+    return xen_is_self(domid) ? GNTST_okay : domid == 0 ? GNTST_permission_denied : GNTST_bad_domain;
+}
+
+static int64_t op_setup_table(struct xen_call *c)
+{
+    struct {
+        uint16_t domid, zero;
+        uint32_t frames;
+        int16_t status;
+        uint16_t pad[3];
+        uint64_t list_gva;
+    } a = {0};
+    struct {
+        uint16_t domid, zero;
+        uint32_t frames;
+        int16_t status;
+        uint16_t pad;
+        uint32_t list;
+    } a32;
+    int64_t answer = c->compat ? copy_in_one(c, &a32, sizeof(a32)) : copy_in_one(c, &a, sizeof(a));
+
+    if (answer)
+        return answer;
+    if (c->compat) {
+        a.domid = a32.domid;
+        a.frames = a32.frames;
+        a.list_gva = a32.list;
+    }
+    a.status = domain_status(a.domid);
+    if (a.frames > c->t->grant_frames_max)
+        a.status = GNTST_general_error;
+    if (a.status == GNTST_okay && a.frames && !xen_grant_grow(c->m, a.frames))
+        a.status = GNTST_general_error;
+    for (uint32_t i = 0; a.status == GNTST_okay && i < a.frames; i++) {
+        /* Frames that the guest has not mapped yet have no frame number. */
+        uint64_t gfn = c->x->page_gfn[PAGE_GRANT + i];
+        unsigned word = c->compat ? 4 : 8;
+
+        if (!xen_copy_out(c, a.list_gva + (uint64_t)i * word, &gfn, word))
+            a.status = GNTST_bad_virt_addr;
+    }
+    return xen_copy_out(c, c->arg[1] + 8, &a.status, sizeof(a.status)) ? 0 : XEN_EFAULT;
+}
+
+static int64_t op_query_size(struct xen_call *c)
+{
+    struct gnttab_query_size a;
+    int64_t answer = copy_in_one(c, &a, sizeof(a));
+
+    if (answer)
+        return answer;
+    a.status = domain_status(a.dom);
+    if (a.status == GNTST_okay) {
+        a.nr_frames = c->x->grant_frames;
+        a.max_nr_frames = c->t->grant_frames_max;
+    }
+    return copy_out_one(c, &a, sizeof(a));
+}
+
+/* Entries from 8 on are cleared by a change of version; the reserved first ones keep flags, domain and frame. */
+static void clear_entries(struct machine *m)
+{
+    static const uint8_t zero[PAGE_BYTES];
+    struct xen_state *x = xen_state(m);
+
+    for (uint32_t i = 0; i < x->grant_frames; i++) {
+        unsigned keep = i == 0 ? GNTTAB_NR_RESERVED_ENTRIES * (unsigned)sizeof(struct grant_entry_v1) : 0;
+
+        xen_page_write(m, (enum xen_page)(PAGE_GRANT + i), keep, zero, PAGE_BYTES - keep, XEN_WRITE_PAGE);
+    }
+}
+
+static int64_t op_set_version(struct xen_call *c)
+{
+    struct gnttab_set_version a;
+    uint32_t asked;
+
+    if (!xen_copy_in(c, c->arg[1], &a, sizeof(a)))
+        return XEN_EFAULT;
+    asked = a.version;
+    if (asked != 1 && asked != 2)
+        return XEN_EINVAL;
+    if (asked != c->x->grant_version) {
+        clear_entries(c->m);
+        if (asked == 1) {
+            for (unsigned i = 0; i < STATUS_FRAMES_MAX; i++)
+                xen_page_unmap(c->m, (enum xen_page)(PAGE_STATUS + i), false);
+            c->x->status_frames = 0;
+        }
+        c->x->grant_version = (uint8_t)asked;
+        xen_grant_grow(c->m, c->x->grant_frames);
+    }
+    return copy_out_one(c, &a, sizeof(a));
+}
+
+static int64_t op_get_version(struct xen_call *c)
+{
+    struct gnttab_get_version a;
+
+    if (!xen_copy_in(c, c->arg[1], &a, sizeof(a)))
+        return XEN_EFAULT;
+    if (a.dom == 0)
+        return XEN_EPERM;
+    if (!xen_is_self(a.dom))
+        return XEN_ESRCH;
+    a.version = c->x->grant_version;
+    return copy_out_one(c, &a, sizeof(a));
+}
+
+/* Map and unmap, entry by entry: the status is in the entry, the call succeeds. */
+static int64_t op_map(struct xen_call *c)
+{
+    uint32_t count = (uint32_t)c->arg[2];
+
+    if (count > OPS_MAX) {
+        machine_unmodelled(c->m, "grant_table_op(map_grant_ref) of %u entries", count);
+        return XEN_EINVAL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct gnttab_map_grant_ref a;
+        uint64_t gva = c->arg[1] + (uint64_t)i * sizeof(a);
+
+        if (!xen_copy_in(c, gva, &a, sizeof(a)))
+            return XEN_EFAULT;
+        a.status = xen_is_self(a.dom) || a.dom == 0 ? GNTST_bad_gntref : GNTST_bad_domain;
+        if (!xen_copy_out(c, gva, &a, sizeof(a)))
+            return XEN_EFAULT;
+    }
+    return 0;
+}
+
+static int64_t op_unmap(struct xen_call *c)
+{
+    uint32_t count = (uint32_t)c->arg[2];
+
+    if (count > OPS_MAX) {
+        machine_unmodelled(c->m, "grant_table_op(unmap_grant_ref) of %u entries", count);
+        return XEN_EINVAL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct gnttab_unmap_grant_ref a;
+        uint64_t gva = c->arg[1] + (uint64_t)i * sizeof(a);
+
+        if (!xen_copy_in(c, gva, &a, sizeof(a)))
+            return XEN_EFAULT;
+        a.status = GNTST_bad_handle;
+        if (!xen_copy_out(c, gva, &a, sizeof(a)))
+            return XEN_EFAULT;
+    }
+    return 0;
+}
+
+/* Between the guest's own frames a copy works; a grant reference leads nowhere. */
+static int16_t copy_one(struct xen_call *c, const struct gnttab_copy *a, uint64_t source_gfn, uint64_t dest_gfn)
+{
+    uint8_t bytes[PAGE_BYTES];
+
+    if ((a->flags & GNTCOPY_source_gref) || (a->flags & GNTCOPY_dest_gref))
+        return GNTST_bad_gntref;
+    if (!xen_is_self(a->source.domid) || !xen_is_self(a->dest.domid))
+        return GNTST_permission_denied;
+    if (a->len > PAGE_BYTES || a->source.offset > PAGE_BYTES - a->len || a->dest.offset > PAGE_BYTES - a->len)
+        return GNTST_bad_copy_arg;
+    if (!xen_gfn_is_ram(c->m, source_gfn) || !xen_gfn_is_ram(c->m, dest_gfn))
+        return GNTST_bad_page;
+    if (!xen_gpa_read(c->m, (source_gfn << PAGE_SHIFT) + a->source.offset, bytes, a->len) ||
+        !xen_gpa_write(c->m, (dest_gfn << PAGE_SHIFT) + a->dest.offset, bytes, a->len, 0))
+        return GNTST_bad_page;
+    return GNTST_okay;
+}
+
+static int64_t op_copy(struct xen_call *c)
+{
+    uint32_t count = (uint32_t)c->arg[2];
+
+    if (c->compat || count > OPS_MAX) {
+        machine_unmodelled(c->m, "grant_table_op(copy) of %u entries by a %u-bit guest", count, c->compat ? 32 : 64);
+        return XEN_EINVAL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct gnttab_copy a;
+        uint64_t gva = c->arg[1] + (uint64_t)i * sizeof(a);
+
+        if (!xen_copy_in(c, gva, &a, sizeof(a)))
+            return XEN_EFAULT;
+        a.status = copy_one(c, &a, a.source.u.gmfn, a.dest.u.gmfn);
+        if (!xen_copy_out(c, gva, &a, sizeof(a)))
+            return XEN_EFAULT;
+    }
+    return 0;
+}
+
+static int64_t op_swap(struct xen_call *c)
+{
+    uint32_t count = (uint32_t)c->arg[2];
+
+    if (count > OPS_MAX) {
+        machine_unmodelled(c->m, "grant_table_op(swap_grant_ref) of %u entries", count);
+        return XEN_EINVAL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct gnttab_swap_grant_ref a;
+        uint64_t gva = c->arg[1] + (uint64_t)i * sizeof(a);
+        uint32_t limit = c->x->grant_frames * (c->x->grant_version == 1 ? 512 : V2_ENTRY_PER_FRAME);
+        unsigned bytes = c->x->grant_version == 1 ? sizeof(struct grant_entry_v1) : sizeof(union grant_entry_v2);
+        uint8_t first[16], second[16];
+
+        if (!xen_copy_in(c, gva, &a, sizeof(a)))
+            return XEN_EFAULT;
+        a.status = a.ref_a < limit && a.ref_b < limit ? GNTST_okay : GNTST_bad_gntref;
+        if (a.status == GNTST_okay) {
+            unsigned per_frame = PAGE_BYTES / bytes;
+            enum xen_page page_a = (enum xen_page)(PAGE_GRANT + a.ref_a / per_frame);
+            enum xen_page page_b = (enum xen_page)(PAGE_GRANT + a.ref_b / per_frame);
+
+            xen_page_read(c->m, page_a, a.ref_a % per_frame * bytes, first, bytes);
+            xen_page_read(c->m, page_b, a.ref_b % per_frame * bytes, second, bytes);
+            xen_page_write(c->m, page_a, a.ref_a % per_frame * bytes, second, bytes, 0);
+            xen_page_write(c->m, page_b, a.ref_b % per_frame * bytes, first, bytes, 0);
+        }
+        if (!xen_copy_out(c, gva, &a, sizeof(a)))
+            return XEN_EFAULT;
+    }
+    return 0;
+}
+
+/* clang-format off */
+const struct xen_op xen_grant_ops[] = {
+    {.number = GNTTABOP_map_grant_ref, .name = "map_grant_ref", .handler = op_map, .source = "gnttab_map_grant_ref"},
+    {.number = GNTTABOP_unmap_grant_ref, .name = "unmap_grant_ref", .handler = op_unmap, .source = "gnttab_unmap_grant_ref"},
+    {.number = GNTTABOP_setup_table, .name = "setup_table", .handler = op_setup_table, .source = "gnttab_setup_table"},
+    {.number = GNTTABOP_copy, .name = "copy", .handler = op_copy, .source = "gnttab_copy"},
+    {.number = GNTTABOP_query_size, .name = "query_size", .handler = op_query_size, .source = "gnttab_query_size"},
+    {.number = GNTTABOP_set_version, .name = "set_version", .handler = op_set_version, .source = "gnttab_set_version"},
+    {.number = GNTTABOP_get_version, .name = "get_version", .handler = op_get_version, .source = "gnttab_get_version"},
+    {.number = GNTTABOP_swap_grant_ref, .name = "swap_grant_ref", .handler = op_swap, .since = XEN_VERSION(4, 3), .source = "gnttab_swap_grant_ref"},
+};
+/* clang-format on */
+const unsigned xen_grant_op_count = sizeof(xen_grant_ops) / sizeof(xen_grant_ops[0]);

@@ -1,0 +1,318 @@
+/*
+ * p2m: what is behind the guest's frame numbers: RAM, a hole that was RAM, a page of Xen, or nothing.
+ *
+ * DEVIATION: a hole in RAM reads as all ones until the guest writes to it; on Xen writes vanish. A guest that uses RAM
+ * which it has given away is seen as soon as it reads it before it writes.
+ * DEVIATION: Xen pins the page behind a registered address and goes on writing there when the guest gives the frame
+ * away; here such writes go to what is at the frame then, and nowhere if that is a hole.
+ */
+#include "models/xen/state.h"
+
+#include "emu/ensure.h"
+#include "emu/trace.h"
+
+#define HOLE_BYTE 0xff
+
+void xen_p2m_init(struct xen_state *x)
+{
+    for (unsigned i = 0; i < PAGE_COUNT; i++)
+        x->page_gfn[i] = GFN_NONE;
+}
+
+bool xen_gfn_is_hole(const struct xen_state *x, uint64_t gfn)
+{
+    for (uint32_t i = 0; i < x->hole_count; i++) {
+        if (gfn - x->hole[i].gfn < x->hole[i].count)
+            return true;
+    }
+    return false;
+}
+
+uint64_t xen_p2m_holes(const struct xen_state *x)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < x->hole_count; i++)
+        count += x->hole[i].count;
+    return count;
+}
+
+int xen_page_at(const struct xen_state *x, uint64_t gfn)
+{
+    if (gfn == GFN_NONE)
+        return -1;
+    for (unsigned i = 0; i < PAGE_COUNT; i++) {
+        if (x->page_gfn[i] == gfn)
+            return (int)i;
+    }
+    return -1;
+}
+
+static bool gfn_in_memory(struct machine *m, uint64_t gfn)
+{
+    return gfn <= UINT64_MAX >> PAGE_SHIFT && memory_is_ram(machine_memory(m), gfn << PAGE_SHIFT, PAGE_BYTES);
+}
+
+bool xen_gfn_is_ram(struct machine *m, uint64_t gfn)
+{
+    const struct xen_state *x = xen_state(m);
+
+    return gfn_in_memory(m, gfn) && !xen_gfn_is_hole(x, gfn) && xen_page_at(x, gfn) < 0;
+}
+
+bool xen_gfn_is_backed(struct machine *m, uint64_t gfn)
+{
+    const struct xen_state *x = xen_state(m);
+
+    return xen_page_at(x, gfn) >= 0 || (gfn_in_memory(m, gfn) && !xen_gfn_is_hole(x, gfn));
+}
+
+uint64_t xen_p2m_max_gfn(struct machine *m)
+{
+    const struct xen_state *x = xen_state(m);
+    uint64_t ram = memory_ram_bytes(machine_memory(m));
+    uint64_t max = ram <= MEMORY_LOW_RAM_END_GPA
+                       ? (ram - 1) >> PAGE_SHIFT
+                       : (MEMORY_HIGH_RAM_GPA + ram - MEMORY_LOW_RAM_END_GPA - 1) >> PAGE_SHIFT;
+
+    for (unsigned i = 0; i < PAGE_COUNT; i++) {
+        if (x->page_gfn[i] != GFN_NONE && x->page_gfn[i] > max)
+            max = x->page_gfn[i];
+    }
+    return max;
+}
+
+static bool page_fill(struct machine *m, uint64_t gfn, uint8_t byte)
+{
+    trace_add(m, TRACE_HOST_WRITE, machine_current(m), gfn << PAGE_SHIFT, PAGE_BYTES, XEN_WRITE_PAGE);
+    return memory_fill(machine_memory(m), gfn << PAGE_SHIFT, byte, PAGE_BYTES);
+}
+
+bool xen_p2m_punch(struct machine *m, uint64_t gfn)
+{
+    struct xen_state *x = xen_state(m);
+    struct xen_hole *before = NULL, *after = NULL;
+
+    if (xen_gfn_is_hole(x, gfn))
+        return true;
+    for (uint32_t i = 0; i < x->hole_count; i++) {
+        if (x->hole[i].gfn + x->hole[i].count == gfn)
+            before = &x->hole[i];
+        if (x->hole[i].gfn == gfn + 1)
+            after = &x->hole[i];
+    }
+    if (before && after) {
+        before->count += 1 + after->count;
+        *after = x->hole[--x->hole_count];
+        x->hole[x->hole_count] = (struct xen_hole){0};
+    } else if (before) {
+        before->count++;
+    } else if (after) {
+        after->gfn--;
+        after->count++;
+    } else if (x->hole_count < HOLES_MAX) {
+        x->hole[x->hole_count++] = (struct xen_hole){.gfn = gfn, .count = 1};
+    } else {
+        machine_unmodelled(m, "more than %u separate holes in the guest's memory", HOLES_MAX);
+        return false;
+    }
+    return page_fill(m, gfn, HOLE_BYTE);
+}
+
+/* Forget that `gfn` is a hole; its content is up to the caller. */
+static bool hole_close(struct machine *m, uint64_t gfn)
+{
+    struct xen_state *x = xen_state(m);
+
+    for (uint32_t i = 0; i < x->hole_count; i++) {
+        struct xen_hole *h = &x->hole[i];
+        uint64_t end = h->gfn + h->count;
+
+        if (gfn - h->gfn >= h->count)
+            continue;
+        if (gfn > h->gfn && gfn + 1 < end) {
+            if (x->hole_count == HOLES_MAX) {
+                machine_unmodelled(m, "more than %u separate holes in the guest's memory", HOLES_MAX);
+                return false;
+            }
+            x->hole[x->hole_count++] = (struct xen_hole){.gfn = gfn + 1, .count = end - gfn - 1};
+            h->count = gfn - h->gfn;
+        } else if (h->count == 1) {
+            *h = x->hole[--x->hole_count];
+            x->hole[x->hole_count] = (struct xen_hole){0};
+        } else {
+            h->gfn += gfn == h->gfn;
+            h->count--;
+        }
+        return true;
+    }
+    return true;
+}
+
+bool xen_p2m_fill(struct machine *m, uint64_t gfn)
+{
+    return hole_close(m, gfn) && page_fill(m, gfn, 0);
+}
+
+/* ---- pages of Xen ---- */
+
+static bool page_in_memory(struct machine *m, enum xen_page page)
+{
+    const struct xen_state *x = xen_state(m);
+
+    return x->page_gfn[page] != GFN_NONE && gfn_in_memory(m, x->page_gfn[page]);
+}
+
+void xen_page_unmap(struct machine *m, enum xen_page page, bool refill)
+{
+    struct xen_state *x = xen_state(m);
+    uint64_t gfn = x->page_gfn[page];
+
+    if (gfn == GFN_NONE)
+        return;
+    if (page_in_memory(m, page)) {
+        bool ok = memory_read(machine_memory(m), gfn << PAGE_SHIFT, x->page[page], PAGE_BYTES);
+
+        ensure(ok);
+        x->page_gfn[page] = GFN_NONE;
+        if (refill)
+            page_fill(m, gfn, 0);
+        else
+            xen_p2m_punch(m, gfn);
+    }
+    x->page_gfn[page] = GFN_NONE;
+}
+
+bool xen_page_map(struct machine *m, enum xen_page page, uint64_t gfn)
+{
+    struct xen_state *x = xen_state(m);
+    int other = xen_page_at(x, gfn);
+
+    if (other == (int)page)
+        return true;
+    if (other >= 0) /* it is unhooked, not freed */
+        xen_page_unmap(m, (enum xen_page)other, true);
+    xen_page_unmap(m, page, false);
+    if (gfn_in_memory(m, gfn)) {
+        if (!hole_close(m, gfn))
+            return false;
+        trace_add(m, TRACE_HOST_WRITE, machine_current(m), gfn << PAGE_SHIFT, PAGE_BYTES, XEN_WRITE_PAGE);
+        if (!memory_write(machine_memory(m), gfn << PAGE_SHIFT, x->page[page], PAGE_BYTES))
+            return false;
+        memset(x->page[page], 0, PAGE_BYTES);
+    }
+    x->page_gfn[page] = gfn;
+    return true;
+}
+
+void xen_page_read(struct machine *m, enum xen_page page, unsigned offset, void *dst, unsigned bytes)
+{
+    struct xen_state *x = xen_state(m);
+
+    ensure(offset + bytes <= PAGE_BYTES);
+    if (page_in_memory(m, page)) {
+        bool ok = memory_read(machine_memory(m), (x->page_gfn[page] << PAGE_SHIFT) + offset, dst, bytes);
+
+        ensure(ok);
+    } else {
+        memcpy(dst, x->page[page] + offset, bytes);
+    }
+}
+
+void xen_page_write(struct machine *m, enum xen_page page, unsigned offset, const void *src, unsigned bytes,
+                    enum xen_host_write what)
+{
+    struct xen_state *x = xen_state(m);
+    uint64_t gpa = (x->page_gfn[page] << PAGE_SHIFT) + offset;
+
+    ensure(offset + bytes <= PAGE_BYTES);
+    if (page_in_memory(m, page)) {
+        bool ok = memory_write(machine_memory(m), gpa, src, bytes);
+
+        ensure(ok);
+    } else {
+        memcpy(x->page[page] + offset, src, bytes);
+    }
+    if (what && x->page_gfn[page] != GFN_NONE)
+        trace_add(m, TRACE_HOST_WRITE, machine_current(m), gpa, bytes, what);
+}
+
+/* ---- guest-physical access ---- */
+
+bool xen_gpa_read(struct machine *m, uint64_t gpa, void *dst, size_t bytes)
+{
+    const struct xen_state *x = xen_state(m);
+    uint8_t *to = dst;
+
+    while (bytes) {
+        size_t offset = gpa & (PAGE_BYTES - 1), chunk = PAGE_BYTES - offset;
+        int page = xen_page_at(x, gpa >> PAGE_SHIFT);
+
+        if (chunk > bytes)
+            chunk = bytes;
+        if (page >= 0)
+            xen_page_read(m, (enum xen_page)page, (unsigned)offset, to, (unsigned)chunk);
+        else if (xen_gfn_is_hole(x, gpa >> PAGE_SHIFT) || !memory_read(machine_memory(m), gpa, to, chunk))
+            return false;
+        to += chunk;
+        gpa += chunk;
+        bytes -= chunk;
+    }
+    return true;
+}
+
+bool xen_gpa_write(struct machine *m, uint64_t gpa, const void *src, size_t bytes, enum xen_host_write what)
+{
+    const struct xen_state *x = xen_state(m);
+    const uint8_t *from = src;
+
+    while (bytes) {
+        size_t offset = gpa & (PAGE_BYTES - 1), chunk = PAGE_BYTES - offset;
+        int page = xen_page_at(x, gpa >> PAGE_SHIFT);
+
+        if (chunk > bytes)
+            chunk = bytes;
+        if (page >= 0) {
+            xen_page_write(m, (enum xen_page)page, (unsigned)offset, from, (unsigned)chunk, what);
+        } else if (xen_gfn_is_hole(x, gpa >> PAGE_SHIFT) || !memory_write(machine_memory(m), gpa, from, chunk)) {
+            return false;
+        } else if (what) {
+            trace_add(m, TRACE_HOST_WRITE, machine_current(m), gpa, chunk, what);
+        }
+        from += chunk;
+        gpa += chunk;
+        bytes -= chunk;
+    }
+    return true;
+}
+
+static bool mmio_page(struct machine *m, uint64_t gpa, unsigned bytes, enum xen_page *page)
+{
+    int at = xen_page_at(xen_state(m), gpa >> PAGE_SHIFT);
+
+    if (at < 0 || (gpa & (PAGE_BYTES - 1)) + bytes > PAGE_BYTES)
+        return false;
+    *page = (enum xen_page)at;
+    return true;
+}
+
+enum model_answer xen_mmio_read(struct machine *m, unsigned vcpu, uint64_t gpa, unsigned bytes, uint64_t *value)
+{
+    enum xen_page page;
+
+    if (!mmio_page(m, gpa, bytes, &page))
+        return MODEL_NOT_MINE;
+    *value = 0;
+    xen_page_read(m, page, (unsigned)(gpa & (PAGE_BYTES - 1)), value, bytes);
+    return MODEL_DONE;
+}
+
+enum model_answer xen_mmio_write(struct machine *m, unsigned vcpu, uint64_t gpa, unsigned bytes, uint64_t value)
+{
+    enum xen_page page;
+
+    if (!mmio_page(m, gpa, bytes, &page))
+        return MODEL_NOT_MINE;
+    xen_page_write(m, page, (unsigned)(gpa & (PAGE_BYTES - 1)), &value, bytes, 0);
+    return MODEL_DONE;
+}

@@ -1,0 +1,49 @@
+/*
+ * version: in what the modelled versions of Xen differ towards a guest. One table, one row a version; handlers ask the
+ * traits and never compare version numbers themselves. Operations that later versions added carry their first version
+ * in their own row of the operation tables.
+ */
+#ifndef BOOTRACE_MODELS_XEN_VERSION_H
+#define BOOTRACE_MODELS_XEN_VERSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "emu/diag.h"
+
+struct xen_traits {
+    unsigned version;            /* major << 16 | minor: the first version with these traits */
+    const char *extra;           /* XENVER_extraversion */
+    const char *changeset;       /* XENVER_changeset */
+    bool vcpu_op_einval;         /* bad vCPU ids are split into -EINVAL and -ENOENT (4.1 to 4.4) */
+    uint32_t vcpu_op_hvm_mask;   /* VCPUOP_* that an HVM guest may use, one bit each */
+    bool down_last_poweroff;     /* VCPUOP_down of the last vCPU ends the domain */
+    bool initialise_dummy_ok;    /* VCPUOP_initialise does not want a registered vcpu_info from an HVM vCPU >= 32 */
+    bool singleshot_etime;       /* VCPU_SSHOTTMR_future is obeyed */
+    bool vcpu_info_ebusy;        /* the second registration answers -EBUSY, with the order of checks of 4.18 */
+    bool vcpu_info_aligned;      /* vcpu_info must be aligned to a word */
+    bool vcpu_info_enxio;        /* a bad offset answers -ENXIO instead of -EINVAL */
+    bool vcpu_info_time_at_once; /* registering updates the time record */
+    bool phys_areas;             /* VCPUOP_register_*_phys_area */
+    bool fifo;                   /* FIFO event channels */
+    bool fifo_expand_eopnotsupp; /* expand_array without FIFO answers -EOPNOTSUPP, not -ENOSYS */
+    bool fifo_busy_ports;        /* a port whose FIFO word is still linked is not handed out */
+    bool reset_fifo;             /* EVTCHNOP_reset ends FIFO */
+    bool port_limit;             /* the toolstack limits a guest's ports (max_event_channels) */
+    bool soft_reset;             /* SHUTDOWN_soft_reset */
+    bool upcall_vector_op;       /* HVMOP_set_evtchn_upcall_vector */
+    bool cpuid_vcpu_id;          /* CPUID leaf 4 has the vCPU id */
+    bool cpuid_domid;            /* … and the domain id */
+    bool cpuid_upcall_vector;    /* … and says that upcall vectors work as they should */
+    bool pvh;                    /* PVH without device model (start_info) */
+    unsigned grant_frames_max;   /* the default limit of grant-table frames */
+};
+
+/* The traits of a version: the last row that is not newer. Refuses versions older than the first row. */
+enum emu_err xen_traits_find(unsigned version, const struct xen_traits **out, struct diag *d) EMU_MUST_CHECK;
+
+/* All rows, for tests and for listing. */
+extern const struct xen_traits xen_traits_rows[];
+extern const unsigned xen_traits_count;
+
+#endif

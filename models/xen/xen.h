@@ -1,0 +1,57 @@
+/*
+ * xen: the modelled hypervisor and the part of its toolstack that a guest can see. `xen_model` is the model; what
+ * follows it is what the outside (a command line, a schedule, a toolstack) does to a guest.
+ *
+ * The guest is an unprivileged HVM domain (of which PVH is one) with id XEN_GUEST_DOMID; its back ends would be in
+ * domain 0, of which only the console daemon and xenstored are there.
+ *
+ * Source: Xen public headers and the hypervisor's sources, by version; see version.h.
+ */
+#ifndef BOOTRACE_MODELS_XEN_XEN_H
+#define BOOTRACE_MODELS_XEN_XEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "emu/model.h"
+
+#define XEN_GUEST_DOMID 1u
+
+extern const struct model xen_model;
+
+/* The first CPUID leaf of Xen. */
+#define XEN_CPUID_BASE 0x40000000u
+/* The MSR whose write fills a hypercall page. */
+#define XEN_HYPERCALL_MSR 0x40000000u
+
+/* Console input, as typed on `xl console`; what does not fit into the ring is lost. Returns the bytes taken. */
+unsigned xen_console_input(struct machine *m, const uint8_t *bytes, unsigned count);
+
+/* Write a key of xenstore as the toolstack does, and fire the guest's watches. A relative path is under the guest's
+   home: "cpu/1/availability" with "online" or "offline" plugs and unplugs. False if the store is full. */
+bool xenstore_host_write(struct machine *m, const char *path, const char *value);
+/* False if there is no such key or no room in `value`, which gets a terminating 0. */
+bool xenstore_host_read(struct machine *m, const char *path, char *value, size_t value_bytes);
+
+/* What a TRACE_HOST_WRITE fact of this model says in `c`. */
+enum xen_host_write {
+    XEN_WRITE_EVENT = 1, /* a pending or mask bit, a selector, an upcall byte */
+    XEN_WRITE_VCPU_INFO, /* a vcpu_info moved to its new place */
+    XEN_WRITE_TIME,      /* a time record, or the wall clock */
+    XEN_WRITE_RUNSTATE,  /* a runstate area */
+    XEN_WRITE_FIFO,      /* an event word or control block */
+    XEN_WRITE_CONSOLE,   /* the console ring's indices or input */
+    XEN_WRITE_XENSTORE,  /* the xenstore ring's indices or responses */
+    XEN_WRITE_HYPERCALL_PAGE,
+    XEN_WRITE_PAGE, /* a page of Xen's was put over guest memory, or taken away, or populated */
+};
+const char *xen_host_write_name(uint64_t what);
+
+/* "event_channel_op(bind_virq)" for a TRACE_HYPERCALL fact; the caller's buffer is filled and returned. */
+const char *xen_operation_name(uint64_t number, uint64_t operation, char *text, size_t text_bytes);
+
+/* The domain's end, or that it asked for a soft reset: what a guest's SCHEDOP_shutdown said. -1 if it did not. */
+int xen_shutdown_reason(struct machine *m);
+
+#endif

@@ -1,0 +1,641 @@
+/*
+ * xenstore: the guest's ring to xenstored, and a small store behind it: enough for a guest's xenbus to come up, to
+ * read, write, list and watch, and for the host to plug and unplug vCPUs through cpu/N/availability.
+ *
+ * Requests are served at once when the guest notifies its port. Responses that don't fit into the ring wait until the
+ * guest has made room. A transaction sees and changes the store directly, since there is nobody to collide with.
+ *
+ * Source: Xen public/io/xs_wire.h; docs/misc/xenstore.txt, xenstore-paths.pandoc; tools/xenstore.
+ */
+#include "models/xen/state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "models/platform.h"
+
+#define GUEST_HOME "/local/domain/1"
+static_assert(XEN_GUEST_DOMID == 1, "GUEST_HOME names the guest's domain");
+
+#define HEADER_BYTES  sizeof(struct xsd_sockmsg)
+#define RING_FIELD(f) ((unsigned)offsetof(struct xenstore_domain_interface, f))
+
+/* ---- the store ---- */
+
+static struct xen_store_node *node_find(struct xen_store *s, const char *path)
+{
+    for (unsigned i = 0; i < STORE_NODES_MAX; i++) {
+        if (s->node[i].path[0] && !strcmp(s->node[i].path, path))
+            return &s->node[i];
+    }
+    return NULL;
+}
+
+/* Whether `path` is `parent` or below it. */
+static bool path_is_below(const char *path, const char *parent)
+{
+    size_t n = strlen(parent);
+
+    return !strncmp(path, parent, n) && (path[n] == 0 || path[n] == '/' || (n == 1 && parent[0] == '/'));
+}
+
+static bool node_set(struct xen_store *s, const char *path, const void *value, size_t bytes, bool guest_writes)
+{
+    struct xen_store_node *n = node_find(s, path);
+
+    if (bytes > STORE_VALUE_BYTES || strlen(path) >= STORE_PATH_BYTES)
+        return false;
+    for (unsigned i = 0; !n && i < STORE_NODES_MAX; i++) {
+        if (!s->node[i].path[0]) {
+            n = &s->node[i];
+            memcpy(n->path, path, strlen(path));
+            n->guest_writes = guest_writes;
+        }
+    }
+    if (!n)
+        return false;
+    memset(n->value, 0, sizeof(n->value));
+    memcpy(n->value, value, bytes);
+    n->value_bytes = (uint32_t)bytes;
+    return true;
+}
+
+/* A node and the missing ones above it, which are empty. */
+static bool tree_set(struct xen_store *s, const char *path, const void *value, size_t bytes, bool guest_writes)
+{
+    char parent[STORE_PATH_BYTES];
+
+    if (strlen(path) >= sizeof(parent))
+        return false;
+    for (size_t i = 1; path[i]; i++) {
+        if (path[i] != '/')
+            continue;
+        memset(parent, 0, sizeof(parent));
+        memcpy(parent, path, i);
+        if (!node_find(s, parent) && !node_set(s, parent, "", 0, guest_writes))
+            return false;
+    }
+    return node_set(s, path, value, bytes, guest_writes);
+}
+
+static void init_text(struct xen_store *s, const char *path, const char *value, bool guest_writes)
+{
+    char absolute[STORE_PATH_BYTES];
+
+    snprintf(absolute, sizeof(absolute), GUEST_HOME "%s%s", path[0] ? "/" : "", path);
+    (void)!tree_set(s, absolute, value, strlen(value), guest_writes);
+}
+
+void xen_store_init(struct machine *m)
+{
+    static const uint8_t zero_ring[sizeof(struct xenstore_domain_interface)];
+    struct xen_state *x = xen_state(m);
+    char path[64], number[24];
+
+    memset(&x->store, 0, sizeof(x->store));
+    x->store_port = xen_port_backend(m);
+    x->hvm_param[HVM_PARAM_STORE_EVTCHN] = x->store_port;
+    xen_page_write(m, PAGE_STORE, 0, zero_ring, sizeof(zero_ring), 0);
+    init_text(&x->store, "domid", "1", false);
+    init_text(&x->store, "name", "guest", false);
+    init_text(&x->store, "vm", "/vm/00000000-0000-0000-0000-000000000001", false);
+    snprintf(number, sizeof(number), "%llu", (unsigned long long)(memory_ram_bytes(machine_memory(m)) >> 10));
+    init_text(&x->store, "memory/target", number, false);
+    init_text(&x->store, "memory/static-max", number, false);
+    for (unsigned v = 0; v < machine_vcpus(m); v++) {
+        snprintf(path, sizeof(path), "cpu/%u/availability", v);
+        init_text(&x->store, path, "online", false);
+    }
+    init_text(&x->store, "console/type", "xenconsoled", false);
+    init_text(&x->store, "control/shutdown", "", true);
+    init_text(&x->store, "control/platform-feature-xs_reset_watches", "1", false);
+    init_text(&x->store, "device", "", false);
+    init_text(&x->store, "data", "", true);
+    init_text(&x->store, "drivers", "", true);
+    init_text(&x->store, "feature", "", true);
+    init_text(&x->store, "attr", "", true);
+    init_text(&x->store, "error", "", true);
+    /* Toolstacks give the guest its own home. */
+    for (unsigned i = 0; i < STORE_NODES_MAX; i++) {
+        if (!strcmp(x->store.node[i].path, GUEST_HOME "/control"))
+            x->store.node[i].guest_writes = 1;
+    }
+}
+
+/* ---- the ring ---- */
+
+static uint32_t ring_index(struct machine *m, unsigned offset)
+{
+    uint32_t index;
+
+    xen_page_read(m, PAGE_STORE, offset, &index, sizeof(index));
+    return index;
+}
+
+static void set_ring_index(struct machine *m, unsigned offset, uint32_t index)
+{
+    xen_page_write(m, PAGE_STORE, offset, &index, sizeof(index), XEN_WRITE_XENSTORE);
+}
+
+/* Move what waits into the ring; whether anything moved. */
+static bool push_responses(struct machine *m)
+{
+    struct xen_store *s = &xen_state(m)->store;
+    uint32_t prod = ring_index(m, RING_FIELD(rsp_prod)), cons = ring_index(m, RING_FIELD(rsp_cons));
+    uint32_t count = 0;
+
+    if (prod - cons > XENSTORE_RING_SIZE)
+        return false;
+    while (count < s->queue_bytes && prod - cons < XENSTORE_RING_SIZE) {
+        xen_page_write(m, PAGE_STORE, RING_FIELD(rsp) + MASK_XENSTORE_IDX(prod), &s->queue[count], 1, 0);
+        prod++;
+        count++;
+    }
+    if (!count)
+        return false;
+    memmove(s->queue, s->queue + count, s->queue_bytes - count);
+    s->queue_bytes -= count;
+    memset(s->queue + s->queue_bytes, 0, count);
+    set_ring_index(m, RING_FIELD(rsp_prod), prod);
+    return true;
+}
+
+static void queue_message(struct machine *m, uint32_t type, uint32_t request, uint32_t transaction, const void *data,
+                          size_t bytes)
+{
+    struct xen_store *s = &xen_state(m)->store;
+    struct xsd_sockmsg h = {.type = type, .req_id = request, .tx_id = transaction, .len = (uint32_t)bytes};
+
+    if (s->queue_bytes + HEADER_BYTES + bytes > STORE_QUEUE_BYTES) {
+        machine_unmodelled(m, "the guest leaves more than %u bytes of xenstore responses unread", STORE_QUEUE_BYTES);
+        return;
+    }
+    memcpy(s->queue + s->queue_bytes, &h, sizeof(h));
+    memcpy(s->queue + s->queue_bytes + sizeof(h), data, bytes);
+    s->queue_bytes += (uint32_t)(sizeof(h) + bytes);
+}
+
+/* ---- requests ---- */
+
+struct request {
+    struct machine *m;
+    struct xen_store *s;
+    uint32_t type, id, transaction;
+    const char *data; /* with a 0 behind the last byte */
+    size_t bytes;
+};
+
+static void answer(struct request *r, const void *data, size_t bytes)
+{
+    queue_message(r->m, r->type, r->id, r->transaction, data, bytes);
+}
+
+static void answer_ok(struct request *r)
+{
+    answer(r, "OK", 3);
+}
+
+static void answer_error(struct request *r, const char *name)
+{
+    queue_message(r->m, XS_ERROR, r->id, r->transaction, name, strlen(name) + 1);
+}
+
+/* The absolute form of the path at the start of the request; false (answered) if it is none. */
+static bool request_path(struct request *r, char path[STORE_PATH_BYTES])
+{
+    size_t n = strnlen(r->data, r->bytes);
+    int length;
+
+    memset(path, 0, STORE_PATH_BYTES);
+    if (n == r->bytes || n == 0 || (n > 1 && r->data[n - 1] == '/')) {
+        answer_error(r, "EINVAL");
+        return false;
+    }
+    length = r->data[0] == '/' ? snprintf(path, STORE_PATH_BYTES, "%s", r->data)
+                               : snprintf(path, STORE_PATH_BYTES, GUEST_HOME "/%s", r->data);
+    if (length < 0 || length >= (int)STORE_PATH_BYTES) {
+        answer_error(r, "E2BIG");
+        return false;
+    }
+    return true;
+}
+
+static bool may_read(const char *path)
+{
+    return path_is_below(path, GUEST_HOME) || path_is_below(path, "/vm") || path_is_below(path, "/tool");
+}
+
+static bool may_write(struct xen_store *s, const char *path)
+{
+    char parent[STORE_PATH_BYTES];
+    char *slash;
+
+    memset(parent, 0, sizeof(parent));
+    memcpy(parent, path, strlen(path));
+    while (parent[0]) {
+        const struct xen_store_node *n = node_find(s, parent);
+
+        if (n)
+            return n->guest_writes;
+        slash = strrchr(parent, '/');
+        if (!slash)
+            return false;
+        *slash = 0;
+    }
+    return false;
+}
+
+static void fire_watches(struct machine *m, const char *path)
+{
+    struct xen_store *s = &xen_state(m)->store;
+
+    for (unsigned i = 0; i < STORE_WATCHES_MAX; i++) {
+        const struct xen_store_watch *w = &s->watch[i];
+        char absolute[STORE_PATH_BYTES], event[2 * STORE_PATH_BYTES + STORE_TOKEN_BYTES];
+        bool relative = w->path[0] != '/' && w->path[0] != '@';
+        const char *shown = path;
+        int n;
+
+        if (!w->path[0])
+            continue;
+        n = snprintf(absolute, sizeof(absolute), "%s%s", relative ? GUEST_HOME "/" : "", w->path);
+        if (n < 0 || n >= (int)sizeof(absolute) || !path_is_below(path, absolute))
+            continue;
+        if (relative)
+            shown = path + sizeof(GUEST_HOME);
+        n = snprintf(event, sizeof(event), "%s%c%s", shown, 0, w->token);
+        queue_message(m, XS_WATCH_EVENT, 0, 0, event, (size_t)n + 1);
+    }
+}
+
+static void do_read(struct request *r)
+{
+    char path[STORE_PATH_BYTES];
+    const struct xen_store_node *n;
+
+    if (!request_path(r, path))
+        return;
+    n = may_read(path) ? node_find(r->s, path) : NULL;
+    if (n)
+        answer(r, n->value, n->value_bytes);
+    else
+        answer_error(r, "ENOENT");
+}
+
+static void do_write(struct request *r)
+{
+    char path[STORE_PATH_BYTES];
+    size_t n = strnlen(r->data, r->bytes) + 1;
+
+    if (!request_path(r, path))
+        return;
+    if (!may_write(r->s, path))
+        answer_error(r, "EACCES");
+    else if (!tree_set(r->s, path, r->data + n, r->bytes - n, true))
+        answer_error(r, "ENOSPC");
+    else {
+        answer_ok(r);
+        fire_watches(r->m, path);
+    }
+}
+
+static void do_mkdir(struct request *r)
+{
+    char path[STORE_PATH_BYTES];
+
+    if (!request_path(r, path))
+        return;
+    if (node_find(r->s, path))
+        answer_ok(r);
+    else if (!may_write(r->s, path))
+        answer_error(r, "EACCES");
+    else if (!tree_set(r->s, path, "", 0, true))
+        answer_error(r, "ENOSPC");
+    else {
+        answer_ok(r);
+        fire_watches(r->m, path);
+    }
+}
+
+static void do_rm(struct request *r)
+{
+    char path[STORE_PATH_BYTES];
+
+    if (!request_path(r, path))
+        return;
+    if (!node_find(r->s, path)) {
+        answer_error(r, "ENOENT");
+        return;
+    }
+    if (!may_write(r->s, path)) {
+        answer_error(r, "EACCES");
+        return;
+    }
+    for (unsigned i = 0; i < STORE_NODES_MAX; i++) {
+        if (r->s->node[i].path[0] && path_is_below(r->s->node[i].path, path))
+            memset(&r->s->node[i], 0, sizeof(r->s->node[i]));
+    }
+    answer_ok(r);
+    fire_watches(r->m, path);
+}
+
+static void do_directory(struct request *r)
+{
+    char path[STORE_PATH_BYTES], list[XENSTORE_PAYLOAD_MAX];
+    size_t n, used = 0;
+
+    if (!request_path(r, path))
+        return;
+    if (!may_read(path) || !node_find(r->s, path)) {
+        answer_error(r, "ENOENT");
+        return;
+    }
+    n = strlen(path);
+    for (unsigned i = 0; i < STORE_NODES_MAX; i++) {
+        const char *child = r->s->node[i].path + n;
+
+        if (!path_is_below(r->s->node[i].path, path) || *child != '/' || strchr(child + 1, '/'))
+            continue;
+        if (used + strlen(child) > sizeof(list))
+            break;
+        memcpy(list + used, child + 1, strlen(child));
+        used += strlen(child);
+    }
+    answer(r, list, used);
+}
+
+/* Who owns a node, and what the others may: nothing. */
+static void do_get_perms(struct request *r)
+{
+    char path[STORE_PATH_BYTES];
+    const struct xen_store_node *n;
+
+    if (!request_path(r, path))
+        return;
+    n = may_read(path) ? node_find(r->s, path) : NULL;
+    if (!n)
+        answer_error(r, "ENOENT");
+    else if (n->guest_writes)
+        answer(r, "n1", 3);
+    else
+        answer(r, "n0\0r1", 6);
+}
+
+static void do_set_perms(struct request *r)
+{
+    char path[STORE_PATH_BYTES];
+    const struct xen_store_node *n;
+
+    if (!request_path(r, path))
+        return;
+    n = node_find(r->s, path);
+    if (!n)
+        answer_error(r, "ENOENT");
+    else if (!n->guest_writes)
+        answer_error(r, "EACCES");
+    else
+        answer_ok(r);
+}
+
+/* Path and token of a watch request; false (answered) if they are not there. */
+static bool watch_arguments(struct request *r, const char **token)
+{
+    size_t n = strnlen(r->data, r->bytes) + 1;
+
+    if (n >= r->bytes || strnlen(r->data + n, r->bytes - n) + 1 + n > r->bytes || r->bytes == 0) {
+        answer_error(r, "EINVAL");
+        return false;
+    }
+    *token = r->data + n;
+    if (n > STORE_PATH_BYTES || strlen(*token) >= STORE_TOKEN_BYTES) {
+        answer_error(r, "E2BIG");
+        return false;
+    }
+    return true;
+}
+
+static struct xen_store_watch *watch_find(struct xen_store *s, const char *path, const char *token)
+{
+    for (unsigned i = 0; i < STORE_WATCHES_MAX; i++) {
+        if (s->watch[i].path[0] && !strcmp(s->watch[i].path, path) && !strcmp(s->watch[i].token, token))
+            return &s->watch[i];
+    }
+    return NULL;
+}
+
+/* A new watch fires at once. */
+static void do_watch(struct request *r)
+{
+    struct xen_store_watch *w = NULL;
+    char event[STORE_PATH_BYTES + STORE_TOKEN_BYTES];
+    const char *token;
+    int n;
+
+    if (!watch_arguments(r, &token))
+        return;
+    if (watch_find(r->s, r->data, token)) {
+        answer_error(r, "EEXIST");
+        return;
+    }
+    for (unsigned i = 0; !w && i < STORE_WATCHES_MAX; i++) {
+        if (!r->s->watch[i].path[0])
+            w = &r->s->watch[i];
+    }
+    if (!w) {
+        answer_error(r, "E2BIG");
+        return;
+    }
+    snprintf(w->path, sizeof(w->path), "%s", r->data);
+    snprintf(w->token, sizeof(w->token), "%s", token);
+    answer_ok(r);
+    n = snprintf(event, sizeof(event), "%s%c%s", w->path, 0, w->token);
+    queue_message(r->m, XS_WATCH_EVENT, 0, 0, event, (size_t)n + 1);
+}
+
+static void do_unwatch(struct request *r)
+{
+    struct xen_store_watch *w;
+    const char *token;
+
+    if (!watch_arguments(r, &token))
+        return;
+    w = watch_find(r->s, r->data, token);
+    if (!w) {
+        answer_error(r, "ENOENT");
+        return;
+    }
+    memset(w, 0, sizeof(*w));
+    answer_ok(r);
+}
+
+static void do_reset_watches(struct request *r)
+{
+    memset(r->s->watch, 0, sizeof(r->s->watch));
+    r->s->transaction = 0;
+    answer_ok(r);
+}
+
+static void do_transaction_start(struct request *r)
+{
+    char number[16];
+
+    if (r->transaction) {
+        answer_error(r, "EBUSY");
+        return;
+    }
+    r->s->transaction = ++r->s->transaction_next;
+    snprintf(number, sizeof(number), "%u", r->s->transaction);
+    answer(r, number, strlen(number) + 1);
+}
+
+static void do_transaction_end(struct request *r)
+{
+    if (!r->transaction || r->transaction > r->s->transaction_next) {
+        answer_error(r, "ENOENT");
+        return;
+    }
+    r->s->transaction = 0;
+    answer_ok(r);
+}
+
+static void do_get_domain_path(struct request *r)
+{
+    char path[STORE_PATH_BYTES];
+
+    snprintf(path, sizeof(path), "/local/domain/%ld", strtol(r->data, NULL, 10));
+    answer(r, path, strlen(path) + 1);
+}
+
+static void do_is_introduced(struct request *r)
+{
+    long domid = strtol(r->data, NULL, 10);
+
+    answer(r, domid == 0 || domid == XEN_GUEST_DOMID ? "T" : "F", 2);
+}
+
+static void do_privileged(struct request *r)
+{
+    answer_error(r, "EACCES");
+}
+
+static const struct {
+    uint32_t type;
+    void (*fn)(struct request *r);
+    const char *source;
+} request_rows[] = {
+    {XS_DIRECTORY, do_directory, "xenstore.txt, DIRECTORY"},
+    {XS_READ, do_read, "READ"},
+    {XS_GET_PERMS, do_get_perms, "GET_PERMS"},
+    {XS_WATCH, do_watch, "WATCH"},
+    {XS_UNWATCH, do_unwatch, "UNWATCH"},
+    {XS_TRANSACTION_START, do_transaction_start, "TRANSACTION_START"},
+    {XS_TRANSACTION_END, do_transaction_end, "TRANSACTION_END"},
+    {XS_INTRODUCE, do_privileged, "INTRODUCE: domain 0 only"},
+    {XS_RELEASE, do_privileged, "RELEASE: domain 0 only"},
+    {XS_GET_DOMAIN_PATH, do_get_domain_path, "GET_DOMAIN_PATH"},
+    {XS_WRITE, do_write, "WRITE"},
+    {XS_MKDIR, do_mkdir, "MKDIR"},
+    {XS_RM, do_rm, "RM"},
+    {XS_SET_PERMS, do_set_perms, "SET_PERMS"},
+    {XS_IS_DOMAIN_INTRODUCED, do_is_introduced, "IS_DOMAIN_INTRODUCED"},
+    {XS_RESUME, do_privileged, "RESUME: domain 0 only"},
+    {XS_SET_TARGET, do_privileged, "SET_TARGET: domain 0 only"},
+    {XS_RESET_WATCHES, do_reset_watches, "RESET_WATCHES"},
+};
+
+static void serve(struct machine *m, const struct xsd_sockmsg *h)
+{
+    struct xen_store *s = &xen_state(m)->store;
+    struct request r = {.m = m, .s = s, .type = h->type, .id = h->req_id, .transaction = h->tx_id, .bytes = h->len};
+    char data[XENSTORE_PAYLOAD_MAX + 1] = {0};
+
+    memcpy(data, s->request + HEADER_BYTES, h->len);
+    r.data = data;
+    for (unsigned i = 0; i < sizeof(request_rows) / sizeof(request_rows[0]); i++) {
+        if (request_rows[i].type == h->type) {
+            request_rows[i].fn(&r);
+            return;
+        }
+    }
+    answer_error(&r, "ENOSYS");
+}
+
+/* Take one byte after another; serve each request that is complete. Whether anything was taken. */
+static bool take_requests(struct machine *m)
+{
+    struct xen_store *s = &xen_state(m)->store;
+    uint32_t prod = ring_index(m, RING_FIELD(req_prod)), cons = ring_index(m, RING_FIELD(req_cons));
+    bool taken = prod != cons;
+
+    if (prod - cons > XENSTORE_RING_SIZE) {
+        machine_unmodelled(m, "nonsense indices in the xenstore ring");
+        return false;
+    }
+    for (; cons != prod; cons++) {
+        struct xsd_sockmsg h;
+
+        xen_page_read(m, PAGE_STORE, RING_FIELD(req) + MASK_XENSTORE_IDX(cons), &s->request[s->request_bytes++], 1);
+        if (s->request_bytes < HEADER_BYTES)
+            continue;
+        memcpy(&h, s->request, sizeof(h));
+        if (h.len > XENSTORE_PAYLOAD_MAX) { /* xenstored drops the connection */
+            machine_unmodelled(m, "a xenstore request of %u bytes", h.len);
+            return false;
+        }
+        if (s->request_bytes < HEADER_BYTES + h.len)
+            continue;
+        serve(m, &h);
+        memset(s->request, 0, s->request_bytes);
+        s->request_bytes = 0;
+    }
+    if (taken)
+        set_ring_index(m, RING_FIELD(req_cons), cons);
+    return taken;
+}
+
+static void notify_guest(struct machine *m)
+{
+    struct xen_state *x = xen_state(m);
+
+    if (x->port[x->store_port].state == PORT_INTERDOMAIN)
+        xen_port_raise(m, x->store_port);
+}
+
+void xen_store_notified(struct machine *m)
+{
+    bool work = take_requests(m);
+
+    if (push_responses(m) || work)
+        notify_guest(m);
+}
+
+/* ---- the host's side ---- */
+
+bool xenstore_host_write(struct machine *m, const char *path, const char *value)
+{
+    char absolute[STORE_PATH_BYTES];
+    int n = snprintf(absolute, sizeof(absolute), "%s%s", path[0] == '/' ? "" : GUEST_HOME "/", path);
+
+    if (n < 0 || n >= (int)sizeof(absolute) || !tree_set(&xen_state(m)->store, absolute, value, strlen(value), false))
+        return false;
+    fire_watches(m, absolute);
+    if (push_responses(m))
+        notify_guest(m);
+    return true;
+}
+
+bool xenstore_host_read(struct machine *m, const char *path, char *value, size_t value_bytes)
+{
+    char absolute[STORE_PATH_BYTES];
+    int n = snprintf(absolute, sizeof(absolute), "%s%s", path[0] == '/' ? "" : GUEST_HOME "/", path);
+    const struct xen_store_node *node;
+
+    if (n < 0 || n >= (int)sizeof(absolute))
+        return false;
+    node = node_find(&xen_state(m)->store, absolute);
+    if (!node || node->value_bytes >= value_bytes)
+        return false;
+    memcpy(value, node->value, node->value_bytes);
+    value[node->value_bytes] = 0;
+    return true;
+}
