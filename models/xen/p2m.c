@@ -10,8 +10,10 @@
 
 #include "emu/ensure.h"
 #include "emu/trace.h"
+#include "models/pc/lapic.h"
 
-#define HOLE_BYTE 0xff
+#define HOLE_BYTE        0xff
+#define LAPIC_SVR_OFFSET 0xf0u
 
 void xen_p2m_init(struct xen_state *x)
 {
@@ -311,6 +313,8 @@ enum model_answer xen_mmio_write(struct machine *m, unsigned vcpu, uint64_t gpa,
 {
     enum xen_page page;
 
+    if (gpa == LAPIC_GPA + LAPIC_SVR_OFFSET)
+        return xen_lapic_svr_write(m, vcpu, bytes, value);
     if (!mmio_page(m, gpa, bytes, &page))
         return MODEL_NOT_MINE;
     xen_page_write(m, page, (unsigned)(gpa & (PAGE_BYTES - 1)), &value, bytes, 0);

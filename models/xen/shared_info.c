@@ -196,6 +196,19 @@ void xen_accept_vector(struct machine *m, unsigned vcpu, int vector)
     /* Nothing is acknowledged: the guest clears the byte. */
 }
 
+/* An upcall whose edge was lost while the LAPIC was off comes when it is switched on.
+   Source: Xen arch/x86/hvm/vlapic.c, vlapic_reg_write(), APIC_SPIV. */
+enum model_answer xen_lapic_svr_write(struct machine *m, unsigned vcpu, unsigned bytes, uint64_t value)
+{
+    enum model_answer answer = lapic_model.mmio_write(m, vcpu, LAPIC_GPA + 0xf0, bytes, value);
+    uint8_t vector = xen_state(m)->vcpu[vcpu].upcall_vector;
+
+    if (answer == MODEL_DONE && vector != UPCALL_VECTOR_NONE && lapic_is_enabled(m, vcpu) &&
+        xen_upcall_pending(m, vcpu))
+        lapic_raise(m, vcpu, vector, LAPIC_EDGE);
+    return answer;
+}
+
 /* The content stays where it is, byte for byte: Xen changes only how it reads the page. */
 void xen_latch_layout(struct machine *m, bool compat)
 {

@@ -311,6 +311,8 @@ void xen_set_callback_via(struct machine *m, uint64_t via);
 void xen_update_callback_line(struct machine *m);
 int xen_pending_vector(struct machine *m, unsigned vcpu);
 void xen_accept_vector(struct machine *m, unsigned vcpu, int vector);
+/* The guest writes its LAPIC's spurious-interrupt register: passed on to the LAPIC. */
+enum model_answer xen_lapic_svr_write(struct machine *m, unsigned vcpu, unsigned bytes, uint64_t value);
 /* Take the word size of the caller for shared_info. */
 void xen_latch_layout(struct machine *m, bool compat);
 /* Move vcpu_info out of shared_info; the answer of VCPUOP_register_vcpu_info. */
