@@ -423,6 +423,10 @@ static void take_halt(struct machine *m)
 
     vcpu_halt(m, m->run.current, masked ? "HLT with interrupts disabled" : "HLT");
     v->halt_masked = masked;
+    for (unsigned i = 0; masked && i < m->config.model_count; i++) {
+        if (m->config.models[i]->halted_masked)
+            m->config.models[i]->halted_masked(m, m->run.current);
+    }
 }
 
 static void take_exit(struct machine *m, const struct engine_exit *x)

@@ -61,6 +61,10 @@ struct model {
     /* The vCPU has accepted it (INTA). */
     void (*accept_vector)(struct machine *m, unsigned vcpu, int vector);
 
+    /* `vcpu` has executed HLT with interrupts masked and is halted. A hypervisor may take that for going down; NULL or
+       a plain return leaves it halted until an NMI. */
+    void (*halted_masked)(struct machine *m, unsigned vcpu);
+
     /* A timer of this model (timer.h) has reached its deadline. */
     void (*timer_expired)(struct machine *m, unsigned timer_kind, unsigned vcpu);
 

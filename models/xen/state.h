@@ -365,6 +365,9 @@ void xen_domain_shutdown(struct machine *m, unsigned reason);
 /* The hypervisor's and the toolstack's part of SHUTDOWN_soft_reset; the caller runs on afterwards. */
 bool xen_soft_reset(struct machine *m);
 
+/* vcpu_op.c: HLT with interrupts masked takes a vCPU down, the last one the domain. */
+void xen_halted_masked(struct machine *m, unsigned vcpu);
+
 /* console.c */
 void xen_console_init(struct machine *m);
 void xen_console_notified(struct machine *m);

@@ -171,18 +171,46 @@ static int64_t op_initialise(struct xen_call *c)
 /* ---- up and down ---- */
 
 /* The LAPIC starts and resets vCPUs by itself, so its view is asked first. */
-static void refresh(struct xen_call *c, unsigned vcpu)
+static void refresh(struct machine *m, unsigned vcpu)
 {
-    struct xen_vcpu *v = &c->x->vcpu[vcpu];
+    struct xen_vcpu *v = &xen_state(m)->vcpu[vcpu];
 
-    if (vcpu_state(c->m, vcpu) != VCPU_OFFLINE) {
+    if (vcpu_state(m, vcpu) != VCPU_OFFLINE) {
         v->up = 1;
         v->initialised = 1;
     } else if (v->up) {
         v->up = 0;
     }
-    if (vcpu && !v->up && lapic_waits_for_sipi(c->m, vcpu))
+    if (vcpu && !v->up && lapic_waits_for_sipi(m, vcpu))
         v->initialised = 0;
+}
+
+static void take_down(struct machine *m, unsigned vcpu)
+{
+    xen_state(m)->vcpu[vcpu].up = 0;
+    xen_runstate_change(m, vcpu, RUNSTATE_offline);
+    vcpu_stop(m, vcpu);
+}
+
+static unsigned others_up(struct machine *m, unsigned vcpu)
+{
+    unsigned count = 0;
+
+    for (unsigned v = 0; v < machine_vcpus(m); v++) {
+        refresh(m, v);
+        count += v != vcpu && xen_state(m)->vcpu[v].up;
+    }
+    return count;
+}
+
+/* Source: Xen arch/x86/hvm/hvm.c, hvm_hlt() and hvm_vcpu_down(). A PVH guest without ACPI's S5 powers off so. */
+void xen_halted_masked(struct machine *m, unsigned vcpu)
+{
+    unsigned others = others_up(m, vcpu);
+
+    take_down(m, vcpu);
+    if (!others)
+        xen_domain_shutdown(m, SHUTDOWN_poweroff);
 }
 
 static int64_t op_up(struct xen_call *c)
@@ -191,7 +219,7 @@ static int64_t op_up(struct xen_call *c)
 
     if (answer)
         return answer;
-    refresh(c, target(c));
+    refresh(c->m, target(c));
     if (!target_vcpu(c)->initialised)
         return XEN_EINVAL;
     if (!target_vcpu(c)->up) {
@@ -205,23 +233,15 @@ static int64_t op_up(struct xen_call *c)
 static int64_t op_down(struct xen_call *c)
 {
     int64_t answer = check(c, VCPUOP_down);
-    unsigned others = 0;
+    unsigned others;
 
     if (answer)
         return answer;
-    for (unsigned v = 0; v < machine_vcpus(c->m); v++) {
-        refresh(c, v);
-        others += v != target(c) && c->x->vcpu[v].up;
-    }
-    if (!others && c->t->down_last_poweroff) {
+    others = others_up(c->m, target(c));
+    if (!others && c->t->down_last_poweroff)
         xen_domain_shutdown(c->m, SHUTDOWN_poweroff);
-        return 0;
-    }
-    if (target_vcpu(c)->up) {
-        target_vcpu(c)->up = 0;
-        xen_runstate_change(c->m, target(c), RUNSTATE_offline);
-        vcpu_stop(c->m, target(c));
-    }
+    else if (target_vcpu(c)->up)
+        take_down(c->m, target(c));
     return 0;
 }
 
@@ -231,7 +251,7 @@ static int64_t op_is_up(struct xen_call *c)
 
     if (answer)
         return answer;
-    refresh(c, target(c));
+    refresh(c->m, target(c));
     return target_vcpu(c)->up;
 }
 
@@ -349,7 +369,7 @@ static int64_t op_register_vcpu_info(struct xen_call *c)
         return answer;
     if (!xen_copy_in(c, c->arg[2], &info, sizeof(info)))
         return XEN_EFAULT;
-    refresh(c, target(c));
+    refresh(c->m, target(c));
     answer = xen_register_vcpu_info(c, target(c), info.mfn, info.offset);
     if (c->t->vcpu_info_time_at_once)
         xen_time_update(c->m, target(c), true);
