@@ -78,8 +78,6 @@ void purgatory_mismatch(void) __attribute__((noreturn));
 
 struct sha256 {
     uint32_t state[8];
-    uint8_t block[64];
-    uint64_t bytes;
 };
 
 static const uint32_t sha256_k[64] = {
@@ -97,37 +95,42 @@ static uint32_t rotate(uint32_t x, unsigned n)
     return x >> n | x << (32 - n);
 }
 
-static void sha256_block(struct sha256 *sha)
+/* One round; the caller turns the eight names instead of moving eight values. */
+#define SHA256_ROUND(a, b, c, d, e, f, g, h, i)                                                                        \
+    do {                                                                                                               \
+        uint32_t t_ =                                                                                                  \
+            (h) + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + (((e) & (f)) ^ (~(e) & (g))) + sha256_k[i] + w[i];  \
+        (d) += t_;                                                                                                     \
+        (h) = t_ + (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + (((a) & (b)) ^ ((a) & (c)) ^ ((b) & (c)));         \
+    } while (0)
+
+static void sha256_block(struct sha256 *sha, const uint8_t *block)
 {
-    uint32_t w[64], v[8];
+    uint32_t w[64], *s = sha->state;
+    uint32_t a = s[0], b = s[1], c = s[2], d = s[3], e = s[4], f = s[5], g = s[6], h = s[7];
     for (unsigned i = 0; i < 16; i++)
-        w[i] = (uint32_t)sha->block[4 * i] << 24 | (uint32_t)sha->block[4 * i + 1] << 16 |
-               (uint32_t)sha->block[4 * i + 2] << 8 | sha->block[4 * i + 3];
+        w[i] = __builtin_bswap32(((const uint32_t *)(const void *)block)[i]);
     for (unsigned i = 16; i < 64; i++)
         w[i] = w[i - 16] + w[i - 7] + (rotate(w[i - 15], 7) ^ rotate(w[i - 15], 18) ^ w[i - 15] >> 3) +
                (rotate(w[i - 2], 17) ^ rotate(w[i - 2], 19) ^ w[i - 2] >> 10);
-    memcpy(v, sha->state, sizeof v);
-    for (unsigned i = 0; i < 64; i++) {
-        uint32_t t1 = v[7] + (rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25)) +
-                      ((v[4] & v[5]) ^ (~v[4] & v[6])) + sha256_k[i] + w[i];
-        uint32_t t2 =
-            (rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22)) + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-        for (unsigned j = 7; j > 0; j--)
-            v[j] = v[j - 1];
-        v[4] += t1;
-        v[0] = t1 + t2;
+    for (unsigned i = 0; i < 64; i += 8) {
+        SHA256_ROUND(a, b, c, d, e, f, g, h, i);
+        SHA256_ROUND(h, a, b, c, d, e, f, g, i + 1);
+        SHA256_ROUND(g, h, a, b, c, d, e, f, i + 2);
+        SHA256_ROUND(f, g, h, a, b, c, d, e, i + 3);
+        SHA256_ROUND(e, f, g, h, a, b, c, d, i + 4);
+        SHA256_ROUND(d, e, f, g, h, a, b, c, i + 5);
+        SHA256_ROUND(c, d, e, f, g, h, a, b, i + 6);
+        SHA256_ROUND(b, c, d, e, f, g, h, a, i + 7);
     }
-    for (unsigned i = 0; i < 8; i++)
-        sha->state[i] += v[i];
-}
-
-static void sha256_add(struct sha256 *sha, const uint8_t *data, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++) {
-        sha->block[sha->bytes++ % 64] = data[i];
-        if (sha->bytes % 64 == 0)
-            sha256_block(sha);
-    }
+    s[0] += a;
+    s[1] += b;
+    s[2] += c;
+    s[3] += d;
+    s[4] += e;
+    s[5] += f;
+    s[6] += g;
+    s[7] += h;
 }
 
 /* Over all segments, in the staging area or in their places. */
@@ -135,18 +138,18 @@ static void digest_segments(bool in_place, uint8_t out[32])
 {
     struct sha256 sha = {
         .state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
-    for (unsigned i = 0; i < segment_count; i++)
-        sha256_add(&sha, in_place ? segments[i].to : segments[i].from, segments[i].bytes);
-    uint64_t bits = sha.bytes * 8;
-    uint8_t pad = 0x80;
-    do {
-        sha256_add(&sha, &pad, 1);
-        pad = 0;
-    } while (sha.bytes % 64 != 56);
-    for (unsigned i = 0; i < 8; i++) {
-        uint8_t byte = (uint8_t)(bits >> (56 - 8 * i));
-        sha256_add(&sha, &byte, 1);
+    uint64_t bits = 0;
+    for (unsigned i = 0; i < segment_count; i++) {
+        const uint8_t *data = in_place ? segments[i].to : segments[i].from;
+        for (uint32_t at = 0; at < segments[i].bytes; at += 64)
+            sha256_block(&sha, data + at);
+        bits += segments[i].bytes * 8ull;
     }
+    /* Whole pages were digested, so that the padding is a block of its own. */
+    uint8_t last[64] = {0x80};
+    for (unsigned i = 0; i < 8; i++)
+        last[56 + i] = (uint8_t)(bits >> (56 - 8 * i));
+    sha256_block(&sha, last);
     for (unsigned i = 0; i < 32; i++)
         out[i] = (uint8_t)(sha.state[i / 4] >> (24 - 8 * (i % 4)));
 }
