@@ -186,10 +186,8 @@ static enum insn_kind kind_of(const struct prefixes *p, unsigned mode_bits, cons
     case 0x0f: {
         enum insn_kind kind = kind_0f(p);
         bool rex_r = mode_bits == 64 && p->opcode > bytes && (p->opcode[-1] & 0xf4) == 0x44;
-        bool lock = p->opcode > bytes && bytes[0] == 0xf0;
 
-        if (p->left > 2 && (p->opcode[1] == 0x20 || p->opcode[1] == 0x22) && (rex_r || lock) &&
-            (p->opcode[2] >> 3 & 7) == 0)
+        if (p->left > 2 && (p->opcode[1] == 0x20 || p->opcode[1] == 0x22) && rex_r && (p->opcode[2] >> 3 & 7) == 0)
             return INSN_CR8;
         return kind;
     }

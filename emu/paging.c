@@ -10,6 +10,8 @@
 #define PTE_NX  (1ull << 63)
 #define PTE_GPA 0x000ffffffffff000ull
 
+#define PDE_4M_RESERVED (1ull << 21)
+
 static struct paging_result fault(uint32_t present, unsigned access, const struct paging *p)
 {
     bool nx_reported = (p->efer & EFER_NXE) && (p->cr4 & CR4_PAE);
@@ -43,12 +45,26 @@ static struct paging_result walk_32(const struct memory *mem, const struct pagin
 
     if (!read_entry(mem, (p->cr3 & 0xfffff000u) + (gva >> 22) * 4, 4, &pde) || !(pde & PTE_P))
         return fault(0, access, p);
-    if ((pde & PTE_PS) && (p->cr4 & CR4_PSE))
+    if ((pde & PTE_PS) && (p->cr4 & CR4_PSE)) {
+        if (pde & PDE_4M_RESERVED)
+            return fault(PF_ERROR_P | PF_ERROR_RSVD, access, p);
         return check((pde & 0xffc00000u) | ((pde >> 13 & 0xff) << 32) | (gva & 0x3fffff), pde & (PTE_RW | PTE_US),
                      access, p);
+    }
     if (!read_entry(mem, (pde & 0xfffff000u) + (gva >> 12 & 0x3ff) * 4, 4, &pte) || !(pte & PTE_P))
         return fault(0, access, p);
     return check((pte & 0xfffff000u) | (gva & 0xfff), pde & pte & (PTE_RW | PTE_US), access, p);
+}
+
+/* Bits that must be zero in an entry of `level` (0 is a page's); SDM Vol. 3A, "Reserved Bits" of each paging mode. Bit
+   12 of a large page is PAT. */
+static bool is_reserved(uint64_t entry, int level, const struct paging *p)
+{
+    if ((entry & PTE_NX) && !(p->efer & EFER_NXE))
+        return true;
+    if (!(entry & PTE_PS) || level == 0)
+        return false;
+    return level == 3 || (entry & ((1ull << (12 + 9 * level)) - 1) & ~0x1fffull);
 }
 
 static struct paging_result walk_64(const struct memory *mem, const struct paging *p, uint64_t gva, unsigned access)
@@ -70,6 +86,8 @@ static struct paging_result walk_64(const struct memory *mem, const struct pagin
         if (!read_entry(mem, table + index * 8, 8, &entry) || !(entry & PTE_P))
             return fault(0, access, p);
         if (!pdpte) {
+            if (is_reserved(entry, level, p))
+                return fault(PF_ERROR_P | PF_ERROR_RSVD, access, p);
             rights &= entry;
             nx |= entry & PTE_NX;
         }

@@ -1,6 +1,7 @@
 /*
  * paging: from guest-virtual to guest-physical by the guest's own tables; SDM Vol. 3A, "Paging". No paging, 32-bit
- * (two levels, with PSE), PAE, and 4-level. Walks read memory only: they set no accessed or dirty bits.
+ * (two levels, with PSE), PAE, and 4-level. Walks read memory only: they set no accessed or dirty bits. Reserved bits
+ * are those that depend on no CPU model: address bits are not counted against MAXPHYADDR.
  */
 #ifndef BOOTRACE_EMU_PAGING_H
 #define BOOTRACE_EMU_PAGING_H
@@ -19,10 +20,11 @@ struct paging { /* what a walk depends on */
 #define PAGING_FETCH 4u
 
 /* #PF error code bits; SDM Vol. 3A, "Page-Fault Exceptions". */
-#define PF_ERROR_P  (1u << 0)
-#define PF_ERROR_W  (1u << 1)
-#define PF_ERROR_U  (1u << 2)
-#define PF_ERROR_ID (1u << 4)
+#define PF_ERROR_P    (1u << 0)
+#define PF_ERROR_W    (1u << 1)
+#define PF_ERROR_U    (1u << 2)
+#define PF_ERROR_RSVD (1u << 3)
+#define PF_ERROR_ID   (1u << 4)
 
 struct paging_result {
     bool ok;
