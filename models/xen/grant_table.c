@@ -173,7 +173,10 @@ static int64_t op_map(struct xen_call *c)
 
         if (!xen_copy_in(c, gva, &a, sizeof(a)))
             return XEN_EFAULT;
-        a.status = xen_is_self(a.dom) || a.dom == 0 ? GNTST_bad_gntref : GNTST_bad_domain;
+        if (!(a.flags & (GNTMAP_device_map | GNTMAP_host_map)))
+            a.status = GNTST_bad_gntref;
+        else /* here DOMID_SELF is no domain */
+            a.status = a.dom == XEN_GUEST_DOMID || a.dom == 0 ? GNTST_bad_gntref : GNTST_bad_domain;
         if (!xen_copy_out(c, gva, &a, sizeof(a)))
             return XEN_EFAULT;
     }
@@ -212,22 +215,52 @@ static int16_t copy_one(struct xen_call *c, const struct gnttab_copy *a, uint64_
         return GNTST_permission_denied;
     if (a->len > PAGE_BYTES || a->source.offset > PAGE_BYTES - a->len || a->dest.offset > PAGE_BYTES - a->len)
         return GNTST_bad_copy_arg;
-    if (!xen_gfn_is_ram(c->m, source_gfn) || !xen_gfn_is_ram(c->m, dest_gfn))
-        return GNTST_bad_page;
     if (!xen_gpa_read(c->m, (source_gfn << PAGE_SHIFT) + a->source.offset, bytes, a->len) ||
         !xen_gpa_write(c->m, (dest_gfn << PAGE_SHIFT) + a->dest.offset, bytes, a->len, 0))
         return GNTST_bad_page;
     return GNTST_okay;
 }
 
+/* The 32-bit structure differs in the width of a frame number. */
+static int64_t op_copy_32(struct xen_call *c, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct {
+            uint32_t gmfn;
+            uint16_t domid, offset;
+        } side[2];
+        struct {
+            uint16_t len, flags;
+            int16_t status, pad;
+        } tail;
+        struct gnttab_copy a = {0};
+        uint64_t gva = c->arg[1] + (uint64_t)i * (sizeof(side) + sizeof(tail));
+
+        if (!xen_copy_in(c, gva, side, sizeof(side)) || !xen_copy_in(c, gva + sizeof(side), &tail, sizeof(tail)))
+            return XEN_EFAULT;
+        a.source.domid = side[0].domid;
+        a.source.offset = side[0].offset;
+        a.dest.domid = side[1].domid;
+        a.dest.offset = side[1].offset;
+        a.len = tail.len;
+        a.flags = tail.flags;
+        tail.status = copy_one(c, &a, side[0].gmfn, side[1].gmfn);
+        if (!xen_copy_out(c, gva + sizeof(side), &tail, sizeof(tail)))
+            return XEN_EFAULT;
+    }
+    return 0;
+}
+
 static int64_t op_copy(struct xen_call *c)
 {
     uint32_t count = (uint32_t)c->arg[2];
 
-    if (c->compat || count > OPS_MAX) {
-        machine_unmodelled(c->m, "grant_table_op(copy) of %u entries by a %u-bit guest", count, c->compat ? 32 : 64);
+    if (count > OPS_MAX) {
+        machine_unmodelled(c->m, "grant_table_op(copy) of %u entries", count);
         return XEN_EINVAL;
     }
+    if (c->compat)
+        return op_copy_32(c, count);
     for (uint32_t i = 0; i < count; i++) {
         struct gnttab_copy a;
         uint64_t gva = c->arg[1] + (uint64_t)i * sizeof(a);

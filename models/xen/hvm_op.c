@@ -89,10 +89,19 @@ static int64_t op_set_param(struct xen_call *c)
             return XEN_EINVAL;
         break;
     case HVM_PARAM_VM86_TSS:
-    case HVM_PARAM_VM86_TSS_SIZED:
+        if (p.value > UINT32_MAX) {
+            xen_domain_shutdown(c->m, SHUTDOWN_crash);
+            return XEN_EINVAL;
+        }
+        p.index = HVM_PARAM_VM86_TSS_SIZED;
+        break;
     case HVM_PARAM_ACPI_IOPORTS_LOCATION:
-    case HVM_PARAM_VM_GENERATION_ID_ADDR:
-        machine_unmodelled(c->m, "hvm_op(set_param) of parameter %u to 0x%llx", p.index, (unsigned long long)p.value);
+        if (platform_config(c->m)->mode == PLATFORM_PVH) /* no PM timer */
+            return XEN_ENODEV;
+        if (p.value > 1)
+            return XEN_EINVAL;
+        if (p.value != 1)
+            machine_unmodelled(c->m, "the old place of the ACPI ports");
         break;
     }
     c->x->hvm_param[p.index] = p.value;

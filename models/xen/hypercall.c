@@ -62,7 +62,7 @@ static const struct xen_family families[] = {
     {.number = __HYPERVISOR_vm_assist, .name = "vm_assist", .handler = xen_vm_assist, .source = "domain.c, do_vm_assist"},
     {.number = __HYPERVISOR_update_va_mapping_otherdomain, .name = "update_va_mapping_otherdomain", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_iret, .name = "iret", .handler = refused_enosys, .source = HVM_TABLE},
-    {.number = __HYPERVISOR_vcpu_op, .name = "vcpu_op", .ops = xen_vcpu_ops, .op_unknown = XEN_ENOSYS, .source = "domain.c, do_vcpu_op"},
+    {.number = __HYPERVISOR_vcpu_op, .name = "vcpu_op", .handler = xen_vcpu_op_check, .ops = xen_vcpu_ops, .op_unknown = XEN_ENOSYS, .source = "domain.c, do_vcpu_op"},
     {.number = __HYPERVISOR_set_segment_base, .name = "set_segment_base", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_mmuext_op, .name = "mmuext_op", .source = "mm.c, do_mmuext_op"},
     {.number = __HYPERVISOR_xsm_op, .name = "xsm_op", .handler = refused_enosys, .source = "xsm/dummy.h, xsm_do_xsm_op"},
@@ -170,6 +170,12 @@ int64_t xen_dispatch(struct xen_call *c)
         machine_unmodelled(c->m, "hypercall %s(0x%llx, 0x%llx, 0x%llx)", f->name, (unsigned long long)c->arg[0],
                            (unsigned long long)c->arg[1], (unsigned long long)c->arg[2]);
         return XEN_ENOSYS;
+    }
+    if (f->handler) {
+        int64_t answer = f->handler(c);
+
+        if (answer)
+            return answer;
     }
     op = op_find(f, op_number(f, c->arg[0]));
     if (!op || !version_has(version, op->since, op->before))

@@ -93,9 +93,8 @@ static bool populate(struct machine *m, uint64_t gfn)
 {
     if (xen_gfn_is_hole(xen_state(m), gfn))
         return xen_p2m_fill(m, gfn);
-    if (xen_gfn_is_ram(m, gfn)) /* no memory is left above max_pages */
-        return false;
-    return false;
+    /* A populated frame gets a new page; the toolstack leaves a guest room for a few above its memory. */
+    return xen_gfn_is_ram(m, gfn) && xen_p2m_fill(m, gfn);
 }
 
 static int64_t op_decrease(struct xen_call *c)
@@ -166,7 +165,7 @@ static int64_t add_to_physmap_one(struct xen_call *c, unsigned space, uint64_t i
     case XENMAPSPACE_gmfn:
         return map_gmfn(c->m, index, gfn);
     default:
-        return machine_config(c->m)->xen_version >= XEN_VERSION(4, 4) ? XEN_ENOSYS : XEN_EINVAL;
+        return XEN_EINVAL;
     }
     return xen_page_map(c->m, (enum xen_page)page, gfn) ? 0 : XEN_ENOMEM;
 }

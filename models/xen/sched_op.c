@@ -198,7 +198,7 @@ static int64_t op_watchdog(struct xen_call *c)
         for (id = 0; id < WATCHDOGS && (c->x->watchdogs_used >> id & 1); id++)
             continue;
         if (id == WATCHDOGS)
-            return XEN_ENOSPC;
+            return (uint32_t)XEN_ENOSPC; /* Xen computes it without a sign */
         c->x->watchdogs_used |= (uint8_t)(1u << id);
         timer_arm(c->m, &xen_model, TIMER_WATCHDOG0 + id, 0, deadline);
         return id + 1;

@@ -385,6 +385,6 @@ void xen_grant_init(struct machine *m);
 bool xen_grant_grow(struct machine *m, uint32_t frames);
 
 /* Families without operations. */
-xen_handler_fn xen_set_timer_op, xen_multicall, xen_vm_assist;
+xen_handler_fn xen_vcpu_op_check, xen_set_timer_op, xen_multicall, xen_vm_assist;
 
 #endif

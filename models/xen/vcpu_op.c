@@ -35,6 +35,13 @@ static int64_t check(struct xen_call *c, unsigned op)
     return id < machine_vcpus(c->m) ? 0 : XEN_ENOENT;
 }
 
+int64_t xen_vcpu_op_check(struct xen_call *c)
+{
+    uint32_t op = (uint32_t)c->arg[0];
+
+    return check(c, op < 32 ? op : 31);
+}
+
 /* ---- initialise: the registers of a vCPU that is off ---- */
 
 struct entry { /* one segment of struct vcpu_hvm_context */
@@ -141,10 +148,8 @@ static int64_t op_initialise(struct xen_call *c)
     struct vcpu_hvm_context context;
     struct xen_vcpu *v;
     struct vcpu_regs r;
-    int64_t answer = check(c, VCPUOP_initialise);
+    int64_t answer;
 
-    if (answer)
-        return answer;
     v = target_vcpu(c);
     if (v->info_place == INFO_DUMMY && !c->t->initialise_dummy_ok)
         return XEN_EINVAL;
@@ -215,10 +220,6 @@ void xen_halted_masked(struct machine *m, unsigned vcpu)
 
 static int64_t op_up(struct xen_call *c)
 {
-    int64_t answer = check(c, VCPUOP_up);
-
-    if (answer)
-        return answer;
     refresh(c->m, target(c));
     if (!target_vcpu(c)->initialised)
         return XEN_EINVAL;
@@ -232,11 +233,8 @@ static int64_t op_up(struct xen_call *c)
 
 static int64_t op_down(struct xen_call *c)
 {
-    int64_t answer = check(c, VCPUOP_down);
     unsigned others;
 
-    if (answer)
-        return answer;
     others = others_up(c->m, target(c));
     if (!others && c->t->down_last_poweroff)
         xen_domain_shutdown(c->m, SHUTDOWN_poweroff);
@@ -247,10 +245,6 @@ static int64_t op_down(struct xen_call *c)
 
 static int64_t op_is_up(struct xen_call *c)
 {
-    int64_t answer = check(c, VCPUOP_is_up);
-
-    if (answer)
-        return answer;
     refresh(c->m, target(c));
     return target_vcpu(c)->up;
 }
@@ -262,10 +256,7 @@ static int64_t op_get_runstate_info(struct xen_call *c)
     struct vcpu_runstate_info r;
     uint8_t bytes[48];
     unsigned count;
-    int64_t answer = check(c, VCPUOP_get_runstate_info);
 
-    if (answer)
-        return answer;
     xen_runstate_get(c->m, target(c), &r);
     count = xen_runstate_layout(&r, c->compat, bytes);
     return xen_copy_out(c, c->arg[2], bytes, count) ? 0 : XEN_EFAULT;
@@ -298,10 +289,9 @@ static int64_t register_linear(struct xen_call *c, struct xen_area *area)
 
 static int64_t op_register_runstate(struct xen_call *c)
 {
-    int64_t answer = check(c, VCPUOP_register_runstate_memory_area);
+    int64_t answer;
 
-    if (!answer)
-        answer = register_linear(c, &target_vcpu(c)->runstate_area);
+    answer = register_linear(c, &target_vcpu(c)->runstate_area);
     if (!answer && target(c) == c->vcpu)
         xen_runstate_store(c->m, target(c));
     return answer;
@@ -309,10 +299,9 @@ static int64_t op_register_runstate(struct xen_call *c)
 
 static int64_t op_register_time(struct xen_call *c)
 {
-    int64_t answer = check(c, VCPUOP_register_vcpu_time_memory_area);
+    int64_t answer;
 
-    if (!answer)
-        answer = register_linear(c, &target_vcpu(c)->time_area);
+    answer = register_linear(c, &target_vcpu(c)->time_area);
     if (!answer && target(c) == c->vcpu)
         xen_time_area_store(c->m, target(c));
     return answer;
@@ -340,10 +329,9 @@ static int64_t register_physical(struct xen_call *c, struct xen_area *area, unsi
 static int64_t op_register_runstate_phys(struct xen_call *c)
 {
     const struct xen_layout *l = c->compat ? &xen_layout_32 : &xen_layout_64;
-    int64_t answer = check(c, VCPUOP_register_runstate_phys_area);
+    int64_t answer;
 
-    if (!answer)
-        answer = register_physical(c, &target_vcpu(c)->runstate_area, l->runstate_bytes, l->word_bytes);
+    answer = register_physical(c, &target_vcpu(c)->runstate_area, l->runstate_bytes, l->word_bytes);
     if (!answer)
         xen_runstate_store(c->m, target(c));
     return answer;
@@ -351,10 +339,9 @@ static int64_t op_register_runstate_phys(struct xen_call *c)
 
 static int64_t op_register_time_phys(struct xen_call *c)
 {
-    int64_t answer = check(c, VCPUOP_register_vcpu_time_phys_area);
+    int64_t answer;
 
-    if (!answer)
-        answer = register_physical(c, &target_vcpu(c)->time_area, sizeof(struct vcpu_time_info), 8);
+    answer = register_physical(c, &target_vcpu(c)->time_area, sizeof(struct vcpu_time_info), 8);
     if (!answer)
         xen_time_area_store(c->m, target(c));
     return answer;
@@ -363,10 +350,8 @@ static int64_t op_register_time_phys(struct xen_call *c)
 static int64_t op_register_vcpu_info(struct xen_call *c)
 {
     struct vcpu_register_vcpu_info info;
-    int64_t answer = check(c, VCPUOP_register_vcpu_info);
+    int64_t answer;
 
-    if (answer)
-        return answer;
     if (!xen_copy_in(c, c->arg[2], &info, sizeof(info)))
         return XEN_EFAULT;
     refresh(c->m, target(c));
@@ -381,10 +366,7 @@ static int64_t op_register_vcpu_info(struct xen_call *c)
 static int64_t op_set_periodic(struct xen_call *c)
 {
     struct vcpu_set_periodic_timer set;
-    int64_t answer = check(c, VCPUOP_set_periodic_timer);
 
-    if (answer)
-        return answer;
     if (!xen_copy_in(c, c->arg[2], &set, sizeof(set)))
         return XEN_EFAULT;
     if (set.period_ns < PERIOD_MIN_NS || set.period_ns > PERIOD_MAX_NS)
@@ -395,11 +377,8 @@ static int64_t op_set_periodic(struct xen_call *c)
 
 static int64_t op_stop_periodic(struct xen_call *c)
 {
-    int64_t answer = check(c, VCPUOP_stop_periodic_timer);
-
-    if (!answer)
-        xen_periodic_set(c->m, target(c), 0);
-    return answer;
+    xen_periodic_set(c->m, target(c), 0);
+    return 0;
 }
 
 static int64_t op_set_singleshot(struct xen_call *c)
@@ -408,10 +387,7 @@ static int64_t op_set_singleshot(struct xen_call *c)
         uint64_t timeout_abs_ns;
         uint32_t flags;
     } set = {0};
-    int64_t answer = check(c, VCPUOP_set_singleshot_timer);
 
-    if (answer)
-        return answer;
     if (target(c) != c->vcpu)
         return XEN_EINVAL;
     /* A 32-bit guest's structure has no padding at its end. */
@@ -430,10 +406,6 @@ static int64_t op_set_singleshot(struct xen_call *c)
 
 static int64_t op_stop_singleshot(struct xen_call *c)
 {
-    int64_t answer = check(c, VCPUOP_stop_singleshot_timer);
-
-    if (answer)
-        return answer;
     if (target(c) != c->vcpu)
         return XEN_EINVAL;
     timer_disarm(c->m, &xen_model, TIMER_SINGLESHOT, c->vcpu);
@@ -442,10 +414,6 @@ static int64_t op_stop_singleshot(struct xen_call *c)
 
 static int64_t op_send_nmi(struct xen_call *c)
 {
-    int64_t answer = check(c, VCPUOP_send_nmi);
-
-    if (answer)
-        return answer;
     if (c->arg[2])
         return XEN_EINVAL;
     vcpu_raise_nmi(c->m, target(c));
@@ -455,9 +423,7 @@ static int64_t op_send_nmi(struct xen_call *c)
 /* Only for the hardware domain whose vCPUs are pinned. */
 static int64_t op_get_physid(struct xen_call *c)
 {
-    int64_t answer = check(c, VCPUOP_get_physid);
-
-    return answer ? answer : XEN_EINVAL;
+    return XEN_EINVAL;
 }
 
 #define V42 XEN_VERSION(4, 2)
