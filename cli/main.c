@@ -1,6 +1,8 @@
 #include "cli/boot.h"
 #include "cli/command.h"
+#include "cli/edit.h"
 #include "cli/elfnotes.h"
+#include "cli/patches.h"
 #include "cli/symbols.h"
 
 #include <stdio.h>
@@ -8,7 +10,9 @@
 
 static const struct command commands[] = {
     {"boot", "boot a guest kernel and say how it ended", boot_run},
+    {"edit", "what an edit by meaning would change in a kernel", edit_run},
     {"elfnotes", "would each Xen version's toolstack load this image, and why not", elfnotes_run},
+    {"patches", "which of its instructions a kernel patches, and by which tables", patches_run},
     {"symbols", "where an image's symbols come from, and what a name or an address is", symbols_run},
     {NULL, NULL, NULL},
 };

@@ -1,0 +1,722 @@
+#include "models/linux/edit.h"
+
+#include "emu/ensure.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WORDS_MAX          5u
+#define FUNCTION_BYTES_MAX (1u << 20) /* a longer one is a gap between symbols */
+#define NOP_BYTES_MAX      9u
+
+/* Bytes that the kernel must not patch any more. */
+struct range {
+    uint64_t gva;
+    unsigned bytes;
+    bool dropped; /* they become a NOP; else only the entries are to go */
+};
+
+/* All that one edit takes from the patch tables and writes; written only when all is known. */
+struct plan {
+    const struct edit_kernel *k;
+    const struct edit_memory *memory;
+    struct diag *d;
+    unsigned range_count;
+    struct range ranges[EDIT_CHANGES_MAX];
+    unsigned count;
+    struct edit_change changes[EDIT_CHANGES_MAX];
+};
+
+/* One instruction of a function. */
+struct place {
+    uint64_t gva;
+    unsigned bytes;
+    uint8_t code[INSN_BYTES_MAX];
+};
+
+static const char *const kind_names[] = {
+    [EDIT_DROP_CALL] = "drop-call",
+    [EDIT_UNGUARD] = "unguard",
+    [EDIT_REPLACE] = "replace",
+    [EDIT_SKIP_ENTRY] = "skip-entry",
+};
+
+void edit_nop(uint8_t *dst, unsigned bytes)
+{
+    static const uint8_t nops[NOP_BYTES_MAX][NOP_BYTES_MAX] = {
+        {0x90},
+        {0x66, 0x90},
+        {0x0f, 0x1f, 0x00},
+        {0x0f, 0x1f, 0x40, 0x00},
+        {0x0f, 0x1f, 0x44, 0x00, 0x00},
+        {0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00},
+        {0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00},
+        {0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00},
+        {0x66, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00},
+    };
+    ensure(bytes >= 1);
+    ensure(bytes <= NOP_BYTES_MAX);
+    memcpy(dst, nops[bytes - 1], bytes);
+}
+
+/* ---- text ---- */
+
+static bool parse_number(const char *text, uint64_t *value)
+{
+    char *end;
+    errno = 0;
+    *value = strtoull(text, &end, 0);
+    return isdigit((unsigned char)*text) && !*end && !errno;
+}
+
+static enum emu_err parse_place(const char *word, struct edit_place *p, struct diag *d)
+{
+    *p = (struct edit_place){.offset = 0};
+    if (parse_number(word, &p->offset))
+        return EMU_OK;
+    const char *plus = strchr(word, '+');
+    size_t length = plus ? (size_t)(plus - word) : strlen(word);
+    if (!length || length >= sizeof(p->name) || isdigit((unsigned char)*word))
+        return diag_set(d, EMU_EINPUT, "'%.80s' is no place: write FUNCTION, FUNCTION+OFFSET or 0xADDRESS", word);
+    memcpy(p->name, word, length);
+    if (plus && !parse_number(plus + 1, &p->offset))
+        return diag_set(d, EMU_EINPUT, "'%.80s' is no offset", plus + 1);
+    return EMU_OK;
+}
+
+/* Hexadecimal bytes without spaces; "??" only if there is a mask. */
+static enum emu_err parse_bytes(const char *word, uint8_t *bytes, uint8_t *mask, unsigned *count, struct diag *d)
+{
+    size_t length = strlen(word);
+    if (!length || length % 2 || length / 2 > EDIT_BYTES_MAX)
+        return diag_set(d, EMU_EINPUT, "'%.80s' is not 1 to %u bytes in hexadecimal", word, EDIT_BYTES_MAX);
+    for (unsigned i = 0; i < length / 2; i++) {
+        const char pair[3] = {word[2 * i], word[2 * i + 1], 0};
+        if (mask)
+            mask[i] = strcmp(pair, "??") ? 0xff : 0;
+        if (mask && !mask[i]) {
+            bytes[i] = 0;
+            continue;
+        }
+        if (!isxdigit((unsigned char)pair[0]) || !isxdigit((unsigned char)pair[1]))
+            return diag_set(d, EMU_EINPUT, "'%s' in '%.80s' is no byte in hexadecimal", pair, word);
+        bytes[i] = (uint8_t)strtoul(pair, NULL, 16);
+    }
+    *count = (unsigned)length / 2;
+    return EMU_OK;
+}
+
+static enum emu_err parse_drop_call(char **words, unsigned count, struct edit *e, struct diag *d)
+{
+    uint64_t occurrence = 0;
+    if (count < 3)
+        return diag_set(d, EMU_EINPUT, "drop-call needs a FUNCTION and a CALLEE or +OFFSET");
+    if (words[2][0] == '+') {
+        if (!parse_number(words[2] + 1, &e->call_offset))
+            return diag_set(d, EMU_EINPUT, "'%.80s' is no offset", words[2]);
+        if (count > 3)
+            return diag_set(d, EMU_EINPUT, "a call at an offset has no other occurrences");
+    } else if (strlen(words[2]) >= sizeof(e->callee)) {
+        return diag_set(d, EMU_EINPUT, "the name '%.80s…' is too long", words[2]);
+    } else {
+        strcpy(e->callee, words[2]);
+    }
+    if (count > 3 && (!parse_number(words[3], &occurrence) || !occurrence || occurrence > FUNCTION_BYTES_MAX))
+        return diag_set(d, EMU_EINPUT, "'%.80s' is no occurrence: they count from 1", words[3]);
+    e->occurrence = (unsigned)occurrence;
+    return EMU_OK;
+}
+
+static enum emu_err parse_replace(char **words, unsigned count, struct edit *e, struct diag *d)
+{
+    unsigned bytes = 0;
+    if (count != 4)
+        return diag_set(d, EMU_EINPUT, "replace needs a FUNCTION+OFFSET, a PATTERN and BYTES");
+    enum emu_err err = parse_bytes(words[2], e->pattern, e->mask, &e->pattern_bytes, d);
+    if (!err)
+        err = parse_bytes(words[3], e->bytes, NULL, &bytes, d);
+    if (!err && bytes != e->pattern_bytes)
+        err = diag_set(d, EMU_EINPUT, "%u bytes can't replace %u: the lengths must agree", bytes, e->pattern_bytes);
+    return err;
+}
+
+static enum emu_err parse_words(char **words, unsigned count, struct edit *e, struct diag *d)
+{
+    const char *place = words[1];
+    switch (e->kind) {
+    case EDIT_SKIP_ENTRY:
+        if (count != 3)
+            return diag_set(d, EMU_EINPUT, "skip-entry needs a TABLE and a place");
+        e->table = patch_kind_parse(words[1]);
+        if (e->table == PATCH_KINDS)
+            return diag_set(d, EMU_EINPUT, "there is no table '%.80s'; `bootrace patches` lists them", words[1]);
+        place = words[2];
+        break;
+    case EDIT_UNGUARD:
+        if (count != 2)
+            return diag_set(d, EMU_EINPUT, "unguard needs one FUNCTION");
+        break;
+    case EDIT_DROP_CALL: {
+        enum emu_err err = parse_drop_call(words, count, e, d);
+        if (err)
+            return err;
+        break;
+    }
+    case EDIT_REPLACE: {
+        enum emu_err err = parse_replace(words, count, e, d);
+        if (err)
+            return err;
+        break;
+    }
+    }
+    enum emu_err err = parse_place(place, &e->place, d);
+    if (!err && e->place.name[0] && e->place.offset && (e->kind == EDIT_UNGUARD || e->kind == EDIT_DROP_CALL))
+        err = diag_set(d, EMU_EINPUT, "%s takes a whole function, without an offset", kind_names[e->kind]);
+    return err;
+}
+
+enum emu_err edit_parse(const char *text, unsigned line, struct edit *e, struct diag *d)
+{
+    char copy[EDIT_LINE_BYTES], *words[WORDS_MAX], *rest = copy;
+    unsigned count = 0;
+    enum emu_err err = EMU_OK;
+    *e = (struct edit){.line = line};
+    if (strlen(text) >= sizeof(copy))
+        err = diag_set(d, EMU_EINPUT, "an edit has less than %u characters", EDIT_LINE_BYTES);
+    else
+        strcpy(copy, text);
+    while (!err && count < WORDS_MAX && (words[count] = strtok_r(rest, " \t\n", &rest)))
+        count++;
+    unsigned kind = 0, kinds = sizeof(kind_names) / sizeof(*kind_names);
+    while (!err && count && kind < kinds && strcmp(kind_names[kind], words[0]))
+        kind++;
+    e->kind = (enum edit_kind)kind;
+    if (!err && !count)
+        err = diag_set(d, EMU_EINPUT, "there is no edit");
+    if (!err && kind == kinds)
+        err = diag_set(d, EMU_EINPUT, "there is no edit '%.80s': drop-call, unguard, replace, skip-entry", words[0]);
+    if (!err && (count < 2 || count == WORDS_MAX))
+        err = diag_set(d, EMU_EINPUT, "%s has the wrong number of words", words[0]);
+    if (!err)
+        err = parse_words(words, count, e, d);
+    if (err && line)
+        d->line = line;
+    return err;
+}
+
+static void print_place(const struct edit_place *p, char *text, size_t bytes)
+{
+    if (!p->name[0])
+        snprintf(text, bytes, "0x%" PRIx64, p->offset);
+    else if (p->offset)
+        snprintf(text, bytes, "%s+0x%" PRIx64, p->name, p->offset);
+    else
+        snprintf(text, bytes, "%s", p->name);
+}
+
+int edit_print(const struct edit *e, char *text, size_t bytes)
+{
+    char place[EDIT_NAME_BYTES + 32], pattern[2 * EDIT_BYTES_MAX + 1] = "", new_bytes[2 * EDIT_BYTES_MAX + 1] = "";
+    char tail[32] = "";
+    print_place(&e->place, place, sizeof(place));
+    switch (e->kind) {
+    case EDIT_DROP_CALL:
+        if (!e->callee[0])
+            return snprintf(text, bytes, "drop-call %s +0x%" PRIx64, place, e->call_offset);
+        if (e->occurrence)
+            snprintf(tail, sizeof(tail), " %u", e->occurrence);
+        return snprintf(text, bytes, "drop-call %s %s%s", place, e->callee, tail);
+    case EDIT_UNGUARD:
+        return snprintf(text, bytes, "unguard %s", place);
+    case EDIT_SKIP_ENTRY:
+        return snprintf(text, bytes, "skip-entry %s %s", patch_kind_name(e->table), place);
+    case EDIT_REPLACE:
+        for (unsigned i = 0; i < e->pattern_bytes; i++) {
+            if (e->mask[i])
+                snprintf(pattern + 2 * i, 3, "%02x", e->pattern[i]);
+            else
+                snprintf(pattern + 2 * i, 3, "??");
+            snprintf(new_bytes + 2 * i, 3, "%02x", e->bytes[i]);
+        }
+        return snprintf(text, bytes, "replace %s %s %s", place, pattern, new_bytes);
+    }
+    return snprintf(text, bytes, "%s", "");
+}
+
+/* ---- finding places ---- */
+
+static enum emu_err find_symbol(struct plan *p, const char *name, struct symbol *out)
+{
+    size_t count = symbols_find_name(p->k->symbols, name, out);
+    if (!count)
+        return diag_set(p->d, EMU_EINPUT, "the kernel has no symbol %s", name);
+    if (count > 1)
+        return diag_set(p->d, EMU_EINPUT, "%s is ambiguous: %zu symbols have this name; write the address", name,
+                        count);
+    return EMU_OK;
+}
+
+static enum emu_err find_place(struct plan *p, const struct edit_place *place, uint64_t *gva)
+{
+    struct symbol s;
+    *gva = place->offset;
+    if (!place->name[0])
+        return EMU_OK;
+    enum emu_err err = find_symbol(p, place->name, &s);
+    if (err)
+        return err;
+    if (place->offset >= s.bytes && s.bytes)
+        return diag_set(p->d, EMU_EINPUT, "%s has only 0x%" PRIx64 " bytes, so no +0x%" PRIx64, place->name, s.bytes,
+                        place->offset);
+    *gva = s.start_gva + place->offset;
+    return EMU_OK;
+}
+
+/* The extent of the function that is named, or that holds the address. */
+static enum emu_err find_function(struct plan *p, const struct edit_place *place, struct symbol *s)
+{
+    if (place->name[0]) {
+        enum emu_err err = find_symbol(p, place->name, s);
+        if (err)
+            return err;
+    } else if (!symbols_find_address(p->k->symbols, place->offset, s)) {
+        return diag_set(p->d, EMU_EINPUT, "no function is at 0x%" PRIx64, place->offset);
+    }
+    if (!s->bytes || s->bytes > FUNCTION_BYTES_MAX || !patch_tables_is_code(p->k->view, s->start_gva, s->bytes))
+        return diag_set(p->d, EMU_EINPUT, "%s is no function with an end", s->name);
+    return EMU_OK;
+}
+
+/* ---- planning ---- */
+
+static enum emu_err add_change(struct plan *p, uint64_t gva, const uint8_t *old_bytes, const uint8_t *new_bytes,
+                               size_t bytes, enum patch_kind table, uint64_t site_gva)
+{
+    ensure(bytes <= EDIT_BYTES_MAX);
+    if (p->count == EDIT_CHANGES_MAX)
+        return diag_set(p->d, EMU_EINPUT, "one edit makes at most %u changes", EDIT_CHANGES_MAX);
+    struct edit_change *c = &p->changes[p->count++];
+    *c = (struct edit_change){.gva = gva, .bytes = bytes, .table = table, .site_gva = site_gva};
+    memcpy(c->old_bytes, old_bytes, bytes);
+    memcpy(c->new_bytes, new_bytes, bytes);
+    return EMU_OK;
+}
+
+/* The first of the ranges that an entry patches, NULL if none. */
+static const struct range *find_range(const struct plan *p, const struct patch_entry *e)
+{
+    for (unsigned i = 0; e->site_bytes && i < p->range_count; i++) {
+        const struct range *r = &p->ranges[i];
+        if (e->site_gva < r->gva + r->bytes && r->gva < e->site_gva + e->site_bytes)
+            return r;
+    }
+    return NULL;
+}
+
+static enum emu_err read_entry(struct plan *p, enum patch_kind kind, uint32_t i, uint8_t *raw, struct patch_entry *e)
+{
+    const struct patch_table *t = &p->k->tables->tables[kind];
+    uint64_t gva = t->start_gva + (uint64_t)i * t->entry_bytes;
+    if (!p->memory->read(p->memory->context, gva, raw, patch_tables_entry_bytes(p->k->tables, kind)))
+        return diag_set(p->d, EMU_EINPUT, "the table %s at 0x%" PRIx64 " is not in memory", patch_kind_name(kind), gva);
+    if (!patch_tables_decode(p->k->tables, kind, i, raw, e))
+        return diag_set(p->d, EMU_EINPUT, "entry %u of the table %s no longer makes sense in memory", i,
+                        patch_kind_name(kind));
+    return EMU_OK;
+}
+
+/* An entry's site may be longer than what is dropped only by padding, else the entry does more than the call. */
+static enum emu_err check_remainder(struct plan *p, const struct range *r, const struct patch_entry *e)
+{
+    for (uint64_t gva = e->site_gva; r->dropped && gva < e->site_gva + e->site_bytes; gva++) {
+        uint8_t byte = 0;
+        if (gva >= r->gva && gva < r->gva + r->bytes)
+            continue;
+        if (!p->memory->read(p->memory->context, gva, &byte, 1) || byte != 0x90)
+            return diag_set(p->d, EMU_EINPUT,
+                            "the %s entry for 0x%" PRIx64 " patches %u bytes, more than the instruction at 0x%" PRIx64,
+                            patch_kind_name(e->kind), e->site_gva, e->site_bytes, r->gva);
+    }
+    return EMU_OK;
+}
+
+/* Another entry of the table, as memory has it now, that has nothing to do with this edit. */
+static enum emu_err find_donor(struct plan *p, enum patch_kind kind, uint8_t *raw, struct patch_entry *donor)
+{
+    for (uint32_t i = 0; i < p->k->tables->tables[kind].count; i++) {
+        enum emu_err err = read_entry(p, kind, i, raw, donor);
+        if (err || !find_range(p, donor))
+            return err;
+    }
+    return diag_set(p->d, EMU_EINPUT, "the table %s has no other entry to put in place", patch_kind_name(kind));
+}
+
+static enum emu_err neutralise(struct plan *p, const struct range *r, const struct patch_entry *e, const uint8_t *raw)
+{
+    uint8_t changed[PATCH_ENTRY_BYTES_MAX], donor_raw[PATCH_ENTRY_BYTES_MAX];
+    unsigned bytes = patch_tables_entry_bytes(p->k->tables, e->kind);
+    struct patch_entry donor;
+    enum emu_err err = check_remainder(p, r, e);
+    memcpy(changed, raw, bytes);
+    if (err)
+        return err;
+    if (!patch_tables_blank(p->k->tables, e->kind, e->index, changed)) {
+        if (e->kind != PATCH_PARAVIRT)
+            return diag_set(p->d, EMU_EINPUT,
+                            "0x%" PRIx64 " is a site of the table %s, whose entries can't be taken away unnoticed",
+                            e->site_gva, patch_kind_name(e->kind));
+        err = find_donor(p, e->kind, donor_raw, &donor);
+        if (err)
+            return err;
+        ensure(patch_tables_copy(p->k->tables, e->kind, e->index, &donor, donor_raw, changed));
+    }
+    return add_change(p, e->entry_gva, raw, changed, bytes, e->kind, e->site_gva);
+}
+
+/* Neutralise every entry of one table for the ranges; `found` counts them. */
+static enum emu_err neutralise_table(struct plan *p, enum patch_kind kind, unsigned *found)
+{
+    const struct patch_table *t = &p->k->tables->tables[kind];
+    if (t->refusal[0])
+        return diag_set(p->d, EMU_EINPUT, "nothing can be edited safely, because %s", t->refusal);
+    for (uint32_t i = 0; i < t->count; i++) {
+        uint8_t raw[PATCH_ENTRY_BYTES_MAX];
+        struct patch_entry e;
+        enum emu_err err = read_entry(p, kind, i, raw, &e);
+        const struct range *r = err ? NULL : find_range(p, &e);
+        if (r) {
+            (*found)++;
+            err = neutralise(p, r, &e, raw);
+        }
+        if (err)
+            return err;
+    }
+    return EMU_OK;
+}
+
+/* An instruction becomes a NOP. */
+static enum emu_err drop(struct plan *p, const struct place *place)
+{
+    uint8_t nop[NOP_BYTES_MAX];
+    if (place->bytes > NOP_BYTES_MAX)
+        return diag_set(p->d, EMU_EINPUT, "the instruction at 0x%" PRIx64 " has %u bytes, more than a NOP can have",
+                        place->gva, place->bytes);
+    edit_nop(nop, place->bytes);
+    enum emu_err err = add_change(p, place->gva, place->code, nop, place->bytes, PATCH_KINDS, place->gva);
+    if (!err)
+        p->ranges[p->range_count++] = (struct range){.gva = place->gva, .bytes = place->bytes, .dropped = true};
+    return err;
+}
+
+/* And stays one. Counted calls and ENDBRs need nothing: their patchers look at the code first. */
+static enum emu_err keep_dropped(struct plan *p)
+{
+    enum emu_err err = EMU_OK;
+    unsigned found = 0;
+    for (unsigned kind = 0; !err && kind < PATCH_KINDS; kind++)
+        if (kind != PATCH_CALL && kind != PATCH_ENDBR)
+            err = neutralise_table(p, (enum patch_kind)kind, &found);
+    return err;
+}
+
+/* ---- instructions ---- */
+
+/* Where a call goes: its target if direct, the pointer's place if through memory. */
+struct call {
+    bool direct;
+    uint64_t target_gva; /* of the call, or the function whose address the image has in the slot; 0 if none */
+};
+
+static uint64_t wrap(const struct plan *p, uint64_t gva)
+{
+    return p->k->view->bits == 32 ? (uint32_t)gva : gva;
+}
+
+static bool read_call(const struct plan *p, const struct place *place, struct call *c)
+{
+    const uint8_t *b = place->code, *end = b + place->bytes;
+    int32_t displacement;
+    *c = (struct call){.direct = false};
+    while (b < end && (*b == 0x2e || *b == 0x3e || *b == 0xf2 || *b == 0x66 ||
+                       (p->k->view->bits == 64 && *b >= 0x40 && *b < 0x50)))
+        b++;
+    if (end - b == 5 && b[0] == 0xe8) {
+        memcpy(&displacement, b + 1, 4);
+        c->direct = true;
+        c->target_gva = wrap(p, place->gva + place->bytes + (uint64_t)(int64_t)displacement);
+        return true;
+    }
+    if (end - b < 2 || b[0] != 0xff || (b[1] >> 3 & 7) != 2)
+        return false;
+    uint64_t slot_gva;
+    if (end - b == 6 && b[1] == 0x15) { /* RIP-relative in 64-bit code, absolute in 32-bit code */
+        memcpy(&displacement, b + 2, 4);
+        slot_gva = p->k->view->bits == 64 ? place->gva + place->bytes + (uint64_t)(int64_t)displacement
+                                          : (uint32_t)displacement;
+    } else if (end - b == 7 && b[1] == 0x14 && b[2] == 0x25) { /* absolute, by SIB */
+        memcpy(&displacement, b + 3, 4);
+        slot_gva = wrap(p, (uint64_t)(int64_t)displacement);
+    } else {
+        return true;
+    }
+    uint64_t target = 0;
+    if (kernel_view_read(p->k->view, slot_gva, &target, p->k->view->word_bytes))
+        c->target_gva = target;
+    return true;
+}
+
+static bool is_called(const struct plan *p, const struct call *c, const char *name)
+{
+    struct symbol s;
+    for (size_t i = 0; c->target_gva && symbols_get_named(p->k->symbols, name, i, &s); i++)
+        if (s.start_gva == c->target_gva)
+            return true;
+    return false;
+}
+
+/* Disables or enables interrupts: CLI, STI, or an operation whose native function says so in its name. */
+static bool is_guard(const struct plan *p, const struct place *place)
+{
+    struct call c;
+    size_t count = symbols_count(p->k->symbols);
+    struct symbol s;
+    if (place->bytes == 1 && (place->code[0] == 0xfa || place->code[0] == 0xfb))
+        return true;
+    if (!read_call(p, place, &c) || c.direct || !c.target_gva || !count ||
+        !symbols_find_address(p->k->symbols, c.target_gva, &s) || s.start_gva != c.target_gva)
+        return false;
+    return strstr(s.name, "native_irq_disable") || strstr(s.name, "native_irq_enable");
+}
+
+typedef bool(wanted_fn)(const struct plan *p, const struct place *place, const void *what);
+
+static bool want_guard(const struct plan *p, const struct place *place, const void *what)
+{
+    (void)what;
+    return is_guard(p, place);
+}
+
+static bool want_callee(const struct plan *p, const struct place *place, const void *what)
+{
+    struct call c;
+    return read_call(p, place, &c) && is_called(p, &c, what);
+}
+
+/*
+ * Walk a function's instructions in order and drop the ones wanted: all, or the n-th (from 1). *seen counts them. A
+ * function of the kernel is code from start to end (tables are elsewhere), but bytes that decode to nothing are passed
+ * over one by one.
+ */
+static enum emu_err walk(struct plan *p, const struct symbol *f, wanted_fn *wanted, const void *what, unsigned nth,
+                         unsigned *seen)
+{
+    uint8_t *code = malloc(f->bytes);
+    enum emu_err err = EMU_OK;
+    if (!code)
+        return diag_set(p->d, EMU_EHOST, "the host has no memory left");
+    if (!p->memory->read(p->memory->context, f->start_gva, code, f->bytes))
+        err = diag_set(p->d, EMU_EINPUT, "%s is not in memory", f->name);
+    *seen = 0;
+    for (uint64_t at = 0; !err && at < f->bytes;) {
+        struct insn insn;
+        struct place place = {.gva = f->start_gva + at};
+        bool valid = decoder_decode(p->k->decoder, p->k->view->bits, code + at, f->bytes - at, &insn);
+        place.bytes = valid ? insn.length : 1;
+        memcpy(place.code, code + at, place.bytes);
+        at += place.bytes;
+        if (!valid || !wanted(p, &place, what))
+            continue;
+        (*seen)++;
+        if (!nth || *seen == nth)
+            err = drop(p, &place);
+    }
+    free(code);
+    return err;
+}
+
+/* ---- the edits ---- */
+
+static enum emu_err plan_unguard(struct plan *p, const struct edit *e)
+{
+    struct symbol f;
+    unsigned seen;
+    enum emu_err err = find_function(p, &e->place, &f);
+    if (!err)
+        err = walk(p, &f, want_guard, NULL, 0, &seen);
+    if (!err && !seen)
+        err = diag_set(p->d, EMU_EINPUT, "%s neither disables nor enables interrupts", f.name);
+    return err ? err : keep_dropped(p);
+}
+
+static enum emu_err plan_drop_at(struct plan *p, const struct edit *e, const struct symbol *f)
+{
+    struct place place = {.gva = f->start_gva + e->call_offset};
+    struct insn insn;
+    struct call c;
+    if (e->call_offset >= f->bytes)
+        return diag_set(p->d, EMU_EINPUT, "%s has only 0x%" PRIx64 " bytes", f->name, f->bytes);
+    size_t left = f->bytes - e->call_offset < INSN_BYTES_MAX ? f->bytes - e->call_offset : INSN_BYTES_MAX;
+    if (!p->memory->read(p->memory->context, place.gva, place.code, left))
+        return diag_set(p->d, EMU_EINPUT, "%s is not in memory", f->name);
+    place.bytes = decoder_decode(p->k->decoder, p->k->view->bits, place.code, left, &insn) ? insn.length : 0;
+    if (!place.bytes || !read_call(p, &place, &c))
+        return diag_set(p->d, EMU_EINPUT, "%s+0x%" PRIx64 " is no call", f->name, e->call_offset);
+    enum emu_err err = drop(p, &place);
+    return err ? err : keep_dropped(p);
+}
+
+static enum emu_err plan_drop_call(struct plan *p, const struct edit *e)
+{
+    struct symbol f;
+    unsigned seen;
+    enum emu_err err = find_function(p, &e->place, &f);
+    if (err)
+        return err;
+    if (!e->callee[0])
+        return plan_drop_at(p, e, &f);
+    err = walk(p, &f, want_callee, e->callee, e->occurrence ? e->occurrence : 1, &seen);
+    if (err)
+        return err;
+    if (!seen)
+        return diag_set(p->d, EMU_EINPUT, "%s does not call %s", f.name, e->callee);
+    if (seen < e->occurrence)
+        return diag_set(p->d, EMU_EINPUT, "%s calls %s only %u times", f.name, e->callee, seen);
+    if (seen > 1 && !e->occurrence)
+        return diag_set(p->d, EMU_EINPUT, "%s calls %s %u times: say which occurrence", f.name, e->callee, seen);
+    return keep_dropped(p);
+}
+
+static enum emu_err plan_replace(struct plan *p, const struct edit *e)
+{
+    uint8_t now[EDIT_BYTES_MAX];
+    uint64_t gva;
+    enum emu_err err = find_place(p, &e->place, &gva);
+    if (err)
+        return err;
+    if (!p->memory->read(p->memory->context, gva, now, e->pattern_bytes))
+        return diag_set(p->d, EMU_EINPUT, "the %u bytes at 0x%" PRIx64 " are not in memory", e->pattern_bytes, gva);
+    for (unsigned i = 0; i < e->pattern_bytes; i++)
+        if ((now[i] ^ e->pattern[i]) & e->mask[i])
+            return diag_set(p->d, EMU_EINPUT, "the pattern does not match: byte %u at 0x%" PRIx64 " is %02x, not %02x",
+                            i, gva + i, now[i], e->pattern[i]);
+    return add_change(p, gva, now, e->bytes, e->pattern_bytes, PATCH_KINDS, gva);
+}
+
+static enum emu_err plan_skip_entry(struct plan *p, const struct edit *e)
+{
+    struct range *r = &p->ranges[0];
+    unsigned found = 0;
+    enum emu_err err = find_place(p, &e->place, &r->gva);
+    r->bytes = 1;
+    p->range_count = 1;
+    if (!err)
+        err = neutralise_table(p, e->table, &found);
+    if (!err && !found)
+        err = diag_set(p->d, EMU_EINPUT, "the table %s has no entry for 0x%" PRIx64, patch_kind_name(e->table), r->gva);
+    return err;
+}
+
+static enum emu_err make_plan(struct plan *p, const struct edit *e)
+{
+    switch (e->kind) {
+    case EDIT_DROP_CALL:
+        return plan_drop_call(p, e);
+    case EDIT_UNGUARD:
+        return plan_unguard(p, e);
+    case EDIT_REPLACE:
+        return plan_replace(p, e);
+    case EDIT_SKIP_ENTRY:
+        return plan_skip_entry(p, e);
+    }
+    return diag_set(p->d, EMU_EINPUT, "there is no such edit");
+}
+
+static enum emu_err write_plan(struct plan *p, edit_report_fn *report, void *context)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        const struct edit_change *c = &p->changes[i];
+        /* All of it was read, so a refusal here is the memory's: what it gives it must take. */
+        if (!p->memory->write(p->memory->context, c->gva, c->new_bytes, c->bytes))
+            return diag_set(p->d, EMU_EHOST, "the memory at 0x%" PRIx64 " can't be written", c->gva);
+        if (report)
+            report(context, c);
+    }
+    return EMU_OK;
+}
+
+enum emu_err edit_apply(const struct edit *e, const struct edit_kernel *k, const struct edit_memory *memory,
+                        edit_report_fn *report, void *context, struct diag *d)
+{
+    struct plan *p = calloc(1, sizeof(*p));
+    if (!p)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    *p = (struct plan){.k = k, .memory = memory, .d = d};
+    enum emu_err err = make_plan(p, e);
+    if (!err)
+        err = write_plan(p, report, context);
+    if (err && e->line)
+        d->line = e->line;
+    free(p);
+    return err;
+}
+
+/* ---- memories ---- */
+
+static bool copy_read(void *context, uint64_t gva, void *dst, size_t bytes)
+{
+    const struct edit_copy *c = context;
+    uint64_t at;
+    if (!kernel_view_find_file(c->view, gva, bytes, &at))
+        return false;
+    memcpy(dst, c->bytes + at, bytes);
+    return true;
+}
+
+static bool copy_write(void *context, uint64_t gva, const void *src, size_t bytes)
+{
+    struct edit_copy *c = context;
+    uint64_t at;
+    if (!kernel_view_find_file(c->view, gva, bytes, &at))
+        return false;
+    memcpy(c->bytes + at, src, bytes);
+    return true;
+}
+
+struct edit_memory edit_memory_copy(struct edit_copy *copy)
+{
+    return (struct edit_memory){.context = copy, .read = copy_read, .write = copy_write};
+}
+
+static bool find_gpa(const struct image *img, uint64_t gva, size_t bytes, uint64_t *gpa)
+{
+    for (size_t i = 0; i < img->segments_count; i++) {
+        const struct image_segment *s = &img->segments[i];
+        if (gva < s->vaddr || gva - s->vaddr > s->memory_bytes || bytes > s->memory_bytes - (gva - s->vaddr))
+            continue;
+        *gpa = s->paddr + (gva - s->vaddr);
+        return true;
+    }
+    return false;
+}
+
+static bool guest_read(void *context, uint64_t gva, void *dst, size_t bytes)
+{
+    const struct edit_guest *g = context;
+    uint64_t gpa;
+    return find_gpa(g->image, gva, bytes, &gpa) && memory_read(g->memory, gpa, dst, bytes);
+}
+
+static bool guest_write(void *context, uint64_t gva, const void *src, size_t bytes)
+{
+    const struct edit_guest *g = context;
+    uint64_t gpa;
+    return find_gpa(g->image, gva, bytes, &gpa) && memory_write(g->memory, gpa, src, bytes);
+}
+
+struct edit_memory edit_memory_guest(struct edit_guest *guest)
+{
+    return (struct edit_memory){.context = guest, .read = guest_read, .write = guest_write};
+}
