@@ -266,6 +266,30 @@ static void it_is_absent_under_pvh_and_for_wide_accesses(void **state)
     machine_free(pvh);
 }
 
+/* Anything may be written to any of its ports: no access may hurt the host. */
+static void hostile_accesses_leave_the_host_alone(void **state)
+{
+    static const uint16_t ports[] = {0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1};
+    struct machine *m = programmed(0);
+    uint32_t value;
+
+    for (unsigned i = 0; i < 200000; i++) {
+        uint64_t r = machine_random(m);
+        uint16_t port = ports[(r >> 8) % (sizeof(ports) / sizeof(ports[0]))];
+
+        if (r & 1)
+            (void)!fake_port_read(m, port, 1u << (r >> 1 & 3) % 3, &value);
+        else
+            (void)!fake_port_write(m, port, 1u << (r >> 1 & 3) % 3, (uint32_t)(r >> 32));
+        pic_set_line(m, r >> 16 & 15, r & 0x80);
+        if (r & 0x40)
+            (void)fake_accept(m, 0);
+        fake_advance(m, r >> 24 & 0xffff);
+    }
+    assert_true(clock_now_ns(m) > 0);
+    machine_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +306,7 @@ int main(void)
         cmocka_unit_test(without_an_extint_pin_nothing_is_delivered),
         cmocka_unit_test(reprogramming_starts_over),
         cmocka_unit_test(it_is_absent_under_pvh_and_for_wide_accesses),
+        cmocka_unit_test(hostile_accesses_leave_the_host_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

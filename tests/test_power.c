@@ -127,6 +127,31 @@ static void what_is_not_there_is_not_answered(void **state)
     machine_free(pvh);
 }
 
+/* Anything may be written to any of its ports: no access may hurt the host. */
+static void hostile_accesses_leave_the_host_alone(void **state)
+{
+    static const uint16_t ports[] = {0xb000, 0xb001, 0xb002, 0xb003, 0xb004, 0xb005,
+                                     0xb008, 0xb00b, 0xafe0, 0xafe3, 0xcf9,  0x64};
+    struct machine *m = machine();
+    uint32_t value;
+
+    for (unsigned i = 0; i < 200000; i++) {
+        uint64_t r = machine_random(m);
+        uint16_t port = ports[(r >> 8) % (sizeof(ports) / sizeof(ports[0]))];
+
+        if (r & 1)
+            (void)!fake_port_read(m, port, 1u << (r >> 1 & 3) % 3, &value);
+        else
+            (void)!fake_port_write(m, port, 1u << (r >> 1 & 3) % 3, (uint32_t)(r >> 32));
+
+        if (r & 0x40)
+            (void)fake_accept(m, 0);
+        fake_advance(m, r >> 24 & 0xffff);
+    }
+    assert_true(clock_now_ns(m) > 0);
+    machine_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +161,7 @@ int main(void)
         cmocka_unit_test(a_sleep_that_the_dsdt_does_not_name_is_unmodelled),
         cmocka_unit_test(both_ways_to_reset_end_the_run),
         cmocka_unit_test(what_is_not_there_is_not_answered),
+        cmocka_unit_test(hostile_accesses_leave_the_host_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,6 +188,31 @@ static void it_is_absent_under_pvh_and_for_wide_accesses(void **state)
     machine_free(pvh);
 }
 
+/* Anything may be written to any of its ports: no access may hurt the host. */
+static void hostile_accesses_leave_the_host_alone(void **state)
+{
+    static const uint16_t ports[] = {COM1, COM1 + 1, COM1 + 2, COM1 + 3, COM1 + 4, COM1 + 5, COM1 + 6, COM1 + 7};
+    struct machine *m = machine();
+    uint32_t value;
+
+    for (unsigned i = 0; i < 200000; i++) {
+        uint64_t r = machine_random(m);
+        uint16_t port = ports[(r >> 8) % (sizeof(ports) / sizeof(ports[0]))];
+
+        if (r & 1)
+            (void)!fake_port_read(m, port, 1u << (r >> 1 & 3) % 3, &value);
+        else
+            (void)!fake_port_write(m, port, 1u << (r >> 1 & 3) % 3, (uint32_t)(r >> 32));
+        if (r & 0x80)
+            serial_receive(m, (uint8_t)r);
+        if (r & 0x40)
+            (void)fake_accept(m, 0);
+        fake_advance(m, r >> 24 & 0xffff);
+    }
+    assert_true(clock_now_ns(m) > 0);
+    machine_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +224,7 @@ int main(void)
         cmocka_unit_test(what_finds_no_room_is_an_overrun),
         cmocka_unit_test(loop_back_connects_its_ends),
         cmocka_unit_test(it_is_absent_under_pvh_and_for_wide_accesses),
+        cmocka_unit_test(hostile_accesses_leave_the_host_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,6 +47,8 @@ static uint64_t now_ticks(const struct machine *m)
     return pc_ns_to_ticks(clock_now_ns(m), PM_TIMER_HZ);
 }
 
+/* A reset is a crash: kernels that know nothing of Xen end so when they panic, and a wrong PASS would be worse than a
+   FAIL for a guest that only wanted to reboot. One that knows Xen says what it wants by SCHEDOP_shutdown. */
 static void end_run(struct machine *m, unsigned vcpu, unsigned reason)
 {
     trace_add(m, TRACE_SHUTDOWN, vcpu, reason, 0, 0);
