@@ -69,12 +69,6 @@ static void rows_hvm(void)
     ROW("hvm.set_param.store_pfn", set_param(HVM_PARAM_STORE_PFN, 1));
     ROW("hvm.set_param.console_pfn", set_param(HVM_PARAM_CONSOLE_PFN, 1));
     ROW("hvm.set_param.deprecated_13", set_param(13, 0));
-    ROW("hvm.set_param.acpi_ioports", set_param(HVM_PARAM_ACPI_IOPORTS_LOCATION, 0));
-    ROW("hvm.set_param.timer_mode", set_param(HVM_PARAM_TIMER_MODE, 1));
-    ROW("hvm.set_param.ident_pt", set_param(HVM_PARAM_IDENT_PT, 0));
-    ROW("hvm.set_param.vm86_tss", set_param(HVM_PARAM_VM86_TSS, 0));
-    ROW("hvm.set_param.x87_fip_width_7", set_param(HVM_PARAM_X87_FIP_WIDTH, 7));
-    ROW("hvm.set_param.generation_id", set_param(HVM_PARAM_VM_GENERATION_ID_ADDR, 0));
     ROW("hvm.set_param.callback_vector_0xf3", set_param(HVM_PARAM_CALLBACK_IRQ, 2ull << 56 | 0xf3));
     row_get_param("hvm.get_param.callback", HVM_PARAM_CALLBACK_IRQ);
     ROW("hvm.set_param.callback_vector_0x0f", set_param(HVM_PARAM_CALLBACK_IRQ, 2ull << 56 | 0x0f));
@@ -201,6 +195,17 @@ static void rows_cpuid(void)
                a & 64 ? "present" : "absent");
 }
 
+/* Last: a model may well not have them, and ends at the first. */
+static void rows_rare_params(void)
+{
+    ROW("hvm.set_param.timer_mode", set_param(HVM_PARAM_TIMER_MODE, 1));
+    ROW("hvm.set_param.ident_pt", set_param(HVM_PARAM_IDENT_PT, 0));
+    ROW("hvm.set_param.vm86_tss", set_param(HVM_PARAM_VM86_TSS, 0));
+    ROW("hvm.set_param.x87_fip_width_7", set_param(HVM_PARAM_X87_FIP_WIDTH, 7));
+    ROW("hvm.set_param.generation_id", set_param(HVM_PARAM_VM_GENERATION_ID_ADDR, 0));
+    ROW("hvm.set_param.acpi_ioports", set_param(HVM_PARAM_ACPI_IOPORTS_LOCATION, 0));
+}
+
 void guest_main(void)
 {
     rows_begin("misc");
@@ -211,4 +216,5 @@ void guest_main(void)
     rows_version();
     rows_physdev();
     rows_others();
+    rows_rare_params();
 }

@@ -237,7 +237,7 @@ static void rows_bring_up(void)
     ROW_EFFECT("vcpu.initialise", initialise(context), "up %ld", vcpu_op(VCPUOP_is_up, OTHER, NULL));
     ROW("vcpu.initialise.again", initialise(context));
     long result = vcpu_op(VCPUOP_up, OTHER, NULL);
-    for (unsigned wait = 0; wait < 200000 && !other_ran; wait++)
+    for (unsigned wait = 0; wait < 5000000 && !other_ran; wait++)
         cpu_relax();
     ROW_EFFECT("vcpu.up", result, "%s", other_ran ? "runs" : "does not run");
     ROW("vcpu.up.again", vcpu_op(VCPUOP_up, OTHER, NULL));
