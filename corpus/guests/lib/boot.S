@@ -4,6 +4,8 @@
  * PVH hands over 32-bit protected mode: paging off, ebx = physical address of hvm_start_info, no stack, GDT or IDT.
  * Source: Xen docs, "x86/HVM direct boot ABI"; SDM Vol. 3A, "Initializing IA-32e Mode" and "MP Initialization".
  */
+    .file "boot.S" /* else the name of gcc's temporary file becomes a symbol */
+
 #define CODE32 0x08
 #define DATA   0x10
 #define CODE64 0x18
