@@ -349,6 +349,32 @@ static void mapping_an_emulated_gsi_twice_says_success(void **state)
     machine_free(m);
 }
 
+static void a_gsi_bound_to_a_port_raises_it(void **state)
+{
+    struct machine *m = guest_new_mode(V417, 1, 64, &hvm);
+    struct physdev_map_pirq a = {.domid = DOMID_SELF, .type = MAP_PIRQ_TYPE_GSI, .index = 20, .pirq = -1};
+    struct evtchn_bind_pirq b;
+    struct physdev_eoi eoi;
+
+    assert_false(xen_gsi_is_event(m, 20, true)); /* not mapped: the IO-APIC's */
+    assert_false(xen_gsi_is_event(m, 20, false));
+    assert_int_equal(CALL(m, __HYPERVISOR_physdev_op, PHYSDEVOP_map_pirq, &a), 0);
+    assert_false(xen_gsi_is_event(m, 20, true)); /* mapped, not bound */
+    assert_false(xen_gsi_is_event(m, 20, false));
+    b = (struct evtchn_bind_pirq){.pirq = (uint32_t)a.pirq};
+    assert_int_equal(CALL(m, __HYPERVISOR_event_channel_op, EVTCHNOP_bind_pirq, &b), 0);
+    assert_true(xen_gsi_is_event(m, 20, true));
+    assert_true(xen_port_is_pending(m, b.port));
+    put(m, ARG_GPA, &b, sizeof(b));
+    assert_int_equal(CALL(m, __HYPERVISOR_event_channel_op, EVTCHNOP_bind_pirq, &b), XEN_EEXIST);
+    /* Still asserted: EOI raises it again, as for a level-triggered line. */
+    xen_page_write(m, PAGE_SHARED_INFO, 0x800, (uint8_t[8]){0}, 8, 0);
+    eoi.irq = (uint32_t)a.pirq;
+    assert_int_equal(CALL(m, __HYPERVISOR_physdev_op, PHYSDEVOP_eoi, &eoi), 0);
+    assert_true(xen_port_is_pending(m, b.port));
+    machine_free(m);
+}
+
 static void a_pvh_guest_has_no_pirqs(void **state)
 {
     struct machine *m = guest_new(V417, 1);
@@ -540,6 +566,7 @@ int main(void)
         cmocka_unit_test(parameters_have_rules),
         cmocka_unit_test(grant_versions_and_frames_have_limits),
         cmocka_unit_test(mapping_an_emulated_gsi_twice_says_success),
+        cmocka_unit_test(a_gsi_bound_to_a_port_raises_it),
         cmocka_unit_test(a_pvh_guest_has_no_pirqs),
         cmocka_unit_test(console_output_is_taken_at_once_and_input_arrives),
         cmocka_unit_test(xenstore_reads_writes_and_refuses),

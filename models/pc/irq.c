@@ -3,15 +3,18 @@
 #include "emu/ensure.h"
 #include "models/pc/ioapic.h"
 #include "models/pc/pic.h"
+#include "models/xen/xen.h"
 
 #define ISA_LINES 16
 
 void irq_set_level(struct machine *m, unsigned irq, bool level)
 {
+    unsigned gsi = irq == 0 ? 2 : irq;
+
     ensure(irq < IOAPIC_PINS);
     if (irq < ISA_LINES)
         pic_set_line(m, irq, level);
-    ioapic_set_pin(m, irq == 0 ? 2 : irq, level);
+    ioapic_set_pin(m, gsi, !xen_gsi_is_event(m, gsi, level) && level);
 }
 
 void irq_pulse(struct machine *m, unsigned irq)

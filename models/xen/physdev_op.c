@@ -9,6 +9,7 @@
 #include "models/platform.h"
 
 #define EMULATED_GSIS   48u
+#define ISA_GSIS        16  /* edge-triggered */
 #define PIRQ_FIRST_FREE 16u /* the ISA range keeps its numbers */
 
 static bool has_pirqs(const struct xen_call *c)
@@ -24,6 +25,46 @@ static int64_t free_pirq(const struct xen_state *x)
             return pirq;
     }
     return XEN_ENOSPC;
+}
+
+static bool model_is_present(const struct machine *m)
+{
+    const struct machine_config *config = machine_config(m);
+
+    for (unsigned i = 0; i < config->model_count; i++) {
+        if (config->models[i] == &xen_model)
+            return true;
+    }
+    return false;
+}
+
+static int gsi_pirq(const struct xen_state *x, unsigned gsi)
+{
+    for (unsigned i = 0; i < PIRQS; i++) {
+        if (x->pirq_used[i] && x->pirq_gsi[i] == (int32_t)gsi)
+            return (int)i;
+    }
+    return -1;
+}
+
+/* Source: Xen arch/x86/hvm/irq.c, assert_gsi(). */
+bool xen_gsi_is_event(struct machine *m, unsigned gsi, bool level)
+{
+    struct xen_state *x;
+    bool before;
+    int pirq;
+
+    if (!model_is_present(m))
+        return false;
+    x = xen_state(m);
+    before = x->gsi_levels >> gsi & 1;
+    x->gsi_levels = (x->gsi_levels & ~(1ull << gsi)) | (uint64_t)level << gsi;
+    pirq = gsi_pirq(x, gsi);
+    if (!level || pirq < 0 || !x->pirq_port[pirq])
+        return false;
+    if (!before)
+        xen_pirq_raise(m, (unsigned)pirq);
+    return true;
 }
 
 static int64_t op_map_pirq(struct xen_call *c)
@@ -85,12 +126,19 @@ static int64_t op_unmap_pirq(struct xen_call *c)
 static int64_t op_eoi(struct xen_call *c)
 {
     struct physdev_eoi a;
+    int32_t gsi;
 
     if (!has_pirqs(c))
         return XEN_ENOSYS;
     if (!xen_copy_in(c, c->arg[1], &a, sizeof(a)))
         return XEN_EFAULT;
-    return a.irq < PIRQS ? 0 : XEN_EINVAL;
+    if (a.irq >= PIRQS)
+        return XEN_EINVAL;
+    /* A level-triggered line that is still asserted raises the event again. */
+    gsi = c->x->pirq_used[a.irq] ? c->x->pirq_gsi[a.irq] : -1;
+    if (gsi >= ISA_GSIS && (c->x->gsi_levels >> gsi & 1))
+        xen_pirq_raise(c->m, a.irq);
+    return 0;
 }
 
 static int64_t op_irq_status_query(struct xen_call *c)

@@ -34,6 +34,10 @@ bool xenstore_host_write(struct machine *m, const char *path, const char *value)
 /* False if there is no such key or no room in `value`, which gets a terminating 0. */
 bool xenstore_host_read(struct machine *m, const char *path, char *value, size_t value_bytes);
 
+/* A GSI of the PC is driven. True if it is asserted, and the guest has it as an event channel instead of an IO-APIC
+   pin; false too on a machine without this model. */
+bool xen_gsi_is_event(struct machine *m, unsigned gsi, bool level);
+
 /* What a TRACE_HOST_WRITE fact of this model says in `c`. */
 enum xen_host_write {
     XEN_WRITE_EVENT = 1, /* a pending or mask bit, a selector, an upcall byte */
