@@ -248,6 +248,7 @@ static void run_to_the_end(struct boot *b, struct guest *g, struct console *c, c
                 machine_set_verdict(m, VERDICT_INTERRUPTED, NULL, "interrupted");
             break;
         case MACHINE_STOPPED_POSITION:
+        case MACHINE_STOPPED_INTERRUPTIBLE:
         case MACHINE_STOPPED_NOT_RUNNABLE: /* not asked for */
             break;
         case MACHINE_STOPPED_STEPS:

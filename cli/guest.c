@@ -194,7 +194,8 @@ enum emu_err guest_init(struct guest *g, const struct guest_options *options, st
         err = machine_new(&g->config, &g->machine, d);
     }
     if (err == EMU_OK) {
-        err = o->mode == PLATFORM_HVM ? boot_protocol_load(g->machine, g->image, d) : pvh_load(g->machine, g->image, d);
+        err = o->mode == PLATFORM_HVM && g->image->kind == IMAGE_BZIMAGE ? boot_protocol_load(g->machine, g->image, d)
+                                                                         : pvh_load(g->machine, g->image, d);
         if (err != EMU_OK)
             diag_add_place(d, o->kernel, 0);
     }

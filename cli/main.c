@@ -3,6 +3,7 @@
 #include "cli/edit.h"
 #include "cli/elfnotes.h"
 #include "cli/patches.h"
+#include "cli/fuzz.h"
 #include "cli/symbols.h"
 
 #include <stdio.h>
@@ -13,6 +14,7 @@ static const struct command commands[] = {
     {"edit", "what an edit by meaning would change in a kernel", edit_run},
     {"elfnotes", "would each Xen version's toolstack load this image, and why not", elfnotes_run},
     {"patches", "which of its instructions a kernel patches, and by which tables", patches_run},
+    {"fuzz", "search a window of a boot for the interrupt that breaks it", fuzz_run},
     {"symbols", "where an image's symbols come from, and what a name or an address is", symbols_run},
     {NULL, NULL, NULL},
 };

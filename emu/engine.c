@@ -149,6 +149,14 @@ struct engine {
         uint64_t base_gpa;
     } window[2];
     struct engine_stats stats;
+    engine_access_fn *access;
+    void *access_context;
+    uc_hook access_hook;
+    bool access_hooked;
+    struct {
+        uint64_t rip, block_pc, blocks_made, epoch;
+        uint32_t steps;
+    } access_place;
 };
 
 /* ---- the context block ---- */
@@ -584,11 +592,28 @@ static void stop_broken(struct engine *e, const char *text)
     stop_now(e, STOP_BROKEN);
 }
 
+static void report_fetch(struct engine *e, uint64_t pc, uint32_t size)
+{
+    if (!e->access)
+        return;
+    while (size) {
+        uint32_t chunk = PAGE_BYTES - (uint32_t)(pc & (PAGE_BYTES - 1));
+        uint64_t ppn = code_ppn(e, pc >> PAGE_SHIFT);
+
+        if (chunk > size)
+            chunk = size;
+        if (ppn != NO_PAGE)
+            e->access(e->access_context, ENGINE_FETCH, (ppn << PAGE_SHIFT) | (pc & (PAGE_BYTES - 1)), chunk, e->steps);
+        pc += chunk;
+        size -= chunk;
+    }
+}
+
 static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t pc, uint32_t size)
 {
     e->pend_steps = 0;
     e->pend_ns = 0;
-    e->hot_limit_ns = e->asked || e->step != STEP_OFF ? 0 : e->limit_ns;
+    e->hot_limit_ns = e->asked || e->access || e->step != STEP_OFF ? 0 : e->limit_ns;
     if (e->stop) {
         e->hot_limit_ns = 0;
         return;
@@ -617,6 +642,7 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
         e->block_size = size;
         e->pend_steps = 1;
         e->pend_ns = 1 + e->step_insn.price_ns;
+        report_fetch(e, pc, size);
         if (e->step_insn.flags & INSN_F_EPOCH)
             e->after = AFTER_EPOCH;
         return;
@@ -650,6 +676,7 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
         e->hot_limit_ns = 0;
     e->pend_steps = b->steps;
     e->pend_ns = b->ns;
+    report_fetch(e, pc, size);
 }
 
 static void on_block(uc_engine *uc, uint64_t pc, uint32_t size, void *user)
@@ -842,6 +869,58 @@ static void on_device_write(uc_engine *uc, uint64_t offset, unsigned bytes, uint
 
     if (device_access(e))
         e->ops.mmio_write(e->ops_context, base_gpa + offset, bytes, value);
+}
+
+/* Steps of the running block before the instruction at RIP, which the library has just made exact. */
+static uint32_t steps_in_block(struct engine *e)
+{
+    uint64_t rip;
+
+    if (e->step != STEP_OFF || e->pend_steps <= 1)
+        return 0;
+    rip = read_reg(e->uc, UC_X86_REG_RIP);
+    if (e->access_place.rip != rip || e->access_place.block_pc != e->block_pc ||
+        e->access_place.blocks_made != e->stats.blocks_made || e->access_place.epoch != e->epoch) {
+        peek(e);
+        uint64_t pc = peeked_linear_rip(e);
+
+        e->access_place.rip = rip;
+        e->access_place.block_pc = e->block_pc;
+        e->access_place.blocks_made = e->stats.blocks_made;
+        e->access_place.epoch = e->epoch;
+        e->access_place.steps = 0;
+        if (pc > e->block_pc && pc - e->block_pc < e->block_size)
+            e->access_place.steps =
+                tally_code(e, bits_of_hflags(peeked_hflags(e)), e->block_pc, (uint32_t)(pc - e->block_pc)).steps;
+    }
+    return e->access_place.steps;
+}
+
+static void on_access(uc_engine *uc, uc_mem_type type, uint64_t gpa, int bytes, int64_t value, void *user)
+{
+    struct engine *e = user;
+
+    if (e->access && !e->stop)
+        e->access(e->access_context, type == UC_MEM_WRITE ? ENGINE_WRITE : ENGINE_READ, gpa, (unsigned)bytes,
+                  e->steps + steps_in_block(e));
+}
+
+enum emu_err engine_watch_accesses(struct engine *e, engine_access_fn *fn, void *context, struct diag *d)
+{
+    if (fn && !e->access_hooked) {
+        if (uc_hook_add(e->uc, &e->access_hook, UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, (void *)on_access, e, 1, 0) !=
+            UC_ERR_OK)
+            return diag_set(d, EMU_EHOST, "the CPU engine can't watch memory accesses");
+        e->access_hooked = true;
+        uc_ctl_flush_tb(e->uc);
+    } else if (!fn && e->access_hooked) {
+        uc_hook_del(e->uc, e->access_hook);
+        e->access_hooked = false;
+        uc_ctl_flush_tb(e->uc);
+    }
+    e->access = fn;
+    e->access_context = context;
+    return EMU_OK;
 }
 
 /* ---- life ---- */
@@ -1104,7 +1183,7 @@ static enum stop start(struct engine *e)
     uc_err err;
 
     e->stop = STOP_NONE;
-    e->hot_limit_ns = e->asked || e->after || e->step != STEP_OFF ? 0 : e->limit_ns;
+    e->hot_limit_ns = e->asked || e->after || e->access || e->step != STEP_OFF ? 0 : e->limit_ns;
     e->pend_steps = 0;
     e->pend_ns = 0;
     e->stats.runs++;

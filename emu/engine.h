@@ -110,6 +110,14 @@ struct engine_save *engine_save_new(struct engine *e);
 void engine_save_restore(struct engine *e, const struct engine_save *s);
 void engine_save_free(struct engine *e, struct engine_save *s);
 
+/* Who reads, writes and fetches which guest-physical bytes, while set (NULL: off). Fetches come block by block, before
+   they happen; `position` is the number of steps before the instruction that makes the access. Costs speed, changes
+   nothing else. */
+enum engine_access { ENGINE_READ, ENGINE_WRITE, ENGINE_FETCH };
+typedef void(engine_access_fn)(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes, uint64_t position);
+enum emu_err engine_watch_accesses(struct engine *e, engine_access_fn *fn, void *context,
+                                   struct diag *d) EMU_MUST_CHECK;
+
 /* Counters for reports and benchmarks, not part of any state. */
 struct engine_stats {
     uint64_t runs, single_steps, block_misses, blocks_made, switches, mmio;

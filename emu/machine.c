@@ -219,6 +219,23 @@ void machine_stop(struct machine *m)
     engine_ask_attention(m->engine);
 }
 
+bool machine_pass_time(struct machine *m)
+{
+    uint64_t next = timer_next_ns(m), now = engine_now_ns(m->engine);
+
+    if (next == TIMER_NEVER)
+        return false;
+    if (next > now)
+        engine_set_now_ns(m->engine, next);
+    timer_expire_due(m, engine_now_ns(m->engine));
+    return true;
+}
+
+struct engine *machine_engine(struct machine *m)
+{
+    return m->engine;
+}
+
 /* ---- events ---- */
 
 void machine_deliver(struct machine *m, const struct event *event)
@@ -252,6 +269,9 @@ void machine_deliver(struct machine *m, const struct event *event)
 
 static int pending_vector(struct machine *m, unsigned vcpu, const struct model **from)
 {
+    *from = NULL;
+    if (m->vcpu[vcpu].spurious_pending)
+        return m->vcpu[vcpu].spurious_vector;
     for (unsigned i = 0; i < m->config.model_count; i++) {
         const struct model *model = m->config.models[i];
         int vector = model->pending_vector ? model->pending_vector(m, vcpu) : MODEL_NO_VECTOR;
@@ -292,7 +312,10 @@ static uint64_t deliver_pending(struct machine *m)
     } else if (vector != MODEL_NO_VECTOR && !shadow && (engine_rflags(m->engine) & RFLAGS_IF)) {
         struct event event = {.type = EVENT_EXTERNAL, .vector = (uint8_t)vector};
 
-        from->accept_vector(m, m->run.current, vector);
+        if (from)
+            from->accept_vector(m, m->run.current, vector);
+        else
+            v->spurious_pending = 0;
         machine_deliver(m, &event);
         v->kicked = 1;
     }
@@ -516,6 +539,13 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
             left = min_u64(left, limits->position_max - steps);
         }
         limit_ns = min_u64(m->run.turn_end_ns, timer_next_ns(m));
+        if (limits->until_interruptible) {
+            if ((engine_rflags(m->engine) & RFLAGS_IF) && !engine_interrupt_shadow(m->engine))
+                return MACHINE_STOPPED_INTERRUPTIBLE;
+            engine_watch(m->engine, true, false);
+            if (engine_interrupt_shadow(m->engine))
+                left = 1;
+        }
         x = engine_run(m->engine, limit_ns, left > UINT64_MAX - steps ? UINT64_MAX : steps + left);
         if (x.kind == ENGINE_EXIT_BREAK)
             return MACHINE_STOPPED_RIP;

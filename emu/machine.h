@@ -42,19 +42,31 @@ struct machine_limits {
     uint64_t until_rip_gva; /* stop before this instruction, on any vCPU; 0 for none */
     uint64_t position_max;  /* stop when `vcpu` has made so many steps; 0 for none */
     unsigned vcpu;
-    bool pinned; /* only `vcpu` takes turns */
+    bool pinned;              /* only `vcpu` takes turns */
+    bool until_interruptible; /* stop at the first boundary at which a maskable interrupt would be taken */
 };
 enum machine_stop_reason {
     MACHINE_STOPPED_VERDICT,
     MACHINE_STOPPED_STEPS,
     MACHINE_STOPPED_RIP,
     MACHINE_STOPPED_ASKED,
+    MACHINE_STOPPED_INTERRUPTIBLE,
     MACHINE_STOPPED_POSITION,     /* `vcpu` is at position_max */
     MACHINE_STOPPED_NOT_RUNNABLE, /* the pinned vCPU is offline, or waits for what will never come by itself */
 };
 enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits);
 /* Ask a running machine to stop at the next boundary; for callbacks and, as the only function, for signal handlers. */
 void machine_stop(struct machine *m);
+
+/* ---- what a schedule may do at a boundary ---- */
+
+/* The host lets time pass: the clock jumps to the earliest armed deadline, and what is due expires. (A host may always
+   have run somebody else meanwhile.) False if no timer is armed. */
+bool machine_pass_time(struct machine *m);
+
+/* The engine, for watching accesses; see engine.h. */
+struct engine;
+struct engine *machine_engine(struct machine *m);
 
 const struct verdict *machine_verdict(const struct machine *m);
 /* Set the verdict; the first one stays. `detector` is a static string or NULL. The place is the current vCPU's. */

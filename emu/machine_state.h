@@ -18,9 +18,11 @@ struct vcpu {            /* plain data: part of the digest and of snapshots */
     uint8_t halt_masked; /* HLT with IF clear: only an NMI wakes it */
     uint8_t nmi_pending;
     uint8_t nmi_blocked;
-    uint8_t regs_waiting;  /* `regs` are loaded when it is switched in next */
-    uint8_t kicked;        /* what is pending may have changed since it was looked at */
-    uint8_t zero[3];       /* no padding: the bytes are digested */
+    uint8_t regs_waiting;     /* `regs` are loaded when it is switched in next */
+    uint8_t kicked;           /* what is pending may have changed since it was looked at */
+    uint8_t spurious_pending; /* vcpu_raise_vector() */
+    uint8_t spurious_vector;
+    uint8_t zero[1];       /* no padding: the bytes are digested */
     struct vcpu_regs regs; /* valid while regs_waiting */
 };
 

@@ -24,6 +24,15 @@ void trace_listen(struct machine *m, trace_listener_fn *fn, void *context)
     m->listeners++;
 }
 
+void trace_unlisten(struct machine *m, trace_listener_fn *fn, void *context)
+{
+    for (unsigned i = 0; i < m->listeners; i++)
+        if (m->listener[i].fn == fn && m->listener[i].context == context) {
+            m->listener[i] = m->listener[--m->listeners];
+            return;
+        }
+}
+
 void trace_add(struct machine *m, enum trace_kind kind, unsigned vcpu, uint64_t a, uint64_t b, uint64_t c)
 {
     bool loaded = vcpu == m->run.current;

@@ -207,6 +207,13 @@ void vcpu_raise_nmi(struct machine *m, unsigned vcpu)
     vcpu_kick(m, vcpu);
 }
 
+void vcpu_raise_vector(struct machine *m, unsigned vcpu, uint8_t vector)
+{
+    at(m, vcpu)->spurious_pending = 1;
+    at(m, vcpu)->spurious_vector = vector;
+    vcpu_kick(m, vcpu);
+}
+
 void vcpu_halt(struct machine *m, unsigned vcpu, const char *reason)
 {
     at(m, vcpu)->halt_masked = 0;

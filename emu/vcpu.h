@@ -59,6 +59,10 @@ void vcpu_kick(struct machine *m, unsigned vcpu);
 /* Make an NMI pending (one is remembered while NMIs are blocked). */
 void vcpu_raise_nmi(struct machine *m, unsigned vcpu);
 
+/* Make one external interrupt with this vector pending, besides what the models say: a spurious one, as a host may send
+   at any time. It is delivered once, before any other. */
+void vcpu_raise_vector(struct machine *m, unsigned vcpu, uint8_t vector);
+
 /* Let the current vCPU wait. A halted vCPU runs on when a vector (IF and priorities allowing the wake: HLT rules) or
    NMI is there; a polling one only by vcpu_wake(). `reason` is a static string for the hang report. */
 void vcpu_halt(struct machine *m, unsigned vcpu, const char *reason);

@@ -1,0 +1,339 @@
+#include "cli/fuzz.h"
+
+#include <argp.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/guest.h"
+#include "cli/post_mortem.h"
+#include "emu/vcpu.h"
+#include "fuzz/exhaustive.h"
+
+#define HANDLER_STEPS_MAX 300000ull
+#define CONFIRM_STEPS_MAX 5000000ull
+#define ASSUMPTIONS                                                                                                    \
+    "the handler's course does not depend on the interrupted registers beyond putting them back, nor on the time it "  \
+    "reads; memory below the interrupted stack pointer is dead; one vCPU runs"
+
+static const char doc[] =
+    "Search a window of a boot: every boundary, every interrupt.\v"
+    "The window is a function: from its first instruction to its return.\n\n"
+    "Examples:\n"
+    "  bootrace fuzz vmlinuz --window alternative_instructions --inject timer\n"
+    "  bootrace fuzz guest.elf --cmdline variant=buggy --window alternative_instructions --inject timer,nmi --json\n\n"
+    "Exit status: 0 no boundary fails, 1 some do, 2 wrong input, 4 the search is not complete, 130 interrupted.";
+
+enum { KEY_CMDLINE = 256, KEY_WINDOW, KEY_INJECT, KEY_EVERY, KEY_JSON, KEY_XEN, KEY_MAX, KEY_MODE };
+
+static const struct argp_option options[] = {
+    {"kernel", 'k', "IMAGE", 0, "The same as the argument IMAGE", 0},
+    {"initrd", 'i', "FILE", 0, "Initial RAM disk", 0},
+    {"cmdline", KEY_CMDLINE, "TEXT", 0, "Kernel command line", 0},
+    {"vcpus", 'c', "N", 0, "Number of vCPUs (default: 2)", 0},
+    {"memory", 'm', "SIZE", 0, "Guest memory (default: 512M)", 0},
+    {"mode", KEY_MODE, "pvh|hvm", 0, "How the guest is started, as for `bootrace boot` (default: pvh)", 0},
+    {"xen", KEY_XEN, "VERSION", 0, "Xen version of the host (default: 4.17)", 0},
+    {"window", KEY_WINDOW, "SYMBOL", 0, "The function whose execution is searched", 0},
+    {"inject", KEY_INJECT, "LIST", 0, "timer, nmi, vector:N; several with commas (default: timer)", 0},
+    {"every-boundary", KEY_EVERY, NULL, 0, "Leave nothing out: to check the pruning on a small window", 0},
+    {"window-steps-max", KEY_MAX, "N", 0, "End the window after N steps at the latest", 0},
+    {"json", KEY_JSON, NULL, 0, "End with one JSON object on standard output", 0},
+    {0},
+};
+
+struct fuzz {
+    struct guest_options guest;
+    const char *window;
+    bool timer, nmi, by_vector, every, json;
+    uint8_t vector;
+    uint64_t window_steps_max;
+    struct diag diag;
+};
+
+static enum emu_err parse_sources(struct fuzz *f, const char *list, struct diag *d)
+{
+    char text[64], *next = text, *one;
+
+    snprintf(text, sizeof(text), "%s", list);
+    while ((one = strsep(&next, ","))) {
+        if (!strcmp(one, "timer"))
+            f->timer = true;
+        else if (!strcmp(one, "nmi"))
+            f->nmi = true;
+        else if (!strncmp(one, "vector:", 7)) {
+            uint64_t vector;
+            enum emu_err err = guest_parse_number("a vector", one + 7, 32, 255, &vector, d);
+
+            if (err != EMU_OK)
+                return err;
+            f->by_vector = true;
+            f->vector = (uint8_t)vector;
+        } else
+            return diag_set(d, EMU_EINPUT, "--inject takes timer, nmi and vector:N, not '%s'", one);
+    }
+    return EMU_OK;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct fuzz *f = state->input;
+    enum emu_err err = EMU_OK;
+    uint64_t n;
+
+    switch (key) {
+    case ARGP_KEY_ARG:
+    case 'k':
+        if (f->guest.kernel)
+            argp_error(state, "one IMAGE is enough: '%s' is too many", arg);
+        f->guest.kernel = arg;
+        break;
+    case 'i':
+        f->guest.initrd = arg;
+        break;
+    case KEY_CMDLINE:
+        f->guest.cmdline = arg;
+        break;
+    case 'c':
+        err = guest_parse_number("the number of vCPUs", arg, 1, VCPUS_MAX, &n, &f->diag);
+        f->guest.vcpus = (unsigned)n;
+        f->guest.vcpus_given = true;
+        break;
+    case 'm':
+        err = guest_parse_bytes(arg, &f->guest.ram_bytes, &f->diag);
+        break;
+    case KEY_MODE:
+        if (strcmp(arg, "pvh") && strcmp(arg, "hvm"))
+            err = diag_set(&f->diag, EMU_EINPUT, "the mode is pvh or hvm, not '%s'", arg);
+        f->guest.mode = strcmp(arg, "hvm") ? PLATFORM_PVH : PLATFORM_HVM;
+        break;
+    case KEY_XEN:
+        err = guest_parse_xen(arg, &f->guest.xen_version, &f->diag);
+        break;
+    case KEY_WINDOW:
+        f->window = arg;
+        break;
+    case KEY_INJECT:
+        err = parse_sources(f, arg, &f->diag);
+        break;
+    case KEY_EVERY:
+        f->every = true;
+        break;
+    case KEY_MAX:
+        err = guest_parse_number("the length of the window", arg, 1, UINT64_MAX / 4, &f->window_steps_max, &f->diag);
+        break;
+    case KEY_JSON:
+        f->json = true;
+        break;
+    case ARGP_KEY_END:
+        if (!f->guest.kernel)
+            argp_error(state, "which IMAGE? For example: bootrace fuzz vmlinuz --window alternative_instructions");
+        if (!f->window)
+            argp_error(state, "which window? For example: --window alternative_instructions");
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    if (err != EMU_OK) {
+        diag_print(&f->diag, "bootrace fuzz", stderr);
+        exit(COMMAND_INPUT);
+    }
+    return 0;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    interrupted = 1;
+}
+
+static double host_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+struct view { /* what the progress line shows */
+    struct console console;
+    const char *source;
+    double started;
+    uint64_t calls;
+};
+
+static bool show(void *context, const struct exhaustive_report *r, uint64_t position)
+{
+    struct view *v = context;
+    double s = host_seconds() - v->started;
+    uint64_t length = r->last_position - r->first_position;
+    char line[200];
+
+    if (v->calls++ % 16 == 0) {
+        snprintf(line, sizeof(line),
+                 "[%.1f s] %s: %" PRIu64 " of %" PRIu64 " boundaries, %" PRIu64 " runs (%.0f/s), %" PRIu64 " failing",
+                 s, v->source, position - r->first_position, length, r->runs, (double)r->runs / (s > 0 ? s : 1),
+                 r->failing);
+        console_progress(&v->console, line);
+    }
+    return interrupted;
+}
+
+static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_gva, struct diag *d)
+{
+    struct machine_limits limits = {.steps_max = UINT64_MAX};
+    struct symbol s;
+    size_t n;
+    unsigned bits, word;
+    uint64_t sp;
+
+    if (!g->symbols)
+        return diag_set(d, EMU_EINPUT, "--window %s: the image has no symbols", f->window);
+    n = symbols_find_name(g->symbols, f->window, &s);
+    if (n != 1)
+        return diag_set(d, EMU_EINPUT,
+                        n ? "--window %s: %zu symbols have this name" : "--window %s: no symbol has this name",
+                        f->window, n);
+    limits.until_rip_gva = s.start_gva;
+    switch (machine_run(g->machine, &limits)) {
+    case MACHINE_STOPPED_RIP:
+        break;
+    case MACHINE_STOPPED_VERDICT:
+        return diag_set(d, EMU_EINPUT, "the guest does not reach %s: %s: %s", f->window,
+                        verdict_kind_name(machine_verdict(g->machine)->kind), machine_verdict(g->machine)->text);
+    default:
+        return diag_set(d, EMU_EINPUT, "the guest does not reach %s", f->window);
+    }
+    bits = vcpu_code_bits(g->machine);
+    word = bits == 64 ? 8 : 4;
+    sp = vcpu_gpr(g->machine, GPR_RSP);
+    *end_gva = 0;
+    if (!vcpu_read_gva(g->machine, machine_current(g->machine), sp, end_gva, word, NULL))
+        return diag_set(d, EMU_EINPUT, "the return address of %s can't be read", f->window);
+    return EMU_OK;
+}
+
+static json_t *json_of(struct guest *g, const char *source, const struct exhaustive_report *r, double s)
+{
+    json_t *cases = json_array();
+
+    for (unsigned i = 0; i < r->failures; i++) {
+        const struct exhaustive_failure *x = &r->failure[i];
+        char place[160];
+
+        post_mortem_place(g->symbols, x->rip_gva, place, sizeof(place));
+        json_array_append_new(cases, json_pack("{s:I, s:I, s:I, s:s, s:s, s:s}", "first", (json_int_t)x->first_position,
+                                               "last", (json_int_t)x->last_position, "delivered",
+                                               (json_int_t)x->delivered_position, "place", place, "verdict",
+                                               verdict_kind_name(x->verdict.kind), "reason", x->verdict.text));
+    }
+    return json_pack("{s:s, s:I, s:I, s:I, s:b, s:f, s:o}", "source", source, "boundaries", (json_int_t)r->boundaries,
+                     "runs", (json_int_t)r->runs, "failing", (json_int_t)r->failing, "complete", r->complete, "host_s",
+                     s, "cases", cases);
+}
+
+static void print_report(struct guest *g, const char *source, const struct exhaustive_report *r, double s, FILE *to)
+{
+    fprintf(to,
+            "%s: %" PRIu64 " boundaries %s, %" PRIu64 " runs of the handler (%" PRIu64 " steps at most), %" PRIu64
+            " failing boundaries, %.1f s\n",
+            source, r->boundaries, r->complete ? "covered" : "covered so far", r->runs, r->handler_steps_max,
+            r->failing, s);
+    for (unsigned i = 0; i < r->failures; i++) {
+        const struct exhaustive_failure *x = &r->failure[i];
+        char place[160], where[160];
+
+        post_mortem_place(g->symbols, x->rip_gva, place, sizeof(place));
+        post_mortem_place(g->symbols, x->verdict.rip_gva, where, sizeof(where));
+        fprintf(to, "  steps %" PRIu64 " to %" PRIu64 ", delivered at %s: %s: %s, at %s\n", x->first_position,
+                x->last_position, place, verdict_kind_name(x->verdict.kind), x->verdict.text, where);
+    }
+}
+
+int fuzz_run(int argc, char **argv)
+{
+    static const struct argp argp = {options, parse, "IMAGE", doc, NULL, NULL, NULL};
+    struct fuzz f = {0};
+    struct guest g;
+    struct sigaction action = {.sa_handler = on_signal};
+    uint64_t end_gva, failing = 0, boundaries = 0, runs = 0;
+    bool complete = true;
+    json_t *parts = json_array();
+    FILE *to;
+
+    argp_err_exit_status = COMMAND_INPUT;
+    argp_parse(&argp, argc, argv, 0, NULL, &f);
+    to = f.json ? stderr : stdout;
+    if (!f.timer && !f.nmi && !f.by_vector)
+        f.timer = true;
+    if (guest_init(&g, &f.guest, &f.diag) != EMU_OK) {
+        diag_print(&f.diag, "bootrace fuzz", stderr);
+        return COMMAND_INPUT;
+    }
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    if (go_to_window(&f, &g, &end_gva, &f.diag) != EMU_OK) {
+        diag_print(&f.diag, "bootrace fuzz", stderr);
+        guest_fini(&g);
+        return COMMAND_INPUT;
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        static const char *const names[] = {"timer", "nmi", "vector"};
+        const bool asked[] = {f.timer, f.nmi, f.by_vector};
+        struct view v = {.source = names[i], .started = host_seconds()};
+        struct exhaustive_options o = {
+            .vcpu = machine_current(g.machine),
+            .source = (enum exhaustive_source)i,
+            .vector = f.vector,
+            .end_rip_gva = end_gva,
+            .steps_max = f.window_steps_max ? f.window_steps_max : UINT64_MAX / 2,
+            .handler_steps_max = HANDLER_STEPS_MAX,
+            .confirm_steps_max = CONFIRM_STEPS_MAX,
+            .every_boundary = f.every,
+            .progress = show,
+            .context = &v,
+        };
+        struct exhaustive_report r;
+
+        if (!asked[i])
+            continue;
+        if (exhaustive_search(g.machine, &o, &r, &f.diag) != EMU_OK) {
+            console_progress(&v.console, NULL);
+            diag_print(&f.diag, "bootrace fuzz", stderr);
+            exhaustive_report_fini(&r);
+            json_decref(parts);
+            guest_fini(&g);
+            return COMMAND_INPUT;
+        }
+        console_progress(&v.console, NULL);
+        print_report(&g, names[i], &r, host_seconds() - v.started, to);
+        json_array_append_new(parts, json_of(&g, names[i], &r, host_seconds() - v.started));
+        failing += r.failing;
+        boundaries += r.boundaries;
+        runs += r.runs;
+        complete = complete && r.complete;
+        exhaustive_report_fini(&r);
+    }
+    fprintf(to, "assuming that %s\n", ASSUMPTIONS);
+    if (f.json) {
+        json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:b, s:s, s:o}", "window", f.window, "boundaries",
+                              (json_int_t)boundaries, "runs", (json_int_t)runs, "failing", (json_int_t)failing,
+                              "complete", complete, "assumptions", ASSUMPTIONS, "sources", parts);
+
+        json_dumpf(o, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(o);
+    } else {
+        json_decref(parts);
+    }
+    guest_fini(&g);
+    if (interrupted)
+        return COMMAND_INTERRUPTED;
+    return failing ? COMMAND_FAIL : complete ? COMMAND_PASS : COMMAND_BUDGET;
+}

@@ -1,0 +1,70 @@
+/*
+ * exhaustive: every boundary of a window times one interrupt, made affordable by footprints.
+ *
+ * The interrupt is delivered at a boundary and its handler runs until it returns there; what it read, fetched and wrote
+ * is its footprint. Then the window goes on undisturbed until an instruction conflicts with that footprint: up to that
+ * instruction every boundary has the same outcome, and the next run of the handler is needed only behind it. Boundaries
+ * at which the interrupt would not be taken have the outcome of the first one after them at which it is.
+ *
+ * With `every_boundary` nothing is left out: to check the pruning on small windows.
+ *
+ * ASSUMES: that the handler's course does not depend on the interrupted registers beyond putting them back; that it
+ * does not depend on the time it reads; that memory below the interrupted stack pointer is dead; that one vCPU runs.
+ */
+#ifndef BOOTRACE_FUZZ_EXHAUSTIVE_H
+#define BOOTRACE_FUZZ_EXHAUSTIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "emu/diag.h"
+#include "emu/verdict.h"
+
+struct machine;
+
+enum exhaustive_source {
+    SOURCE_TIMER,  /* the earliest armed timer expires: the host let that much time pass */
+    SOURCE_NMI,
+    SOURCE_VECTOR, /* an external interrupt with a chosen vector, from nowhere */
+};
+
+struct exhaustive_failure {
+    uint64_t first_position, last_position; /* boundaries with this outcome, by steps of the vCPU */
+    uint64_t delivered_position;            /* where the interrupt was taken */
+    uint64_t rip_gva;                       /* there */
+    struct verdict verdict;
+};
+
+#define EXHAUSTIVE_FAILURES_MAX 1024u
+
+struct exhaustive_report {
+    uint64_t first_position, last_position; /* the window */
+    uint64_t boundaries;                    /* covered, including those of equal outcome */
+    uint64_t runs;                          /* of the handler */
+    uint64_t failing;                       /* boundaries */
+    uint64_t handler_steps_max;
+    struct exhaustive_failure *failure; /* EXHAUSTIVE_FAILURES_MAX places */
+    unsigned failures;
+    bool complete; /* the whole window was covered */
+};
+
+struct exhaustive_options {
+    unsigned vcpu;
+    enum exhaustive_source source;
+    uint8_t vector;                         /* of SOURCE_VECTOR */
+    uint64_t end_rip_gva;       /* the window ends before this instruction (with the stack as high as at its start) */
+    uint64_t steps_max;         /* … or after so many steps */
+    uint64_t handler_steps_max; /* a handler that has not returned by then fails as BUDGET */
+    uint64_t confirm_steps_max; /* how long a failing run is followed to its verdict */
+    bool every_boundary;
+    /* Called now and then; true stops the search (the report then says that it is not complete). */
+    bool (*progress)(void *context, const struct exhaustive_report *r, uint64_t position);
+    void *context;
+};
+
+/* The machine stands at the window's first boundary; it stands there again on return. */
+enum emu_err exhaustive_search(struct machine *m, const struct exhaustive_options *options,
+                               struct exhaustive_report *report, struct diag *d) EMU_MUST_CHECK;
+void exhaustive_report_fini(struct exhaustive_report *report);
+
+#endif

@@ -1,0 +1,81 @@
+#include "tests/cmocka_tap.h"
+
+#include "fuzz/footprint.h"
+
+static struct footprint *new_footprint(void)
+{
+    struct footprint *f;
+    struct diag d;
+
+    assert_int_equal(footprint_new(&f, &d), EMU_OK);
+    return f;
+}
+
+static void what_conflicts_is_a_write_to_what_was_read_or_any_access_to_what_was_written(void **state)
+{
+    static const struct {
+        bool mine_writes, other_writes, conflict;
+    } rows[] = {{false, false, false}, {false, true, true}, {true, false, true}, {true, true, true}};
+
+    for (unsigned i = 0; i < 4; i++) {
+        struct footprint *f = new_footprint();
+
+        assert_true(footprint_add(f, rows[i].mine_writes, 0x1000, 8));
+        assert_int_equal(footprint_conflicts(f, rows[i].other_writes, 0x1007, 1), rows[i].conflict);
+        assert_int_equal(footprint_conflicts(f, rows[i].other_writes, 0xff8, 9), rows[i].conflict);
+        assert_false(footprint_conflicts(f, rows[i].other_writes, 0x1008, 8));
+        assert_false(footprint_conflicts(f, rows[i].other_writes, 0xff8, 8));
+        footprint_free(f);
+    }
+}
+
+static void what_is_read_after_it_was_written_is_no_input(void **state)
+{
+    struct footprint *f = new_footprint();
+
+    footprint_add(f, true, 0x2000, 4);
+    footprint_add(f, false, 0x2000, 8);
+    assert_int_equal(footprint_reads(f), 4);
+    assert_int_equal(footprint_writes(f), 4);
+    footprint_free(f);
+}
+
+static void writes_to_the_dead_stack_count_nothing_and_reads_do(void **state)
+{
+    struct footprint *f = new_footprint();
+
+    footprint_set_dead(f, 0x3000, 0x4000);
+    footprint_add(f, true, 0x3ff8, 8);
+    assert_false(footprint_conflicts(f, true, 0x3ff8, 8));
+    footprint_add(f, false, 0x3ff8, 8);
+    assert_true(footprint_conflicts(f, true, 0x3ff8, 8));
+    footprint_add(f, true, 0x4000, 8);
+    assert_true(footprint_conflicts(f, false, 0x4000, 8));
+    footprint_free(f);
+}
+
+static void a_footprint_of_many_lines_forgets_none_of_them(void **state)
+{
+    struct footprint *f = new_footprint();
+
+    for (uint64_t i = 0; i < 20000; i++)
+        assert_true(footprint_add(f, i & 1, i * 4096 + i % 60, 3));
+    for (uint64_t i = 0; i < 20000; i++) {
+        assert_true(footprint_conflicts(f, true, i * 4096 + i % 60 + 2, 1));
+        assert_false(footprint_conflicts(f, true, i * 4096 + i % 60 + 3, 1));
+    }
+    footprint_clear(f);
+    assert_false(footprint_conflicts(f, true, 0, 4096));
+    footprint_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_conflicts_is_a_write_to_what_was_read_or_any_access_to_what_was_written),
+        cmocka_unit_test(what_is_read_after_it_was_written_is_no_input),
+        cmocka_unit_test(writes_to_the_dead_stack_count_nothing_and_reads_do),
+        cmocka_unit_test(a_footprint_of_many_lines_forgets_none_of_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""The search finds the race of 2006 in the guest s1, and nothing in its repaired variants; and the pruned search says
+exactly what the search of every boundary says. Speaks TAP. Arguments: the program, the guest."""
+import json
+import subprocess
+import sys
+
+program, guest = sys.argv[1:3]
+points = 0
+bad = 0
+
+
+def search(variant, source="timer", more=()):
+    """The report of one search."""
+    command = [program, "fuzz", guest, "--mode", "hvm", "--vcpus", "1", "--memory", "32M", "--json",
+               "--cmdline", f"variant={variant} memcpy=byte delay=200 after=200", "--window", "alternative_instructions",
+               "--inject", source, *more]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    report = json.loads(done.stdout)
+    report["status"] = done.returncode
+    report["boundaries_failing"] = {b for s in report["sources"] for c in s["cases"]
+                                    for b in range(c["first"], c["last"] + 1)}
+    return report
+
+
+def point(name, ok, *seen):
+    """One TAP line; what was seen follows if it is bad."""
+    global points, bad
+    points += 1
+    print(f"{'ok' if ok else 'not ok'} {points} - {name}", flush=True)
+    if not ok:
+        bad += 1
+        print("# seen:", *seen)
+
+
+buggy = search("buggy")
+point("the 2006 code has failing boundaries", buggy["failing"] > 0 and buggy["complete"] and buggy["status"] == 1, buggy)
+for variant in ("fixed2006", "buffered", "int3", "no-replacement"):
+    r = search(variant)
+    point(f"variant {variant} has none under the timer", r["failing"] == 0 and r["complete"] and r["status"] == 0, r)
+again = search("buggy")
+point("a second search says the same", again["boundaries_failing"] == buggy["boundaries_failing"] and
+      again["runs"] == buggy["runs"], again["runs"], buggy["runs"])
+small = ("--window-steps-max", "700")
+pruned = search("buggy", more=small)
+every = search("buggy", more=(*small, "--every-boundary"))
+point("pruned and unpruned fail at the same boundaries",
+      pruned["boundaries_failing"] == every["boundaries_failing"] and pruned["boundaries"] == every["boundaries"],
+      sorted(pruned["boundaries_failing"] ^ every["boundaries_failing"]))
+point("and the pruned search runs the handler less often", pruned["runs"] < every["runs"], pruned["runs"], every["runs"])
+print(f"1..{points}")
+sys.exit(bad != 0)
