@@ -1,6 +1,7 @@
 #include "models/linux/edit.h"
 
 #include "emu/ensure.h"
+#include "models/linux/call_site.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -424,48 +425,21 @@ static enum emu_err keep_dropped(struct plan *p)
 
 /* ---- instructions ---- */
 
-/* Where a call goes: its target if direct, the pointer's place if through memory. */
+/* The function that a call goes to: for one through memory, that whose address the image has there. 0 if unknown. */
 struct call {
     bool direct;
-    uint64_t target_gva; /* of the call, or the function whose address the image has in the slot; 0 if none */
+    uint64_t target_gva;
 };
-
-static uint64_t wrap(const struct plan *p, uint64_t gva)
-{
-    return p->k->view->bits == 32 ? (uint32_t)gva : gva;
-}
 
 static bool read_call(const struct plan *p, const struct place *place, struct call *c)
 {
-    const uint8_t *b = place->code, *end = b + place->bytes;
-    int32_t displacement;
-    *c = (struct call){.direct = false};
-    while (b < end && (*b == 0x2e || *b == 0x3e || *b == 0xf2 || *b == 0x66 ||
-                       (p->k->view->bits == 64 && *b >= 0x40 && *b < 0x50)))
-        b++;
-    if (end - b == 5 && b[0] == 0xe8) {
-        memcpy(&displacement, b + 1, 4);
-        c->direct = true;
-        c->target_gva = wrap(p, place->gva + place->bytes + (uint64_t)(int64_t)displacement);
-        return true;
-    }
-    if (end - b < 2 || b[0] != 0xff || (b[1] >> 3 & 7) != 2)
-        return false;
-    uint64_t slot_gva;
-    if (end - b == 6 && b[1] == 0x15) { /* RIP-relative in 64-bit code, absolute in 32-bit code */
-        memcpy(&displacement, b + 2, 4);
-        slot_gva = p->k->view->bits == 64 ? place->gva + place->bytes + (uint64_t)(int64_t)displacement
-                                          : (uint32_t)displacement;
-    } else if (end - b == 7 && b[1] == 0x14 && b[2] == 0x25) { /* absolute, by SIB */
-        memcpy(&displacement, b + 3, 4);
-        slot_gva = wrap(p, (uint64_t)(int64_t)displacement);
-    } else {
-        return true;
-    }
-    uint64_t target = 0;
-    if (kernel_view_read(p->k->view, slot_gva, &target, p->k->view->word_bytes))
-        c->target_gva = target;
-    return true;
+    const struct kernel_view *v = p->k->view;
+    uint64_t target_gva, slot = 0;
+    enum call_kind kind = call_site_decode(v->bits, place->gva, place->code, place->bytes, &target_gva);
+    if (kind == CALL_SLOT)
+        target_gva = kernel_view_read(v, target_gva, &slot, v->word_bytes) ? slot : 0;
+    *c = (struct call){.direct = kind == CALL_DIRECT, .target_gva = target_gva};
+    return kind != CALL_NONE;
 }
 
 static bool is_called(const struct plan *p, const struct call *c, const char *name)
