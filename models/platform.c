@@ -14,6 +14,8 @@
 #include "models/pc/serial.h"
 #include "models/xen/xen.h"
 
+/* One a line. */
+/* clang-format off */
 const struct model *const platform_models[] = {
     &xen_model,
     &pic_model,
@@ -27,6 +29,7 @@ const struct model *const platform_models[] = {
     &cpuid_model,
     &ports_model, /* last: what is there answers first */
 };
+/* clang-format on */
 const unsigned platform_model_count = sizeof(platform_models) / sizeof(platform_models[0]);
 
 const struct platform_config *platform_config(const struct machine *m)

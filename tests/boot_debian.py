@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Debian's kernel boots to user space with 1, 2, 4 and 8 vCPUs, and the state at the end is the same in a second process
+under another address layout. Speaks TAP.
+
+Usage: boot_debian.py BOOTRACE. BOOTRACE_KERNEL and BOOTRACE_INITRD name the kernel and the test initramfs (scripts/kernel,
+scripts/initrd); without them there is nothing to test.
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+BOOTRACE = sys.argv[1]
+KERNEL, INITRD = os.environ.get("BOOTRACE_KERNEL"), os.environ.get("BOOTRACE_INITRD")
+VCPUS = (1, 2, 4, 8)
+# Far beyond what a boot needs, so that one that never ends is BUDGET and not this test's time limit.
+STEPS_MAX = str(20_000_000_000)
+
+
+def boot(vcpus, prefix=()):
+    got = subprocess.run([*prefix, BOOTRACE, "boot", KERNEL, "--initrd", INITRD, "--vcpus", str(vcpus), "--json",
+                          "--steps-max", STEPS_MAX], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                         errors="replace", check=False)
+    return got, json.loads(got.stdout) if got.stdout.startswith("{") else {}
+
+
+def online(mask_or_list):
+    """How many CPUs "0-3,5" names."""
+    return sum(int(b or a) - int(a) + 1 for a, b in re.findall(r"(\d+)(?:-(\d+))?", mask_or_list))
+
+
+def problems_of(vcpus, first):
+    got, told = boot(vcpus)
+    if got.returncode != 0 or told.get("verdict") != "PASS":
+        return [f"status {got.returncode}, {told.get('verdict')}: {told.get('reason')}"] + got.stderr.split("\n")[-30:]
+    init = re.findall(r"^.*\bBOOTRACE-INIT: (.*?)\s*$", got.stderr, flags=re.M)
+    counts = [online(line) for line in init for line in re.findall(r"online CPUs ([\d,-]+)", line)]
+    if not init or not counts or counts[0] != vcpus:
+        return [f"online CPUs {counts}, expected {vcpus} first"] + init
+    if vcpus > 1 and counts != [vcpus, vcpus - 1, vcpus]:
+        return [f"online CPUs {counts}, expected CPU 1 to go and come back"] + init
+    first[vcpus] = told
+    return []
+
+
+def layout_problems_of(vcpus, first):
+    """The first boot had a random address layout, if the host does that; this one has none."""
+    setarch = shutil.which("setarch")
+    if vcpus not in first:
+        return ["there is no first boot to compare with"]
+    _, told = boot(vcpus, (setarch, "-R") if setarch else ())
+    return [f"{key}: {first[vcpus][key]} and {told.get(key)}" for key in ("digest", "steps", "virtual_ns")
+            if first[vcpus][key] != told.get(key)]
+
+
+if not KERNEL or not INITRD:
+    print("1..0 # SKIP BOOTRACE_KERNEL and BOOTRACE_INITRD are not set")
+    sys.exit(0)
+print(f"1..{len(VCPUS) + 1}")
+status, first_boots = 0, {}
+for number, (name, problems) in enumerate(
+        [(f"Debian boots with {n} vCPUs and powers off", lambda n=n: problems_of(n, first_boots)) for n in VCPUS] +
+        [("the digest is the same in a second process under another address layout",
+          lambda: layout_problems_of(2, first_boots))], 1):
+    found = problems()
+    print(f"{'not ok' if found else 'ok'} {number} - {name}", flush=True)
+    for line in found:
+        print(f"# {line}", flush=True)
+    status |= bool(found)
+sys.exit(status)

@@ -1,0 +1,307 @@
+#!/usr/bin/env python3
+"""`bootrace boot` as a user meets it: bad input is one clear sentence and status 2; options; signals. Speaks TAP.
+
+Usage: test_boot.py BOOTRACE GUEST_FOLDER. With BOOTRACE_KERNEL in the environment a real kernel image is truncated too.
+"""
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+
+BOOTRACE, GUESTS = sys.argv[1], sys.argv[2]
+HELLO, SMP = os.path.join(GUESTS, "hello64.elf"), os.path.join(GUESTS, "smp64.elf")
+SPIN_STEPS = "30000000000"  # nobody waits for so many
+TIMEOUT_S = 240
+folder = tempfile.TemporaryDirectory(prefix="bootrace-test-")
+
+
+def run(*arguments, timeout=TIMEOUT_S):
+    return subprocess.run([BOOTRACE, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          errors="replace", timeout=timeout, check=False)
+
+
+def expect(condition, *what):
+    if not condition:
+        raise AssertionError(" ".join(str(w) for w in what))
+
+
+def file_with(name, content):
+    path = os.path.join(folder.name, name)
+    with open(path, "wb") as f:
+        f.write(content)
+    return path
+
+
+def refused(what, *arguments, says=None, hint_lines=0):
+    """One sentence on standard error, nothing on standard output, status 2."""
+    got = run("boot", *arguments)
+    lines = got.stderr.rstrip("\n").split("\n")
+    expect(got.returncode == 2, what, "- status", got.returncode, got.stderr)
+    expect(got.stdout == "", what, "- standard output:", got.stdout)
+    # argp adds one line, which is where to find help, to what it refuses.
+    expect(1 <= len(lines) <= 1 + hint_lines, what, "- not one sentence:", got.stderr)
+    expect(re.match(r"bootrace boot: \S.*\w", lines[0]), what, "- sentence:", got.stderr)
+    if says:
+        expect(re.search(says, lines[0]), what, "- says:", lines[0])
+
+
+def elf(machine=62, bits=64, payload=b"\x90" * 64):
+    """A static ELF executable with one loadable segment and no notes."""
+    if bits == 64:
+        header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, machine, 1, 0x100000, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+        segment = struct.pack("<IIQQQQQQ", 1, 5, 0x1000, 0x100000, 0x100000, len(payload), len(payload), 0x1000)
+    else:
+        header = struct.pack("<16sHHIIIIIHHHHHH", b"\x7fELF\1\1\1", 2, machine, 1, 0x100000, 52, 0, 0, 52, 32, 1, 40, 0, 0)
+        segment = struct.pack("<IIIIIIII", 1, 0x1000, 0x100000, 0x100000, len(payload), len(payload), 5, 0x1000)
+    return (header + segment).ljust(0x1000, b"\0") + payload
+
+
+def an_empty_file_is_refused():
+    refused("empty", file_with("empty", b""), says="empty")
+
+
+def what_is_no_image_is_refused():
+    refused("text", file_with("text", b"this is no kernel\n" * 100))
+    refused("zeros", file_with("zeros", bytes(100000)))
+    refused("folder", folder.name)
+    refused("missing", os.path.join(folder.name, "nowhere"), says="No such file")
+
+
+def kernels_of_other_processors_are_refused():
+    refused("ARM", file_with("arm", elf(machine=40, bits=32)), says="ARM")
+    refused("AArch64", file_with("aarch64", elf(machine=183)), says="(?i)arm")
+    # An arm64 Image: its magic is at 0x38.
+    refused("arm64 Image", file_with("Image", b"MZ".ljust(0x38, b"\0") + b"ARM\x64" + bytes(4096)), says="(?i)arm")
+    # A zImage: its magic is at 0x24.
+    refused("ARM zImage", file_with("zImage", bytes(0x24) + struct.pack("<III", 0x016f2818, 0, 4096) + bytes(4096)),
+            says="(?i)arm")
+
+
+def an_elf_file_without_a_xen_note_is_refused():
+    refused("no note, 64 bits", file_with("no-note", elf()), says="(?i)note|entry")
+    refused("no note, 32 bits", file_with("no-note-32", elf(machine=3, bits=32)), says="(?i)note|entry")
+
+
+def a_truncated_elf_file_is_refused_at_every_length():
+    whole = open(HELLO, "rb").read()
+    headers = 64 + 56 * 4
+    for length in sorted({1, 4, 16, 52, 63, 64, 65, 100, headers, len(whole) // 16, len(whole) // 8}):
+        refused(f"{length} bytes", file_with("short.elf", whole[:length]))
+
+
+def a_truncated_kernel_is_refused_at_a_hundred_lengths():
+    kernel = os.environ.get("BOOTRACE_KERNEL")
+    if not kernel:
+        raise Skip("BOOTRACE_KERNEL is not set")
+    whole = open(kernel, "rb").read()
+    start = (whole[0x1f1] + 1) * 512 + struct.unpack_from("<I", whole, 0x248)[0]
+    end = start + struct.unpack_from("<I", whole, 0x24c)[0]
+    lengths = [1 + i * 37 for i in range(30)] + [start - 1, start, start + 1, end - 5, end - 100]
+    lengths += [start + (end - start) * (i + 1) // 66 for i in range(65)]
+    for length in lengths:
+        refused(f"{length} bytes of {len(whole)}", file_with("short", whole[:length]))
+
+
+def an_unknown_payload_compression_is_refused():
+    kernel = os.environ.get("BOOTRACE_KERNEL")
+    if not kernel:
+        raise Skip("BOOTRACE_KERNEL is not set")
+    whole = bytearray(open(kernel, "rb").read())
+    start = (whole[0x1f1] + 1) * 512 + struct.unpack_from("<I", whole, 0x248)[0]
+    whole[start:start + 8] = b"\xde\xad\xbe\xefwhat"
+    refused("compression", file_with("strange", whole), says="(?i)compress|pack|payload")
+
+
+def memory_that_is_no_size_or_too_small_is_refused():
+    for size in ("0", "4M", "x", "", "-1", "512MM", "99999999999G", "17000001", "1e9"):
+        refused(f"--memory {size!r}", HELLO, "--memory", size, says="memory")
+
+
+def an_initrd_that_can_not_be_loaded_is_refused():
+    refused("missing", HELLO, "--initrd", os.path.join(folder.name, "nowhere"), says="No such file")
+    refused("folder", HELLO, "--initrd", folder.name)
+    refused("empty", HELLO, "--initrd", file_with("empty", b""), says="empty")
+    large = os.path.join(folder.name, "large")
+    with open(large, "wb") as f:
+        f.truncate(40 << 20)
+    refused("larger than memory", HELLO, "--memory", "32M", "--initrd", large, says="memory")
+    with open(large, "wb") as f:
+        f.truncate(32 << 20)
+    refused("as large as memory", HELLO, "--memory", "32M", "--initrd", large, says="(?i)memory|room|fit")
+
+
+def numbers_out_of_range_are_refused():
+    for vcpus in ("0", "5000", "65", "-1", "two", "", "1.5", "99999999999999999999"):
+        refused(f"--vcpus {vcpus!r}", HELLO, "--vcpus", vcpus, says="vCPUs")
+    for version in ("4.0", "4", "3.4", "4.17.1", "new", "99.1"):
+        refused(f"--xen {version}", HELLO, "--xen", version, says="4\\.")
+    for steps in ("0", "-5", "many"):
+        refused(f"--steps-max {steps}", HELLO, "--steps-max", steps, says="steps")
+    refused("--mode", HELLO, "--mode", "warp", says="warp")
+    refused("--seed", HELLO, "--seed", "x", says="seed")
+
+
+def a_console_file_that_can_not_be_written_is_refused():
+    refused("no folder", HELLO, "--console", os.path.join(folder.name, "no", "where"), says="can't be written")
+    refused("a folder", HELLO, "--console", folder.name, says="can't be written")
+
+
+def bad_places_to_stop_at_are_refused():
+    refused("no such symbol", HELLO, "--until", "no_such_symbol_anywhere", says="symbol")
+    refused("bad expression", HELLO, "--until", "console:[", says="console:")
+
+
+def unknown_options_and_missing_arguments_are_refused():
+    refused("bad option", HELLO, "--frobnicate", hint_lines=1)
+    refused("no argument", hint_lines=1, says="IMAGE")
+    refused("two images", HELLO, SMP, hint_lines=1)
+    refused("option without value", HELLO, "--vcpus", hint_lines=1)
+    for arguments in ((), ("frobnicate",)):
+        got = run(*arguments)
+        expect(got.returncode == 2 and not got.stdout and got.stderr, arguments, got.returncode)
+
+
+def help_and_version_are_no_errors():
+    got = run("boot", "--help")
+    expect(got.returncode == 0 and not got.stderr, got.returncode, got.stderr)
+    for word in ("--kernel", "--initrd", "--cmdline", "--vcpus", "--memory", "--mode", "--xen", "--until", "--steps-max",
+                 "--digest", "--json", "--console", "Exit status", "130"):
+        expect(word in got.stdout, "--help does not say", word)
+    got = run("--help")
+    expect(got.returncode == 0 and "boot" in got.stdout, got.stdout)
+    got = run("--version")
+    expect(got.returncode == 0 and re.fullmatch(r"bootrace \d+\.\d+\.\d+\n", got.stdout), got.stdout)
+
+
+def a_guest_that_passes_is_status_0_and_its_console_is_shown():
+    got = run("boot", HELLO, "--cmdline", "one two")
+    expect(got.returncode == 0, got.returncode, got.stdout, got.stderr)
+    expect("hello from a 64-bit guest" in got.stdout and "one two" in got.stdout, got.stdout)
+    expect(re.search(r"^PASS: ", got.stdout, flags=re.M), got.stdout)
+
+
+def json_ends_with_one_object_that_tells_all():
+    for guest, extra, status, verdict in ((HELLO, (), 0, "PASS"), (SMP, ("--steps-max", "1000"), 4, "BUDGET")):
+        got = run("boot", guest, "--json", "--vcpus", "3", *extra)
+        expect(got.returncode == status, got.returncode, got.stderr)
+        told = json.loads(got.stdout)
+        for key, kind in (("verdict", str), ("digest", str), ("steps", int), ("virtual_ns", int), ("host_s", float),
+                          ("vcpus", int)):
+            expect(isinstance(told.get(key), kind), key, told)
+        expect(told["verdict"] == verdict and told["vcpus"] == 3, told)
+        expect(re.fullmatch("[0-9a-f]{16}", told["digest"]), told)
+        expect(guest != SMP or told["steps"] == 1000, told)
+
+
+def the_digest_alone_is_the_digest_of_json_and_the_same_again():
+    a, b = run("boot", SMP, "--digest"), run("boot", SMP, "--digest")
+    told = json.loads(run("boot", SMP, "--json").stdout)
+    expect(a.returncode == 0 and re.fullmatch("[0-9a-f]{16}\n", a.stdout), a.stdout, a.stderr)
+    expect(a.stdout == b.stdout and a.stdout.strip() == told["digest"], a.stdout, b.stdout, told)
+    other = run("boot", SMP, "--digest", "--vcpus", "3")
+    expect(other.stdout != a.stdout, "2 and 3 vCPUs have one digest")
+
+
+def a_run_until_a_place_stops_there():
+    told = json.loads(run("boot", HELLO, "--json", "--until", "777").stdout)
+    expect(told["verdict"] == "PASS" and told["steps"] == 777, told)
+    told = json.loads(run("boot", HELLO, "--json", "--until", "guest_main").stdout)
+    whole = json.loads(run("boot", HELLO, "--json").stdout)
+    expect(told["verdict"] == "PASS" and 0 < told["steps"] < whole["steps"], told, whole)
+    got = run("boot", HELLO, "--json", "--until", "console:hello from a [0-9]+-bit")
+    told = json.loads(got.stdout)
+    expect(told["verdict"] == "PASS" and told["steps"] < whole["steps"], told, whole)
+    expect("command line" not in got.stderr, got.stderr)
+
+
+def a_budget_is_status_4():
+    got = run("boot", HELLO, "--steps-max", "500")
+    expect(got.returncode == 4 and "BUDGET" in got.stdout and "vCPU 0" in got.stdout, got.returncode, got.stdout)
+
+
+def the_console_goes_to_its_file():
+    path = os.path.join(folder.name, "console.txt")
+    got = run("boot", HELLO, "--console", path)
+    expect(got.returncode == 0 and "hello from" not in got.stdout, got.stdout)
+    expect("hello from a 64-bit guest\n" in open(path).read(), path)
+
+
+def endless_guest():
+    """hello, made to wait at guest_main for ever: JMP to itself, with the flags read so that its state changes not."""
+    table = subprocess.run(["nm", HELLO], capture_output=True, text=True, check=True).stdout
+    address = int(re.search(r"^([0-9a-f]+) T guest_main$", table, flags=re.M).group(1), 16)
+    image = bytearray(open(HELLO, "rb").read())
+    offset, count = struct.unpack_from("<Q", image, 32)[0], struct.unpack_from("<H", image, 56)[0]
+    for i in range(count):
+        kind, _, at, start, _, size = struct.unpack_from("<IIQQQQ", image, offset + 56 * i)
+        if kind == 1 and start <= address < start + size:
+            # 1: inc rax; jmp 1b - the state never repeats, so it is no hang that could be proved
+            image[at + address - start:at + address - start + 5] = b"\x48\xff\xc0\xeb\xfb"
+            return file_with("endless.elf", image)
+    raise AssertionError("guest_main is in no segment")
+
+
+def an_interrupt_ends_the_run_with_the_state_so_far():
+    image = endless_guest()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        path = os.path.join(folder.name, "console-" + number.name)
+        process = subprocess.Popen([BOOTRACE, "boot", image, "--json", "--steps-max", SPIN_STEPS, "--console", path],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            process.communicate(timeout=4)
+            raise AssertionError(f"it ended by itself: {process.returncode}")
+        except subprocess.TimeoutExpired:
+            process.send_signal(number)
+        out, err = process.communicate(timeout=TIMEOUT_S)
+        expect(process.returncode == 130, number.name, "- status", process.returncode, err)
+        told = json.loads(out)
+        expect(told["verdict"] == "INTERRUPTED" and told["steps"] > 1000, told)
+        expect("vCPU 0" in err and "guest_main" in err, err)
+
+
+class Skip(Exception):
+    pass
+
+
+TESTS = (
+    an_empty_file_is_refused,
+    what_is_no_image_is_refused,
+    kernels_of_other_processors_are_refused,
+    an_elf_file_without_a_xen_note_is_refused,
+    a_truncated_elf_file_is_refused_at_every_length,
+    a_truncated_kernel_is_refused_at_a_hundred_lengths,
+    an_unknown_payload_compression_is_refused,
+    memory_that_is_no_size_or_too_small_is_refused,
+    an_initrd_that_can_not_be_loaded_is_refused,
+    numbers_out_of_range_are_refused,
+    a_console_file_that_can_not_be_written_is_refused,
+    bad_places_to_stop_at_are_refused,
+    unknown_options_and_missing_arguments_are_refused,
+    help_and_version_are_no_errors,
+    a_guest_that_passes_is_status_0_and_its_console_is_shown,
+    json_ends_with_one_object_that_tells_all,
+    the_digest_alone_is_the_digest_of_json_and_the_same_again,
+    a_run_until_a_place_stops_there,
+    a_budget_is_status_4,
+    the_console_goes_to_its_file,
+    an_interrupt_ends_the_run_with_the_state_so_far,
+)
+
+print(f"1..{len(TESTS)}")
+status = 0
+for n, test in enumerate(TESTS, 1):
+    try:
+        test()
+        print(f"ok {n} - {test.__name__}", flush=True)
+    except Skip as reason:
+        print(f"ok {n} - {test.__name__} # SKIP {reason}")
+    except (AssertionError, subprocess.TimeoutExpired, ValueError) as problem:
+        status = 1
+        print(f"not ok {n} - {test.__name__}")
+        for line in str(problem).rstrip("\n").split("\n"):
+            print(f"# {line}", flush=True)
+sys.exit(status)

@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""The rules of the code that no compiler checks: who includes whom, no hidden state, no host time. Speaks TAP.
+
+Usage: test_rules.py SOURCE_FOLDER COMPILER [STATIC_LIBRARY...]; without libraries (a sanitized build, whose compiler adds
+its own) the test of writable statics is skipped.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+SOURCE, COMPILER, LIBRARIES = sys.argv[1], sys.argv[2].split(), sys.argv[3:]
+FOLDERS = ("emu", "models", "fuzz", "cli", "corpus", "tests")
+
+# A writable static that must be, with the reason. (library member's symbol: reason)
+STATICS_ALLOWED = {}
+
+# What would make a run depend on more than its inputs.
+BANNED = (r"time|gettimeofday|clock_gettime|ftime|clock|localtime|gmtime|rand|srand|random|srandom|rand_r|drand48|"
+          r"getrandom|getentropy|arc4random\w*|getenv|secure_getenv|getpid|gethostname|sleep|usleep|nanosleep|pthread_\w+|"
+          r"thrd_\w+|fork|setlocale|sysconf|alloca")
+
+# What a folder may include besides itself. Programs, with main or libFuzzer's entry, may see all.
+MAY_INCLUDE = {
+    "emu": {"emu"},
+    "models": {"emu", "models"},
+    "fuzz": {"emu", "fuzz"},
+    "cli": {"emu", "models", "fuzz", "cli"},
+}
+
+
+def files(suffixes):
+    found = []
+    for folder in FOLDERS:
+        for place, folders, names in os.walk(os.path.join(SOURCE, folder)):
+            folders.sort()
+            found += [os.path.join(place, n) for n in sorted(names) if n.endswith(suffixes)]
+    return [os.path.relpath(f, SOURCE) for f in found]
+
+
+def text_of(path):
+    with open(os.path.join(SOURCE, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def code_of(path):
+    """The text with comments and strings blanked, lines kept."""
+    def blank(match):
+        return re.sub(r"[^\n]", " ", match.group(0))
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text_of(path), flags=re.S)
+
+
+def includes(path):
+    for number, line in enumerate(text_of(path).split("\n"), 1):
+        match = re.match(r'\s*#\s*include\s+([<"])([^>"]+)[>"]', line)
+        if match:
+            yield number, match.group(1) == '"', match.group(2)
+
+
+def is_program(path):
+    return re.search(r"\bint (main|LLVMFuzzerTestOneInput)\(", text_of(path)) is not None
+
+
+def includes_go_one_way():
+    for path in files((".c", ".h")):
+        folder = path.split("/")[0]
+        if folder not in MAY_INCLUDE or (folder == "fuzz" and is_program(path)):
+            continue
+        for number, ours, target in includes(path):
+            if ours and target.split("/")[0] in FOLDERS and target.split("/")[0] not in MAY_INCLUDE[folder]:
+                yield f"{path}:{number}: {folder}/ includes {target}"
+
+
+def the_header_of(name, only):
+    users = [p for p in files((".c", ".h")) for _, _, target in includes(p) if target == name]
+    if users != [only]:
+        yield f"<{name}> is included by {', '.join(users) or 'nobody'}, not by {only} alone"
+
+
+def the_cpu_engine_is_behind_one_file():
+    yield from the_header_of("unicorn/unicorn.h", "emu/engine.c")
+
+
+def the_disassembler_is_behind_one_file():
+    yield from the_header_of("capstone/capstone.h", "emu/insn.c")
+
+
+def nothing_in_the_libraries_is_writable():
+    if not LIBRARIES:
+        raise Skip("a sanitized build")
+    for library in LIBRARIES:
+        table = subprocess.run(["objdump", "-tw", library], capture_output=True, text=True, check=True).stdout
+        member, symbols = "", 0
+        for line in table.split("\n"):
+            match = re.match(r"(\S+):\s+file format", line)
+            if match:
+                member = match.group(1)
+            # value, seven flag characters, section, size, name
+            match = re.match(r"[0-9a-f]+ (.{7}) (\S+)\s+([0-9a-f]+) (?:\.hidden )?(\S+)$", line)
+            if not match or "O" not in match.group(1):
+                continue
+            symbols += 1
+            section, name = match.group(2), match.group(4)
+            # Constants that contain addresses are written by the loader, before the program starts.
+            constant = section.startswith((".rodata", ".data.rel.ro"))
+            if not constant and name not in STATICS_ALLOWED:
+                yield f"{os.path.basename(library)}, {member}: {name} is in {section}"
+        if symbols < 10:
+            yield f"{library}: only {symbols} objects; is this the right library?"
+
+
+def every_header_compiles_alone():
+    headers = [h for h in files((".h",)) if not h.startswith("corpus/")]  # those are the guests', for another compiler
+    run = subprocess.run(COMPILER + ["-std=gnu17", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Werror", "-I.", "-x", "c",
+                                     "-Wno-unused-function"] + headers, cwd=SOURCE, capture_output=True, text=True)
+    if run.returncode:
+        yield from [line for line in run.stderr.split("\n") if "error" in line][:20] or [run.stderr]
+
+
+def every_header_is_guarded_by_its_path():
+    for path in files((".h",)):
+        if path.startswith("corpus/"):
+            continue
+        guard = "BOOTRACE_" + re.sub(r"[^A-Z0-9]", "_", path.upper())
+        if not re.search(rf"^#ifndef {guard}\n#define {guard}\n", text_of(path), flags=re.M):
+            yield f"{path}: no include guard {guard}"
+
+
+def the_machine_and_the_models_ask_the_host_nothing():
+    call = re.compile(rf"(?<![\w.>])({BANNED})\s*\(")
+    for path in files((".c", ".h")):
+        if path.split("/")[0] not in ("emu", "models"):
+            continue
+        for number, line in enumerate(code_of(path).split("\n"), 1):
+            match = call.search(line)
+            if match:
+                yield f"{path}:{number}: {match.group(1)}() makes a run depend on the host"
+
+
+def no_floating_point_in_the_machine_and_the_models():
+    for path in files((".c", ".h")):
+        if path.split("/")[0] not in ("emu", "models"):
+            continue
+        for number, line in enumerate(code_of(path).split("\n"), 1):
+            if re.search(r"\b(float|double)\b", line):
+                yield f"{path}:{number}: floating point"
+
+
+def the_pinned_formatter_has_nothing_to_say():
+    formatter = shutil.which("clang-format-14")
+    if not formatter:
+        raise Skip("no clang-format-14")
+    run = subprocess.run([formatter, "--dry-run", "--Werror"] + files((".c", ".h")), cwd=SOURCE, capture_output=True,
+                         text=True)
+    yield from sorted({line.split(":")[0] + ": not as clang-format has it" for line in run.stderr.split("\n")
+                       if "clang-formatted" in line})
+
+
+def nothing_is_left_to_do():
+    word = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")  # apart, or this line is one
+    for path in files((".c", ".h", ".S", ".py", "meson.build")):
+        for number, line in enumerate(text_of(path).split("\n"), 1):
+            if word.search(line):
+                yield f"{path}:{number}: {line.strip()}"
+
+
+def lines_end_where_their_text_ends():
+    for path in files((".c", ".h", ".S", ".py", "meson.build")):
+        text = text_of(path)
+        if not text.endswith("\n") or text.endswith("\n\n"):
+            yield f"{path}: does not end with one newline"
+        for number, line in enumerate(text.split("\n"), 1):
+            if line != line.rstrip():
+                yield f"{path}:{number}: blanks at the end"
+
+
+class Skip(Exception):
+    pass
+
+
+RULES = (
+    includes_go_one_way,
+    the_cpu_engine_is_behind_one_file,
+    the_disassembler_is_behind_one_file,
+    nothing_in_the_libraries_is_writable,
+    every_header_compiles_alone,
+    every_header_is_guarded_by_its_path,
+    the_machine_and_the_models_ask_the_host_nothing,
+    no_floating_point_in_the_machine_and_the_models,
+    the_pinned_formatter_has_nothing_to_say,
+    nothing_is_left_to_do,
+    lines_end_where_their_text_ends,
+)
+
+print(f"1..{len(RULES)}")
+status = 0
+for n, rule in enumerate(RULES, 1):
+    name = rule.__name__
+    try:
+        broken = list(rule())
+    except Skip as reason:
+        print(f"ok {n} - {name} # SKIP {reason}")
+        continue
+    print(f"{'not ok' if broken else 'ok'} {n} - {name}")
+    for line in broken[:40]:
+        print(f"# {line}")
+    status |= bool(broken)
+sys.exit(status)
