@@ -208,6 +208,9 @@ void lapic_raise(struct machine *m, unsigned vcpu, uint8_t vector, enum lapic_tr
     }
     bit_set(l->irr, vector, true);
     bit_set(l->tmr, vector, trigger == LAPIC_LEVEL);
+    /* Xen's vcpu_kick() ends SCHEDOP_poll too, whatever IF and the priorities say. */
+    if (vcpu_state(m, vcpu) == VCPU_POLLING)
+        vcpu_wake(m, vcpu);
     vcpu_kick(m, vcpu);
 }
 

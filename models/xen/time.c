@@ -185,6 +185,9 @@ void xen_periodic_set(struct machine *m, unsigned vcpu, uint64_t period_ns)
 
 void xen_vcpu_switched_in(struct machine *m, unsigned vcpu)
 {
+    /* Whatever woke it, it polls no longer. */
+    xen_state(m)->vcpu[vcpu].poll_port = POLL_NONE;
+    timer_disarm(m, &xen_model, TIMER_POLL, vcpu);
     xen_runstate_change(m, vcpu, RUNSTATE_running);
     xen_runstate_store(m, vcpu);
     xen_time_update(m, vcpu, false);
