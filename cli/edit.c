@@ -26,7 +26,7 @@ struct report {
 };
 
 static const struct argp_option argp_options[] = {
-    {"dry-run", 'n', NULL, 0, "Only say what would change; nothing else is possible yet, images stay as they are", 0},
+    {"dry-run", 'n', NULL, 0, "Say what would change in memory; images themselves are never changed", 0},
     {0},
 };
 

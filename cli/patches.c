@@ -60,7 +60,7 @@ static const struct argp argp = {
     parse_option,
     "IMAGE",
     "Lists the tables by which a Linux kernel patches its own code: alternatives, paravirt, jump_labels, static_calls, "
-    "smp_locks, retpolines, returns, calls, endbr. With --table or --function also each site.\v"
+    "smp_locks, retpolines, returns, calls, endbr, fentry. With --table or --function also each site.\v"
     "Exit status: 0 listed, 2 wrong input, no tables, or no site there, 5 our own failure.",
     NULL,
     NULL,

@@ -86,6 +86,8 @@ static void add_tables(struct fixture *f)
     patched_static_call(&f->made, function_gva + AT_STATIC, replacement_gva);
     patched_table(&f->made, ".smp_locks");
     patched_site(&f->made, true, f->made.text_gva + 0x80);
+    patched_table(&f->made, "__mcount_loc");
+    patched_site(&f->made, false, f->made.text_gva + CALLEE_AT + 32);
     patched_table(&f->made, "__jump_table");
     patched_jump_label(&f->made, true, f->made.text_gva + 0x90, f->made.text_gva, replacement_gva);
 }
@@ -105,6 +107,7 @@ static struct fixture *make(unsigned bits)
     put_call(f, AT_SECOND, text_gva + CALLEE_AT);
     put_call(f, AT_STATIC, text_gva + CALLEE_AT + 16);
     put_slot_call(f, AT_ENABLE, 2, text_gva + 0x820);
+    *patched_at(&f->made, text_gva + CALLEE_AT + 32) = 0xe8;
     add_tables(f);
     patched_finish(&f->made, true);
     memcpy(f->before, f->made.bytes, PATCHED_ROOM);
@@ -246,6 +249,7 @@ static void an_edit_that_does_not_fit_changes_nothing_and_says_why(void **state)
         {"drop-call guarded +1000", "has only 0x28 bytes"},
         {"drop-call guarded +0", "is no call"},
         {"drop-call guarded trampoline", "table static_calls"},
+        {"drop-call 0xffffffff81000620 +0", "table fentry"},
         {"drop-call nowhere callee", "no symbol nowhere"},
         {"drop-call twin callee", "ambiguous: 2 symbols"},
         {"unguard callee", "neither disables nor enables"},

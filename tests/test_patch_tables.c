@@ -205,6 +205,8 @@ static void tables_of_bare_sites_are_read_back(void **state)
         {".return_sites", PATCH_RETURN, {0xe9, 1, 0, 0, 0, 0xcc}, 5},
         {".call_sites", PATCH_CALL, {0xe8, 1, 0, 0, 0, 0x90}, 5},
         {".ibt_endbr_seal", PATCH_ENDBR, {0xf3, 0x0f, 0x1e, 0xfa, 0x90, 0x90}, 4},
+        {"__mcount_loc", PATCH_FENTRY, {0xe8, 1, 0, 0, 0, 0x90}, 5},
+        {"__mcount_loc", PATCH_FENTRY, {0x0f, 0x1f, 0x44, 0, 0, 0x90}, 5},
     };
     for (unsigned row = 0; row < sizeof(rows) / sizeof(*rows); row++) {
         struct fixture f;
@@ -212,7 +214,7 @@ static void tables_of_bare_sites_are_read_back(void **state)
         patched_init(&f.made, 64);
         memcpy(patched_at(&f.made, f.made.text_gva + 0x40), rows[row].code, 6);
         patched_table(&f.made, rows[row].section);
-        patched_site(&f.made, true, f.made.text_gva + 0x40);
+        patched_site(&f.made, rows[row].kind != PATCH_FENTRY, f.made.text_gva + 0x40);
         find_in(&f, true, NULL);
         assert_int_equal(f.tables.tables[rows[row].kind].count, 1);
         patch_tables_get(&f.tables, rows[row].kind, 0, &e);

@@ -11,7 +11,7 @@
  * OCCURRENCE counts from 1 and is needed if there are several. Where boot would write a removed instruction again, the
  * entries of the patch tables for it are neutralised too: alternatives and LOCK prefixes by lengths or an address of
  * zero, paravirt sites by making the entry a copy of another. What can't be kept away so (static calls, jump labels,
- * thunks) is refused.
+ * thunks, the calls for function tracing) is refused.
  *
  * An edit fits or fails as a whole: nothing is written unless all of it can be. Edits are applied one after the other,
  * each to what the ones before left. `unguard` leaves PUSHF, POPF and the slots that save and restore flags alone:

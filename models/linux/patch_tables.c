@@ -58,6 +58,8 @@ static const struct patch_layout layouts[] = {
     {PATCH_RETURN, "relative, 4 bytes", 0, 4, true, .site = {0, 4}},
     {PATCH_CALL, "relative, 4 bytes", 0, 4, true, .site = {0, 4}},
     {PATCH_ENDBR, "relative, 4 bytes", 0, 4, true, .site = {0, 4}},
+    {PATCH_FENTRY, "pointers, 4 bytes", 32, 4, false, .site = {0, 4}},
+    {PATCH_FENTRY, "pointers, 8 bytes", 64, 8, false, .site = {0, 8}},
 };
 #define LAYOUTS (sizeof(layouts) / sizeof(*layouts))
 
@@ -74,6 +76,7 @@ static const struct {
     [PATCH_RETURN] = {"returns", ".return_sites", "__return_sites", "__return_sites_end"},
     [PATCH_CALL] = {"calls", ".call_sites", "__call_sites", "__call_sites_end"},
     [PATCH_ENDBR] = {"endbr", ".ibt_endbr_seal", "__ibt_endbr_seal", "__ibt_endbr_seal_end"},
+    [PATCH_FENTRY] = {"fentry", "__mcount_loc", "__start_mcount_loc", "__stop_mcount_loc"},
 };
 
 const char *patch_kind_name(enum patch_kind kind)
@@ -174,6 +177,10 @@ static unsigned site_bytes_of(const struct kernel_view *v, enum patch_kind kind,
         return 5;
     case PATCH_ENDBR:
         return 4;
+    case PATCH_FENTRY: /* a call, or the NOP that the compiler left already */
+        if (!kernel_view_read(v, gva, code, 4))
+            return 0;
+        return code[0] == 0xe8 || !memcmp(code, "\x0f\x1f\x44\x00", 4) ? 5 : 0;
     default:
         return branch_bytes(v, gva);
     }
@@ -188,13 +195,19 @@ static EMU_PRINTF(3, 4) bool problem(char *text, size_t bytes, const char *fmt, 
     return false;
 }
 
+/* The LOCK prefixes fill a page; traced functions that linking left out are zero. */
+static bool is_padding(const struct patch_layout *l, const uint8_t *raw)
+{
+    return (l->kind == PATCH_SMP_LOCK || l->kind == PATCH_FENTRY) && !get(raw, l->site);
+}
+
 static void decode_lengths(const struct kernel_view *v, const struct patch_layout *l, const uint8_t *raw,
                            struct patch_entry *e)
 {
     if (l->site_bytes.bytes) {
         e->site_bytes = (unsigned)get(raw, l->site_bytes);
         e->replacement_bytes = (unsigned)get(raw, l->replacement_bytes);
-    } else if (l->kind != PATCH_SMP_LOCK || get(raw, l->site)) {
+    } else if (!is_padding(l, raw)) {
         e->site_bytes = site_bytes_of(v, l->kind, e->site_gva);
     }
 }
@@ -218,9 +231,8 @@ static void decode_feature(const struct patch_layout *l, const uint8_t *raw, str
 static bool check(const struct kernel_view *v, const struct patch_layout *l, const uint8_t *raw,
                   const struct patch_entry *e, char *why, size_t why_bytes)
 {
-    bool padding = l->kind == PATCH_SMP_LOCK && !get(raw, l->site); /* the table fills a page */
     uint64_t file_at;
-    if (padding)
+    if (is_padding(l, raw))
         return true;
     if (get(raw, l->zero))
         return problem(why, why_bytes, "has padding that is not zero");

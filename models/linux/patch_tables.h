@@ -2,11 +2,12 @@
  * patch_tables: where a Linux kernel says which of its instructions it will rewrite, read from its image.
  *
  * A kernel carries tables of the places in its own text that are patched during boot or later: alternatives, paravirt
- * calls, jump labels, static calls, LOCK prefixes, and the sites of retpolines, returns, counted calls and ENDBR. They
- * are found by section header, else by the symbols around them (kallsyms), and are read as the image has them: nothing
- * is patched here, and modules' tables are not seen. Entries changed their arrangement over the years; every known one
- * is tried, and one must make sense for each entry of the table (sites in code, replacements in the file, lengths that
- * fit), or the table is refused with a sentence. A refused table has no entries; the other tables stay usable.
+ * calls, jump labels, static calls, LOCK prefixes, and the sites of retpolines, returns, counted calls, ENDBR and
+ * function tracing. They are found by section header, else by the symbols around them (kallsyms), and are read as the
+ * image has them: nothing is patched here, and modules' tables are not seen. Entries changed their arrangement over the
+ * years; every known one is tried, and one must make sense for each entry of the table (sites in code, replacements in
+ * the file, lengths that fit), or the table is refused with a sentence. A refused table has no entries; the other
+ * tables stay usable.
  *
  * All addresses are link addresses. Several entries may have one site (nested alternatives).
  *
@@ -37,6 +38,7 @@ enum patch_kind {
     PATCH_RETURN,      /* a return through a thunk */
     PATCH_CALL,        /* a call that call-depth tracking may count */
     PATCH_ENDBR,       /* an ENDBR nobody jumps to */
+    PATCH_FENTRY,      /* the call at a function's start that function tracing turns into a NOP */
     PATCH_KINDS,
 };
 
