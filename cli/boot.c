@@ -13,6 +13,7 @@
 #include "cli/console.h"
 #include "cli/guest.h"
 #include "cli/post_mortem.h"
+#include "emu/engine.h"
 #include "emu/vcpu.h"
 
 #define SLICE_STEPS 50000000ull /* between two looks at the progress line */
@@ -297,6 +298,15 @@ static int finish(struct boot *b, struct guest *g, double host_s)
         fprintf(to, "; vCPU %u, step %" PRIu64 ", at %s", v->vcpu, v->position, place);
     fprintf(to, "\n%" PRIu64 " steps, %.6f s virtual, digest %016" PRIx64 ", %.2f s\n", machine_steps(g->machine),
             (double)clock_now_ns(g->machine) / 1e9, digest, host_s);
+    if (b->stats) {
+        struct engine_stats e;
+
+        engine_get_stats(machine_engine(g->machine), &e);
+        fprintf(to,
+                "engine: %" PRIu64 " starts, %" PRIu64 " single steps, %" PRIu64 " blocks made, %" PRIu64
+                " block misses, %" PRIu64 " vCPU switches, %" PRIu64 " device accesses\n",
+                e.runs, e.single_steps, e.blocks_made, e.block_misses, e.switches, e.mmio);
+    }
     if (b->digest)
         printf("%016" PRIx64 "\n", digest);
     if (b->json)

@@ -1703,3 +1703,23 @@ void engine_get_stats(const struct engine *e, struct engine_stats *s)
 {
     *s = e->stats;
 }
+
+enum emu_err engine_run_bare(struct memory *mem, uint32_t entry_gpa, struct diag *d)
+{
+    struct memory_range low = memory_range(mem, 0);
+    uc_engine *uc;
+    uc_err err;
+
+    if (uc_open(UC_ARCH_X86, UC_MODE_32, &uc) != UC_ERR_OK)
+        return diag_set(d, EMU_EHOST, "the host has no memory left for the CPU engine");
+    err = uc_ctl_set_cpu_model(uc, UC_CPU_X86_HASWELL);
+    if (err == UC_ERR_OK)
+        err = uc_ctl_exits_enable(uc);
+    if (err == UC_ERR_OK)
+        err = uc_mem_map_ptr(uc, low.gpa, low.bytes, UC_PROT_ALL, low.host);
+    if (err == UC_ERR_OK)
+        err = uc_emu_start(uc, entry_gpa, 0, 0, 0);
+    uc_close(uc);
+    return err == UC_ERR_OK ? EMU_OK
+                            : diag_set(d, EMU_EHOST, "the CPU engine can't run the code: %s", uc_strerror(err));
+}

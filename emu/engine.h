@@ -118,6 +118,10 @@ typedef void(engine_access_fn)(void *context, enum engine_access kind, uint64_t 
 enum emu_err engine_watch_accesses(struct engine *e, engine_access_fn *fn, void *context,
                                    struct diag *d) EMU_MUST_CHECK;
 
+/* For benchmarks: run 32-bit code at `entry_gpa` of `mem` to its HLT on a library engine of its own, without any hook.
+ */
+enum emu_err engine_run_bare(struct memory *mem, uint32_t entry_gpa, struct diag *d) EMU_MUST_CHECK;
+
 /* Counters for reports and benchmarks, not part of any state. */
 struct engine_stats {
     uint64_t runs, single_steps, block_misses, blocks_made, switches, mmio;
