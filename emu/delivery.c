@@ -381,6 +381,7 @@ enum delivery_result delivery_enter(struct memory *mem, struct vcpu_regs *r, con
             return DELIVERY_DONE;
         }
         r->cr2 = a.r.cr2;
+        r->rip -= now.insn_bytes;
         if (now.type == EVENT_EXCEPTION && now.vector == VECTOR_DF) {
             *delivered = now;
             return DELIVERY_SHUTDOWN;

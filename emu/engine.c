@@ -87,6 +87,7 @@ enum stop {
 /* What happens at the next boundary. */
 #define AFTER_EPOCH 1u
 #define AFTER_STOP  2u
+#define AFTER_IRET  4u /* with AFTER_STOP: because of an IRET */
 
 struct quirks { /* byte offsets into the context block */
     size_t old_exception;
@@ -117,6 +118,7 @@ struct engine {
     bool device_done; /* and it did */
     struct insn step_insn;
     bool watch_if, watch_iret;
+    bool iret_done; /* the stop at a boundary is behind a watched IRET */
     uint64_t breakpoint[ENGINE_BREAKPOINTS_MAX];
     unsigned breakpoints;
     uint64_t broke_at_steps; /* the loaded vCPU stands at a breakpoint that was reported */
@@ -626,6 +628,7 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
         return;
     }
     if ((e->after & AFTER_STOP) || e->asked) {
+        e->iret_done = e->after & AFTER_IRET;
         e->after = 0;
         stop_now(e, STOP_BOUNDARY);
         return;
@@ -671,7 +674,7 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
     if (b->flags & INSN_F_EPOCH)
         e->after |= AFTER_EPOCH;
     if (((b->flags & INSN_F_IF) && e->watch_if) || ((b->flags & INSN_F_IRET) && e->watch_iret))
-        e->after |= AFTER_STOP;
+        e->after |= AFTER_STOP | (b->flags & INSN_F_IRET && e->watch_iret ? AFTER_IRET : 0);
     if (e->after)
         e->hot_limit_ns = 0;
     e->pend_steps = b->steps;
@@ -1204,6 +1207,9 @@ static bool take_exit(struct engine *e, enum stop stop, struct engine_exit *x)
     switch (stop) {
     case STOP_BOUNDARY:
         x->kind = ENGINE_EXIT_BOUNDARY;
+        if (e->iret_done)
+            x->insn = (struct insn){.kind = INSN_IRET, .flags = INSN_F_IRET};
+        e->iret_done = false;
         e->asked = false;
         return true;
     case STOP_NONE:
@@ -1221,6 +1227,9 @@ static bool take_exit(struct engine *e, enum stop stop, struct engine_exit *x)
         x->kind = ENGINE_EXIT_EXCEPTION;
         x->vector = e->vector;
         x->software_int = t.steps && t.last.kind == INSN_INT && !has_error_code(e->vector);
+        e->after &= ~AFTER_IRET;
+        if (t.steps && (x->software_int || (t.last.flags & INSN_F_IRET)))
+            x->insn = t.last;
         if (has_error_code(e->vector) && !x->software_int)
             x->error_code = context_u32(e->scratch, e->quirk.error_code);
         context_set_u32(e->scratch, e->quirk.old_exception, UINT32_MAX);
@@ -1340,6 +1349,7 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
                 stop = step_one(e, &insn, false);
                 if (stop == STOP_STEPPED && watched) {
                     x.kind = ENGINE_EXIT_BOUNDARY;
+                    x.insn = insn;
                     return x;
                 }
             }

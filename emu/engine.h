@@ -25,8 +25,10 @@ struct engine;
 struct memory;
 
 enum engine_exit_kind {
-    ENGINE_EXIT_BOUNDARY,  /* a limit is reached, or attention was asked for */
-    ENGINE_EXIT_EXCEPTION, /* vector, error_code; software_int if it came from INT n, INT3, INTO (RIP behind it) */
+    ENGINE_EXIT_BOUNDARY,  /* a limit is reached, or attention was asked for; or `insn`, which was watched, was executed
+                            */
+    ENGINE_EXIT_EXCEPTION, /* vector, error_code; software_int if it came from INT n, INT3, INTO (`insn`, RIP behind it)
+                            */
     ENGINE_EXIT_ALONE,     /* RIP is at `insn`, which the machine executes; see engine_complete() */
     ENGINE_EXIT_VMCALL,    /* RIP is at VMCALL or VMMCALL (`insn`) */
     ENGINE_EXIT_SYSCALL,   /* RIP is behind SYSCALL */

@@ -18,7 +18,7 @@ static const struct {
 } kinds[INSN_KIND_COUNT] = {
     [INSN_PLAIN] = {0, 0},
     [INSN_INVALID] = {0, 0},
-    [INSN_PAUSE] = {0, 40},
+    [INSN_PAUSE] = {INSN_F_NATURAL, 40},
     [INSN_RDTSC] = {0, 30},
     [INSN_CPUID] = {0, 1000},
     [INSN_HLT] = {0, 0},

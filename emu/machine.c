@@ -297,7 +297,7 @@ static uint64_t deliver_pending(struct machine *m)
     v->kicked = 0;
     vector = pending_vector(m, m->run.current, &from);
     if (!v->nmi_pending && vector == MODEL_NO_VECTOR) {
-        engine_watch(m->engine, false, false);
+        engine_watch(m->engine, false, v->nmi_blocked);
         return steps;
     }
     shadow = engine_interrupt_shadow(m->engine);
@@ -328,7 +328,7 @@ static uint64_t deliver_pending(struct machine *m)
             steps = 0;
     }
     watch_if = vector != MODEL_NO_VECTOR;
-    engine_watch(m->engine, watch_if, v->nmi_pending && v->nmi_blocked);
+    engine_watch(m->engine, watch_if, v->nmi_blocked);
     return steps;
 }
 
@@ -454,6 +454,8 @@ static void take_halt(struct machine *m)
 
 static void take_exit(struct machine *m, const struct engine_exit *x)
 {
+    if (x->insn.flags & INSN_F_IRET) /* executed just before; it was watched because NMIs are blocked */
+        m->vcpu[m->run.current].nmi_blocked = 0;
     switch (x->kind) {
     case ENGINE_EXIT_BOUNDARY:
     case ENGINE_EXIT_BREAK:
@@ -462,7 +464,8 @@ static void take_exit(struct machine *m, const struct engine_exit *x)
         struct event event = {.type = x->software_int ? EVENT_SOFTWARE : EVENT_EXCEPTION,
                               .vector = (uint8_t)x->vector,
                               .has_error_code = !x->software_int && exception_has_error_code(x->vector),
-                              .error_code = x->error_code};
+                              .error_code = x->error_code,
+                              .insn_bytes = x->software_int ? x->insn.length : 0};
 
         machine_deliver(m, &event);
         return;

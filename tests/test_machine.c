@@ -1,0 +1,811 @@
+/*
+ * The machine's promises, with small guests and the least of models: a port, an MSR, timers, a vector. Code is 32-bit
+ * without paging unless a test says otherwise.
+ */
+#include "tests/cmocka_tap.h"
+
+#include <string.h>
+
+#include "emu/machine.h"
+#include "emu/model.h"
+#include "emu/timer.h"
+#include "emu/trace.h"
+#include "emu/vcpu.h"
+
+#define RAM_BYTES 0x400000u
+#define CODE      0x10000u
+#define IDT       0x20000u
+#define GDT       0x21000u
+#define TSS       0x22000u
+#define HANDLERS  0x23000u /* of vector n at HANDLERS + 64 n */
+#define DATA      0x30000u
+#define STACK     0x40000u /* of vCPU n at STACK + 0x1000 n, downwards */
+#define TABLES    0x50000u /* page tables */
+
+#define VECTOR     0x40
+#define PORT_RAISE 0x10  /* OUT: raise VECTOR at the vCPU whose number is written */
+#define PORT_NMI   0x11  /* OUT: raise an NMI there */
+#define PORT_TIMER 0x12  /* OUT: in so many nanoseconds, raise VECTOR at the writer */
+#define PORT_START 0x13  /* OUT: start that vCPU at CODE + 0x1000 x its number */
+#define PORT_ECHO  0x14  /* OUT and IN of a value */
+#define PORT_MARK  0x15  /* OUT: remember the time */
+#define MSR        0x123 /* keeps its value */
+#define MSR_NONE   0x124 /* refused: #GP */
+
+struct toy {
+    uint32_t pending[4]; /* VECTOR, by vCPU */
+    uint32_t accepted;
+    uint64_t msr;
+    uint32_t echo, marks;
+    uint64_t mark_ns[8];
+    uint64_t expired_ns;
+};
+
+extern const struct model toy_model;
+
+static struct toy *toy_of(struct machine *m)
+{
+    return machine_model_state(m, &toy_model);
+}
+
+static void raise_vector(struct machine *m, unsigned vcpu)
+{
+    toy_of(m)->pending[vcpu] = 1;
+    vcpu_kick(m, vcpu);
+}
+
+static void init_regs(struct vcpu_regs *r, unsigned vcpu)
+{
+    regs_init_protected32(r, CODE + 0x1000 * vcpu);
+    r->gpr[GPR_RSP] = STACK + 0x1000 * vcpu;
+    r->gpr[GPR_RBX] = DATA + 0x800;
+    r->idtr = (struct descriptor_table){IDT, 0x7ff};
+    r->gdtr = (struct descriptor_table){GDT, 0x3f};
+    r->tr = (struct segment){.selector = 0x28, .base = TSS, .limit = 0x67, .attributes = 0x8b00};
+    r->seg[SEG_CS].selector = 8;
+    r->seg[SEG_SS].selector = 0x10;
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        if (s != SEG_CS && s != SEG_SS) { /* the user's, so that IRET to the user keeps them */
+            r->seg[s].selector = 0x23;
+            r->seg[s].attributes |= 3u << SEG_ATTR_DPL_SHIFT;
+        }
+}
+
+static enum model_answer toy_port_write(struct machine *m, unsigned vcpu, uint16_t port, unsigned bytes, uint32_t value)
+{
+    struct toy *t = toy_of(m);
+    struct vcpu_regs r;
+
+    switch (port) {
+    case PORT_RAISE:
+        raise_vector(m, value % machine_vcpus(m));
+        return MODEL_DONE;
+    case PORT_NMI:
+        vcpu_raise_nmi(m, value % machine_vcpus(m));
+        return MODEL_DONE;
+    case PORT_TIMER:
+        timer_arm(m, &toy_model, 0, vcpu, clock_now_ns(m) + value);
+        return MODEL_DONE;
+    case PORT_START:
+        value %= machine_vcpus(m);
+        init_regs(&r, value);
+        vcpu_set_regs(m, value, &r);
+        vcpu_start(m, value);
+        return MODEL_DONE;
+    case PORT_ECHO:
+        t->echo = value;
+        return MODEL_DONE;
+    case PORT_MARK:
+        if (t->marks < 8)
+            t->mark_ns[t->marks++] = clock_now_ns(m);
+        return MODEL_DONE;
+    default:
+        return MODEL_NOT_MINE;
+    }
+}
+
+static enum model_answer toy_port_read(struct machine *m, unsigned vcpu, uint16_t port, unsigned bytes, uint32_t *value)
+{
+    if (port != PORT_ECHO)
+        return MODEL_NOT_MINE;
+    *value = toy_of(m)->echo++;
+    return MODEL_DONE;
+}
+
+static enum model_answer toy_msr_read(struct machine *m, unsigned vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = toy_of(m)->msr;
+    return msr == MSR ? MODEL_DONE : msr == MSR_NONE ? MODEL_FAULT_GP : MODEL_NOT_MINE;
+}
+
+static enum model_answer toy_msr_write(struct machine *m, unsigned vcpu, uint32_t msr, uint64_t value)
+{
+    if (msr == MSR)
+        toy_of(m)->msr = value;
+    return msr == MSR ? MODEL_DONE : msr == MSR_NONE ? MODEL_FAULT_GP : MODEL_NOT_MINE;
+}
+
+static int toy_pending(struct machine *m, unsigned vcpu)
+{
+    return toy_of(m)->pending[vcpu] ? VECTOR : MODEL_NO_VECTOR;
+}
+
+static void toy_accept(struct machine *m, unsigned vcpu, int vector)
+{
+    toy_of(m)->pending[vcpu] = 0;
+    toy_of(m)->accepted++;
+}
+
+static void toy_expired(struct machine *m, unsigned kind, unsigned vcpu)
+{
+    toy_of(m)->expired_ns = clock_now_ns(m);
+    raise_vector(m, vcpu);
+}
+
+const struct model toy_model = {
+    .name = "toy",
+    .state_bytes = sizeof(struct toy),
+    .port_read = toy_port_read,
+    .port_write = toy_port_write,
+    .msr_read = toy_msr_read,
+    .msr_write = toy_msr_write,
+    .pending_vector = toy_pending,
+    .accept_vector = toy_accept,
+    .timer_expired = toy_expired,
+};
+
+static const struct model *const models[] = {&toy_model};
+
+/* ---- a machine with descriptor tables, handlers, and code ---- */
+
+static void put(struct machine *m, uint64_t gpa, const void *bytes, size_t count)
+{
+    assert_true(memory_write(machine_memory(m), gpa, bytes, count));
+}
+
+#define CODE_AT(m, gpa, ...)                                                                                           \
+    do {                                                                                                               \
+        static const uint8_t code_bytes[] = {__VA_ARGS__};                                                             \
+        put(m, gpa, code_bytes, sizeof(code_bytes));                                                                   \
+    } while (0)
+
+static uint32_t word(struct machine *m, uint64_t gpa)
+{
+    uint32_t v;
+
+    assert_true(memory_read(machine_memory(m), gpa, &v, 4));
+    return v;
+}
+
+static void set_gate(struct machine *m, unsigned vector, unsigned dpl, bool present)
+{
+    uint32_t handler = HANDLERS + 64 * vector;
+    uint32_t gate[2] = {8u << 16 | (handler & 0xffff),
+                        (handler & 0xffff0000) | (present ? 0x8000 : 0) | dpl << 13 | 0xe00};
+
+    put(m, IDT + vector * 8, gate, 8);
+}
+
+/* Every handler: INC [DATA + 4 x vector], and IRET; those of exceptions halt instead. */
+static struct machine *new_machine(unsigned vcpus)
+{
+    static const uint64_t gdt[] = {
+        0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00cffb000000ffff, 0x00cff3000000ffff, 0x00008b022000ffff};
+    static const uint32_t tss[3] = {0, STACK - 0x800, 0x10};
+    static const uint16_t no_port_map = 0x68;
+    struct machine_config config = {
+        .ram_bytes = RAM_BYTES, .vcpus = vcpus, .seed = 1, .models = models, .model_count = 1};
+    struct machine *m;
+    struct vcpu_regs r;
+    struct diag d;
+
+    if (machine_new(&config, &m, &d) != EMU_OK)
+        fail_msg("%s", d.text);
+    put(m, GDT, gdt, sizeof(gdt));
+    put(m, TSS, tss, sizeof(tss));
+    put(m, TSS + 0x66, &no_port_map, 2);
+    for (unsigned v = 0; v < 256; v++) {
+        uint8_t handler[] = {
+            0xff, 0x05, 0, 0, 0, 0, v < 32 && v != 2 && v != 3 ? 0xf4 : 0xcf}; /* inc [..]; hlt or iret */
+        uint32_t counter = DATA + 4 * v;
+
+        memcpy(handler + 2, &counter, 4);
+        put(m, HANDLERS + 64 * v, handler, sizeof(handler));
+        set_gate(m, v, 0, true);
+    }
+    init_regs(&r, 0);
+    vcpu_set_regs(m, 0, &r);
+    return m;
+}
+
+static struct machine *new_machine_with(const uint8_t *code, size_t bytes)
+{
+    struct machine *m = new_machine(1);
+
+    put(m, CODE, code, bytes);
+    return m;
+}
+#define MACHINE(...) new_machine_with((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+
+static enum machine_stop_reason run_to(struct machine *m, uint64_t steps)
+{
+    return machine_run(m, &(struct machine_limits){.steps_max = steps});
+}
+
+static const struct verdict *run(struct machine *m)
+{
+    assert_int_not_equal(run_to(m, 10000000), MACHINE_STOPPED_STEPS);
+    return machine_verdict(m);
+}
+
+static unsigned taken(struct machine *m, unsigned vector)
+{
+    return word(m, DATA + 4 * vector);
+}
+
+static uint64_t gpr(struct machine *m, enum gpr reg)
+{
+    struct vcpu_regs r;
+
+    vcpu_get_regs(m, 0, &r);
+    return r.gpr[reg];
+}
+
+static void assert_verdict(struct machine *m, enum verdict_kind kind, const char *says)
+{
+    const struct verdict *v = machine_verdict(m);
+
+    if (v->kind != kind || !strstr(v->text, says))
+        fail_msg("expected %s '%s', got %s '%s'", verdict_kind_name(kind), says, verdict_kind_name(v->kind), v->text);
+}
+
+/* The place at which an interrupt was taken: what its frame says, which is still below the stack pointer. */
+static uint32_t interrupted_at(struct machine *m)
+{
+    return word(m, STACK - 12) - CODE;
+}
+
+/* ---- when interrupts are taken ---- */
+
+static void sti_delays_an_interrupt_by_one_instruction(void **state)
+{
+    /* mov al, 0; out PORT_RAISE, al; sti; inc ecx; inc ecx; cli; hlt */
+    struct machine *m = MACHINE(0xb0, 0, 0xe6, PORT_RAISE, 0xfb, 0x41, 0x41, 0xfa, 0xf4);
+
+    run(m);
+    assert_int_equal(taken(m, VECTOR), 1);
+    assert_int_equal(interrupted_at(m), 6);
+    machine_free(m);
+}
+
+static void sti_and_cli_in_a_row_let_nothing_in(void **state)
+{
+    struct machine *m = MACHINE(0xb0, 0, 0xe6, PORT_RAISE, 0xfb, 0xfa, 0x41, 0xf4);
+
+    run(m);
+    assert_int_equal(taken(m, VECTOR), 0);
+    assert_verdict(m, VERDICT_FAIL, "nothing can ever wake any vCPU");
+    machine_free(m);
+}
+
+static void mov_ss_delays_an_interrupt_and_an_nmi_by_one_instruction(void **state)
+{
+    /* sti; nop; mov eax, ss; then the vector or NMI comes with MOV SS as the next instruction */
+    for (unsigned nmi = 0; nmi < 2; nmi++) {
+        struct machine *m = MACHINE(0xfb, 0x90, 0x8c, 0xd0, 0x8e, 0xd0, 0x41, 0x41, 0xfa, 0xf4);
+
+        assert_int_equal(run_to(m, 4), MACHINE_STOPPED_STEPS);
+        if (nmi)
+            vcpu_raise_nmi(m, 0);
+        else
+            raise_vector(m, 0);
+        run(m);
+        assert_int_equal(taken(m, nmi ? 2 : VECTOR), 1);
+        assert_int_equal(interrupted_at(m), 7);
+        machine_free(m);
+    }
+}
+
+static void popf_lets_an_interrupt_in_at_once(void **state)
+{
+    /* push 0x202; mov al, 0; out PORT_RAISE, al; popf; inc ecx; cli; hlt */
+    struct machine *m = MACHINE(0x68, 2, 2, 0, 0, 0xb0, 0, 0xe6, PORT_RAISE, 0x9d, 0x41, 0xfa, 0xf4);
+
+    run(m);
+    assert_int_equal(taken(m, VECTOR), 1);
+    assert_int_equal(interrupted_at(m), 10);
+    machine_free(m);
+}
+
+static void an_interrupt_that_is_masked_waits(void **state)
+{
+    struct machine *m = MACHINE(0xb0, 0, 0xe6, PORT_RAISE, 0x41, 0x41, 0x41, 0xfb, 0x90, 0x90, 0xfa, 0xf4);
+
+    run(m);
+    assert_int_equal(taken(m, VECTOR), 1);
+    assert_int_equal(interrupted_at(m), 9);
+    machine_free(m);
+}
+
+static void an_nmi_is_taken_with_interrupts_disabled(void **state)
+{
+    struct machine *m = MACHINE(0xb0, 0, 0xe6, PORT_NMI, 0x41, 0xf4);
+
+    run(m);
+    assert_int_equal(taken(m, 2), 1);
+    assert_int_equal(interrupted_at(m), 4);
+    machine_free(m);
+}
+
+static void nmis_are_blocked_until_iret_and_one_is_remembered(void **state)
+{
+    struct machine *m = MACHINE(0xb0, 0, 0xe6, PORT_NMI, 0x41, 0xf4);
+
+    /* The handler: inc [counter]; cmp [counter], 1; jne 1f; three NMIs; inc edx; 1: iret. Were they not blocked, the
+       second would come between OUT and INC EDX. */
+    CODE_AT(m, HANDLERS + 128, 0xff, 0x05, 0x08, 0x00, 0x03, 0x00, 0x83, 0x3d, 0x08, 0x00, 0x03, 0x00, 0x01, 0x75, 0x07,
+            0xe6, PORT_NMI, 0xe6, PORT_NMI, 0xe6, PORT_NMI, 0x42, 0xcf);
+    run_to(m, 9);
+    assert_int_equal(taken(m, 2), 1);
+    run(m);
+    assert_int_equal(taken(m, 2), 2);
+    assert_int_equal(interrupted_at(m), 4);
+    machine_free(m);
+}
+
+static void a_rep_instruction_is_interrupted_between_iterations(void **state)
+{
+    /* sti; mov ecx, 1000; mov edi, 0x60000; mov eax, 1500; out PORT_TIMER, eax; rep stosb; cli; hlt */
+    struct machine *m = MACHINE(0xfb, 0xb9, 0xe8, 3, 0, 0, 0xbf, 0, 0, 6, 0, 0xb8, 0xdc, 5, 0, 0, 0xe7, PORT_TIMER,
+                                0xf3, 0xaa, 0xfa, 0xf4);
+    uint8_t bytes[1001];
+
+    /* The handler: keep ECX and EDI, iret. */
+    CODE_AT(m, HANDLERS + 64 * VECTOR, 0x89, 0x0b, 0x89, 0x7b, 0x04, 0xcf);
+    run(m);
+    assert_int_equal(interrupted_at(m), 18);
+    assert_in_range(word(m, DATA + 0x800), 1, 999);
+    assert_int_equal(word(m, DATA + 0x800) + word(m, DATA + 0x804), 0x60000 + 1000);
+    assert_int_equal(gpr(m, GPR_RCX), 0);
+    assert_int_equal(gpr(m, GPR_RDI), 0x60000 + 1000);
+    assert_true(memory_read(machine_memory(m), 0x60000, bytes, sizeof(bytes)));
+    for (unsigned i = 0; i < 1000; i++)
+        assert_int_equal(bytes[i], 0xdc);
+    assert_int_equal(bytes[1000], 0);
+    machine_free(m);
+}
+
+static void a_timer_expires_at_the_first_boundary_at_or_after_its_deadline(void **state)
+{
+    /* mov eax, 1500; out PORT_TIMER, eax; sti; 1: pause; inc ecx; jmp 1b: boundaries are 41, 1 and 1 ns apart */
+    struct machine *m = MACHINE(0xb8, 0xdc, 5, 0, 0, 0xe7, PORT_TIMER, 0xfb, 0xf3, 0x90, 0x41, 0xeb, 0xfb);
+
+    for (uint32_t delay = 1500; delay < 1540; delay += 3) {
+        struct vcpu_regs r;
+        uint64_t armed_ns, before_ns, late;
+
+        memset(toy_of(m), 0, sizeof(struct toy));
+        init_regs(&r, 0);
+        vcpu_set_regs(m, 0, &r);
+        run_to(m, machine_steps(m) + 1);
+        vcpu_set_gpr(m, GPR_RAX, delay);
+        armed_ns = before_ns = clock_now_ns(m);
+        while (!toy_of(m)->accepted && clock_now_ns(m) < armed_ns + 2000) {
+            before_ns = clock_now_ns(m);
+            run_to(m, machine_steps(m) + 1);
+        }
+        assert_int_equal(toy_of(m)->accepted, 1);
+        late = toy_of(m)->expired_ns - armed_ns;
+        assert_in_range(late, delay, delay + 40);
+        assert_true(toy_of(m)->expired_ns == before_ns); /* not a boundary later */
+    }
+    machine_free(m);
+}
+
+/* ---- waiting ---- */
+
+static void hlt_ends_with_an_interrupt_behind_it(void **state)
+{
+    /* sti; mov eax, 5000; out PORT_TIMER, eax; hlt; inc ecx; cli; hlt */
+    struct machine *m = MACHINE(0xfb, 0xb8, 0x88, 0x13, 0, 0, 0xe7, PORT_TIMER, 0xf4, 0x41, 0xfa, 0xf4);
+
+    run(m);
+    assert_int_equal(taken(m, VECTOR), 1);
+    assert_int_equal(interrupted_at(m), 9);
+    assert_int_equal(gpr(m, GPR_RCX), 1);
+    assert_verdict(m, VERDICT_FAIL, "HLT with interrupts disabled");
+    machine_free(m);
+}
+
+static void hlt_with_interrupts_disabled_ends_with_an_nmi_only(void **state)
+{
+    struct machine *m = MACHINE(0x41, 0xf4, 0x41, 0xf4);
+
+    run_to(m, 1);
+    raise_vector(m, 0);
+    run_to(m, 2);
+    vcpu_raise_nmi(m, 0);
+    run(m);
+    assert_int_equal(taken(m, VECTOR), 0);
+    assert_int_equal(taken(m, 2), 1);
+    assert_int_equal(gpr(m, GPR_RCX), 2);
+    machine_free(m);
+}
+
+static void sti_hlt_loses_no_interrupt_that_is_pending_already(void **state)
+{
+    struct machine *m = MACHINE(0xb0, 0, 0xe6, PORT_RAISE, 0xfb, 0xf4, 0x41, 0xfa, 0xf4);
+
+    run(m);
+    assert_int_equal(taken(m, VECTOR), 1);
+    assert_int_equal(interrupted_at(m), 6); /* behind HLT, which the interrupt ended */
+    assert_int_equal(gpr(m, GPR_RCX), 1);
+    machine_free(m);
+}
+
+static void nobody_who_can_be_woken_is_a_hang(void **state)
+{
+    struct machine *m = MACHINE(0xfb, 0xf4);
+
+    run(m);
+    assert_verdict(m, VERDICT_FAIL, "nothing can ever wake any vCPU");
+    assert_string_equal(machine_verdict(m)->detector, "hang");
+    machine_free(m);
+}
+
+static void an_armed_timer_makes_waiting_no_hang(void **state)
+{
+    /* sti; 1: mov eax, 1000000; out PORT_TIMER, eax; hlt; jmp 1b */
+    struct machine *m = MACHINE(0xfb, 0xb8, 0x40, 0x42, 0x0f, 0, 0xe7, PORT_TIMER, 0xf4, 0xeb, 0xf6);
+
+    assert_int_equal(run_to(m, 20000), MACHINE_STOPPED_STEPS);
+    assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);
+    machine_free(m);
+}
+
+static void a_loop_whose_state_repeats_is_a_hang(void **state)
+{
+    struct machine *m = MACHINE(0x90, 0xeb, 0xfd);
+
+    assert_int_equal(run_to(m, 2000000000), MACHINE_STOPPED_VERDICT);
+    assert_verdict(m, VERDICT_FAIL, "the whole state repeats");
+    machine_free(m);
+}
+
+static void a_loop_that_counts_is_none(void **state)
+{
+    struct machine *m = MACHINE(0xff, 0x03, 0xeb, 0xfc); /* 1: inc [ebx]; jmp 1b */
+
+    assert_int_equal(run_to(m, 300000000), MACHINE_STOPPED_STEPS);
+    assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);
+    machine_free(m);
+}
+
+/* ---- several vCPUs ---- */
+
+static void the_default_schedule_is_fair_to_three_vcpus(void **state)
+{
+    struct machine *m = new_machine(3);
+    uint64_t least = UINT64_MAX, most = 0;
+
+    /* mov al, 1; out PORT_START, al; mov al, 2; out PORT_START, al; 1: inc ecx; jmp 1b */
+    CODE_AT(m, CODE, 0xb0, 1, 0xe6, PORT_START, 0xb0, 2, 0xe6, PORT_START, 0x41, 0xeb, 0xfd);
+    CODE_AT(m, CODE + 0x1000, 0x41, 0xeb, 0xfd);
+    CODE_AT(m, CODE + 0x2000, 0x41, 0xeb, 0xfd);
+    assert_int_equal(run_to(m, 6000000), MACHINE_STOPPED_STEPS);
+    for (unsigned v = 0; v < 3; v++) {
+        uint64_t n = vcpu_position(m, v);
+
+        least = n < least ? n : least;
+        most = n > most ? n : most;
+    }
+    assert_in_range(least, 1800000, 2000000);
+    assert_true(most - least <= 110000); /* a turn, 100 us */
+    machine_free(m);
+}
+
+static void a_halted_vcpu_costs_the_others_no_turn(void **state)
+{
+    struct machine *m = new_machine(2);
+
+    CODE_AT(m, CODE, 0xb0, 1, 0xe6, PORT_START, 0x41, 0xeb, 0xfd);
+    CODE_AT(m, CODE + 0x1000, 0xf4);
+    run_to(m, 1000000);
+    assert_int_equal(vcpu_state(m, 1), VCPU_HALTED);
+    assert_int_equal(vcpu_position(m, 1), 1);
+    assert_int_equal(vcpu_position(m, 0), 999999);
+    machine_free(m);
+}
+
+static void an_interrupt_wakes_another_vcpu(void **state)
+{
+    struct machine *m = new_machine(2);
+
+    /* vCPU 0: start 1; spin until [DATA + 0x800] is set; raise at 1; then wait for [DATA + 0x804]; hlt.
+       vCPU 1: mov [DATA + 0x800], 1; sti; hlt; mov [DATA + 0x804], 1; cli; hlt */
+    CODE_AT(m, CODE, 0xb0, 1, 0xe6, PORT_START, 0x83, 0x3b, 0, 0x74, 0xfb, 0xe6, PORT_RAISE, 0x83, 0x7b, 4, 0, 0x74,
+            0xfa, 0xf4);
+    CODE_AT(m, CODE + 0x1000, 0xc7, 5, 0, 8, 3, 0, 1, 0, 0, 0, 0xfb, 0xf4, 0xc7, 5, 4, 8, 3, 0, 1, 0, 0, 0, 0xfa, 0xf4);
+    run(m);
+    assert_int_equal(taken(m, VECTOR), 1);
+    assert_int_equal(word(m, DATA + 0x804), 1);
+    assert_verdict(m, VERDICT_FAIL, "vCPU 1 is halted (HLT with interrupts disabled)");
+    machine_free(m);
+}
+
+/* ---- the ends ---- */
+
+static void a_triple_fault_is_a_crash_with_its_place(void **state)
+{
+    struct machine *m = MACHINE(0x41, 0x41, 0x0f, 0x0b); /* inc; inc; ud2 */
+    struct vcpu_regs r;
+
+    vcpu_get_regs(m, 0, &r);
+    r.idtr.limit = 0;
+    vcpu_set_regs(m, 0, &r);
+    run(m);
+    assert_verdict(m, VERDICT_FAIL, "triple fault");
+    assert_string_equal(machine_verdict(m)->detector, "crash");
+    assert_int_equal(machine_verdict(m)->rip_gva, CODE + 2);
+    assert_int_equal(machine_verdict(m)->position, 2);
+    machine_free(m);
+}
+
+static void what_no_model_knows_is_unmodelled_with_operands_and_place(void **state)
+{
+    static const struct {
+        const char *says;
+        uint8_t code[12];
+        unsigned place; /* of the instruction */
+    } rows[] = {
+        {"IN from port 0x77, 1 byte", {0x41, 0xe4, 0x77}, 1},
+        {"OUT of 0x12345678 to port 0x78, 4 bytes", {0xb8, 0x78, 0x56, 0x34, 0x12, 0xe7, 0x78}, 5},
+        {"RDMSR of 0x345", {0xb9, 0x45, 3, 0, 0, 0x0f, 0x32}, 5},
+        {"WRMSR of 0x600000000 to 0x345", {0xb9, 0x45, 3, 0, 0, 0xba, 6, 0, 0, 0, 0x0f, 0x30}, 10},
+        {"CPUID leaf 0x10000, subleaf 0x0", {0xb8, 0, 0, 1, 0, 0x0f, 0xa2}, 5},
+        {"a read of 4 bytes at guest-physical 0xfd000010", {0xa1, 0x10, 0, 0, 0xfd}, 0},
+        {"a write of 0x0 (4 bytes) at guest-physical 0xfd000020", {0xa3, 0x20, 0, 0, 0xfd}, 0},
+    };
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct machine *m = new_machine_with(rows[i].code, sizeof(rows[i].code));
+
+        vcpu_set_gpr(m, GPR_RAX, 0);
+        run(m);
+        assert_verdict(m, VERDICT_UNMODELLED, rows[i].says);
+        assert_int_equal(machine_verdict(m)->vcpu, 0);
+        assert_int_equal(machine_verdict(m)->rip_gva, CODE + rows[i].place);
+        machine_free(m);
+    }
+}
+
+static void a_hypercall_that_nobody_serves_is_an_invalid_opcode(void **state)
+{
+    struct machine *m = MACHINE(0x41, 0x0f, 0x01, 0xc1);
+
+    run(m);
+    assert_int_equal(taken(m, 6), 1);
+    assert_int_equal(interrupted_at(m), 1);
+    machine_free(m);
+}
+
+/* ---- instructions of the machine ---- */
+
+static void msrs_are_read_and_written_and_a_refused_one_is_gp(void **state)
+{
+    /* mov ecx, MSR; mov eax, 0x11; mov edx, 0x22; wrmsr; xor eax, eax; cdq; rdmsr; inc ecx; wrmsr */
+    struct machine *m = MACHINE(0xb9, 0x23, 1, 0, 0, 0xb8, 0x11, 0, 0, 0, 0xba, 0x22, 0, 0, 0, 0x0f, 0x30, 0x31, 0xc0,
+                                0x99, 0x0f, 0x32, 0x41, 0x0f, 0x30);
+
+    run(m);
+    assert_int_equal(toy_of(m)->msr, 0x2200000011);
+    assert_int_equal(gpr(m, GPR_RAX), 0x11);
+    assert_int_equal(gpr(m, GPR_RDX), 0x22);
+    assert_int_equal(taken(m, 13), 1);
+    assert_int_equal(word(m, STACK - 16), 0); /* the error code */
+    assert_int_equal(interrupted_at(m), 23);
+    machine_free(m);
+}
+
+static void string_port_instructions_move_their_registers(void **state)
+{
+    /* mov edx, PORT_ECHO; mov edi, 0x60000; mov ecx, 5; rep insd; mov esi, 0x60000; mov ecx, 3; rep outsb; hlt */
+    struct machine *m = MACHINE(0xba, PORT_ECHO, 0, 0, 0, 0xbf, 0, 0, 6, 0, 0xb9, 5, 0, 0, 0, 0xf3, 0x6d, 0xbe, 0, 0, 6,
+                                0, 0xb9, 3, 0, 0, 0, 0xf3, 0x6e, 0xf4);
+
+    toy_of(m)->echo = 0x80;
+    run(m);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(word(m, 0x60000 + 4 * i), 0x80 + i);
+    assert_int_equal(gpr(m, GPR_RDI), 0x60014);
+    assert_int_equal(gpr(m, GPR_RSI), 0x60003);
+    assert_int_equal(gpr(m, GPR_RCX), 0);
+    assert_int_equal(toy_of(m)->echo, 0);
+    assert_int_equal(machine_steps(m), 3 + 5 + 2 + 3 + 1);
+    machine_free(m);
+}
+
+/* ---- user mode ---- */
+
+/* IRET to ring 3 at CODE + 0x100; interrupts that the user may make: 0x80. */
+#define TO_USER                                                                                                        \
+    0x6a, 0x23, 0x68, 0x00, 0x00, 0x05, 0x00, 0x68, 0x02, 0x02, 0x00, 0x00, 0x6a, 0x1b, 0x68, 0x00, 0x01, 0x01, 0x00,  \
+        0xcf
+
+static void the_user_may_call_the_gate_that_is_his_and_no_other(void **state)
+{
+    struct machine *m = MACHINE(TO_USER);
+
+    set_gate(m, 0x80, 3, true);
+    CODE_AT(m, CODE + 0x100, 0xcd, 0x80, 0x41, 0xcd, 0x81, 0x41); /* int 0x80; inc ecx; int 0x81 */
+    run(m);
+    assert_int_equal(taken(m, 0x80), 1);
+    assert_int_equal(taken(m, 0x81), 0);
+    assert_int_equal(taken(m, 13), 1);
+    assert_int_equal(gpr(m, GPR_RCX), 1);
+    /* #GP(IDT entry 0x81) on the stack of the TSS: error code, EIP of the INT itself, CS, EFLAGS, ESP, SS. */
+    assert_int_equal(word(m, STACK - 0x800 - 24), 0x81 * 8 + 2);
+    assert_int_equal(word(m, STACK - 0x800 - 20), CODE + 0x103);
+    assert_int_equal(word(m, STACK - 0x800 - 16), 0x1b);
+    assert_int_equal(word(m, STACK - 0x800 - 8), 0x50000);
+    assert_int_equal(word(m, STACK - 0x800 - 4), 0x23);
+    machine_free(m);
+}
+
+static void the_user_gets_gp_for_what_is_privileged(void **state)
+{
+    static const uint8_t code[][2] = {{0xe4, PORT_ECHO}, {0xe6, PORT_ECHO}, {0x0f, 0x30}, {0x0f, 0x32}, {0xf4, 0},
+                                      {0xfa, 0},         {0x0f, 0x06},      {0xec, 0},    {0x6e, 0}};
+
+    for (unsigned i = 0; i < sizeof(code) / sizeof(code[0]); i++) {
+        struct machine *m = MACHINE(TO_USER);
+
+        put(m, CODE + 0x100, code[i], 2);
+        run(m);
+        if (taken(m, 13) != 1)
+            fail_msg("%02x %02x made no #GP", code[i][0], code[i][1]);
+        assert_int_equal(word(m, STACK - 0x800 - 20), CODE + 0x100);
+        machine_free(m);
+    }
+}
+
+static void a_page_fault_has_its_address_and_error_code(void **state)
+{
+    /* Two levels, the first 4 MiB one to one for all, nothing behind: mov cr3; pse; paging on; write to 8 MiB */
+    struct machine *m =
+        MACHINE(0xb8, 0, 0, 5, 0, 0x0f, 0x22, 0xd8, 0x0f, 0x20, 0xe0, 0x83, 0xc8, 0x10, 0x0f, 0x22, 0xe0, 0x0f, 0x20,
+                0xc0, 0x0d, 0, 0, 0, 0x80, 0x0f, 0x22, 0xc0, 0xa3, 0x34, 0x12, 0x80, 0);
+    uint32_t entry = 0x87;
+    struct vcpu_regs r;
+
+    put(m, TABLES, &entry, 4);
+    run(m);
+    assert_int_equal(taken(m, 14), 1);
+    assert_int_equal(word(m, STACK - 16), 2);
+    assert_int_equal(interrupted_at(m), 28);
+    vcpu_get_regs(m, 0, &r);
+    assert_int_equal(r.cr2, 0x801234);
+    machine_free(m);
+}
+
+static void software_interrupts_push_where_they_end_and_faults_where_they_begin(void **state)
+{
+    struct machine *m = MACHINE(0xcc, 0x41, 0xcd, 0x50, 0x0f, 0x0b); /* int3; inc ecx; int 0x50; ud2 */
+
+    run_to(m, 2); /* INT3 and the delivery, or the like */
+    assert_int_equal(interrupted_at(m), 1);
+    run(m);
+    assert_int_equal(taken(m, 3), 1);
+    assert_int_equal(taken(m, 0x50), 1);
+    assert_int_equal(taken(m, 6), 1);
+    assert_int_equal(interrupted_at(m), 4);
+    machine_free(m);
+}
+
+/* ---- determinism ---- */
+
+/* A run with everything: two vCPUs, a timer that comes back, NMIs, ports, REP, code that changes itself. */
+static struct machine *busy_machine(void)
+{
+    struct machine *m = new_machine(2);
+
+    /* sti; start vCPU 1; timer in 700 ns; 1: inc [ebx]; mov ecx, 30; mov edi, 0x60000; rep stosd; inc byte of the code
+       at 2; pause; 2: mov eax, 0; in PORT_ECHO; NMI to vCPU 1; jmp 1b */
+    CODE_AT(m, CODE, 0xfb, 0xb0, 1, 0xe6, PORT_START, 0xb8, 0xbc, 2, 0, 0, 0xe7, PORT_TIMER, 0xff, 0x03, 0xb9, 30, 0, 0,
+            0, 0xbf, 0, 0, 6, 0, 0xf3, 0xab, 0xfe, 0x05, 0x23, 0, 1, 0, 0xf3, 0x90, 0xb0, 0, 0xe4, PORT_ECHO, 0xb0, 1,
+            0xe6, PORT_NMI, 0xeb, 0xe0);
+    /* The handler arms the timer again: push eax; inc [counter]; mov eax, 5000; out; pop eax; iret */
+    CODE_AT(m, HANDLERS + 64 * VECTOR, 0x50, 0xff, 0x05, 0, 1, 3, 0, 0xb8, 0x88, 0x13, 0, 0, 0xe7, PORT_TIMER, 0x58,
+            0xcf);
+    CODE_AT(m, CODE + 0x1000, 0xfb, 0x41, 0x83, 0xc2, 3, 0x0f, 0x31, 0x01, 0xc2, 0xeb, 0xf6);
+    return m;
+}
+
+#define BUSY_STEPS 300000u
+
+static void a_run_stopped_at_a_hundred_steps_ends_as_one_that_was_not(void **state)
+{
+    struct machine *whole = busy_machine(), *parts = busy_machine(); /* both live: nothing is shared */
+    uint64_t at = 0, random = 12345;
+
+    run_to(whole, BUSY_STEPS);
+    assert_in_range(toy_of(whole)->accepted, 100, 1000000);
+    assert_in_range(taken(whole, 2), 10, 1000000);
+    for (unsigned i = 0; i < 100; i++) {
+        random = random * 6364136223846793005ull + 1442695040888963407ull;
+        at += 1 + (random >> 33) % (2 * (BUSY_STEPS / 100) - 1000);
+        if (at < BUSY_STEPS)
+            run_to(parts, at);
+        if (i % 10 == 0)
+            (void)machine_digest(parts); /* looking changes nothing */
+    }
+    run_to(parts, BUSY_STEPS);
+    assert_int_equal(machine_steps(parts), machine_steps(whole));
+    assert_int_equal(clock_now_ns(parts), clock_now_ns(whole));
+    assert_int_equal(machine_digest(parts), machine_digest(whole));
+    machine_free(whole);
+    machine_free(parts);
+}
+
+static void one_step_at_a_time_is_the_same_run(void **state)
+{
+    struct machine *whole = busy_machine(), *steps = busy_machine();
+
+    run_to(whole, 5000);
+    for (unsigned n = 1; n <= 5000; n++)
+        run_to(steps, n);
+    assert_int_equal(clock_now_ns(steps), clock_now_ns(whole));
+    assert_int_equal(machine_digest(steps), machine_digest(whole));
+    machine_free(whole);
+    machine_free(steps);
+}
+
+static void a_byte_more_in_memory_is_another_digest(void **state)
+{
+    struct machine *a = busy_machine(), *b = busy_machine();
+
+    put(b, DATA + 0xf00, "x", 1);
+    run_to(a, 1000);
+    run_to(b, 1000);
+    assert_int_not_equal(machine_digest(a), machine_digest(b));
+    machine_free(a);
+    machine_free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sti_delays_an_interrupt_by_one_instruction),
+        cmocka_unit_test(sti_and_cli_in_a_row_let_nothing_in),
+        cmocka_unit_test(mov_ss_delays_an_interrupt_and_an_nmi_by_one_instruction),
+        cmocka_unit_test(popf_lets_an_interrupt_in_at_once),
+        cmocka_unit_test(an_interrupt_that_is_masked_waits),
+        cmocka_unit_test(an_nmi_is_taken_with_interrupts_disabled),
+        cmocka_unit_test(nmis_are_blocked_until_iret_and_one_is_remembered),
+        cmocka_unit_test(a_rep_instruction_is_interrupted_between_iterations),
+        cmocka_unit_test(a_timer_expires_at_the_first_boundary_at_or_after_its_deadline),
+        cmocka_unit_test(hlt_ends_with_an_interrupt_behind_it),
+        cmocka_unit_test(hlt_with_interrupts_disabled_ends_with_an_nmi_only),
+        cmocka_unit_test(sti_hlt_loses_no_interrupt_that_is_pending_already),
+        cmocka_unit_test(nobody_who_can_be_woken_is_a_hang),
+        cmocka_unit_test(an_armed_timer_makes_waiting_no_hang),
+        cmocka_unit_test(a_loop_whose_state_repeats_is_a_hang),
+        cmocka_unit_test(a_loop_that_counts_is_none),
+        cmocka_unit_test(the_default_schedule_is_fair_to_three_vcpus),
+        cmocka_unit_test(a_halted_vcpu_costs_the_others_no_turn),
+        cmocka_unit_test(an_interrupt_wakes_another_vcpu),
+        cmocka_unit_test(a_triple_fault_is_a_crash_with_its_place),
+        cmocka_unit_test(what_no_model_knows_is_unmodelled_with_operands_and_place),
+        cmocka_unit_test(a_hypercall_that_nobody_serves_is_an_invalid_opcode),
+        cmocka_unit_test(msrs_are_read_and_written_and_a_refused_one_is_gp),
+        cmocka_unit_test(string_port_instructions_move_their_registers),
+        cmocka_unit_test(the_user_may_call_the_gate_that_is_his_and_no_other),
+        cmocka_unit_test(the_user_gets_gp_for_what_is_privileged),
+        cmocka_unit_test(a_page_fault_has_its_address_and_error_code),
+        cmocka_unit_test(software_interrupts_push_where_they_end_and_faults_where_they_begin),
+        cmocka_unit_test(a_run_stopped_at_a_hundred_steps_ends_as_one_that_was_not),
+        cmocka_unit_test(one_step_at_a_time_is_the_same_run),
+        cmocka_unit_test(a_byte_more_in_memory_is_another_digest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
