@@ -175,7 +175,7 @@ struct xen_state {
     uint32_t hole_count;
     uint32_t console_input_bytes;
     uint64_t hypercall_gpa;
-    uint64_t gsi_levels; /* one bit each */
+    uint64_t gsi_levels;   /* one bit each */
     uint64_t wallclock_ns; /* wall clock at virtual time 0 */
     uint64_t hvm_param[HVM_NR_PARAMS];
     uint64_t fifo_gfn[FIFO_PAGES_MAX];
