@@ -42,6 +42,7 @@ enum {
     KEY_SYSTEM_MAP,
     KEY_VMLINUX,
     KEY_STATS,
+    KEY_STOPS,
 };
 
 static const struct argp_option options[] = {
@@ -60,6 +61,8 @@ static const struct argp_option options[] = {
     {"console", KEY_CONSOLE, "FILE", 0, "Write the guest's console to FILE instead", 0},
     {"system-map", KEY_SYSTEM_MAP, "FILE", 0, "Symbols from a System.map", 0},
     {"vmlinux", KEY_VMLINUX, "FILE", 0, "Symbols and lines from a vmlinux with debug data", 0},
+    {"extra-stops", KEY_STOPS, "N", 0, "Stop and go on at arbitrary places, about every N steps: must change nothing",
+     0},
     {"stats", KEY_STATS, NULL, 0, "Print the engine's counters at the end", 0},
     {0},
 };
@@ -68,6 +71,7 @@ struct boot {
     struct guest_options guest;
     const char *until;
     uint64_t steps_max;
+    uint64_t extra_stops; /* 0 for none */
     bool digest, json, stats;
     const char *console_path;
     struct diag diag;
@@ -134,6 +138,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_VMLINUX:
         b->guest.vmlinux = arg;
+        break;
+    case KEY_STOPS:
+        err = guest_parse_number("the distance of extra stops", arg, 1, UINT64_MAX / 4, &b->extra_stops, d);
         break;
     case KEY_STATS:
         b->stats = true;
@@ -226,10 +233,15 @@ static void show_progress(struct guest *g, struct console *c, double started)
 static void run_to_the_end(struct boot *b, struct guest *g, struct console *c, const struct target *t, double started)
 {
     struct machine *m = g->machine;
-    uint64_t budget = b->steps_max ? b->steps_max : UINT64_MAX;
+    uint64_t budget = b->steps_max ? b->steps_max : UINT64_MAX, random = 1;
 
     for (;;) {
         uint64_t slice = machine_steps(m) + SLICE_STEPS;
+
+        if (b->extra_stops) {
+            random = random * 6364136223846793005ull + 1442695040888963407ull;
+            slice = machine_steps(m) + 1 + (random >> 20) % (2 * b->extra_stops);
+        }
         struct machine_limits limits = {.steps_max = slice, .until_rip_gva = t->rip_gva};
 
         if (limits.steps_max > budget)
