@@ -56,7 +56,7 @@ static const struct xen_family families[] = {
     {.number = __HYPERVISOR_set_timer_op, .name = "set_timer_op", .handler = xen_set_timer_op, .source = "sched/core.c, do_set_timer_op"},
     {.number = __HYPERVISOR_event_channel_op_compat, .name = "event_channel_op_compat", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_xen_version, .name = "xen_version", .ops = xen_version_ops, .op_unknown = XEN_ENOSYS, .source = "kernel.c, do_xen_version"},
-    {.number = __HYPERVISOR_console_io, .name = "console_io", .ops = xen_console_ops, .op_unknown = XEN_ENOSYS, .source = "drivers/char/console.c, do_console_io"},
+    {.number = __HYPERVISOR_console_io, .name = "console_io", .ops = xen_console_ops, .op_unknown = XEN_EPERM, .source = "drivers/char/console.c, do_console_io; xsm/dummy.h, XSM_PRIV before the command is looked at"},
     {.number = __HYPERVISOR_physdev_op_compat, .name = "physdev_op_compat", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_grant_table_op, .name = "grant_table_op", .ops = xen_grant_ops, .op_unknown = XEN_ENOSYS, .source = "hvm/hypercall.c, hvm_grant_table_op"},
     {.number = __HYPERVISOR_vm_assist, .name = "vm_assist", .handler = xen_vm_assist, .source = "domain.c, do_vm_assist"},

@@ -268,18 +268,27 @@ static void fire_watches(struct machine *m, const char *path)
     }
 }
 
-static void do_read(struct request *r)
+/* The node whose path the request gives; NULL (answered) if it is not there, or not for the guest to see: then
+   xenstored does not say either whether it is there (errno_from_parents()). */
+static const struct xen_store_node *request_node(struct request *r, char path[STORE_PATH_BYTES])
 {
-    char path[STORE_PATH_BYTES];
     const struct xen_store_node *n;
 
     if (!request_path(r, path))
-        return;
+        return NULL;
     n = may_read(path) ? node_find(r->s, path) : NULL;
+    if (!n)
+        answer_error(r, may_read(path) ? "ENOENT" : "EACCES");
+    return n;
+}
+
+static void do_read(struct request *r)
+{
+    char path[STORE_PATH_BYTES];
+    const struct xen_store_node *n = request_node(r, path);
+
     if (n)
         answer(r, n->value, n->value_bytes);
-    else
-        answer_error(r, "ENOENT");
 }
 
 static void do_write(struct request *r)
@@ -323,12 +332,16 @@ static void do_rm(struct request *r)
 
     if (!request_path(r, path))
         return;
-    if (!node_find(r->s, path)) {
-        answer_error(r, "ENOENT");
-        return;
-    }
     if (!may_write(r->s, path)) {
         answer_error(r, "EACCES");
+        return;
+    }
+    if (!node_find(r->s, path)) { /* fine if there is a place for it */
+        *strrchr(path, '/') = 0;
+        if (node_find(r->s, path))
+            answer_ok(r);
+        else
+            answer_error(r, "ENOENT");
         return;
     }
     for (unsigned i = 0; i < STORE_NODES_MAX; i++) {
@@ -344,12 +357,8 @@ static void do_directory(struct request *r)
     char path[STORE_PATH_BYTES], list[XENSTORE_PAYLOAD_MAX];
     size_t n, used = 0;
 
-    if (!request_path(r, path))
+    if (!request_node(r, path))
         return;
-    if (!may_read(path) || !node_find(r->s, path)) {
-        answer_error(r, "ENOENT");
-        return;
-    }
     n = strlen(path);
     for (unsigned i = 0; i < STORE_NODES_MAX; i++) {
         const char *child = r->s->node[i].path + n;
@@ -368,14 +377,11 @@ static void do_directory(struct request *r)
 static void do_get_perms(struct request *r)
 {
     char path[STORE_PATH_BYTES];
-    const struct xen_store_node *n;
+    const struct xen_store_node *n = request_node(r, path);
 
-    if (!request_path(r, path))
-        return;
-    n = may_read(path) ? node_find(r->s, path) : NULL;
     if (!n)
-        answer_error(r, "ENOENT");
-    else if (n->guest_writes)
+        return;
+    if (n->guest_writes)
         answer(r, "n1", 3);
     else
         answer(r, "n0\0r1", 6);
