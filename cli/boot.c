@@ -38,6 +38,7 @@ enum {
     KEY_CONSOLE,
     KEY_MODE,
     KEY_XEN,
+    KEY_EDIT,
     KEY_SEED,
     KEY_SYSTEM_MAP,
     KEY_VMLINUX,
@@ -52,6 +53,8 @@ static const struct argp_option options[] = {
     {"vcpus", 'c', "N", 0, "Number of vCPUs, 1 to 64 (default: 2)", 0},
     {"memory", 'm', "SIZE", 0, "Guest memory, like 512M or 2G (default: 512M)", 0},
     {"mode", KEY_MODE, "pvh|hvm", 0, "How the guest is started (default: pvh)", 0},
+    {"edit", KEY_EDIT, "EDIT", 0,
+     "Change the loaded kernel by meaning, like 'unguard text_poke_early'; may be repeated", 0},
     {"xen", KEY_XEN, "VERSION", 0, "Xen version of the host, 4.1 to 4.20 (default: 4.17)", 0},
     {"seed", KEY_SEED, "N", 0, "Seed of what the host may choose freely (default: 1)", 0},
     {"until", KEY_UNTIL, "PLACE", 0, "Stop with PASS at a symbol, at a step count, or at console:REGEX", 0},
@@ -111,6 +114,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         if (strcmp(arg, "pvh") && strcmp(arg, "hvm"))
             err = diag_set(d, EMU_EINPUT, "the mode is pvh or hvm, not '%s'", arg);
         b->guest.mode = strcmp(arg, "hvm") ? PLATFORM_PVH : PLATFORM_HVM;
+        break;
+    case KEY_EDIT:
+        if (b->guest.edits == GUEST_EDITS_MAX)
+            err = diag_set(d, EMU_EINPUT, "more than %d edits", GUEST_EDITS_MAX);
+        else
+            b->guest.edit[b->guest.edits++] = arg;
         break;
     case KEY_XEN:
         err = guest_parse_xen(arg, &b->guest.xen_version, d);

@@ -29,7 +29,7 @@ static const char doc[] =
     "  bootrace fuzz guest.elf --cmdline variant=buggy --window alternative_instructions --inject timer,nmi --json\n\n"
     "Exit status: 0 no boundary fails, 1 some do, 2 wrong input, 4 the search is not complete, 130 interrupted.";
 
-enum { KEY_CMDLINE = 256, KEY_WINDOW, KEY_INJECT, KEY_EVERY, KEY_JSON, KEY_XEN, KEY_MAX, KEY_MODE };
+enum { KEY_CMDLINE = 256, KEY_WINDOW, KEY_INJECT, KEY_EVERY, KEY_JSON, KEY_XEN, KEY_EDIT, KEY_MAX, KEY_MODE };
 
 static const struct argp_option options[] = {
     {"kernel", 'k', "IMAGE", 0, "The same as the argument IMAGE", 0},
@@ -38,6 +38,8 @@ static const struct argp_option options[] = {
     {"vcpus", 'c', "N", 0, "Number of vCPUs (default: 2)", 0},
     {"memory", 'm', "SIZE", 0, "Guest memory (default: 512M)", 0},
     {"mode", KEY_MODE, "pvh|hvm", 0, "How the guest is started, as for `bootrace boot` (default: pvh)", 0},
+    {"edit", KEY_EDIT, "EDIT", 0,
+     "Change the loaded kernel by meaning, like 'unguard text_poke_early'; may be repeated", 0},
     {"xen", KEY_XEN, "VERSION", 0, "Xen version of the host (default: 4.17)", 0},
     {"window", KEY_WINDOW, "SYMBOL", 0, "The function whose execution is searched", 0},
     {"inject", KEY_INJECT, "LIST", 0, "timer, nmi, vector:N; several with commas (default: timer)", 0},
@@ -111,6 +113,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         if (strcmp(arg, "pvh") && strcmp(arg, "hvm"))
             err = diag_set(&f->diag, EMU_EINPUT, "the mode is pvh or hvm, not '%s'", arg);
         f->guest.mode = strcmp(arg, "hvm") ? PLATFORM_PVH : PLATFORM_HVM;
+        break;
+    case KEY_EDIT:
+        if (f->guest.edits == GUEST_EDITS_MAX)
+            err = diag_set(&f->diag, EMU_EINPUT, "more than %d edits", GUEST_EDITS_MAX);
+        else
+            f->guest.edit[f->guest.edits++] = arg;
         break;
     case KEY_XEN:
         err = guest_parse_xen(arg, &f->guest.xen_version, &f->diag);

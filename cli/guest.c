@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/kernel.h"
 #include "emu/symbols_dwarf.h"
 #include "emu/symbols_elf.h"
 #include "models/image_formats.h"
 #include "models/linux/boot_protocol.h"
+#include "models/linux/edit.h"
 #include "models/linux/kallsyms.h"
 #include "models/linux/kernel_view.h"
 #include "models/linux/system_map.h"
@@ -157,6 +159,35 @@ static enum emu_err load_symbols(struct guest *g, struct diag *d)
     return EMU_OK;
 }
 
+/* Change the loaded kernel, by meaning, before its first instruction. */
+static enum emu_err apply_edits(struct guest *g, struct diag *d)
+{
+    const struct guest_options *o = &g->options;
+    struct edit_guest place = {g->image, machine_memory(g->machine)};
+    struct edit_memory memory = edit_memory_guest(&place);
+    struct kernel kernel;
+    struct edit_kernel k = {&kernel.view, NULL, &kernel.tables, NULL};
+    enum emu_err err;
+
+    if (!o->edits)
+        return EMU_OK;
+    err = kernel_init(&kernel, o->kernel, d);
+    if (err != EMU_OK)
+        return err;
+    k.symbols = kernel.symbols;
+    err = decoder_new(&k.decoder, d);
+    for (unsigned i = 0; err == EMU_OK && i < o->edits; i++) {
+        struct edit e;
+
+        err = edit_parse(o->edit[i], 0, &e, d);
+        if (err == EMU_OK)
+            err = edit_apply(&e, &k, &memory, NULL, NULL, d);
+    }
+    decoder_free(k.decoder);
+    kernel_fini(&kernel);
+    return err;
+}
+
 enum emu_err guest_init(struct guest *g, const struct guest_options *options, struct diag *d)
 {
     struct guest_options *o = &g->options;
@@ -199,6 +230,8 @@ enum emu_err guest_init(struct guest *g, const struct guest_options *options, st
         if (err != EMU_OK)
             diag_add_place(d, o->kernel, 0);
     }
+    if (err == EMU_OK)
+        err = apply_edits(g, d);
     if (err != EMU_OK)
         guest_fini(g);
     return err;

@@ -14,6 +14,8 @@
 #include "emu/symbols.h"
 #include "models/platform.h"
 
+#define GUEST_EDITS_MAX 16
+
 struct guest_options { /* zero means the default */
     const char *kernel;
     const char *initrd;
@@ -26,6 +28,8 @@ struct guest_options { /* zero means the default */
     enum platform_mode mode;
     unsigned xen_version;
     uint64_t seed;
+    const char *edit[GUEST_EDITS_MAX]; /* by meaning; models/linux/edit.h */
+    unsigned edits;
 };
 
 struct guest {
