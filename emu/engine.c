@@ -126,10 +126,10 @@ struct engine {
     uint64_t gpa;
     const char *broken;
     uint64_t extra_ns; /* time within the block, while a callback runs */
-    struct {
-        uint64_t pc, block_pc, blocks_made, epoch;
-        uint32_t ns;
-    } tsc_place;
+    struct {           /* what came before the instruction at `rip` in the block that ran when it was asked last */
+        uint64_t rip, block_pc, blocks_made, epoch;
+        uint32_t steps, ns;
+    } place;
 
     uc_engine *uc;
     uc_context *scratch;
@@ -155,10 +155,6 @@ struct engine {
     void *access_context;
     uc_hook access_hook;
     bool access_hooked;
-    struct {
-        uint64_t rip, block_pc, blocks_made, epoch;
-        uint32_t steps;
-    } access_place;
 };
 
 /* ---- the context block ---- */
@@ -792,29 +788,45 @@ static int on_cpuid(uc_engine *uc, void *user)
     return 1;
 }
 
-/* The time of the instruction at RIP in the running block, beyond that of the block's start. */
+/* Bring e->place up to the instruction at RIP, which the library has just made exact, in the running block. */
+static void find_place(struct engine *e)
+{
+    uint64_t rip = read_reg(e->uc, UC_X86_REG_RIP), pc;
+    struct tally t;
+
+    if (e->place.rip == rip && e->place.block_pc == e->block_pc && e->place.blocks_made == e->stats.blocks_made &&
+        e->place.epoch == e->epoch)
+        return;
+    peek(e);
+    pc = peeked_linear_rip(e);
+    e->place.rip = rip;
+    e->place.block_pc = e->block_pc;
+    e->place.blocks_made = e->stats.blocks_made;
+    e->place.epoch = e->epoch;
+    e->place.steps = e->place.ns = 0;
+    if (pc <= e->block_pc || pc - e->block_pc >= e->block_size)
+        return;
+    t = tally_code(e, bits_of_hflags(peeked_hflags(e)), e->block_pc, (uint32_t)(pc - e->block_pc));
+    e->place.steps = t.steps;
+    e->place.ns = t.ns;
+}
+
+/* The time of the instruction at RIP beyond that of the running block's start. */
 static uint32_t time_in_block(struct engine *e)
 {
-    uint64_t rip;
-
     if (e->step != STEP_OFF || !e->pend_steps)
         return 0;
-    rip = read_reg(e->uc, UC_X86_REG_RIP);
-    if (e->tsc_place.pc != rip || e->tsc_place.block_pc != e->block_pc ||
-        e->tsc_place.blocks_made != e->stats.blocks_made || e->tsc_place.epoch != e->epoch) {
-        peek(e);
-        uint64_t pc = peeked_linear_rip(e);
+    find_place(e);
+    return e->place.ns;
+}
 
-        e->tsc_place.pc = rip;
-        e->tsc_place.block_pc = e->block_pc;
-        e->tsc_place.blocks_made = e->stats.blocks_made;
-        e->tsc_place.epoch = e->epoch;
-        e->tsc_place.ns = 0;
-        if (pc > e->block_pc && pc - e->block_pc < e->block_size)
-            e->tsc_place.ns =
-                tally_code(e, bits_of_hflags(peeked_hflags(e)), e->block_pc, (uint32_t)(pc - e->block_pc)).ns;
-    }
-    return e->tsc_place.ns;
+/* Steps of the running block before the instruction at RIP. */
+static uint32_t steps_in_block(struct engine *e)
+{
+    if (e->step != STEP_OFF || e->pend_steps <= 1)
+        return 0;
+    find_place(e);
+    return e->place.steps;
 }
 
 static int on_rdtsc(uc_engine *uc, void *user)
@@ -872,31 +884,6 @@ static void on_device_write(uc_engine *uc, uint64_t offset, unsigned bytes, uint
 
     if (device_access(e))
         e->ops.mmio_write(e->ops_context, base_gpa + offset, bytes, value);
-}
-
-/* Steps of the running block before the instruction at RIP, which the library has just made exact. */
-static uint32_t steps_in_block(struct engine *e)
-{
-    uint64_t rip;
-
-    if (e->step != STEP_OFF || e->pend_steps <= 1)
-        return 0;
-    rip = read_reg(e->uc, UC_X86_REG_RIP);
-    if (e->access_place.rip != rip || e->access_place.block_pc != e->block_pc ||
-        e->access_place.blocks_made != e->stats.blocks_made || e->access_place.epoch != e->epoch) {
-        peek(e);
-        uint64_t pc = peeked_linear_rip(e);
-
-        e->access_place.rip = rip;
-        e->access_place.block_pc = e->block_pc;
-        e->access_place.blocks_made = e->stats.blocks_made;
-        e->access_place.epoch = e->epoch;
-        e->access_place.steps = 0;
-        if (pc > e->block_pc && pc - e->block_pc < e->block_size)
-            e->access_place.steps =
-                tally_code(e, bits_of_hflags(peeked_hflags(e)), e->block_pc, (uint32_t)(pc - e->block_pc)).steps;
-    }
-    return e->access_place.steps;
 }
 
 static void on_access(uc_engine *uc, uc_mem_type type, uint64_t gpa, int bytes, int64_t value, void *user)
