@@ -5,6 +5,8 @@
  * shifting left by 1, and take the high part. A record is rewritten whenever its vCPU is switched in; its version is
  * even, since no guest instruction can run while the host writes it.
  *
+ * DEVIATION: XEN_RUNSTATE_UPDATE, which vm_assist lets Xen set while it writes a runstate area, is never seen: no guest
+ * instruction runs meanwhile. A guest that waits for it to clear does not wait.
  * DEVIATION: on Xen a record also changes once a second while the vCPU runs on; here only a switch changes it.
  * DEVIATION: a vCPU that its LAPIC or an NMI wakes counts as blocked until it runs; Xen counts the wait as runnable.
  *
@@ -20,8 +22,6 @@
 #define NS_PER_S      1000000000ull
 #define TSC_TO_NS_MUL 0x80000000u
 #define TSC_SHIFT     1
-/* XEN_RUNSTATE_UPDATE is set in entry_time while the area is being written, if the guest wants to know. */
-#define VMASST_RUNSTATE_UPDATE_FLAG VMASST_TYPE_runstate_update_flag
 /* Longer timeouts are taken for wrapped ones and fire after this. */
 #define HUGE_TIMEOUT_NS         (1ull << 50)
 #define HUGE_TIMEOUT_INSTEAD_NS 100000000ull
