@@ -7,6 +7,7 @@
  */
 #include "emu/machine.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -498,10 +499,24 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static void set_breakpoints(struct machine *m, const struct machine_limits *limits)
+{
+    uint64_t gva[MACHINE_BREAKS_MAX + 1];
+    unsigned n = 0;
+
+    static_assert(MACHINE_BREAKS_MAX + 1 <= ENGINE_BREAKPOINTS_MAX);
+    ensure(limits->breaks <= MACHINE_BREAKS_MAX);
+    if (limits->until_rip_gva)
+        gva[n++] = limits->until_rip_gva;
+    for (unsigned i = 0; i < limits->breaks; i++)
+        gva[n++] = limits->break_gva[i];
+    engine_set_breakpoints(m->engine, gva, n);
+}
+
 enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits)
 {
     ensure(limits->vcpu < m->config.vcpus);
-    engine_set_breakpoints(m->engine, &limits->until_rip_gva, limits->until_rip_gva ? 1 : 0);
+    set_breakpoints(m, limits);
     for (;;) {
         uint64_t now = engine_now_ns(m->engine), before, steps, limit_ns, left;
         struct engine_exit x;

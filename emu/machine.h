@@ -36,11 +36,15 @@ enum emu_err machine_new(const struct machine_config *config, struct machine **o
 void machine_free(struct machine *m);
 const struct machine_config *machine_config(const struct machine *m);
 
+#define MACHINE_BREAKS_MAX 62
+
 /* Run until the verdict is known, until machine_stop(), or until one of the limits. */
 struct machine_limits {
-    uint64_t steps_max;     /* of all vCPUs together; UINT64_MAX for none */
-    uint64_t until_rip_gva; /* stop before this instruction, on any vCPU; 0 for none */
-    uint64_t position_max;  /* stop when `vcpu` has made so many steps; 0 for none */
+    uint64_t steps_max;        /* of all vCPUs together; UINT64_MAX for none */
+    uint64_t until_rip_gva;    /* stop before this instruction, on any vCPU; 0 for none */
+    const uint64_t *break_gva; /* further ones, MACHINE_BREAKS_MAX at most; they stay the caller's */
+    unsigned breaks;
+    uint64_t position_max; /* stop when `vcpu` has made so many steps; 0 for none */
     unsigned vcpu;
     bool pinned;              /* only `vcpu` takes turns */
     bool until_interruptible; /* stop at the first boundary at which a maskable interrupt would be taken */
