@@ -29,41 +29,14 @@ static const char doc[] =
     "Exit status: 0 PASS, 1 FAIL (crash, hang), 2 wrong input, 3 UNMODELLED (the guest left the model), 4 BUDGET "
     "(--steps-max), 5 ERROR (ours), 130 interrupted.";
 
-enum {
-    KEY_CMDLINE = 256,
-    KEY_UNTIL,
-    KEY_STEPS_MAX,
-    KEY_DIGEST,
-    KEY_JSON,
-    KEY_CONSOLE,
-    KEY_MODE,
-    KEY_XEN,
-    KEY_EDIT,
-    KEY_SEED,
-    KEY_SYSTEM_MAP,
-    KEY_VMLINUX,
-    KEY_STATS,
-    KEY_STOPS,
-};
+enum { KEY_UNTIL = 256, KEY_STEPS_MAX, KEY_DIGEST, KEY_JSON, KEY_CONSOLE, KEY_STATS, KEY_STOPS };
 
 static const struct argp_option options[] = {
-    {"kernel", 'k', "IMAGE", 0, "The same as the argument IMAGE", 0},
-    {"initrd", 'i', "FILE", 0, "Initial RAM disk", 0},
-    {"cmdline", KEY_CMDLINE, "TEXT", 0, "Kernel command line (default: '" GUEST_CMDLINE_DEFAULT "')", 0},
-    {"vcpus", 'c', "N", 0, "Number of vCPUs, 1 to 64 (default: 2)", 0},
-    {"memory", 'm', "SIZE", 0, "Guest memory, like 512M or 2G (default: 512M)", 0},
-    {"mode", KEY_MODE, "pvh|hvm", 0, "How the guest is started (default: pvh)", 0},
-    {"edit", KEY_EDIT, "EDIT", 0,
-     "Change the loaded kernel by meaning, like 'unguard text_poke_early'; may be repeated", 0},
-    {"xen", KEY_XEN, "VERSION", 0, "Xen version of the host, 4.1 to 4.20 (default: 4.17)", 0},
-    {"seed", KEY_SEED, "N", 0, "Seed of what the host may choose freely (default: 1)", 0},
     {"until", KEY_UNTIL, "PLACE", 0, "Stop with PASS at a symbol, at a step count, or at console:REGEX", 0},
     {"steps-max", KEY_STEPS_MAX, "N", 0, "Budget of guest steps; then the verdict is BUDGET (default: none)", 0},
     {"digest", KEY_DIGEST, NULL, 0, "Print the digest of the final state alone on standard output", 0},
     {"json", KEY_JSON, NULL, 0, "End with one JSON object on standard output; the console goes to standard error", 0},
     {"console", KEY_CONSOLE, "FILE", 0, "Write the guest's console to FILE instead", 0},
-    {"system-map", KEY_SYSTEM_MAP, "FILE", 0, "Symbols from a System.map", 0},
-    {"vmlinux", KEY_VMLINUX, "FILE", 0, "Symbols and lines from a vmlinux with debug data", 0},
     {"extra-stops", KEY_STOPS, "N", 0, "Stop and go on at arbitrary places, about every N steps: must change nothing",
      0},
     {"stats", KEY_STATS, NULL, 0, "Print the engine's counters at the end", 0},
@@ -85,47 +58,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     struct boot *b = state->input;
     struct diag *d = &b->diag;
     enum emu_err err = EMU_OK;
-    uint64_t n;
 
     switch (key) {
-    case ARGP_KEY_ARG:
-        if (b->guest.kernel)
-            argp_error(state, "one IMAGE is enough: '%s' is too many", arg);
-        b->guest.kernel = arg;
-        break;
-    case 'k':
-        b->guest.kernel = arg;
-        break;
-    case 'i':
-        b->guest.initrd = arg;
-        break;
-    case KEY_CMDLINE:
-        b->guest.cmdline = arg;
-        break;
-    case 'c':
-        err = guest_parse_number("the number of vCPUs", arg, 1, VCPUS_MAX, &n, d);
-        b->guest.vcpus = (unsigned)n;
-        b->guest.vcpus_given = true;
-        break;
-    case 'm':
-        err = guest_parse_bytes(arg, &b->guest.ram_bytes, d);
-        break;
-    case KEY_MODE:
-        if (strcmp(arg, "pvh") && strcmp(arg, "hvm"))
-            err = diag_set(d, EMU_EINPUT, "the mode is pvh or hvm, not '%s'", arg);
-        b->guest.mode = strcmp(arg, "hvm") ? PLATFORM_PVH : PLATFORM_HVM;
-        break;
-    case KEY_EDIT:
-        if (b->guest.edits == GUEST_EDITS_MAX)
-            err = diag_set(d, EMU_EINPUT, "more than %d edits", GUEST_EDITS_MAX);
-        else
-            b->guest.edit[b->guest.edits++] = arg;
-        break;
-    case KEY_XEN:
-        err = guest_parse_xen(arg, &b->guest.xen_version, d);
-        break;
-    case KEY_SEED:
-        err = guest_parse_number("the seed", arg, 1, UINT64_MAX, &b->guest.seed, d);
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &b->guest;
         break;
     case KEY_UNTIL:
         b->until = arg;
@@ -141,12 +77,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_CONSOLE:
         b->console_path = arg;
-        break;
-    case KEY_SYSTEM_MAP:
-        b->guest.system_map = arg;
-        break;
-    case KEY_VMLINUX:
-        b->guest.vmlinux = arg;
         break;
     case KEY_STOPS:
         err = guest_parse_number("the distance of extra stops", arg, 1, UINT64_MAX / 4, &b->extra_stops, d);
@@ -337,7 +267,8 @@ static int finish(struct boot *b, struct guest *g, double host_s)
 
 int boot_run(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, "IMAGE", doc, NULL, NULL, NULL};
+    static const struct argp_child children[] = {{&guest_argp, 0, "The guest and its machine:", 1}, {0}};
+    static const struct argp argp = {options, parse, "IMAGE", doc, children, NULL, NULL};
     struct boot b = {0};
     struct guest g;
     struct console console = {0};

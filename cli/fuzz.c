@@ -29,18 +29,9 @@ static const char doc[] =
     "  bootrace fuzz guest.elf --cmdline variant=buggy --window alternative_instructions --inject timer,nmi --json\n\n"
     "Exit status: 0 no boundary fails, 1 some do, 2 wrong input, 4 the search is not complete, 130 interrupted.";
 
-enum { KEY_CMDLINE = 256, KEY_WINDOW, KEY_INJECT, KEY_EVERY, KEY_JSON, KEY_XEN, KEY_EDIT, KEY_MAX, KEY_MODE };
+enum { KEY_WINDOW = 256, KEY_INJECT, KEY_EVERY, KEY_JSON, KEY_MAX };
 
 static const struct argp_option options[] = {
-    {"kernel", 'k', "IMAGE", 0, "The same as the argument IMAGE", 0},
-    {"initrd", 'i', "FILE", 0, "Initial RAM disk", 0},
-    {"cmdline", KEY_CMDLINE, "TEXT", 0, "Kernel command line", 0},
-    {"vcpus", 'c', "N", 0, "Number of vCPUs (default: 2)", 0},
-    {"memory", 'm', "SIZE", 0, "Guest memory (default: 512M)", 0},
-    {"mode", KEY_MODE, "pvh|hvm", 0, "How the guest is started, as for `bootrace boot` (default: pvh)", 0},
-    {"edit", KEY_EDIT, "EDIT", 0,
-     "Change the loaded kernel by meaning, like 'unguard text_poke_early'; may be repeated", 0},
-    {"xen", KEY_XEN, "VERSION", 0, "Xen version of the host (default: 4.17)", 0},
     {"window", KEY_WINDOW, "SYMBOL", 0, "The function whose execution is searched", 0},
     {"inject", KEY_INJECT, "LIST", 0, "timer, nmi, vector:N; several with commas (default: timer)", 0},
     {"every-boundary", KEY_EVERY, NULL, 0, "Leave nothing out: to check the pruning on a small window", 0},
@@ -86,42 +77,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct fuzz *f = state->input;
     enum emu_err err = EMU_OK;
-    uint64_t n;
 
     switch (key) {
-    case ARGP_KEY_ARG:
-    case 'k':
-        if (f->guest.kernel)
-            argp_error(state, "one IMAGE is enough: '%s' is too many", arg);
-        f->guest.kernel = arg;
-        break;
-    case 'i':
-        f->guest.initrd = arg;
-        break;
-    case KEY_CMDLINE:
-        f->guest.cmdline = arg;
-        break;
-    case 'c':
-        err = guest_parse_number("the number of vCPUs", arg, 1, VCPUS_MAX, &n, &f->diag);
-        f->guest.vcpus = (unsigned)n;
-        f->guest.vcpus_given = true;
-        break;
-    case 'm':
-        err = guest_parse_bytes(arg, &f->guest.ram_bytes, &f->diag);
-        break;
-    case KEY_MODE:
-        if (strcmp(arg, "pvh") && strcmp(arg, "hvm"))
-            err = diag_set(&f->diag, EMU_EINPUT, "the mode is pvh or hvm, not '%s'", arg);
-        f->guest.mode = strcmp(arg, "hvm") ? PLATFORM_PVH : PLATFORM_HVM;
-        break;
-    case KEY_EDIT:
-        if (f->guest.edits == GUEST_EDITS_MAX)
-            err = diag_set(&f->diag, EMU_EINPUT, "more than %d edits", GUEST_EDITS_MAX);
-        else
-            f->guest.edit[f->guest.edits++] = arg;
-        break;
-    case KEY_XEN:
-        err = guest_parse_xen(arg, &f->guest.xen_version, &f->diag);
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &f->guest;
         break;
     case KEY_WINDOW:
         f->window = arg;
@@ -266,7 +225,8 @@ static void print_report(struct guest *g, const char *source, const struct exhau
 
 int fuzz_run(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, "IMAGE", doc, NULL, NULL, NULL};
+    static const struct argp_child children[] = {{&guest_argp, 0, "The guest and its machine:", 1}, {0}};
+    static const struct argp argp = {options, parse, "IMAGE", doc, children, NULL, NULL};
     struct fuzz f = {0};
     struct guest g;
     struct sigaction action = {.sa_handler = on_signal};

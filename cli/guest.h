@@ -5,6 +5,7 @@
 #ifndef BOOTRACE_CLI_GUEST_H
 #define BOOTRACE_CLI_GUEST_H
 
+#include <argp.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -51,8 +52,18 @@ struct guest {
 /* Parse "512M", "2G", "1048576K" (or bytes) into a number of bytes; and "4.17" into a Xen version. */
 enum emu_err guest_parse_bytes(const char *text, uint64_t *bytes, struct diag *d) EMU_MUST_CHECK;
 enum emu_err guest_parse_xen(const char *text, unsigned *version, struct diag *d) EMU_MUST_CHECK;
+enum emu_err guest_parse_mode(const char *text, enum platform_mode *mode, struct diag *d) EMU_MUST_CHECK;
+enum emu_err guest_add_edit(struct guest_options *o, const char *edit, struct diag *d) EMU_MUST_CHECK;
 enum emu_err guest_parse_number(const char *what, const char *text, uint64_t min, uint64_t max, uint64_t *value,
                                 struct diag *d) EMU_MUST_CHECK;
+
+/*
+ * The options of every sub-command that runs a guest, as a child of its own parser: give `{&guest_argp, 0, NULL, 0}`
+ * among its children and set state->child_inputs[] to a struct guest_options at ARGP_KEY_INIT. An argument that the
+ * parent leaves is the image; the parent checks at ARGP_KEY_END that there is one. A bad value ends the program with
+ * status 2.
+ */
+extern const struct argp guest_argp;
 
 /* Load and build. On failure everything is released and `g` is as before guest_init. */
 enum emu_err guest_init(struct guest *g, const struct guest_options *options, struct diag *d) EMU_MUST_CHECK;
