@@ -1,0 +1,47 @@
+/*
+ * session: one guest run to its end under the eyes of a user: console, progress line, Ctrl-C, the place to stop at, the
+ * budget. `boot` and `replay` are this with different ends.
+ */
+#ifndef BOOTRACE_CLI_SESSION_H
+#define BOOTRACE_CLI_SESSION_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "cli/console.h"
+#include "cli/guest.h"
+
+struct session_options {
+    const char *until;    /* symbol, step count or console:REGEX; NULL for none */
+    uint64_t steps_max;   /* 0 for none */
+    uint64_t extra_stops; /* stop about every so many steps; 0 for never */
+    FILE *console;        /* NULL: nowhere */
+};
+
+struct session {
+    struct session_options options;
+    struct guest guest;
+    struct console console;
+    uint64_t until_rip_gva, until_steps;
+    uint64_t random; /* of extra stops */
+    double started, host_s;
+};
+
+/* Build the guest, find the place to stop at, listen to the console. On failure nothing is held. */
+EMU_MUST_CHECK enum emu_err session_init(struct session *s, const struct guest_options *guest,
+                                         const struct session_options *options, struct diag *d);
+void session_fini(struct session *s);
+
+/* Run until there is a verdict; SIGINT and SIGTERM give VERDICT_INTERRUPTED. */
+void session_run(struct session *s);
+
+/* Whether a verdict of this kind is about a place in the guest. */
+bool session_has_place(const struct verdict *v);
+/* Post mortem where it helps, and the last two lines: the verdict, and steps, time and digest. */
+void session_print(struct session *s, FILE *to);
+/* The same as an object. The caller's. */
+json_t *session_json(struct session *s);
+
+#endif
