@@ -137,6 +137,23 @@ bool xen_port_is_pending(struct machine *m, uint32_t port)
     return x->fifo ? xen_fifo_is_pending(m, port) : port < l->shared_ports && shared_bit(m, l->shared_pending, port);
 }
 
+/* Before 4.10 any number below the ABI's limit may be polled, also one that is not bound.
+   Source: common/schedule.c, do_poll(); common/event_channel.c and xen/event.h, evtchn_port_poll(). */
+int64_t xen_port_poll(struct machine *m, uint32_t port)
+{
+    struct xen_state *x = xen_state(m);
+    uint32_t limit = x->fifo ? FIFO_PAGES_MAX * FIFO_WORDS_PER_PAGE : xen_layout(x)->shared_ports;
+
+    if (!xen_traits(x)->poll_usable) {
+        if (port >= limit)
+            return XEN_EINVAL;
+        return xen_port_is_pending(m, port);
+    }
+    if (!xen_port_is_valid(x, port) || x->port[port].xen_consumer || x->port[port].state <= PORT_RESERVED)
+        return XEN_EINVAL;
+    return xen_port_is_pending(m, port);
+}
+
 void xen_virq_raise(struct machine *m, unsigned vcpu, unsigned virq)
 {
     uint32_t port = xen_state(m)->vcpu[vcpu].virq_port[virq];

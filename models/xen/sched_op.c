@@ -46,6 +46,7 @@ static int64_t op_poll(struct xen_call *c)
     struct sched_poll p64;
     uint32_t p32[4]; /* ports, nr_ports, timeout */
     uint32_t port = 0;
+    int64_t answer;
 
     if (c->compat) {
         if (!xen_copy_in(c, c->arg[1], p32, sizeof(p32)))
@@ -67,10 +68,9 @@ static int64_t op_poll(struct xen_call *c)
     for (uint32_t i = 0; i < p.count; i++) {
         if (!xen_copy_in(c, p.ports_gva + i * sizeof(port), &port, sizeof(port)))
             return XEN_EFAULT;
-        if (!xen_port_is_valid(c->x, port))
-            return XEN_EINVAL;
-        if (xen_port_is_pending(c->m, port))
-            return 0;
+        answer = xen_port_poll(c->m, port);
+        if (answer)
+            return answer > 0 ? 0 : answer;
     }
     c->x->vcpu[c->vcpu].poll_port = p.count == 1 ? port : POLL_MANY;
     if (p.timeout_ns)

@@ -332,6 +332,8 @@ void xen_virq_raise(struct machine *m, unsigned vcpu, unsigned virq);
 /* PHYSDEV: raise the port bound to a pirq; false if there is none. */
 bool xen_pirq_raise(struct machine *m, unsigned pirq);
 bool xen_port_is_pending(struct machine *m, uint32_t port);
+/* 1 if it is pending, 0 if not, negative if it can't be polled. */
+int64_t xen_port_poll(struct machine *m, uint32_t port);
 void xen_check_pollers(struct machine *m, uint32_t port);
 int64_t xen_event_channel_reset(struct machine *m);
 bool xen_virq_is_global(unsigned virq);

@@ -28,6 +28,7 @@ struct xen_traits {
     bool fifo;                   /* FIFO event channels */
     bool fifo_expand_eopnotsupp; /* expand_array without FIFO answers -EOPNOTSUPP, not -ENOSYS */
     bool fifo_busy_ports;        /* a port whose FIFO word is still linked is not handed out */
+    bool poll_usable;            /* SCHEDOP_poll refuses ports that are not bound */
     bool reset_fifo;             /* EVTCHNOP_reset ends FIFO */
     bool port_limit;             /* the toolstack limits a guest's ports (max_event_channels) */
     bool soft_reset;             /* SHUTDOWN_soft_reset */
