@@ -155,6 +155,10 @@ struct engine {
     void *access_context;
     uc_hook access_hook;
     bool access_hooked;
+    struct {
+        uint64_t gpa, bytes;
+    } watched[ENGINE_WRITE_WATCHES_MAX];
+    unsigned watches;
 };
 
 /* ---- the context block ---- */
@@ -913,6 +917,55 @@ enum emu_err engine_watch_accesses(struct engine *e, engine_access_fn *fn, void 
     return EMU_OK;
 }
 
+/*
+ * A watched page is read-only for the translator, so that writes to it leave the fast path; unlike a hook on accesses,
+ * this changes no code of other pages. The write that is refused is then done here. One that lies across a page's end
+ * is asked for as a whole and again byte by byte.
+ */
+static bool on_write_refused(uc_engine *uc, uc_mem_type type, uint64_t gpa, int bytes, int64_t value, void *user)
+{
+    struct engine *e = user;
+    uint64_t room = PAGE_BYTES - gpa % PAGE_BYTES, count = (unsigned)bytes;
+
+    if (count > room)
+        count = room;
+    if (count > sizeof(value) || !memory_write(e->mem, gpa, &value, count)) {
+        e->broken = "a write to a watched page can't be done";
+        e->stop = STOP_BROKEN;
+        return false;
+    }
+    engine_ask_attention(e); /* the page may hold code */
+    for (unsigned i = 0; e->ops.written && !e->stop && i < e->watches; i++)
+        if (gpa < e->watched[i].gpa + e->watched[i].bytes && e->watched[i].gpa < gpa + count) {
+            e->ops.written(e->ops_context, gpa, (unsigned)count, read_reg(uc, UC_X86_REG_RIP),
+                           e->steps + steps_in_block(e));
+            break;
+        }
+    return true;
+}
+
+enum emu_err engine_watch_writes(struct engine *e, uint64_t gpa, uint64_t bytes, struct diag *d)
+{
+    uint64_t first = gpa & ~(uint64_t)(PAGE_BYTES - 1);
+
+    if (!bytes || !memory_is_ram(e->mem, gpa, bytes))
+        return diag_set(d, EMU_EINPUT, "what is to be watched at guest-physical 0x%llx is no RAM",
+                        (unsigned long long)gpa);
+    for (unsigned i = 0; i < e->watches; i++)
+        if (e->watched[i].gpa == gpa && e->watched[i].bytes == bytes)
+            return EMU_OK;
+    if (e->watches == ENGINE_WRITE_WATCHES_MAX)
+        return diag_set(d, EMU_EHOST, "more than %u places are watched", ENGINE_WRITE_WATCHES_MAX);
+    if (uc_mem_protect(e->uc, first, (gpa + bytes - first + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1),
+                       UC_PROT_READ | UC_PROT_EXEC) != UC_ERR_OK)
+        return diag_set(d, EMU_EHOST, "the CPU engine can't watch writes");
+    uc_ctl_flush_tlb(e->uc);
+    drop_translations(e);
+    e->watched[e->watches].gpa = gpa;
+    e->watched[e->watches++].bytes = bytes;
+    return EMU_OK;
+}
+
 /* ---- life ---- */
 
 static bool add_hooks(struct engine *e)
@@ -925,6 +978,7 @@ static bool add_hooks(struct engine *e)
            uc_hook_add(uc, &h, UC_HOOK_INTR, (void *)on_interrupt, e, 1, 0) == UC_ERR_OK &&
            uc_hook_add(uc, &h, UC_HOOK_INSN_INVALID, (void *)on_invalid, e, 1, 0) == UC_ERR_OK &&
            uc_hook_add(uc, &h, UC_HOOK_MEM_UNMAPPED, (void *)on_unmapped, e, 1, 0) == UC_ERR_OK &&
+           uc_hook_add(uc, &h, UC_HOOK_MEM_WRITE_PROT, (void *)on_write_refused, e, 1, 0) == UC_ERR_OK &&
            uc_hook_add(uc, &h, UC_HOOK_INSN, (void *)on_syscall, e, 1, 0, UC_X86_INS_SYSCALL) == UC_ERR_OK &&
            uc_hook_add(uc, &h, UC_HOOK_INSN, (void *)on_sysenter, e, 1, 0, UC_X86_INS_SYSENTER) == UC_ERR_OK &&
            uc_hook_add(uc, &h, UC_HOOK_INSN, (void *)on_cpuid, e, 1, 0, UC_X86_INS_CPUID) == UC_ERR_OK &&
@@ -1374,7 +1428,6 @@ void engine_set_breakpoints(struct engine *e, const uint64_t *gva, unsigned coun
     if (count)
         memcpy(e->breakpoint, gva, count * sizeof(*gva));
     e->breakpoints = count;
-    e->broke_at_steps = UINT64_MAX;
     for (size_t i = 0; i < 1u << BLOCK_TABLE_BITS; i++)
         if (e->blocks[i].tag) {
             struct block *b = &e->blocks[i];

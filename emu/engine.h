@@ -56,6 +56,9 @@ struct engine_ops {
     void (*mmio_write)(void *context, uint64_t gpa, unsigned bytes, uint64_t value);
     void (*cpuid)(void *context, uint32_t leaf, uint32_t subleaf, uint32_t out[4]); /* EAX, EBX, ECX, EDX */
     uint64_t (*rdtsc)(void *context);
+    /* An instruction is about to write watched bytes (engine_watch_writes); it may not be run again for this. NULL if
+       nothing is ever watched. `position` is the number of steps before it. */
+    void (*written)(void *context, uint64_t gpa, unsigned bytes, uint64_t rip_gva, uint64_t position);
 };
 
 enum emu_err engine_new(struct memory *mem, unsigned vcpus, const struct engine_ops *ops, void *context,
@@ -73,8 +76,8 @@ void engine_ask_attention(struct engine *e);
 void engine_watch(struct engine *e, bool interrupt_flag, bool iret);
 
 /* Breakpoints by linear address, for every vCPU. They cost nothing elsewhere, and change no count. Replaces the set;
-   at most ENGINE_BREAKPOINTS_MAX. */
-#define ENGINE_BREAKPOINTS_MAX 64
+   at most ENGINE_BREAKPOINTS_MAX. One that was reported and not yet gone over stays so. */
+#define ENGINE_BREAKPOINTS_MAX 256
 void engine_set_breakpoints(struct engine *e, const uint64_t *gva, unsigned count);
 
 /* The machine has executed exit.insn itself: RIP moves behind it (unless `rip_set`), one step and its price count. */
@@ -119,6 +122,15 @@ enum engine_access { ENGINE_READ, ENGINE_WRITE, ENGINE_FETCH };
 typedef void(engine_access_fn)(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes, uint64_t position);
 enum emu_err engine_watch_accesses(struct engine *e, engine_access_fn *fn, void *context,
                                    struct diag *d) EMU_MUST_CHECK;
+
+/*
+ * Tell ops.written of every write by guest instructions to these bytes of RAM, for good; the engine stops at a boundary
+ * soon after. Instructions elsewhere run at full speed, those that write to the same page slowly; nothing else changes.
+ * Not seen: what the host writes (event delivery too). ASSUMES: the page holds no page table, whose accessed and dirty
+ * bits the processor itself would write. Slow (milliseconds). EMU_EINPUT: it is not all RAM; EMU_EHOST: too many.
+ */
+#define ENGINE_WRITE_WATCHES_MAX 16
+enum emu_err engine_watch_writes(struct engine *e, uint64_t gpa, uint64_t bytes, struct diag *d) EMU_MUST_CHECK;
 
 /* For benchmarks: run 32-bit code at `entry_gpa` of `mem` to its HLT on a library engine of its own, without any hook.
  */

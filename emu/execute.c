@@ -325,9 +325,15 @@ static uint64_t on_rdtsc(void *context)
     return engine_now_ns(m->engine);
 }
 
+static void on_written(void *context, uint64_t gpa, unsigned bytes, uint64_t rip_gva, uint64_t position)
+{
+    watch_note_write(context, gpa, rip_gva, position);
+}
+
 const struct engine_ops machine_engine_ops = {
     .mmio_read = on_mmio_read,
     .mmio_write = on_mmio_write,
     .cpuid = on_cpuid,
     .rdtsc = on_rdtsc,
+    .written = on_written,
 };

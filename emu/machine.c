@@ -501,16 +501,30 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 
 static void set_breakpoints(struct machine *m, const struct machine_limits *limits)
 {
-    uint64_t gva[MACHINE_BREAKS_MAX + 1];
+    uint64_t gva[MACHINE_BREAKS_MAX + 1 + WATCH_PLACES_MAX];
     unsigned n = 0;
 
-    static_assert(MACHINE_BREAKS_MAX + 1 <= ENGINE_BREAKPOINTS_MAX);
+    static_assert(sizeof(gva) <= ENGINE_BREAKPOINTS_MAX * sizeof(*gva));
     ensure(limits->breaks <= MACHINE_BREAKS_MAX);
     if (limits->until_rip_gva)
         gva[n++] = limits->until_rip_gva;
     for (unsigned i = 0; i < limits->breaks; i++)
         gva[n++] = limits->break_gva[i];
+    for (unsigned i = 0; i < m->watch.watchers; i++) {
+        memcpy(&gva[n], m->watch.watcher[i].place, m->watch.watcher[i].places * sizeof(*gva));
+        n += m->watch.watcher[i].places;
+    }
+    m->watch.changed = false;
     engine_set_breakpoints(m->engine, gva, n);
+}
+
+/* At a breakpoint: is it one of the limits, or only a watcher's? */
+static bool is_limit(const struct machine_limits *limits, uint64_t rip_gva)
+{
+    for (unsigned i = 0; i < limits->breaks; i++)
+        if (limits->break_gva[i] == rip_gva)
+            return true;
+    return limits->until_rip_gva && limits->until_rip_gva == rip_gva;
 }
 
 enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits)
@@ -521,6 +535,10 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
         uint64_t now = engine_now_ns(m->engine), before, steps, limit_ns, left;
         struct engine_exit x;
 
+        if (m->run.watch_wrote)
+            watch_tell_write(m);
+        if (m->watch.changed)
+            set_breakpoints(m, limits);
         if (m->run.verdict.kind != VERDICT_NONE)
             return MACHINE_STOPPED_VERDICT;
         if (m->asked_to_stop) {
@@ -565,8 +583,13 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
                 left = 1;
         }
         x = engine_run(m->engine, limit_ns, left > UINT64_MAX - steps ? UINT64_MAX : steps + left);
-        if (x.kind == ENGINE_EXIT_BREAK)
-            return MACHINE_STOPPED_RIP;
+        if (x.kind == ENGINE_EXIT_BREAK) {
+            uint64_t rip_gva = engine_rip(m->engine);
+
+            watch_tell_reached(m, rip_gva);
+            if (is_limit(limits, rip_gva))
+                return MACHINE_STOPPED_RIP;
+        }
         take_exit(m, &x);
     }
 }

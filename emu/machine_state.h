@@ -12,6 +12,7 @@
 #include "emu/timer.h"
 #include "emu/trace.h"
 #include "emu/vcpu.h"
+#include "emu/watch.h"
 
 struct vcpu {            /* plain data: part of the digest and of snapshots */
     uint32_t state;      /* enum vcpu_state */
@@ -44,6 +45,16 @@ struct machine_run {
         uint64_t next_ns;
         uint64_t period_ns;
     } hang;
+    bool watch_wrote; /* what is watched was written, and nobody told yet */
+    struct watch_write watch_write;
+    uint64_t watch_state[WATCH_STATE_BYTES / sizeof(uint64_t)];
+};
+
+struct watch_entry {
+    const struct watcher *w;
+    size_t state_at; /* in watch_state */
+    unsigned places;
+    uint64_t place[WATCH_PLACES_MAX];
 };
 
 struct machine {
@@ -63,6 +74,11 @@ struct machine {
         void *context;
     } listener[TRACE_LISTENERS_MAX];
     unsigned listeners;
+    struct {
+        struct watch_entry watcher[WATCHERS_MAX];
+        unsigned watchers;
+        bool changed; /* the engine does not know the places yet */
+    } watch;
     volatile int asked_to_stop;
 };
 
@@ -76,6 +92,11 @@ extern const struct engine_ops machine_engine_ops;
 /* hang.c: called between turns; sets the verdict when it can prove that nothing will ever change. */
 void hang_check_idle(struct machine *m);
 void hang_check_turn(struct machine *m);
+
+/* watch.c: what the engine reports, and passing it on at a boundary. */
+void watch_note_write(struct machine *m, uint64_t gpa, uint64_t rip_gva, uint64_t position);
+void watch_tell_write(struct machine *m);
+void watch_tell_reached(struct machine *m, uint64_t rip_gva);
 
 /* vcpu.c: load `vcpu` into the engine. */
 void machine_switch(struct machine *m, unsigned vcpu);

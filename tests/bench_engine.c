@@ -103,7 +103,7 @@ static int by_value(const void *a, const void *b)
 
 int main(void)
 {
-    static const struct engine_ops ops = {no_read, no_write, no_cpuid, no_tsc};
+    static const struct engine_ops ops = {no_read, no_write, no_cpuid, no_tsc, NULL};
     double ratio[ROUNDS], ours[ROUNDS], bare[ROUNDS];
     uint64_t steps = 0;
 

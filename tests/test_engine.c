@@ -50,7 +50,7 @@ static uint64_t rdtsc(void *context)
     return engine_now_ns(w->engine);
 }
 
-static const struct engine_ops ops = {device_read, device_write, cpuid, rdtsc};
+static const struct engine_ops ops = {device_read, device_write, cpuid, rdtsc, NULL};
 
 static void world_init(struct world *w, const uint8_t *code, size_t bytes)
 {
