@@ -21,6 +21,10 @@
 
 #define TURN_NS 100000ull
 
+/* Timers that may expire one after another without a vCPU becoming runnable. */
+#define IDLE_TURNS_MAX        10000000u
+#define IDLE_TURNS_PINNED_MAX 100000u
+
 #define VECTOR_NMI 2
 #define VECTOR_PF  14
 
@@ -128,6 +132,10 @@ uint64_t machine_random(struct machine *m)
 {
     uint64_t z = m->run.random += 0x9e3779b97f4a7c15ull;
 
+    if (m->run.has_choice) {
+        m->run.has_choice = false;
+        return m->run.choice;
+    }
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
     z = (z ^ z >> 27) * 0x94d049bb133111ebull;
     return z ^ z >> 31;
@@ -211,6 +219,8 @@ uint64_t machine_digest(struct machine *m)
         sum = XXH3_64bits_withSeed(&r, sizeof(r), sum);
         sum = XXH3_64bits_withSeed(&steps, sizeof(steps), sum);
     }
+    if (m->run.has_choice)
+        sum = XXH3_64bits_withSeed(&m->run.choice, sizeof(m->run.choice), sum);
     return sum ^ digest_without_ours(m);
 }
 
@@ -220,15 +230,20 @@ void machine_stop(struct machine *m)
     engine_ask_attention(m->engine);
 }
 
+void machine_pass_time_to(struct machine *m, uint64_t time_ns)
+{
+    if (time_ns > engine_now_ns(m->engine))
+        engine_set_now_ns(m->engine, time_ns);
+    timer_expire_due(m, engine_now_ns(m->engine));
+}
+
 bool machine_pass_time(struct machine *m)
 {
-    uint64_t next = timer_next_ns(m), now = engine_now_ns(m->engine);
+    uint64_t next = timer_next_ns(m);
 
     if (next == TIMER_NEVER)
         return false;
-    if (next > now)
-        engine_set_now_ns(m->engine, next);
-    timer_expire_due(m, engine_now_ns(m->engine));
+    machine_pass_time_to(m, next);
     return true;
 }
 
@@ -283,6 +298,14 @@ static int pending_vector(struct machine *m, unsigned vcpu, const struct model *
         }
     }
     return MODEL_NO_VECTOR;
+}
+
+int machine_pending_vector(struct machine *m, unsigned vcpu)
+{
+    const struct model *from;
+
+    ensure(vcpu < m->config.vcpus);
+    return pending_vector(m, vcpu, &from);
 }
 
 /* At a boundary of the current vCPU: deliver what may be delivered. Returns how many steps it may run before it must be
@@ -374,6 +397,16 @@ static void begin_turn(struct machine *m, unsigned v)
     m->run.turn_end_ns = engine_now_ns(m->engine) + TURN_NS;
     hang_check_turn(m);
     switch_to(m, v);
+}
+
+bool machine_give_turn(struct machine *m, unsigned vcpu)
+{
+    ensure(vcpu < m->config.vcpus);
+    wake_halted(m);
+    if (m->vcpu[vcpu].state != VCPU_RUNNABLE)
+        return false;
+    begin_turn(m, vcpu);
+    return true;
 }
 
 /* Whose turn it is now; false if nobody can run. */
@@ -499,6 +532,41 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static bool is_at_position(const struct machine *m, const struct machine_limits *l)
+{
+    return (l->position_max && engine_steps(m->engine, l->vcpu) >= l->position_max) ||
+           (l->also.position_max && engine_steps(m->engine, l->also.vcpu) >= l->also.position_max);
+}
+
+/* How many steps the current vCPU may make before it is at one of the positions; at least one. */
+static uint64_t steps_to_position(const struct machine *m, const struct machine_limits *l)
+{
+    uint64_t steps = engine_steps(m->engine, m->run.current), left = UINT64_MAX;
+
+    if (l->position_max && m->run.current == l->vcpu)
+        left = l->position_max - steps;
+    if (l->also.position_max && m->run.current == l->also.vcpu)
+        left = min_u64(left, l->also.position_max - steps);
+    return left;
+}
+
+/* Nobody can run: time jumps to the next deadline. False if the pinned vCPU is not helped by that. */
+static bool idle(struct machine *m, const struct machine_limits *limits, uint64_t *idle_turns)
+{
+    uint64_t next = timer_next_ns(m);
+
+    if (limits->pinned &&
+        (next == TIMER_NEVER || m->vcpu[limits->vcpu].state == VCPU_OFFLINE || *idle_turns > IDLE_TURNS_PINNED_MAX))
+        return false;
+    if (next == TIMER_NEVER)
+        hang_check_idle(m);
+    else if (++*idle_turns > IDLE_TURNS_MAX)
+        machine_set_verdict(m, VERDICT_BUDGET, NULL, "timers have expired %u times and woken no vCPU", IDLE_TURNS_MAX);
+    else
+        machine_pass_time_to(m, next);
+    return true;
+}
+
 static void set_breakpoints(struct machine *m, const struct machine_limits *limits)
 {
     uint64_t gva[MACHINE_BREAKS_MAX + 1 + WATCH_PLACES_MAX];
@@ -529,10 +597,12 @@ static bool is_limit(const struct machine_limits *limits, uint64_t rip_gva)
 
 enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits)
 {
-    ensure(limits->vcpu < m->config.vcpus);
+    uint64_t idle_turns = 0;
+
+    ensure(limits->vcpu < m->config.vcpus && limits->also.vcpu < m->config.vcpus);
     set_breakpoints(m, limits);
     for (;;) {
-        uint64_t now = engine_now_ns(m->engine), before, steps, limit_ns, left;
+        uint64_t steps, limit_ns, left;
         struct engine_exit x;
 
         if (m->run.watch_wrote)
@@ -545,35 +615,25 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
             m->asked_to_stop = 0;
             return MACHINE_STOPPED_ASKED;
         }
-        before = machine_steps(m);
-        if (before >= limits->steps_max)
+        if (machine_steps(m) >= limits->steps_max)
             return MACHINE_STOPPED_STEPS;
-        if (limits->position_max && engine_steps(m->engine, limits->vcpu) >= limits->position_max)
+        if (is_at_position(m, limits))
             return MACHINE_STOPPED_POSITION;
-        timer_expire_due(m, now);
+        timer_expire_due(m, engine_now_ns(m->engine));
         if (!pick_vcpu(m, limits)) {
-            uint64_t next = timer_next_ns(m);
-
-            if (limits->pinned && (next == TIMER_NEVER || m->vcpu[limits->vcpu].state == VCPU_OFFLINE))
+            if (!idle(m, limits, &idle_turns))
                 return MACHINE_STOPPED_NOT_RUNNABLE;
-            if (next == TIMER_NEVER)
-                hang_check_idle(m);
-            else
-                engine_set_now_ns(m->engine, next > now ? next : now);
             continue;
         }
+        idle_turns = 0;
         if (m->run.verdict.kind != VERDICT_NONE)
             continue;
         left = deliver_pending(m);
-        if (!left || m->run.verdict.kind != VERDICT_NONE)
+        if (!left || m->run.verdict.kind != VERDICT_NONE || is_at_position(m, limits) ||
+            machine_steps(m) >= limits->steps_max) /* a delivery is a step */
             continue;
         steps = engine_steps(m->engine, m->run.current);
-        left = min_u64(left, limits->steps_max - before);
-        if (limits->position_max && m->run.current == limits->vcpu) {
-            if (steps >= limits->position_max)
-                continue;
-            left = min_u64(left, limits->position_max - steps);
-        }
+        left = min_u64(min_u64(left, limits->steps_max - machine_steps(m)), steps_to_position(m, limits));
         limit_ns = min_u64(m->run.turn_end_ns, timer_next_ns(m));
         if (limits->until_interruptible) {
             if ((engine_rflags(m->engine) & RFLAGS_IF) && !engine_interrupt_shadow(m->engine))

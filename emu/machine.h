@@ -46,8 +46,12 @@ struct machine_limits {
     unsigned breaks;
     uint64_t position_max; /* stop when `vcpu` has made so many steps; 0 for none */
     unsigned vcpu;
-    bool pinned;              /* only `vcpu` takes turns */
-    bool until_interruptible; /* stop at the first boundary at which a maskable interrupt would be taken */
+    bool pinned; /* only `vcpu` takes turns */
+    struct {
+        unsigned vcpu;
+        uint64_t position_max; /* 0 for none */
+    } also;                    /* a second position, of the same or another vCPU */
+    bool until_interruptible;  /* stop at the first boundary at which a maskable interrupt would be taken */
 };
 enum machine_stop_reason {
     MACHINE_STOPPED_VERDICT,
@@ -55,7 +59,7 @@ enum machine_stop_reason {
     MACHINE_STOPPED_RIP,
     MACHINE_STOPPED_ASKED,
     MACHINE_STOPPED_INTERRUPTIBLE,
-    MACHINE_STOPPED_POSITION,     /* `vcpu` is at position_max */
+    MACHINE_STOPPED_POSITION,     /* `vcpu` is at position_max, or also.vcpu at also.position_max */
     MACHINE_STOPPED_NOT_RUNNABLE, /* the pinned vCPU is offline, or waits for what will never come by itself */
 };
 enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits);
@@ -67,6 +71,12 @@ void machine_stop(struct machine *m);
 /* The host lets time pass: the clock jumps to the earliest armed deadline, and what is due expires. (A host may always
    have run somebody else meanwhile.) False if no timer is armed. */
 bool machine_pass_time(struct machine *m);
+/* The same up to a given time; nothing if that is not in the future. */
+void machine_pass_time_to(struct machine *m, uint64_t time_ns);
+/* vCPU's turn begins; false if it is not runnable. */
+bool machine_give_turn(struct machine *m, unsigned vcpu);
+/* The vector that `vcpu` would take first if its IF allowed it; MODEL_NO_VECTOR (model.h) if none. */
+int machine_pending_vector(struct machine *m, unsigned vcpu);
 
 /* The engine, for watching accesses; see engine.h. */
 struct engine;

@@ -20,6 +20,7 @@
 
 #include "emu/diag.h"
 
+struct decision;
 struct machine;
 
 enum model_answer {
@@ -27,6 +28,7 @@ enum model_answer {
     MODEL_DONE,
     MODEL_FAULT_GP, /* the guest gets #GP(0) (MSRs), #UD for hypercalls is MODEL_FAULT_UD */
     MODEL_FAULT_UD,
+    MODEL_REFUSED, /* host_act only: illegal here; the diag says why */
 };
 
 struct cpuid_regs {
@@ -64,6 +66,10 @@ struct model {
     /* `vcpu` has executed HLT with interrupts masked and is halted. A hypervisor may take that for going down; NULL or
        a plain return leaves it halted until an NMI. */
     void (*halted_masked)(struct machine *m, unsigned vcpu);
+
+    /* What a schedule lets the world outside do at a boundary (schedule.h): the kinds of decision that are not the
+       machine's own. MODEL_DONE, MODEL_NOT_MINE, or MODEL_REFUSED and one sentence in `diag`. */
+    enum model_answer (*host_act)(struct machine *m, const struct decision *d, struct diag *diag);
 
     /* A timer of this model (timer.h) has reached its deadline. */
     void (*timer_expired)(struct machine *m, unsigned timer_kind, unsigned vcpu);

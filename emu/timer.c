@@ -43,6 +43,29 @@ uint64_t timer_next_ns(const struct machine *m)
     return next;
 }
 
+uint64_t timer_next_of_vcpu_ns(const struct machine *m, unsigned vcpu)
+{
+    uint64_t next = TIMER_NEVER;
+
+    for (unsigned i = 0; i < m->config.model_count * TIMER_KINDS_MAX; i++)
+        if (m->deadline_ns[i * m->config.vcpus + vcpu] < next)
+            next = m->deadline_ns[i * m->config.vcpus + vcpu];
+    return next;
+}
+
+bool timer_delay_next(struct machine *m, uint64_t delay_ns)
+{
+    uint64_t next = timer_next_ns(m);
+    unsigned i = 0;
+
+    if (next == TIMER_NEVER || delay_ns >= TIMER_NEVER - next)
+        return false;
+    while (m->deadline_ns[i] != next)
+        i++;
+    m->deadline_ns[i] = next + delay_ns;
+    return true;
+}
+
 void timer_expire_due(struct machine *m, uint64_t now_ns)
 {
     uint64_t due;

@@ -679,3 +679,8 @@ const struct trace_fact *fake_fact(const struct machine *m, unsigned index)
     ensure(index < m->fact_count);
     return &m->facts[index];
 }
+
+int machine_pending_vector(struct machine *m, unsigned vcpu)
+{
+    return fake_pending_vector(m, vcpu);
+}

@@ -1,6 +1,9 @@
 #include "models/pc/ioapic.h"
 
 #include "emu/ensure.h"
+#include "emu/machine.h"
+#include "emu/schedule.h"
+#include "models/pc/irq.h"
 #include "models/pc/lapic.h"
 #include "models/pc/pc.h"
 
@@ -179,10 +182,29 @@ static enum emu_err ioapic_init(struct machine *m, struct diag *d)
     return EMU_OK;
 }
 
+/* An edge on one of the PC's lines: a device's, or noise. It must reach somebody. */
+static enum model_answer ioapic_host_act(struct machine *m, const struct decision *d, struct diag *diag)
+{
+    if (d->kind != DECISION_IRQ)
+        return MODEL_NOT_MINE;
+    if (!pc_is_present(m)) {
+        (void)!diag_set(diag, EMU_EINPUT, "a PVH guest's machine has no interrupt lines; use --mode hvm");
+        return MODEL_REFUSED;
+    }
+    irq_pulse(m, (unsigned)d->value);
+    for (unsigned v = 0; v < machine_vcpus(m); v++)
+        if (machine_pending_vector(m, v) != MODEL_NO_VECTOR)
+            return MODEL_DONE;
+    (void)!diag_set(diag, EMU_EINPUT, "line %u is masked at the PIC and at the IO-APIC, or in service",
+                    (unsigned)d->value);
+    return MODEL_REFUSED;
+}
+
 const struct model ioapic_model = {
     .name = "ioapic",
     .state_bytes = sizeof(struct ioapic_state),
     .init = ioapic_init,
     .mmio_read = ioapic_mmio_read,
     .mmio_write = ioapic_mmio_write,
+    .host_act = ioapic_host_act,
 };

@@ -2,6 +2,7 @@
 
 #include "emu/ensure.h"
 #include "emu/machine.h"
+#include "emu/schedule.h"
 #include "emu/timer.h"
 #include "emu/vcpu.h"
 #include "models/pc/ioapic.h"
@@ -781,12 +782,35 @@ static int lapic_pending_vector(struct machine *m, unsigned vcpu)
     return vector;
 }
 
+bool lapic_would_take(struct machine *m, unsigned vcpu, uint8_t vector)
+{
+    const struct lapic *l = lapic_of(m, vcpu);
+
+    return is_enabled(l) && (vector & 0xf0u) > (processor_priority(l) & 0xf0) && bit_highest(l->irr) < vector;
+}
+
 static void lapic_accept_vector(struct machine *m, unsigned vcpu, int vector)
 {
     struct lapic *l = lapic_of(m, vcpu);
 
     bit_set(l->irr, (unsigned)vector & 0xff, false);
     bit_set(l->isr, (unsigned)vector & 0xff, true);
+}
+
+/* An interprocessor interrupt arrives that no vCPU has sent, as from a guest's own earlier mistake. */
+static enum model_answer lapic_host_act(struct machine *m, const struct decision *d, struct diag *diag)
+{
+    if (d->kind != DECISION_IPI)
+        return MODEL_NOT_MINE;
+    if (!lapic_would_take(m, d->vcpu, (uint8_t)d->value)) {
+        (void)!diag_set(diag, EMU_EINPUT,
+                        "vCPU %u's local APIC is disabled, or something of the same or a higher priority than vector "
+                        "0x%x is pending or in service there",
+                        d->vcpu, (unsigned)d->value);
+        return MODEL_REFUSED;
+    }
+    lapic_raise(m, d->vcpu, (uint8_t)d->value, LAPIC_EDGE);
+    return MODEL_DONE;
 }
 
 /* What a PC's firmware leaves: LINT0 of the first processor takes the 8259 pair's interrupts, LINT1 is NMI. */
@@ -823,5 +847,6 @@ const struct model lapic_model = {
     .msr_write = lapic_msr_write,
     .pending_vector = lapic_pending_vector,
     .accept_vector = lapic_accept_vector,
+    .host_act = lapic_host_act,
     .timer_expired = lapic_timer_expired,
 };

@@ -125,6 +125,15 @@ void xen_update_callback_line(struct machine *m)
     irq_set_level(m, x->callback_gsi, asserted);
 }
 
+bool xen_would_take_upcall(struct machine *m, unsigned vcpu)
+{
+    const struct xen_state *x = xen_state(m);
+
+    if (x->vcpu[vcpu].upcall_vector != UPCALL_VECTOR_NONE)
+        return lapic_would_take(m, vcpu, x->vcpu[vcpu].upcall_vector);
+    return x->callback_type == CALLBACK_VECTOR;
+}
+
 void xen_assert_upcall(struct machine *m, unsigned vcpu)
 {
     struct xen_state *x = xen_state(m);

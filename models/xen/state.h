@@ -305,6 +305,8 @@ bool xen_test_and_set_selector(struct machine *m, unsigned vcpu, unsigned word);
 /* Set upcall_pending and, if that is new, tell the vCPU the way it asked for. */
 void xen_mark_events_pending(struct machine *m, unsigned vcpu);
 void xen_assert_upcall(struct machine *m, unsigned vcpu);
+/* Whether an upcall made pending now would be taken at once, IF allowing it; lines (GSI, INTx) are not answered for. */
+bool xen_would_take_upcall(struct machine *m, unsigned vcpu);
 /* Wake it (from HLT, block or poll) and let the machine look for a vector. */
 void xen_kick(struct machine *m, unsigned vcpu);
 void xen_set_callback_via(struct machine *m, uint64_t via);
@@ -312,6 +314,9 @@ void xen_set_callback_via(struct machine *m, uint64_t via);
 void xen_update_callback_line(struct machine *m);
 int xen_pending_vector(struct machine *m, unsigned vcpu);
 void xen_accept_vector(struct machine *m, unsigned vcpu, int vector);
+
+/* host_act.c */
+enum model_answer xen_host_act(struct machine *m, const struct decision *d, struct diag *diag);
 /* The guest writes its LAPIC's spurious-interrupt register: passed on to the LAPIC. */
 enum model_answer xen_lapic_svr_write(struct machine *m, unsigned vcpu, unsigned bytes, uint64_t value);
 /* Take the word size of the caller for shared_info. */

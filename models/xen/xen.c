@@ -76,6 +76,7 @@ const struct model xen_model = {
     .pending_vector = xen_pending_vector,
     .accept_vector = xen_accept_vector,
     .halted_masked = xen_halted_masked,
+    .host_act = xen_host_act,
     .timer_expired = xen_timer_expired,
     .vcpu_switched_in = xen_vcpu_switched_in,
     .vcpu_switched_out = xen_vcpu_switched_out,
