@@ -663,6 +663,7 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
         e->stats.block_misses++;
         fill_block(e, b, pc, ppn, size, 0);
     } else {
+        b->flags = (uint16_t)((b->flags & ~INSN_F_BREAK) | break_flag(e, pc, size));
         b->tag = make_tag(e, size, b->flags);
     }
     e->block_pc = pc;
@@ -1428,14 +1429,7 @@ void engine_set_breakpoints(struct engine *e, const uint64_t *gva, unsigned coun
     if (count)
         memcpy(e->breakpoint, gva, count * sizeof(*gva));
     e->breakpoints = count;
-    for (size_t i = 0; i < 1u << BLOCK_TABLE_BITS; i++)
-        if (e->blocks[i].tag) {
-            struct block *b = &e->blocks[i];
-            uint32_t size = tag_size(b->tag);
-
-            b->flags = (uint16_t)((b->flags & ~INSN_F_BREAK) | break_flag(e, b->pc, size));
-            b->tag = (b->tag & ~(uint64_t)TAG_SPECIAL) | (b->flags ? TAG_SPECIAL : 0);
-        }
+    drop_translations(e); /* every block is looked at again before it runs */
 }
 
 void engine_ask_attention(struct engine *e)

@@ -7,8 +7,8 @@
 #define LINE_BYTES 64u
 
 struct line {
-    uint64_t number; /* gpa / LINE_BYTES + 1; 0 if free */
-    uint64_t read, written;
+    uint64_t number;             /* gpa / LINE_BYTES + 1; 0 if free */
+    uint64_t read, written, own; /* own: written, and dead */
 };
 
 struct footprint {
@@ -102,8 +102,8 @@ static uint64_t take_bits(uint64_t *gpa, unsigned *bytes)
 
 bool footprint_add(struct footprint *f, bool write, uint64_t gpa, unsigned bytes)
 {
-    if (write && gpa >= f->dead_from && gpa < f->dead_to)
-        return true;
+    bool dead = write && gpa >= f->dead_from && gpa < f->dead_to;
+
     while (bytes) {
         uint64_t number = gpa / LINE_BYTES + 1, bits = take_bits(&gpa, &bytes);
         struct line *l;
@@ -117,10 +117,12 @@ bool footprint_add(struct footprint *f, bool write, uint64_t gpa, unsigned bytes
             l->number = number;
             f->used++;
         }
-        if (write)
+        if (dead)
+            l->own |= bits;
+        else if (write)
             l->written |= bits;
         else
-            l->read |= bits & ~l->written;
+            l->read |= bits & ~l->written & ~l->own;
     }
     return true;
 }
