@@ -3,7 +3,8 @@
  * state, time aside, is one that was there before, with no timer armed and no fact in between.
  *
  * The second is Brent's cycle search over turns: a mark is set at growing distances, and each turn's state is compared
- * with the mark. It looks only after a stretch without any fact, so that a run that does something never pays for it.
+ * with the mark: the registers first, and the whole state only if they are the same. It looks only after a stretch
+ * without any fact, so that a run that does something never pays for it, and a long silent computation pays little.
  * ASSUMES: a guest that reads the TSC in its loop is not proved to hang by the second proof unless its registers
  * repeat.
  */
@@ -47,9 +48,9 @@ void hang_check_idle(struct machine *m)
     machine_set_verdict(m, VERDICT_FAIL, "hang", "nothing can ever wake any vCPU: %s; no timer is armed", text);
 }
 
-static uint64_t timeless_digest(struct machine *m)
+static uint64_t registers_digest(struct machine *m)
 {
-    uint64_t sum = memory_digest(m->mem);
+    uint64_t sum = XXH3_64bits(&m->run.current, sizeof(m->run.current));
 
     for (unsigned v = 0; v < m->config.vcpus; v++) {
         struct vcpu_regs r;
@@ -59,24 +60,25 @@ static uint64_t timeless_digest(struct machine *m)
         vcpu_get_regs(m, v, &r);
         sum = XXH3_64bits_withSeed(&r, sizeof(r), sum);
     }
-    return XXH3_64bits_withSeed(&m->run.current, sizeof(m->run.current), sum);
+    return sum;
 }
 
 void hang_check_turn(struct machine *m)
 {
-    uint64_t now = engine_now_ns(m->engine), digest;
+    uint64_t now = engine_now_ns(m->engine), registers;
 
     if (m->run.hang.mark_trace != m->run.trace_count) {
         m->run.hang.mark_trace = m->run.trace_count;
         m->run.hang.next_ns = now + QUIET_NS;
         m->run.hang.period_ns = FIRST_PERIOD_NS;
-        m->run.hang.mark_digest = 0;
+        m->run.hang.mark_is_set = false;
         return;
     }
     if (now < m->run.hang.next_ns || timer_next_ns(m) != TIMER_NEVER)
         return;
-    digest = timeless_digest(m);
-    if (digest == m->run.hang.mark_digest && m->run.hang.mark_ns != now) {
+    registers = registers_digest(m);
+    if (m->run.hang.mark_is_set && m->run.hang.mark_ns != now && registers == m->run.hang.mark_registers &&
+        memory_digest(m->mem) == m->run.hang.mark_memory) {
         char text[VERDICT_TEXT_BYTES - 120];
 
         describe(m, text, sizeof(text));
@@ -84,8 +86,10 @@ void hang_check_turn(struct machine *m)
                             (unsigned long long)(now - m->run.hang.mark_ns), text);
         return;
     }
-    if (!m->run.hang.mark_digest || now - m->run.hang.mark_ns >= m->run.hang.period_ns) {
-        m->run.hang.mark_digest = digest;
+    if (!m->run.hang.mark_is_set || now - m->run.hang.mark_ns >= m->run.hang.period_ns) {
+        m->run.hang.mark_is_set = true;
+        m->run.hang.mark_registers = registers;
+        m->run.hang.mark_memory = memory_digest(m->mem);
         m->run.hang.mark_ns = now;
         m->run.hang.period_ns *= 2;
     }

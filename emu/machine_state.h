@@ -43,7 +43,9 @@ struct machine_run {
     struct { /* hang.c: what the state was when it was looked at last */
         uint64_t mark_trace;
         uint64_t mark_ns;
-        uint64_t mark_digest;
+        uint64_t mark_registers;
+        uint64_t mark_memory;
+        bool mark_is_set;
         uint64_t next_ns;
         uint64_t period_ns;
     } hang;
