@@ -6,40 +6,20 @@
  * (earlyprintk=xen), and a line appears on each of them once. `bootrace.console=/dev/hvc0` on the kernel's command line
  * names another file to write to, to exercise the guest's tty layer instead.
  *
+ * More words of the kernel's command line:
+ *   bootrace.replug=N  take CPU 1 offline and online N times instead of once
+ *   bootrace.kexec=N   then start /boot/vmlinuz of this initramfs by kexec, which does the same with N - 1, and so on
+ *   bootrace.panic=K   then load /boot/vmlinuz as crash kernel (the command line needs crashkernel= too) and panic on
+ *                      CPU K; the crash kernel's init says so and powers off
+ *
  * It has no C library, so that it is a few KiB and its bytes depend on the compiler only. Built for x86-64 and
  * for i386 (then by int 0x80).
  *
  * Source: Linux Documentation/ABI/testing/dev-kmsg; Documentation/core-api/cpu_hotplug.rst; reboot(2).
  */
-#include <asm/unistd.h>
+#include "init.h"
 
-#define LINE_BYTES 256
-#define FILE_BYTES 4096
-
-enum { OPEN_READ = 0, OPEN_WRITE = 1 };
-
-static long system_call(long number, long a, long b, long c, long d, long e)
-{
-    long result;
-#ifdef __x86_64__
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
-                     : "rcx", "r11", "memory");
-#else
-    __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e) : "memory");
-#endif
-    return result;
-}
-
-static long open_file(const char *path, int flags)
-{
-    return system_call(__NR_open, (long)path, flags, 0, 0, 0);
-}
-
-static unsigned text_bytes(const char *text)
+unsigned text_bytes(const char *text)
 {
     unsigned bytes = 0;
     while (text[bytes])
@@ -54,13 +34,8 @@ static unsigned append(char *line, unsigned at, const char *text)
     return at;
 }
 
-struct output {
-    long file;
-    int is_kmsg;
-};
-
 /* One line is one write: printk makes one record of it. */
-static void print(const struct output *out, const char *what, const char *detail)
+void print(const struct output *out, const char *what, const char *detail)
 {
     char line[LINE_BYTES];
     unsigned at = 0;
@@ -73,26 +48,29 @@ static void print(const struct output *out, const char *what, const char *detail
     system_call(__NR_write, out->file, (long)line, at, 0, 0);
 }
 
-static void print_error(const struct output *out, const char *what, long result)
+const char *number_text(unsigned long value, char text[NUMBER_BYTES])
 {
-    char number[16];
-    unsigned at = sizeof(number) - 1;
-    unsigned long value = (unsigned long)-result;
-    number[at] = '\0';
+    unsigned at = NUMBER_BYTES - 1;
+    text[at] = '\0';
     do {
-        number[--at] = (char)('0' + value % 10);
+        text[--at] = (char)('0' + value % 10);
         value /= 10;
     } while (value && at);
-    char what_failed[LINE_BYTES];
+    return text + at;
+}
+
+void print_error(const struct output *out, const char *what, long result)
+{
+    char number[NUMBER_BYTES], what_failed[LINE_BYTES];
     unsigned end = append(what_failed, 0, "FAILED ");
     end = append(what_failed, end, what);
     end = append(what_failed, end, ", errno ");
     what_failed[end] = '\0';
-    print(out, what_failed, number + at);
+    print(out, what_failed, number_text((unsigned long)-result, number));
 }
 
 /* Reads the first line of a file; an empty text when it can't be read. */
-static long read_line(const char *path, char *text, unsigned text_size)
+long read_line(const char *path, char *text, unsigned text_size)
 {
     text[0] = '\0';
     long file = open_file(path, OPEN_READ);
@@ -112,7 +90,7 @@ static long read_line(const char *path, char *text, unsigned text_size)
     return 0;
 }
 
-static long write_text(const char *path, const char *text)
+long write_text(const char *path, const char *text)
 {
     long file = open_file(path, OPEN_WRITE);
     if (file < 0)
@@ -128,36 +106,41 @@ static void mount_at(const char *type, const char *path)
     system_call(__NR_mount, (long)type, (long)path, (long)type, 0, 0);
 }
 
-/* The value of bootrace.console= on the kernel's command line, or NULL. */
-static const char *find_console(char *command_line)
+const char *find_word(const char *command_line, const char *name)
 {
-    static const char name[] = "bootrace.console=";
-    for (char *word = command_line; *word;) {
-        char *end = word;
-        while (*end && *end != ' ')
-            end++;
-        int is_last = !*end;
-        *end = '\0';
+    for (const char *word = command_line; *word; word++) {
         unsigned at = 0;
         while (name[at] && word[at] == name[at])
             at++;
-        if (!name[at])
+        if (!name[at] && (word == command_line || word[-1] == ' '))
             return word + at;
-        if (is_last)
-            return 0;
-        word = end + 1;
     }
     return 0;
 }
 
-static struct output open_output(void)
+unsigned find_number(const char *command_line, const char *name, unsigned otherwise)
 {
-    char command_line[FILE_BYTES];
+    const char *value = find_word(command_line, name);
+    unsigned number = 0;
+    if (!value || *value < '0' || *value > '9')
+        return otherwise;
+    while (*value >= '0' && *value <= '9')
+        number = number * 10 + (unsigned)(*value++ - '0');
+    return number;
+}
+
+static struct output open_output(const char *command_line)
+{
     struct output out = {.file = -1, .is_kmsg = 0};
-    read_line("/proc/cmdline", command_line, sizeof(command_line));
-    const char *path = find_console(command_line);
-    if (path)
+    const char *value = find_word(command_line, "bootrace.console=");
+    if (value) {
+        char path[LINE_BYTES];
+        unsigned bytes = 0;
+        for (; value[bytes] && value[bytes] != ' ' && bytes < sizeof(path) - 1; bytes++)
+            path[bytes] = value[bytes];
+        path[bytes] = '\0';
         out.file = open_file(path, OPEN_WRITE);
+    }
     if (out.file < 0) {
         /* The kernel limits the rate of user space's messages unless told not to. */
         write_text("/proc/sys/kernel/printk_devkmsg", "on\n");
@@ -205,16 +188,19 @@ void init_main(void);
 
 void init_main(void)
 {
+    static char command_line[FILE_BYTES];
     mount_at("devtmpfs", "/dev");
     mount_at("proc", "/proc");
     mount_at("sysfs", "/sys");
-    struct output out = open_output();
+    read_line("/proc/cmdline", command_line, sizeof(command_line));
+    struct output out = open_output(command_line);
     print(&out, "started", "");
     print_online(&out);
-    replug_cpu1(&out);
+    for (unsigned left = find_number(command_line, "bootrace.replug=", 1); left; left--)
+        replug_cpu1(&out);
+    start_next_kernel(&out, command_line);
     print(&out, "done", "");
-    /* LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_POWER_OFF */
-    long result = system_call(__NR_reboot, (long)0xfee1dead, 0x28121969, 0x4321fedc, 0, 0);
+    long result = reboot(REBOOT_POWER_OFF);
     print_error(&out, "to power off", result);
     for (;;)
         system_call(__NR_pause, 0, 0, 0, 0, 0);

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Debian's kernel starts itself by kexec_file_load, as PVH and as HVM guest with two vCPUs; it panics on a chosen vCPU and
+its crash kernel boots there; and on a Xen without soft reset the domain ends instead. Speaks TAP.
+
+Usage: kexec_debian.py BOOTRACE SOURCE-ROOT. BOOTRACE_KERNEL names the kernel (scripts/kernel); without it there is nothing to
+test. The initramfs with that kernel inside is made by scripts/initrd. With BOOTRACE_LONG=1 it is five kexecs in a row, and
+CPU 1 goes and comes twenty times.
+"""
+import os
+import re
+import subprocess
+import sys
+
+BOOTRACE, ROOT = sys.argv[1:3]
+KERNEL = os.environ.get("BOOTRACE_KERNEL")
+LONG = bool(os.environ.get("BOOTRACE_LONG"))
+KEXECS = 5 if LONG else 1
+REPLUGS = 20 if LONG else 3
+STEPS_MAX = str(80_000_000_000)
+
+
+def boot(words, *options):
+    got = subprocess.run([BOOTRACE, "boot", KERNEL, "--initrd", INITRD, "--steps-max", STEPS_MAX, "--cmdline",
+                          "console=hvc0 " + words, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                         errors="replace", check=False)
+    return got.returncode, got.stdout, re.findall(r"BOOTRACE-INIT: (.*?)\s*$", got.stdout, flags=re.M)
+
+
+def kexec_problems(mode):
+    status, text, init = boot(f"bootrace.kexec={KEXECS} bootrace.replug=0", "--mode", mode)
+    left = [int(line.rsplit(" ", 1)[1]) for line in init if line.startswith("kexec, left")]
+    if status or left != list(reversed(range(KEXECS))) or init.count("started") != KEXECS + 1 or init[-1] != "done":
+        return [f"status {status}, kexecs left {left}"] + text.split("\n")[-20:]
+    if init.count("online CPUs 0-1") != KEXECS + 1:
+        return ["not every kernel has two CPUs"] + init
+    return []
+
+
+def panic_problems(mode, cpu):
+    status, text, init = boot(f"crashkernel=160M bootrace.panic={cpu} bootrace.replug=0", "--mode", mode)
+    if status or f"panic on CPU {cpu}" not in init or init[-2:] != ["this is the crash kernel", "done"]:
+        return [f"status {status}"] + init + text.split("\n")[-20:]
+    return []
+
+
+def no_soft_reset_problems():
+    status, text, init = boot("bootrace.kexec=1 bootrace.replug=0", "--mode", "hvm", "--xen", "4.4")
+    if status != 1 or init.count("started") != 1 or "FAIL: the guest asked for a soft reset" not in text:
+        return [f"status {status}"] + init + text.split("\n")[-20:]
+    return []
+
+
+def replug_problems(mode):
+    status, text, init = boot(f"bootrace.replug={REPLUGS}", "--mode", mode)
+    expected = ["online CPUs 0", "online CPUs 0-1"] * REPLUGS
+    if status or [line for line in init if line.startswith("online")][1:] != expected:
+        return [f"status {status}"] + init + text.split("\n")[-20:]
+    return []
+
+
+if not KERNEL:
+    print("1..0 # SKIP BOOTRACE_KERNEL is not set")
+    sys.exit(0)
+INITRD = subprocess.run([f"{ROOT}/scripts/initrd", "--kernel", KERNEL], check=True, capture_output=True,
+                        text=True).stdout.strip()
+points = [
+    (f"{KEXECS} kexecs as PVH guest", lambda: kexec_problems("pvh")),
+    (f"{KEXECS} kexecs as HVM guest", lambda: kexec_problems("hvm")),
+    ("the crash kernel boots on vCPU 1 of a PVH guest", lambda: panic_problems("pvh", 1)),
+    ("the crash kernel boots on vCPU 1 of an HVM guest", lambda: panic_problems("hvm", 1)),
+    ("kexec on Xen 4.4, which knows no soft reset, ends the domain", no_soft_reset_problems),
+    (f"CPU 1 goes and comes {REPLUGS} times in a PVH guest", lambda: replug_problems("pvh")),
+    (f"CPU 1 goes and comes {REPLUGS} times in an HVM guest", lambda: replug_problems("hvm")),
+]
+print(f"1..{len(points)}")
+failed = 0
+for number, (name, problems) in enumerate(points, 1):
+    found = problems()
+    print(f"{'not ok' if found else 'ok'} {number} - {name}", flush=True)
+    for line in found:
+        print(f"# {line}", flush=True)
+    failed |= bool(found)
+sys.exit(failed)
