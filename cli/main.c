@@ -1,9 +1,11 @@
 #include "cli/boot.h"
 #include "cli/command.h"
+#include "cli/corpus.h"
 #include "cli/edit.h"
 #include "cli/elfnotes.h"
 #include "cli/patches.h"
 #include "cli/fuzz.h"
+#include "cli/replay.h"
 #include "cli/symbols.h"
 
 #include <stdio.h>
@@ -11,10 +13,12 @@
 
 static const struct command commands[] = {
     {"boot", "boot a guest kernel and say how it ended", boot_run},
+    {"corpus", "run, list, show cases: every bug ever found, and its repair", corpus_run},
     {"edit", "what an edit by meaning would change in a kernel", edit_run},
     {"elfnotes", "would each Xen version's toolstack load this image, and why not", elfnotes_run},
     {"patches", "which of its instructions a kernel patches, and by which tables", patches_run},
     {"fuzz", "search a window of a boot for the interrupt that breaks it", fuzz_run},
+    {"replay", "run a case again and say whether it ends as it should", replay_run},
     {"symbols", "where an image's symbols come from, and what a name or an address is", symbols_run},
     {NULL, NULL, NULL},
 };

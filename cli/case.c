@@ -1,0 +1,785 @@
+#include "cli/case.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <regex.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+#include <yaml.h>
+
+#define LINE_WIDTH 110
+
+enum field_type {
+    FIELD_SECTION,
+    FIELD_TEXT,     /* prose */
+    FIELD_WORD,     /* text on one line */
+    FIELD_BLOCK,    /* a literal block of lines, with its line number behind it */
+    FIELD_REGEX,    /* an extended regular expression */
+    FIELD_PLACE,    /* symbol+0xoffset */
+    FIELD_NUMBER,   /* from `min` to `max` */
+    FIELD_HEX,      /* 16 hexadecimal digits */
+    FIELD_BYTES,    /* 512M */
+    FIELD_MODE,     /* pvh or hvm */
+    FIELD_XEN,      /* 4.17 */
+    FIELD_VERDICT,  /* PASS, FAIL, UNMODELLED, BUDGET or ERROR */
+    FIELD_YES,      /* yes or no */
+    FIELD_EDITS,    /* a list of edits by meaning */
+    FIELD_INITRD,   /* a path, or `cached` */
+    FIELD_DETECTOR, /* a word of small letters */
+};
+
+struct field {
+    const char *name;
+    enum field_type type;
+    size_t offset; /* in struct test_case */
+    bool required;
+    const struct field *section;
+    uint64_t min, max;
+};
+
+#define AT(member) offsetof(struct test_case, member)
+
+static const struct field prose_fields[] = {
+    {"mechanism", FIELD_TEXT, AT(prose.mechanism), true, NULL, 0, 0},
+    {"source", FIELD_TEXT, AT(prose.source), true, NULL, 0, 0},
+    {"falsified-by", FIELD_TEXT, AT(prose.falsified_by), true, NULL, 0, 0},
+    {0},
+};
+
+static const struct field guest_fields[] = {
+    {"kernel", FIELD_WORD, AT(guest.kernel), false, NULL, 0, 0},
+    {"free-standing", FIELD_WORD, AT(guest.free_standing), false, NULL, 0, 0},
+    {"debian", FIELD_WORD, AT(guest.debian), false, NULL, 0, 0},
+    {"initrd", FIELD_INITRD, AT(guest.initrd), false, NULL, 0, 0},
+    {"system-map", FIELD_WORD, AT(guest.system_map), false, NULL, 0, 0},
+    {"vmlinux", FIELD_WORD, AT(guest.vmlinux), false, NULL, 0, 0},
+    {"image-xxh3", FIELD_HEX, AT(guest.image_xxh3), false, NULL, 0, 0},
+    {"edits", FIELD_EDITS, AT(guest.edit), false, NULL, 0, 0},
+    {0},
+};
+
+static const struct field machine_fields[] = {
+    {"mode", FIELD_MODE, AT(machine.mode), false, NULL, 0, 0},
+    {"vcpus", FIELD_NUMBER, AT(machine.vcpus), false, NULL, 1, VCPUS_MAX},
+    {"memory", FIELD_BYTES, AT(machine.memory_bytes), false, NULL, 0, 0},
+    {"xen", FIELD_XEN, AT(machine.xen_version), false, NULL, 0, 0},
+    {"seed", FIELD_NUMBER, AT(machine.seed), false, NULL, 1, UINT64_MAX - 1},
+    {"cmdline", FIELD_WORD, AT(machine.cmdline), false, NULL, 0, 0},
+    {0},
+};
+
+static const struct field search_fields[] = {
+    {"window", FIELD_WORD, AT(search.window), true, NULL, 0, 0},
+    {"inject", FIELD_WORD, AT(search.inject), false, NULL, 0, 0},
+    {"window-steps-max", FIELD_NUMBER, AT(search.window_steps_max), false, NULL, 1, UINT64_MAX / 4},
+    {"every-boundary", FIELD_YES, AT(search.every_boundary), false, NULL, 0, 0},
+    {0},
+};
+
+static const struct field expect_fields[] = {
+    {"verdict", FIELD_VERDICT, AT(expect.verdict), true, NULL, 0, 0},
+    {"detector", FIELD_DETECTOR, AT(expect.detector), false, NULL, 0, 0},
+    {"place", FIELD_PLACE, AT(expect.place), false, NULL, 0, 0},
+    {"text", FIELD_REGEX, AT(expect.text), false, NULL, 0, 0},
+    {"console", FIELD_REGEX, AT(expect.console), false, NULL, 0, 0},
+    {"digest", FIELD_HEX, AT(expect.digest), false, NULL, 0, 0},
+    {"steps", FIELD_NUMBER, AT(expect.steps), false, NULL, 0, UINT64_MAX - 1},
+    {"failing", FIELD_NUMBER, AT(expect.failing), false, NULL, 0, UINT64_MAX - 1},
+    {"covered", FIELD_NUMBER, AT(expect.covered), false, NULL, 0, UINT64_MAX - 1},
+    {0},
+};
+
+static const struct field limits_fields[] = {
+    {"steps-max", FIELD_NUMBER, AT(limits.steps_max), false, NULL, 1, UINT64_MAX - 1},
+    {"until", FIELD_WORD, AT(limits.until), false, NULL, 0, 0},
+    {0},
+};
+
+static const struct field case_fields[] = {
+    {"title", FIELD_WORD, AT(title), true, NULL, 0, 0},
+    {"prose", FIELD_SECTION, 0, true, prose_fields, 0, 0},
+    {"guest", FIELD_SECTION, 0, true, guest_fields, 0, 0},
+    {"machine", FIELD_SECTION, 0, false, machine_fields, 0, 0},
+    {"schedule", FIELD_BLOCK, AT(schedule), false, NULL, 0, 0},
+    {"search", FIELD_SECTION, 0, false, search_fields, 0, 0},
+    {"expect", FIELD_SECTION, 0, true, expect_fields, 0, 0},
+    {"limits", FIELD_SECTION, 0, false, limits_fields, 0, 0},
+    {0},
+};
+
+static const enum verdict_kind verdicts[] = {VERDICT_PASS, VERDICT_FAIL, VERDICT_UNMODELLED, VERDICT_BUDGET,
+                                             VERDICT_ERROR};
+
+static bool is_number(enum field_type type)
+{
+    return type == FIELD_NUMBER || type == FIELD_HEX || type == FIELD_BYTES;
+}
+
+static void *member(const struct test_case *c, const struct field *f)
+{
+    return (char *)(uintptr_t)c + f->offset;
+}
+
+static void clear_numbers(struct test_case *c, const struct field *fields)
+{
+    for (const struct field *f = fields; f->name; f++) {
+        if (f->type == FIELD_SECTION)
+            clear_numbers(c, f->section);
+        else if (is_number(f->type))
+            *(uint64_t *)member(c, f) = CASE_NONE;
+    }
+}
+
+void case_init(struct test_case *c)
+{
+    memset(c, 0, sizeof(*c));
+    c->path = "";
+    clear_numbers(c, case_fields);
+}
+
+void case_fini(struct test_case *c)
+{
+    if (c->document) {
+        yaml_document_delete(c->document);
+        free(c->document);
+    }
+    case_init(c);
+}
+
+/* ---- reading ---- */
+
+struct reader {
+    struct test_case *c;
+    yaml_document_t *document;
+    struct diag *d;
+};
+
+static unsigned line_of(const yaml_node_t *n)
+{
+    return (unsigned)n->start_mark.line + 1;
+}
+
+static const char *kind_of(const yaml_node_t *n)
+{
+    return n->type == YAML_MAPPING_NODE ? "a mapping" : n->type == YAML_SEQUENCE_NODE ? "a list" : "text";
+}
+
+static const char *scalar_of(const yaml_node_t *n)
+{
+    return (const char *)n->data.scalar.value;
+}
+
+static enum emu_err read_place(const char *text, const char *what, struct diag *d)
+{
+    struct case_place place;
+
+    return case_parse_place(text, &place, d) == EMU_OK
+               ? EMU_OK
+               : diag_set(d, EMU_EINPUT, "%s is like symbol, symbol+0x1c or 0xaddress, not '%s'", what, text);
+}
+
+static enum emu_err read_regex(const char *text, const char *what, struct diag *d)
+{
+    regex_t re;
+    int bad = regcomp(&re, text, REG_EXTENDED | REG_NOSUB);
+    char why[128];
+
+    if (bad) {
+        regerror(bad, &re, why, sizeof(why));
+        return diag_set(d, EMU_EINPUT, "%s is no regular expression: %s: '%s'", what, why, text);
+    }
+    regfree(&re);
+    return EMU_OK;
+}
+
+static enum emu_err read_hex(const char *text, const char *what, uint64_t *value, struct diag *d)
+{
+    char *end;
+
+    if (strspn(text, "0123456789abcdef") != 16 || strlen(text) != 16)
+        return diag_set(d, EMU_EINPUT, "%s is 16 hexadecimal digits, not '%s'", what, text);
+    *value = strtoull(text, &end, 16);
+    if (*value == CASE_NONE)
+        return diag_set(d, EMU_EINPUT, "%s can't be '%s'", what, text);
+    return EMU_OK;
+}
+
+static enum emu_err read_edits(struct reader *r, const yaml_node_t *n)
+{
+    if (n->type != YAML_SEQUENCE_NODE)
+        return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(n), "edits is a list, not %s", kind_of(n));
+    for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top; i++) {
+        const yaml_node_t *item = yaml_document_get_node(r->document, *i);
+
+        if (item->type != YAML_SCALAR_NODE)
+            return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(item), "an edit is text, not %s", kind_of(item));
+        if (r->c->guest.edits == GUEST_EDITS_MAX)
+            return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(item), "more than %d edits", GUEST_EDITS_MAX);
+        r->c->guest.edit[r->c->guest.edits++] = scalar_of(item);
+    }
+    return EMU_OK;
+}
+
+static enum emu_err read_verdict(const char *text, enum verdict_kind *kind, struct diag *d)
+{
+    for (unsigned i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
+        if (!strcmp(text, verdict_kind_name(verdicts[i]))) {
+            *kind = verdicts[i];
+            return EMU_OK;
+        }
+    }
+    return diag_set(d, EMU_EINPUT, "a verdict is PASS, FAIL, UNMODELLED, BUDGET or ERROR, not '%s'", text);
+}
+
+static enum emu_err read_value(struct reader *r, const struct field *f, const yaml_node_t *n, void *to)
+{
+    const char *text = scalar_of(n);
+    uint64_t *number = to;
+    const char **string = to;
+
+    switch (f->type) {
+    case FIELD_WORD:
+    case FIELD_INITRD:
+        if (strchr(text, '\n'))
+            return diag_set(r->d, EMU_EINPUT, "%s is one line", f->name);
+        *string = text;
+        return EMU_OK;
+    case FIELD_DETECTOR:
+        if (text[strspn(text, "abcdefghijklmnopqrstuvwxyz-_ ")])
+            return diag_set(r->d, EMU_EINPUT, "a detector is a word like crash or hang, not '%s'", text);
+        *string = text;
+        return EMU_OK;
+    case FIELD_TEXT:
+        *string = text;
+        return EMU_OK;
+    case FIELD_BLOCK:
+        if (n->data.scalar.style != YAML_LITERAL_SCALAR_STYLE)
+            return diag_set(r->d, EMU_EINPUT, "%s is a block of lines: write `%s: |`", f->name, f->name);
+        *string = text;
+        r->c->schedule_line = line_of(n) + 1;
+        return EMU_OK;
+    case FIELD_REGEX:
+        *string = text;
+        return read_regex(text, f->name, r->d);
+    case FIELD_PLACE:
+        *string = text;
+        return read_place(text, f->name, r->d);
+    case FIELD_NUMBER:
+        return guest_parse_number(f->name, text, f->min, f->max, number, r->d);
+    case FIELD_HEX:
+        return read_hex(text, f->name, number, r->d);
+    case FIELD_BYTES:
+        return guest_parse_bytes(text, number, r->d);
+    case FIELD_MODE:
+        return guest_parse_mode(text, to, r->d);
+    case FIELD_XEN:
+        return guest_parse_xen(text, to, r->d);
+    case FIELD_VERDICT:
+        return read_verdict(text, to, r->d);
+    case FIELD_YES:
+        if (strcmp(text, "yes") && strcmp(text, "no"))
+            return diag_set(r->d, EMU_EINPUT, "%s is yes or no, not '%s'", f->name, text);
+        *(bool *)to = !strcmp(text, "yes");
+        return EMU_OK;
+    case FIELD_SECTION:
+    case FIELD_EDITS:
+        break;
+    }
+    return diag_set(r->d, EMU_EINPUT, "%s can't be text", f->name);
+}
+
+static enum emu_err read_section(struct reader *r, const char *name, const struct field *fields, const yaml_node_t *n);
+
+static enum emu_err read_field(struct reader *r, const struct field *f, const yaml_node_t *n)
+{
+    enum emu_err err;
+
+    if (f->type == FIELD_SECTION)
+        return read_section(r, f->name, f->section, n);
+    if (f->type == FIELD_EDITS)
+        return read_edits(r, n);
+    if (n->type != YAML_SCALAR_NODE)
+        return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(n), "%s is text, not %s", f->name, kind_of(n));
+    if (strlen(scalar_of(n)) != n->data.scalar.length)
+        return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(n), "%s contains a zero character", f->name);
+    if (!n->data.scalar.length && n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
+        return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(n), "%s has no value", f->name);
+    err = read_value(r, f, n, member(r->c, f));
+    if (err != EMU_OK)
+        diag_add_place(r->d, r->c->path, line_of(n));
+    return err;
+}
+
+static const struct field *find_field(const struct field *fields, const char *name)
+{
+    for (const struct field *f = fields; f->name; f++) {
+        if (!strcmp(f->name, name))
+            return f;
+    }
+    return NULL;
+}
+
+static enum emu_err unknown_key(struct reader *r, const char *section, const struct field *fields,
+                                const yaml_node_t *key)
+{
+    char known[512] = "";
+    size_t used = 0;
+
+    for (const struct field *f = fields; f->name; f++)
+        used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", f == fields ? "" : ", ", f->name);
+    return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(key), "%s has no key '%s'; its keys are %s", section,
+                       scalar_of(key), known);
+}
+
+#define FIELDS_MAX 16
+
+static enum emu_err read_section(struct reader *r, const char *name, const struct field *fields, const yaml_node_t *n)
+{
+    bool seen[FIELDS_MAX] = {false};
+
+    if (n->type != YAML_MAPPING_NODE)
+        return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(n), "%s is a mapping of keys, not %s", name,
+                           kind_of(n));
+    for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+        const yaml_node_t *key = yaml_document_get_node(r->document, p->key);
+        const yaml_node_t *value = yaml_document_get_node(r->document, p->value);
+        const struct field *f;
+        enum emu_err err;
+
+        if (key->type != YAML_SCALAR_NODE)
+            return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(key), "a key is text, not %s", kind_of(key));
+        f = find_field(fields, scalar_of(key));
+        if (!f)
+            return unknown_key(r, name, fields, key);
+        if (seen[f - fields])
+            return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(key), "%s is given twice", f->name);
+        seen[f - fields] = true;
+        err = read_field(r, f, value);
+        if (err != EMU_OK)
+            return err;
+    }
+    for (const struct field *f = fields; f->name; f++) {
+        if (f->required && !seen[f - fields])
+            return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(n), "%s needs the key '%s'", name, f->name);
+    }
+    return EMU_OK;
+}
+
+/* The line of a top-level key; the file's first if it is not there. */
+static unsigned line_of_key(struct reader *r, const yaml_node_t *root, const char *name)
+{
+    for (yaml_node_pair_t *p = root->data.mapping.pairs.start; p < root->data.mapping.pairs.top; p++) {
+        const yaml_node_t *key = yaml_document_get_node(r->document, p->key);
+
+        if (key->type == YAML_SCALAR_NODE && !strcmp(scalar_of(key), name))
+            return line_of(key);
+    }
+    return 1;
+}
+
+/* What one key alone can't say. */
+static enum emu_err check_whole(struct reader *r, const yaml_node_t *root)
+{
+    const struct test_case *c = r->c;
+    unsigned guests = !!c->guest.kernel + !!c->guest.free_standing + !!c->guest.debian;
+
+    if (guests != 1)
+        return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "guest"),
+                           "a guest is %sone of kernel, free-standing and debian", guests ? "only " : "");
+    if (c->schedule && c->search.window)
+        return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "search"),
+                           "a case has a schedule or a search, not both");
+    if (!c->search.window && (c->expect.failing != CASE_NONE || c->expect.covered != CASE_NONE))
+        return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "expect"),
+                           "failing and covered are numbers of a search, and this case has none");
+    if (c->search.window && (c->expect.digest != CASE_NONE || c->expect.steps != CASE_NONE || c->expect.console))
+        return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "expect"),
+                           "digest, steps and console are those of one run, and this case is a search");
+    if (c->search.window && (c->limits.steps_max != CASE_NONE || c->limits.until))
+        return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "limits"),
+                           "limits are those of one run; a search has window-steps-max");
+    return EMU_OK;
+}
+
+static enum emu_err parser_error(const yaml_parser_t *p, const char *path, struct diag *d)
+{
+    if (p->error == YAML_MEMORY_ERROR)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    if (p->error == YAML_READER_ERROR)
+        return diag_set_at(d, EMU_EINPUT, path, (unsigned)p->mark.line + 1, "not YAML: %s", p->problem);
+    return diag_set_at(d, EMU_EINPUT, path, (unsigned)p->problem_mark.line + 1, "not YAML: %s%s%s",
+                       p->context ? p->context : "", p->context ? ": " : "", p->problem);
+}
+
+static enum emu_err load_document(const char *path, FILE *file, yaml_document_t **out, struct diag *d)
+{
+    yaml_document_t second;
+    yaml_parser_t parser;
+    enum emu_err err = EMU_OK;
+
+    *out = NULL;
+    if (!yaml_parser_initialize(&parser))
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    yaml_parser_set_input_file(&parser, file);
+    *out = malloc(sizeof(**out));
+    if (!*out) {
+        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+    } else if (!yaml_parser_load(&parser, *out)) {
+        err = parser_error(&parser, path, d);
+        free(*out);
+        *out = NULL;
+    } else if (!yaml_parser_load(&parser, &second)) {
+        err = parser_error(&parser, path, d);
+    } else {
+        const yaml_node_t *root = yaml_document_get_root_node(&second);
+
+        if (root)
+            err = diag_set_at(d, EMU_EINPUT, path, line_of(root), "a file is one case; here a second one begins");
+        yaml_document_delete(&second);
+    }
+    yaml_parser_delete(&parser);
+    if (err != EMU_OK && *out) {
+        yaml_document_delete(*out);
+        free(*out);
+        *out = NULL;
+    }
+    return err;
+}
+
+enum emu_err case_read(struct test_case *c, const char *path, struct diag *d)
+{
+    FILE *file = fopen(path, "rb");
+    struct reader r = {c, NULL, d};
+    const yaml_node_t *root;
+    enum emu_err err;
+    long bytes = -1;
+
+    case_init(c);
+    if (!file)
+        return diag_set_at(d, EMU_EINPUT, path, 0, "can't be opened: %s", strerror(errno));
+    if (!fseek(file, 0, SEEK_END))
+        bytes = ftell(file);
+    rewind(file);
+    if (bytes < 0 || bytes > (long)CASE_FILE_BYTES_MAX) {
+        fclose(file);
+        return diag_set_at(d, EMU_EINPUT, path, 0, "is no file of at most %u MiB", CASE_FILE_BYTES_MAX >> 20);
+    }
+    err = load_document(path, file, &r.document, d);
+    fclose(file);
+    if (err != EMU_OK)
+        return err;
+    c->document = r.document;
+    c->path = path;
+    root = yaml_document_get_root_node(r.document);
+    err = root ? read_section(&r, "a case", case_fields, root)
+               : diag_set_at(d, EMU_EINPUT, path, 1, "is empty; docs/case.md describes a case");
+    if (err == EMU_OK)
+        err = check_whole(&r, root);
+    if (err != EMU_OK)
+        case_fini(c);
+    return err;
+}
+
+/* ---- writing ---- */
+
+static int write_text(yaml_document_t *doc, const char *text, yaml_scalar_style_t style)
+{
+    return yaml_document_add_scalar(doc, NULL, (const yaml_char_t *)text, -1, style);
+}
+
+/* The node of a field's value; 0 if the case does not give it, and -1 if there is no memory. */
+static int write_value(const struct test_case *c, const struct field *f, yaml_document_t *doc)
+{
+    const void *from = member(c, f);
+    const char *string = *(const char *const *)from;
+    uint64_t number = is_number(f->type) ? *(const uint64_t *)from : 0;
+    char text[32];
+    int list;
+
+    if (is_number(f->type) && number == CASE_NONE)
+        return 0;
+    switch (f->type) {
+    case FIELD_TEXT:
+        return string ? write_text(doc, string, YAML_FOLDED_SCALAR_STYLE) : 0;
+    case FIELD_BLOCK:
+        return string ? write_text(doc, string, YAML_LITERAL_SCALAR_STYLE) : 0;
+    case FIELD_WORD:
+    case FIELD_REGEX:
+    case FIELD_PLACE:
+    case FIELD_INITRD:
+    case FIELD_DETECTOR:
+        return string ? write_text(doc, string, *string ? YAML_ANY_SCALAR_STYLE : YAML_SINGLE_QUOTED_SCALAR_STYLE) : 0;
+    case FIELD_NUMBER:
+        snprintf(text, sizeof(text), "%" PRIu64, number);
+        return write_text(doc, text, YAML_PLAIN_SCALAR_STYLE);
+    case FIELD_HEX: /* quoted, since other readers take digits and an e for a number */
+        snprintf(text, sizeof(text), "%016" PRIx64, number);
+        return write_text(doc, text, YAML_SINGLE_QUOTED_SCALAR_STYLE);
+    case FIELD_BYTES:
+        snprintf(text, sizeof(text), "%" PRIu64 "%s", number % (1 << 20) ? number >> 10 : number >> 20,
+                 number % (1 << 20) ? "K" : "M");
+        return write_text(doc, text, YAML_PLAIN_SCALAR_STYLE);
+    case FIELD_MODE:
+        return write_text(doc, *(const enum platform_mode *)from == PLATFORM_HVM ? "hvm" : "pvh",
+                          YAML_PLAIN_SCALAR_STYLE);
+    case FIELD_XEN:
+        if (!*(const unsigned *)from)
+            return 0;
+        snprintf(text, sizeof(text), "%u.%u", *(const unsigned *)from >> 16, *(const unsigned *)from & 0xffff);
+        return write_text(doc, text, YAML_SINGLE_QUOTED_SCALAR_STYLE);
+    case FIELD_VERDICT:
+        return write_text(doc, verdict_kind_name(*(const enum verdict_kind *)from), YAML_PLAIN_SCALAR_STYLE);
+    case FIELD_YES:
+        return *(const bool *)from ? write_text(doc, "yes", YAML_PLAIN_SCALAR_STYLE) : 0;
+    case FIELD_EDITS:
+        list = c->guest.edits ? yaml_document_add_sequence(doc, NULL, YAML_BLOCK_SEQUENCE_STYLE) : 0;
+        for (unsigned i = 0; list && i < c->guest.edits; i++) {
+            int item = write_text(doc, c->guest.edit[i], YAML_ANY_SCALAR_STYLE);
+
+            if (!item || !yaml_document_append_sequence_item(doc, list, item))
+                return -1;
+        }
+        return list;
+    case FIELD_SECTION:
+        break;
+    }
+    return 0;
+}
+
+/* The node of a section; 0 if nothing of it is given, and -1 if there is no memory. */
+static int write_section(const struct test_case *c, const struct field *fields, yaml_document_t *doc)
+{
+    int section = yaml_document_add_mapping(doc, NULL, YAML_BLOCK_MAPPING_STYLE), written = 0;
+
+    if (!section)
+        return -1;
+    for (const struct field *f = fields; f->name; f++) {
+        int value = f->type == FIELD_SECTION ? write_section(c, f->section, doc) : write_value(c, f, doc), key;
+
+        if (value < 0)
+            return -1;
+        if (!value)
+            continue;
+        key = write_text(doc, f->name, YAML_PLAIN_SCALAR_STYLE);
+        if (!key || !yaml_document_append_mapping_pair(doc, section, key, value))
+            return -1;
+        written++;
+    }
+    return written ? section : 0;
+}
+
+enum emu_err case_write(const struct test_case *c, FILE *to, struct diag *d)
+{
+    yaml_emitter_t emitter;
+    yaml_document_t doc;
+    bool ok;
+
+    if (!yaml_emitter_initialize(&emitter))
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    yaml_emitter_set_output_file(&emitter, to);
+    yaml_emitter_set_width(&emitter, LINE_WIDTH);
+    yaml_emitter_set_unicode(&emitter, 1);
+    ok = yaml_document_initialize(&doc, NULL, NULL, NULL, 1, 1);
+    if (ok) {
+        ok = write_section(c, case_fields, &doc) > 0;
+        /* The emitter frees the document, whatever comes of it. */
+        if (ok)
+            ok = yaml_emitter_open(&emitter) && yaml_emitter_dump(&emitter, &doc) && yaml_emitter_close(&emitter);
+        else
+            yaml_document_delete(&doc);
+    }
+    yaml_emitter_delete(&emitter);
+    if (!ok || fflush(to) || ferror(to))
+        return diag_set(d, EMU_EHOST, "the case can't be written: %s", errno ? strerror(errno) : "no memory");
+    return EMU_OK;
+}
+
+/* ---- the guest of a case ---- */
+
+static bool is_folder(const char *path)
+{
+    char dot[CASE_PATH_BYTES + 8];
+
+    snprintf(dot, sizeof(dot), "%s/.", path);
+    return *path && access(dot, R_OK | X_OK) == 0;
+}
+
+void case_places_init(struct case_places *p, const char *guests)
+{
+    char exe[CASE_PATH_BYTES] = "";
+    ssize_t length = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+    memset(p, 0, sizeof(*p));
+    exe[length > 0 ? length : 0] = '\0';
+    if (strrchr(exe, '/'))
+        *strrchr(exe, '/') = '\0';
+    if (guests)
+        snprintf(p->guests, sizeof(p->guests), "%s", guests);
+    else if (strlen(exe) < CASE_PATH_BYTES - 128) {
+        /* build/cli/bootrace, or PREFIX/bin/bootrace */
+        sprintf(p->guests, "%s/../corpus/guests", exe);
+        if (!is_folder(p->guests))
+            sprintf(p->guests, "%s/../%s", exe, BOOTRACE_GUESTS);
+    }
+    if (strlen(exe) < CASE_PATH_BYTES - 128)
+        sprintf(p->cache, "%s/../../.cache", exe);
+    if (!is_folder(p->cache))
+        p->cache[0] = '\0';
+}
+
+static enum emu_err join(const char *folder, const char *name, char path[CASE_PATH_BYTES], struct diag *d)
+{
+    int n = *name == '/' || !*folder ? snprintf(path, CASE_PATH_BYTES, "%s", name)
+                                     : snprintf(path, CASE_PATH_BYTES, "%s/%s", folder, name);
+
+    return n < CASE_PATH_BYTES ? EMU_OK : diag_set(d, EMU_EINPUT, "the path of '%.60s…' is too long", name);
+}
+
+static bool is_plain_name(const char *name)
+{
+    return *name && !strchr(name, '/') && name[0] != '.';
+}
+
+static enum emu_err find_kernel(const struct test_case *c, const struct case_places *p, const char *folder,
+                                char path[CASE_PATH_BYTES], struct diag *d)
+{
+    char name[512];
+
+    if (c->guest.kernel)
+        return join(folder, c->guest.kernel, path, d);
+    if (c->guest.free_standing) {
+        snprintf(name, sizeof(name), "%.400s.elf", c->guest.free_standing);
+        if (!is_plain_name(c->guest.free_standing) || join(p->guests, name, path, d) != EMU_OK || access(path, R_OK))
+            return diag_set_at(d, EMU_EINPUT, c->path, 0,
+                               "there is no free-standing guest '%.60s' in %s; build it, or say --guests FOLDER",
+                               c->guest.free_standing, p->guests);
+        return EMU_OK;
+    }
+    snprintf(name, sizeof(name), "kernel/%.200s%s/vmlinuz", c->guest.debian,
+             strchr(c->guest.debian, '@') ? "" : "@own");
+    if (!is_plain_name(c->guest.debian) || !*p->cache || join(p->cache, name, path, d) != EMU_OK || access(path, R_OK))
+        return diag_set_at(d, EMU_EINPUT, c->path, 0,
+                           "Debian's kernel '%.60s' is not in the cache; `scripts/kernel %.60s` fetches it",
+                           c->guest.debian, c->guest.debian);
+    return EMU_OK;
+}
+
+enum emu_err case_find_guest(const struct test_case *c, const struct case_places *p, struct case_guest *g,
+                             struct diag *d)
+{
+    struct guest_options *o = &g->options;
+    char folder[CASE_PATH_BYTES];
+    enum emu_err err;
+
+    memset(g, 0, sizeof(*g));
+    if (snprintf(folder, sizeof(folder), "%s", c->path) >= (int)sizeof(folder))
+        return diag_set(d, EMU_EINPUT, "the path of the case is too long");
+    if (strrchr(folder, '/'))
+        *strrchr(folder, '/') = '\0';
+    else
+        strcpy(folder, ".");
+    err = find_kernel(c, p, folder, g->kernel, d);
+    o->kernel = g->kernel;
+    if (err == EMU_OK && c->guest.initrd && !strcmp(c->guest.initrd, "cached")) {
+        err = join(p->cache, "initrd/amd64/initrd.cpio", g->initrd, d);
+        if (err == EMU_OK && (!*p->cache || access(g->initrd, R_OK)))
+            err = diag_set_at(d, EMU_EINPUT, c->path, 0, "the initrd is not in the cache; `scripts/initrd` makes it");
+        o->initrd = g->initrd;
+    } else if (err == EMU_OK && c->guest.initrd) {
+        err = join(folder, c->guest.initrd, g->initrd, d);
+        o->initrd = g->initrd;
+    }
+    if (err == EMU_OK && c->guest.system_map) {
+        err = join(folder, c->guest.system_map, g->system_map, d);
+        o->system_map = g->system_map;
+    }
+    if (err == EMU_OK && c->guest.vmlinux) {
+        err = join(folder, c->guest.vmlinux, g->vmlinux, d);
+        o->vmlinux = g->vmlinux;
+    }
+    o->cmdline = c->machine.cmdline;
+    o->mode = c->machine.mode;
+    o->xen_version = c->machine.xen_version;
+    if (c->machine.vcpus != CASE_NONE) {
+        o->vcpus = (unsigned)c->machine.vcpus;
+        o->vcpus_given = true;
+    }
+    if (c->machine.memory_bytes != CASE_NONE)
+        o->ram_bytes = c->machine.memory_bytes;
+    if (c->machine.seed != CASE_NONE)
+        o->seed = c->machine.seed;
+    for (unsigned i = 0; i < c->guest.edits; i++)
+        o->edit[o->edits++] = c->guest.edit[i];
+    return err;
+}
+
+enum emu_err case_digest_image(const char *path, uint64_t *xxh3, struct diag *d)
+{
+    FILE *f = fopen(path, "rb");
+    XXH3_state_t *state = XXH3_createState();
+    char bytes[1 << 16];
+    size_t n;
+    bool bad;
+
+    if (!f || !state) {
+        if (f)
+            fclose(f);
+        XXH3_freeState(state);
+        return f ? diag_set(d, EMU_EHOST, "the host has no memory left")
+                 : diag_set_at(d, EMU_EINPUT, path, 0, "can't be opened: %s", strerror(errno));
+    }
+    XXH3_64bits_reset(state);
+    while ((n = fread(bytes, 1, sizeof(bytes), f)) > 0)
+        XXH3_64bits_update(state, bytes, n);
+    *xxh3 = XXH3_64bits_digest(state);
+    bad = ferror(f);
+    fclose(f);
+    XXH3_freeState(state);
+    return bad ? diag_set_at(d, EMU_EINPUT, path, 0, "can't be read") : EMU_OK;
+}
+
+enum emu_err case_check_image(const struct test_case *c, const struct case_guest *g, struct diag *d)
+{
+    uint64_t now;
+    enum emu_err err;
+
+    if (c->guest.image_xxh3 == CASE_NONE)
+        return EMU_OK;
+    err = case_digest_image(g->kernel, &now, d);
+    if (err == EMU_OK && now != c->guest.image_xxh3)
+        err = diag_set_at(d, EMU_EINPUT, c->path, 0,
+                          "the case is about another image: %s has the digest %016" PRIx64 ", and the case says "
+                          "%016" PRIx64 "; record it again, or give it the old image",
+                          g->kernel, now, c->guest.image_xxh3);
+    return err;
+}
+
+enum emu_err case_parse_place(const char *text, struct case_place *place, struct diag *d)
+{
+    const char *plus = strrchr(text, '+');
+    size_t length = plus ? (size_t)(plus - text) : strlen(text);
+    char *end = NULL;
+
+    memset(place, 0, sizeof(*place));
+    place->offset = CASE_NONE;
+    if (!strncmp(text, "0x", 2)) {
+        errno = 0;
+        place->offset = strtoull(text, &end, 16);
+    } else if (length && length < sizeof(place->symbol) && !isdigit((unsigned char)text[0]) &&
+               !text[strcspn(text, " \t\n/")]) {
+        memcpy(place->symbol, text, length);
+        errno = 0;
+        if (plus)
+            place->offset = strtoull(plus + 1, &end, 0);
+    } else {
+        return diag_set(d, EMU_EINPUT, "'%s' is no place", text);
+    }
+    if (end && (*end || end == plus + 1 || errno))
+        return diag_set(d, EMU_EINPUT, "'%s' is no place", text);
+    return EMU_OK;
+}

@@ -1,0 +1,106 @@
+/*
+ * case: one file that says all of a run: prose, guest, machine, schedule or search, expectation. What `boot --record`
+ * and `fuzz --out` write, what `replay` runs, and what lies in corpus/. The format is described in docs/case.md; the
+ * tables in case.c are the one place where its keys are named, for reading and for writing.
+ *
+ * Reading checks everything that can be checked without the guest: syntax, unknown and repeated keys, missing keys,
+ * types and values; each mistake is one sentence with file and line. It does not look for the guest.
+ */
+#ifndef BOOTRACE_CLI_CASE_H
+#define BOOTRACE_CLI_CASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "cli/guest.h"
+#include "emu/diag.h"
+#include "emu/verdict.h"
+
+#define CASE_NONE           UINT64_MAX /* a number that the case does not give */
+#define CASE_FILE_BYTES_MAX (64u << 20)
+
+/* Text is NULL where the case says nothing. */
+struct test_case {
+    const char *path; /* of the file; "" if there is none yet */
+    const char *title;
+    struct {
+        const char *mechanism, *source, *falsified_by;
+    } prose;
+    struct {                       /* exactly one of the first three */
+        const char *kernel;        /* an image; relative to the file */
+        const char *free_standing; /* a guest of the build, by name */
+        const char *debian;        /* a kernel in the cache, by flavour, as scripts/kernel fetches it */
+        const char *initrd;        /* relative to the file, or `cached` for that of scripts/initrd */
+        const char *system_map, *vmlinux;
+        uint64_t image_xxh3; /* digest of the image's file (XXH3, 64 bits) */
+        const char *edit[GUEST_EDITS_MAX];
+        unsigned edits;
+    } guest;
+    struct {
+        const char *cmdline;
+        uint64_t vcpus, memory_bytes, seed;
+        enum platform_mode mode;
+        unsigned xen_version; /* 0 for the default */
+    } machine;
+    const char *schedule;
+    unsigned schedule_line; /* of its first line, in the file */
+    struct {
+        const char *window;
+        const char *inject;
+        uint64_t window_steps_max;
+        bool every_boundary;
+    } search;
+    struct {
+        enum verdict_kind verdict;
+        const char *detector;
+        const char *place;         /* symbol, symbol+0xoffset, or 0xaddress */
+        const char *text;          /* regular expression for the verdict's sentence */
+        const char *console;       /* regular expression for a line of the console */
+        uint64_t digest, steps;    /* of the final state */
+        uint64_t failing, covered; /* boundaries; of a search */
+    } expect;
+    struct {
+        uint64_t steps_max;
+        const char *until;
+    } limits;
+    void *document; /* owns the text */
+};
+
+/* An empty case: nothing is said. */
+void case_init(struct test_case *c);
+void case_fini(struct test_case *c);
+
+/* On failure nothing is held. */
+EMU_MUST_CHECK enum emu_err case_read(struct test_case *c, const char *path, struct diag *d);
+EMU_MUST_CHECK enum emu_err case_write(const struct test_case *c, FILE *to, struct diag *d);
+
+/* Where free-standing guests and cached kernels are. Empty text: not found. */
+#define CASE_PATH_BYTES 4096
+struct case_places {
+    char guests[CASE_PATH_BYTES];
+    char cache[CASE_PATH_BYTES];
+};
+/* Beside this program (in its build folder, or as installed), or `guests` if that is given. */
+void case_places_init(struct case_places *p, const char *guests);
+
+/* The guest of a case, as the options of a guest. The text is the case's and that of `o`. */
+struct case_guest {
+    struct guest_options options;
+    char kernel[CASE_PATH_BYTES], initrd[CASE_PATH_BYTES], system_map[CASE_PATH_BYTES], vmlinux[CASE_PATH_BYTES];
+};
+EMU_MUST_CHECK enum emu_err case_find_guest(const struct test_case *c, const struct case_places *p,
+                                            struct case_guest *g, struct diag *d);
+
+/* The digest of an image's file; and whether the case's guest still is the one it was written for. */
+EMU_MUST_CHECK enum emu_err case_digest_image(const char *path, uint64_t *xxh3, struct diag *d);
+EMU_MUST_CHECK enum emu_err case_check_image(const struct test_case *c, const struct case_guest *g, struct diag *d);
+
+/* The place of an expectation: its symbol (or NULL) and the offset or address; offset CASE_NONE if none is given. */
+struct case_place {
+    char symbol[256];
+    uint64_t offset;
+};
+EMU_MUST_CHECK enum emu_err case_parse_place(const char *text, struct case_place *place, struct diag *d);
+
+#endif

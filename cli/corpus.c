@@ -1,0 +1,572 @@
+#include "cli/corpus.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <fts.h>
+#include <inttypes.h>
+#include <regex.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/case.h"
+#include "cli/child.h"
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/corpus_report.h"
+
+#define JOBS_MAX     64u
+#define CASES_MAX    100000u
+#define FOLDER       "corpus"
+#define NAME_PATTERN "^[a-z][a-z0-9]*-[a-z0-9][a-z0-9-]*$"
+
+static double host_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void *must(void *p)
+{
+    if (!p) {
+        fprintf(stderr, "bootrace corpus: the host has no memory left\n");
+        exit(COMMAND_ERROR);
+    }
+    return p;
+}
+
+/* ---- the list of cases ---- */
+
+struct list {
+    struct corpus_entry *entry;
+    size_t count, room;
+};
+
+static void add_path(struct list *l, const char *path)
+{
+    struct corpus_entry *e;
+    const char *name = strrchr(path, '/');
+
+    if (l->count == l->room) {
+        l->room = l->room ? l->room * 2 : 64;
+        l->entry = must(realloc(l->entry, l->room * sizeof(*l->entry)));
+    }
+    e = &l->entry[l->count++];
+    *e = (struct corpus_entry){.path = must(strdup(path)), .message = NULL};
+    e->id = must(strdup(name ? name + 1 : path));
+    if (strlen(e->id) > 5 && !strcmp(e->id + strlen(e->id) - 5, ".yaml"))
+        e->id[strlen(e->id) - 5] = '\0';
+}
+
+static void list_fini(struct list *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        free(l->entry[i].path);
+        free(l->entry[i].id);
+        free(l->entry[i].message);
+        json_decref(l->entry[i].report);
+    }
+    free(l->entry);
+}
+
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+/* A folder stands for all the *.yaml in and below it, in the order of their names. */
+static enum emu_err add_all(struct list *l, const char *path, struct diag *d)
+{
+    char *const paths[] = {(char *)(uintptr_t)path, NULL};
+    FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
+    enum emu_err err = EMU_OK;
+    size_t before = l->count;
+
+    if (!fts)
+        return diag_set_at(d, EMU_EINPUT, path, 0, "can't be read: %s", strerror(errno));
+    for (FTSENT *f; err == EMU_OK && (f = fts_read(fts));) {
+        if (f->fts_info == FTS_NS || f->fts_info == FTS_DNR || f->fts_info == FTS_ERR)
+            err = diag_set_at(d, EMU_EINPUT, f->fts_path, 0, "can't be read: %s", strerror(f->fts_errno));
+        else if (f->fts_info == FTS_F &&
+                 (f->fts_level == 0 || (f->fts_namelen > 5 && !strcmp(f->fts_name + f->fts_namelen - 5, ".yaml"))))
+            add_path(l, f->fts_path);
+        if (l->count > CASES_MAX)
+            err = diag_set(d, EMU_EINPUT, "more than %u cases", CASES_MAX);
+    }
+    fts_close(fts);
+    if (err == EMU_OK && l->count == before)
+        err = diag_set_at(d, EMU_EINPUT, path, 0, "there is no case (*.yaml) in this folder");
+    return err;
+}
+
+/* ---- run ---- */
+
+static const char run_doc[] =
+    "Run cases, several at a time, and say which do not end as they expect.\v"
+    "A FOLDER stands for all *.yaml below it; without any argument it is ./corpus.\n\n"
+    "Examples:\n"
+    "  bootrace corpus run\n"
+    "  bootrace corpus run corpus/s0-late-module.yaml --verbose\n"
+    "  bootrace corpus run --jobs 8 --junit junit.xml --sarif bootrace.sarif\n\n"
+    "Exit status: 0 all as expected, 1 some are not, 2 wrong input, 5 some could not be run, 130 interrupted.";
+
+enum { KEY_TAP = 256, KEY_JUNIT, KEY_SARIF, KEY_GUESTS, KEY_TO, KEY_AS, KEY_TITLE, KEY_FORCE, KEY_JSON };
+
+static const struct argp_option run_options[] = {
+    {"jobs", 'j', "N", 0, "How many cases run at a time (default: the number of processors)", 0},
+    {"tap", KEY_TAP, NULL, 0, "Print TAP (Test Anything Protocol) on standard output", 0},
+    {"junit", KEY_JUNIT, "FILE", 0, "Write JUnit XML to FILE", 0},
+    {"sarif", KEY_SARIF, "FILE", 0, "Write SARIF 2.1.0 to FILE", 0},
+    {"guests", KEY_GUESTS, "FOLDER", 0, "Where free-standing guests are (default: beside this program)", 0},
+    {"verbose", 'v', NULL, 0, "Say also how the cases that are as expected ended", 0},
+    {0},
+};
+
+struct run {
+    struct list list;
+    unsigned jobs;
+    bool tap, verbose;
+    const char *junit, *sarif, *guests;
+    struct diag diag;
+};
+
+static error_t parse_run(int key, char *arg, struct argp_state *state)
+{
+    struct run *r = state->input;
+    enum emu_err err = EMU_OK;
+    uint64_t n;
+
+    switch (key) {
+    case ARGP_KEY_ARG:
+        err = add_all(&r->list, arg, &r->diag);
+        break;
+    case 'j':
+        err = guest_parse_number("the number of jobs", arg, 1, JOBS_MAX, &n, &r->diag);
+        r->jobs = (unsigned)n;
+        break;
+    case 'v':
+        r->verbose = true;
+        break;
+    case KEY_TAP:
+        r->tap = true;
+        break;
+    case KEY_JUNIT:
+        r->junit = arg;
+        break;
+    case KEY_SARIF:
+        r->sarif = arg;
+        break;
+    case KEY_GUESTS:
+        r->guests = arg;
+        break;
+    case ARGP_KEY_END:
+        if (!r->list.count)
+            err = add_all(&r->list, FOLDER, &r->diag);
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    if (err != EMU_OK) {
+        diag_print(&r->diag, state->name, stderr);
+        exit(COMMAND_INPUT);
+    }
+    return 0;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    interrupted = 1;
+}
+
+static enum emu_err start(const struct run *r, const struct corpus_entry *e, struct child *c, struct diag *d)
+{
+    const char *argv[8] = {"bootrace", "replay", "--json", "--quiet", "--check"};
+    unsigned n = 5;
+    char guests[CASE_PATH_BYTES + 16];
+
+    if (r->guests) {
+        snprintf(guests, sizeof(guests), "--guests=%s", r->guests);
+        argv[n++] = guests;
+    }
+    argv[n++] = e->path;
+    argv[n] = NULL;
+    return child_start(c, NULL, (char *const *)(uintptr_t)argv, d);
+}
+
+/* The differences in one sentence, or what the program said when it could not run the case. */
+static char *message_of(const struct corpus_entry *e, const struct child *c)
+{
+    const json_t *differences = json_object_get(e->report, "differences"), *one;
+    const char *errors = child_errors(c), *colon = strstr(errors, ": ");
+    char text[4096] = "";
+    size_t i, used = 0;
+
+    json_array_foreach(differences, i, one)
+    {
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i ? "; " : "", json_string_value(one));
+        if (used >= sizeof(text))
+            break;
+    }
+    if (!e->report) {
+        if (colon && !strncmp(errors, "bootrace", 8))
+            errors = colon + 2;
+        if (*errors)
+            snprintf(text, sizeof(text), "%.*s", (int)strcspn(errors, "\n"), errors);
+        else
+            snprintf(text, sizeof(text), "the run ended with status %d and said nothing", c->status);
+    }
+    return must(strdup(text));
+}
+
+static void take_result(struct corpus_entry *e, struct child *c, double started)
+{
+    e->report = json_loads(child_output(c), 0, NULL);
+    e->host_s = host_seconds() - started;
+    e->state = !e->report || c->status == COMMAND_ERROR || c->status == COMMAND_INPUT ? CORPUS_ERROR
+               : c->status == COMMAND_PASS                                            ? CORPUS_EXPECTED
+                                                                                      : CORPUS_DIFFERENT;
+    e->message = message_of(e, c);
+}
+
+static void print_line(const struct run *r, const struct corpus_entry *e, size_t number)
+{
+    static const char *const words[] = {"", "ok", "DIFFERENT", "ERROR"};
+
+    if (r->tap) {
+        corpus_print_tap(e, number, stdout);
+        return;
+    }
+    printf("%-9s %-44s %s", words[e->state], e->id, corpus_report_text(e, "verdict"));
+    if (*corpus_report_text(e, "detector"))
+        printf(" (%s)", corpus_report_text(e, "detector"));
+    printf("  %.1f s\n", e->host_s);
+    if (e->state != CORPUS_EXPECTED)
+        printf("          %s: %s\n", e->path, e->message);
+    else if (r->verbose)
+        printf("          %s%s%s\n", corpus_report_text(e, "reason"), *corpus_report_text(e, "place") ? ", at " : "",
+               corpus_report_text(e, "place"));
+    fflush(stdout);
+}
+
+/* Runs all; prints each line as soon as all lines before it are printed. */
+static void run_all(struct run *r)
+{
+    struct child children[JOBS_MAX] = {{.pid = 0}};
+    size_t case_of[JOBS_MAX], next = 0, printed = 0, done = 0;
+    double started_s[JOBS_MAX];
+    struct console progress = {.to = NULL};
+    unsigned running = 0;
+
+    for (;;) {
+        char line[160];
+        int ended;
+
+        for (unsigned i = 0; i < r->jobs && next < r->list.count && !interrupted; i++) {
+            if (children[i].pid)
+                continue;
+            case_of[i] = next++;
+            started_s[i] = host_seconds();
+            if (start(r, &r->list.entry[case_of[i]], &children[i], &r->diag) != EMU_OK) {
+                diag_print(&r->diag, "bootrace corpus run", stderr);
+                exit(COMMAND_ERROR);
+            }
+            running++;
+        }
+        if (!running)
+            break;
+        snprintf(line, sizeof(line), "%zu of %zu cases done, %u running: %s", done, r->list.count, running,
+                 r->list.entry[printed].id);
+        console_progress(&progress, line);
+        ended = child_wait_any(children, r->jobs, 200);
+        if (interrupted) {
+            for (unsigned i = 0; i < r->jobs; i++)
+                child_fini(&children[i]);
+            break;
+        }
+        if (ended < 0)
+            continue;
+        take_result(&r->list.entry[case_of[ended]], &children[ended], started_s[ended]);
+        child_fini(&children[ended]);
+        running--;
+        done++;
+        console_progress(&progress, NULL);
+        for (; printed < r->list.count && r->list.entry[printed].state != CORPUS_WAITS; printed++)
+            print_line(r, &r->list.entry[printed], printed + 1);
+    }
+    console_progress(&progress, NULL);
+}
+
+static int summarise(struct run *r, double seconds)
+{
+    size_t count[4] = {0};
+
+    for (size_t i = 0; i < r->list.count; i++)
+        count[r->list.entry[i].state]++;
+    fprintf(r->tap ? stderr : stdout, "%zu cases: %zu as expected, %zu different, %zu errors%s; %.1f s\n",
+            r->list.count, count[CORPUS_EXPECTED], count[CORPUS_DIFFERENT], count[CORPUS_ERROR],
+            interrupted ? ", interrupted" : "", seconds);
+    if ((r->junit && corpus_write_junit(r->junit, r->list.entry, r->list.count, &r->diag) != EMU_OK) ||
+        (r->sarif && corpus_write_sarif(r->sarif, r->list.entry, r->list.count, &r->diag) != EMU_OK)) {
+        diag_print(&r->diag, "bootrace corpus run", stderr);
+        return COMMAND_INPUT;
+    }
+    if (interrupted)
+        return COMMAND_INTERRUPTED;
+    return count[CORPUS_DIFFERENT] ? COMMAND_FAIL : count[CORPUS_ERROR] ? COMMAND_ERROR : COMMAND_PASS;
+}
+
+static int run_cases(int argc, char **argv)
+{
+    static const struct argp argp = {run_options, parse_run, "[FOLDER|FILE...]", run_doc, NULL, NULL, NULL};
+    struct sigaction action = {.sa_handler = on_signal};
+    struct run r = {.jobs = 0};
+    double started = host_seconds();
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    int status;
+
+    argp_parse(&argp, argc, argv, 0, NULL, &r);
+    if (!r.jobs)
+        r.jobs = processors < 1 ? 1 : processors > (long)JOBS_MAX ? JOBS_MAX : (unsigned)processors;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    if (r.tap)
+        corpus_print_tap_plan(r.list.count, stdout);
+    run_all(&r);
+    status = summarise(&r, host_seconds() - started);
+    list_fini(&r.list);
+    return status;
+}
+
+/* ---- list ---- */
+
+static const char list_doc[] = "List cases: name, what is expected, title.\v"
+                               "Examples:\n"
+                               "  bootrace corpus list\n"
+                               "  bootrace corpus list corpus --json\n\n"
+                               "Exit status: 0, or 2 if a file is no case.";
+
+static const struct argp_option list_options[] = {
+    {"json", KEY_JSON, NULL, 0, "Print one JSON array", 0},
+    {0},
+};
+
+struct listing {
+    struct list list;
+    bool json;
+    struct diag diag;
+};
+
+static error_t parse_list(int key, char *arg, struct argp_state *state)
+{
+    struct listing *l = state->input;
+    enum emu_err err = EMU_OK;
+
+    if (key == ARGP_KEY_ARG)
+        err = add_all(&l->list, arg, &l->diag);
+    else if (key == KEY_JSON)
+        l->json = true;
+    else if (key == ARGP_KEY_END && !l->list.count)
+        err = add_all(&l->list, FOLDER, &l->diag);
+    else if (key != ARGP_KEY_END)
+        return ARGP_ERR_UNKNOWN;
+    if (err != EMU_OK) {
+        diag_print(&l->diag, state->name, stderr);
+        exit(COMMAND_INPUT);
+    }
+    return 0;
+}
+
+static int list_cases(int argc, char **argv)
+{
+    static const struct argp argp = {list_options, parse_list, "[FOLDER|FILE...]", list_doc, NULL, NULL, NULL};
+    struct listing l = {.json = false};
+    json_t *all = json_array();
+    int status = COMMAND_PASS;
+
+    argp_parse(&argp, argc, argv, 0, NULL, &l);
+    for (size_t i = 0; i < l.list.count; i++) {
+        struct test_case c;
+
+        if (case_read(&c, l.list.entry[i].path, &l.diag) != EMU_OK) {
+            diag_print(&l.diag, "bootrace corpus list", stderr);
+            status = COMMAND_INPUT;
+            continue;
+        }
+        if (l.json)
+            json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:s}", "id", l.list.entry[i].id, "file", c.path,
+                                                 "expect", verdict_kind_name(c.expect.verdict), "title", c.title));
+        else
+            printf("%-44s %-5s %s\n", l.list.entry[i].id, verdict_kind_name(c.expect.verdict), c.title);
+        case_fini(&c);
+    }
+    if (l.json) {
+        json_dumpf(all, stdout, JSON_INDENT(2));
+        putchar('\n');
+    }
+    json_decref(all);
+    list_fini(&l.list);
+    return status;
+}
+
+/* ---- show ---- */
+
+static const char show_doc[] = "Say what a case is: its prose, its run, what it expects, how to run it.\v"
+                               "CASE is a file, or the name of one in ./corpus.\n\n"
+                               "Examples:\n"
+                               "  bootrace corpus show s0-late-module\n"
+                               "  bootrace corpus show found.yaml\n\n"
+                               "Exit status: 0, or 2 if it is no case.";
+
+struct show {
+    const char *name;
+};
+
+static error_t parse_show(int key, char *arg, struct argp_state *state)
+{
+    struct show *s = state->input;
+
+    if (key == ARGP_KEY_ARG && !s->name)
+        s->name = arg;
+    else if (key == ARGP_KEY_ARG)
+        argp_error(state, "one CASE is enough: '%s' is too many", arg);
+    else if (key == ARGP_KEY_END && !s->name)
+        argp_error(state, "which CASE? `bootrace corpus list` lists them");
+    else if (key != ARGP_KEY_END)
+        return ARGP_ERR_UNKNOWN;
+    return 0;
+}
+
+static void find_case(const char *name, char path[CASE_PATH_BYTES])
+{
+    snprintf(path, CASE_PATH_BYTES, "%s", name);
+    if (access(path, F_OK) == 0 || strchr(name, '/'))
+        return;
+    snprintf(path, CASE_PATH_BYTES, FOLDER "/%s%s", name,
+             strlen(name) > 5 && !strcmp(name + strlen(name) - 5, ".yaml") ? "" : ".yaml");
+}
+
+/* Prose, indented, with its own line breaks. */
+static void print_prose(const char *what, const char *text)
+{
+    printf("\n%s\n", what);
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+
+        printf("  %.*s\n", (int)length, text);
+        text += length + (text[length] == '\n');
+    }
+}
+
+static void print_machine(const struct test_case *c)
+{
+    printf("guest          %s%s\n",
+           c->guest.free_standing ? "free-standing "
+           : c->guest.debian      ? "Debian's kernel "
+                                  : "",
+           c->guest.free_standing ? c->guest.free_standing
+           : c->guest.debian      ? c->guest.debian
+                                  : c->guest.kernel);
+    if (c->guest.initrd)
+        printf("initrd         %s\n", c->guest.initrd);
+    for (unsigned i = 0; i < c->guest.edits; i++)
+        printf("edit           %s\n", c->guest.edit[i]);
+    printf("machine        %s", c->machine.mode == PLATFORM_HVM ? "hvm" : "pvh");
+    if (c->machine.vcpus != CASE_NONE)
+        printf(", %" PRIu64 " vCPU%s", c->machine.vcpus, c->machine.vcpus == 1 ? "" : "s");
+    if (c->machine.memory_bytes != CASE_NONE)
+        printf(", %" PRIu64 " MiB", c->machine.memory_bytes >> 20);
+    if (c->machine.xen_version)
+        printf(", Xen %u.%u", c->machine.xen_version >> 16, c->machine.xen_version & 0xffff);
+    if (c->machine.seed != CASE_NONE)
+        printf(", seed %" PRIu64, c->machine.seed);
+    printf("\n");
+    if (c->machine.cmdline)
+        printf("command line   %s\n", c->machine.cmdline);
+}
+
+static void print_expectation(const struct test_case *c)
+{
+    printf("expected       %s", verdict_kind_name(c->expect.verdict));
+    if (c->expect.detector)
+        printf(", by the detector %s", c->expect.detector);
+    if (c->expect.place)
+        printf(", at %s", c->expect.place);
+    if (c->expect.text)
+        printf(", saying '%s'", c->expect.text);
+    if (c->expect.console)
+        printf(", with '%s' on the console", c->expect.console);
+    if (c->expect.failing != CASE_NONE)
+        printf(", %" PRIu64 " failing boundaries", c->expect.failing);
+    if (c->expect.covered != CASE_NONE)
+        printf(" of %" PRIu64, c->expect.covered);
+    if (c->expect.steps != CASE_NONE)
+        printf(", after %" PRIu64 " steps", c->expect.steps);
+    if (c->expect.digest != CASE_NONE)
+        printf(", with digest %016" PRIx64, c->expect.digest);
+    printf("\n");
+}
+
+static int show_case(int argc, char **argv)
+{
+    static const struct argp argp = {NULL, parse_show, "CASE", show_doc, NULL, NULL, NULL};
+    struct show s = {NULL};
+    char path[CASE_PATH_BYTES];
+    struct test_case c;
+    struct diag d;
+
+    argp_parse(&argp, argc, argv, 0, NULL, &s);
+    find_case(s.name, path);
+    if (case_read(&c, path, &d) != EMU_OK) {
+        diag_print(&d, "bootrace corpus show", stderr);
+        return COMMAND_INPUT;
+    }
+    printf("%s\n", c.title);
+    print_prose("Mechanism", c.prose.mechanism);
+    print_prose("Source", c.prose.source);
+    print_prose("Falsified by", c.prose.falsified_by);
+    printf("\n");
+    print_machine(&c);
+    if (c.search.window)
+        printf("search         every boundary of %s times %s\n", c.search.window,
+               c.search.inject ? c.search.inject : "timer");
+    print_expectation(&c);
+    if (c.schedule)
+        print_prose("Schedule", c.schedule);
+    printf("\nRun it: bootrace replay %s\n", path);
+    case_fini(&c);
+    return COMMAND_PASS;
+}
+
+int corpus_run(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } actions[] = {{"run", run_cases}, {"list", list_cases}, {"show", show_case}};
+    char name[64];
+
+    argp_err_exit_status = COMMAND_INPUT;
+    for (unsigned i = 0; argc > 1 && i < sizeof(actions) / sizeof(actions[0]); i++) {
+        if (strcmp(argv[1], actions[i].name))
+            continue;
+        snprintf(name, sizeof(name), "bootrace corpus %s", actions[i].name);
+        argv[1] = name;
+        return actions[i].run(argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "--help") && strcmp(argv[1], "-?")) {
+        fprintf(stderr, "bootrace corpus: there is no '%s'; `bootrace corpus --help` says what there is\n", argv[1]);
+        return COMMAND_INPUT;
+    }
+    fprintf(argc > 1 ? stdout : stderr, "Usage: bootrace corpus run|list|show [OPTION...] [ARGUMENT...]\n\n"
+                                        "  run    run cases and say which do not end as they expect\n"
+                                        "  list   list cases\n"
+                                        "  show   say what a case is\n\n"
+                                        "`bootrace corpus run --help` explains one.\n");
+    return argc > 1 ? COMMAND_PASS : COMMAND_INPUT;
+}

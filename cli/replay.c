@@ -1,0 +1,304 @@
+#include "cli/replay.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/case.h"
+#include "cli/child.h"
+#include "cli/command.h"
+#include "cli/outcome.h"
+#include "cli/session.h"
+
+#define CONSOLE_BYTES_MAX (8u << 20) /* of what a pattern is looked for in */
+#define SEARCH_ARGUMENTS  (32 + 2 * GUEST_EDITS_MAX)
+
+static const char doc[] =
+    "Run a case again: its guest, its machine, its schedule or search.\v"
+    "CASE is a file as `bootrace boot --record` and `bootrace fuzz --out` write it, and as corpus/ holds them; "
+    "docs/case.md describes it. The run is checked against what the case expects, and against the digests that its "
+    "schedule notes.\n\n"
+    "Examples:\n"
+    "  bootrace replay corpus/s0-late-module.yaml\n"
+    "  bootrace replay found.yaml --json --console console.txt\n"
+    "  bootrace replay old.yaml --check && echo still the same\n\n"
+    "Exit status: that of the run: 0 PASS, 1 FAIL, 3 UNMODELLED, 4 BUDGET; 2 wrong input (the case file), 5 ERROR (the "
+    "case does not fit its guest), 130 interrupted. With --check: 0 as expected, 1 not.";
+
+enum { KEY_JSON = 256, KEY_CHECK, KEY_CONSOLE, KEY_GUESTS, KEY_QUIET };
+
+static const struct argp_option options[] = {
+    {"check", KEY_CHECK, NULL, 0, "Exit with 0 if the run ends as the case expects, and with 1 if not", 0},
+    {"console", KEY_CONSOLE, "FILE", 0, "Write the guest's console to FILE instead", 0},
+    {"guests", KEY_GUESTS, "FOLDER", 0, "Where free-standing guests are (default: beside this program)", 0},
+    {"json", KEY_JSON, NULL, 0, "End with one JSON object on standard output; the console goes to standard error", 0},
+    {"quiet", KEY_QUIET, NULL, 0, "No console and no post mortem", 0},
+    {0},
+};
+
+struct replay {
+    const char *path;
+    const char *console_path;
+    const char *guests;
+    bool check, json, quiet;
+    struct test_case c;
+    struct case_guest guest;
+    struct outcome outcome;
+    FILE *console_file;
+    char *console; /* what the guest wrote, if the case expects something of it */
+    size_t console_bytes;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct replay *r = state->input;
+
+    switch (key) {
+    case ARGP_KEY_ARG:
+        if (r->path)
+            argp_error(state, "one CASE is enough: '%s' is too many; `bootrace corpus run` takes several", arg);
+        r->path = arg;
+        break;
+    case KEY_CHECK:
+        r->check = true;
+        break;
+    case KEY_CONSOLE:
+        r->console_path = arg;
+        break;
+    case KEY_GUESTS:
+        r->guests = arg;
+        break;
+    case KEY_JSON:
+        r->json = true;
+        break;
+    case KEY_QUIET:
+        r->quiet = true;
+        break;
+    case ARGP_KEY_END:
+        if (!r->path)
+            argp_error(state, "which CASE? For example: bootrace replay corpus/s0-late-module.yaml");
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static void keep_console(struct machine *m, const struct trace_fact *fact, void *context)
+{
+    struct replay *r = context;
+
+    if (fact->kind != TRACE_CONSOLE || r->console_bytes + 1 >= CONSOLE_BYTES_MAX)
+        return;
+    if (fact->a != '\r' && fact->a != '\0')
+        r->console[r->console_bytes++] = (char)fact->a;
+    r->console[r->console_bytes] = '\0';
+}
+
+/* What a user sees of the run itself. */
+static FILE *reports_to(const struct replay *r)
+{
+    return r->json ? stderr : stdout;
+}
+
+static enum emu_err run_once(struct replay *r, struct diag *d)
+{
+    struct session_options o = {
+        .until = r->c.limits.until,
+        .steps_max = r->c.limits.steps_max == CASE_NONE ? 0 : r->c.limits.steps_max,
+        .console = r->console_file ? r->console_file
+                   : r->quiet      ? NULL
+                                   : reports_to(r),
+    };
+    struct session s;
+    enum emu_err err;
+
+    if (r->c.schedule)
+        return diag_set_at(d, EMU_EINPUT, r->path, r->c.schedule_line, "this build can't replay a schedule");
+    if (r->c.expect.console) {
+        r->console = calloc(1, CONSOLE_BYTES_MAX);
+        if (!r->console)
+            return diag_set(d, EMU_EHOST, "the host has no memory left");
+    }
+    err = session_init(&s, &r->guest.options, &o, d);
+    if (err != EMU_OK)
+        return err;
+    if (r->console)
+        trace_listen(s.guest.machine, keep_console, r);
+    session_run(&s);
+    if (!r->quiet)
+        session_print(&s, reports_to(r));
+    outcome_of_session(&r->outcome, &s);
+    session_fini(&s);
+    return EMU_OK;
+}
+
+/* ---- a search is `bootrace fuzz` with the case's options ---- */
+
+struct arguments {
+    const char *argv[SEARCH_ARGUMENTS];
+    unsigned count;
+    char number[8][24];
+    unsigned numbers;
+};
+
+static void add(struct arguments *a, const char *option, const char *value)
+{
+    if (!value || a->count + 3 > SEARCH_ARGUMENTS)
+        return;
+    a->argv[a->count++] = option;
+    a->argv[a->count++] = value;
+}
+
+static void add_number(struct arguments *a, const char *option, uint64_t value)
+{
+    char *text = a->number[a->numbers];
+
+    if (value == CASE_NONE)
+        return;
+    a->numbers++;
+    snprintf(text, sizeof(a->number[0]), "%" PRIu64, value);
+    add(a, option, text);
+}
+
+static void search_arguments(const struct replay *r, struct arguments *a)
+{
+    const struct test_case *c = &r->c;
+    const struct guest_options *o = &r->guest.options;
+    char *xen = a->number[7];
+
+    a->argv[a->count++] = "bootrace";
+    a->argv[a->count++] = "fuzz";
+    a->argv[a->count++] = "--json";
+    add(a, "--kernel", o->kernel);
+    add(a, "--initrd", o->initrd);
+    add(a, "--system-map", o->system_map);
+    add(a, "--vmlinux", o->vmlinux);
+    add(a, "--cmdline", o->cmdline);
+    add(a, "--mode", o->mode == PLATFORM_HVM ? "hvm" : "pvh");
+    if (o->xen_version) {
+        snprintf(xen, sizeof(a->number[7]), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
+        add(a, "--xen", xen);
+    }
+    add_number(a, "--vcpus", c->machine.vcpus);
+    add_number(a, "--memory", c->machine.memory_bytes);
+    add_number(a, "--seed", c->machine.seed);
+    for (unsigned i = 0; i < o->edits; i++)
+        add(a, "--edit", o->edit[i]);
+    add(a, "--window", c->search.window);
+    add(a, "--inject", c->search.inject);
+    add_number(a, "--window-steps-max", c->search.window_steps_max);
+    if (c->search.every_boundary)
+        a->argv[a->count++] = "--every-boundary";
+    a->argv[a->count] = NULL;
+}
+
+/* The sentence of a program that refused: its first line, without its name. */
+static enum emu_err refused(const struct replay *r, const char *errors, struct diag *d)
+{
+    const char *sentence = strstr(errors, ": ");
+    size_t length;
+
+    sentence = sentence ? sentence + 2 : errors;
+    length = strcspn(sentence, "\n");
+    return diag_set_at(d, EMU_EINPUT, r->path, 0, "%.*s", length > 900 ? 900 : (int)length,
+                       length ? sentence : "the search ended without a report");
+}
+
+static enum emu_err run_search(struct replay *r, struct diag *d)
+{
+    struct arguments a = {.count = 0};
+    struct child child;
+    enum emu_err err;
+
+    search_arguments(r, &a);
+    err = child_start(&child, NULL, (char *const *)(uintptr_t)a.argv, d);
+    if (err != EMU_OK)
+        return err;
+    while (child_wait_any(&child, 1, -1) < 0) {
+    }
+    if (!r->quiet)
+        fputs(child_errors(&child), reports_to(r));
+    if (child.status == COMMAND_INPUT || child.status == COMMAND_ERROR ||
+        !outcome_of_search(&r->outcome, child_output(&child), child.status))
+        err = refused(r, child_errors(&child), d);
+    child_fini(&child);
+    return err;
+}
+
+static void print_outcome(const struct replay *r)
+{
+    FILE *to = reports_to(r);
+
+    if (r->outcome.unfit)
+        fprintf(stderr, "bootrace replay: ERROR: %s\n", r->outcome.text);
+    else if (outcome_is_expected(&r->outcome))
+        fprintf(to, "as the case expects: %s\n", r->c.title);
+    for (unsigned i = 0; i < r->outcome.differences && !r->outcome.unfit; i++)
+        fprintf(to, "not as the case expects: %s\n", r->outcome.difference[i]);
+    if (r->json) {
+        json_t *o = outcome_json(&r->outcome, &r->c);
+
+        json_dumpf(o, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(o);
+    }
+}
+
+static int status_of(const struct replay *r)
+{
+    if (r->outcome.verdict == VERDICT_INTERRUPTED)
+        return COMMAND_INTERRUPTED;
+    if (r->check && !r->outcome.unfit)
+        return outcome_is_expected(&r->outcome) ? COMMAND_PASS : COMMAND_FAIL;
+    return verdict_exit_status(r->outcome.verdict);
+}
+
+static enum emu_err prepare(struct replay *r, struct diag *d)
+{
+    struct case_places places;
+    enum emu_err err = case_read(&r->c, r->path, d);
+
+    case_places_init(&places, r->guests);
+    if (err == EMU_OK)
+        err = case_find_guest(&r->c, &places, &r->guest, d);
+    if (err == EMU_OK && r->console_path) {
+        r->console_file = fopen(r->console_path, "w");
+        if (!r->console_file)
+            err = diag_set_at(d, EMU_EINPUT, r->console_path, 0, "can't be written: %s", strerror(errno));
+    }
+    return err;
+}
+
+int replay_run(int argc, char **argv)
+{
+    static const struct argp argp = {options, parse, "CASE", doc, NULL, NULL, NULL};
+    struct replay r = {.path = NULL};
+    enum emu_err err;
+    struct diag d;
+    int status = COMMAND_INPUT;
+
+    argp_err_exit_status = COMMAND_INPUT;
+    argp_parse(&argp, argc, argv, 0, NULL, &r);
+    outcome_init(&r.outcome);
+    case_init(&r.c);
+    if (prepare(&r, &d) != EMU_OK) {
+        diag_print(&d, "bootrace replay", stderr);
+    } else {
+        err = case_check_image(&r.c, &r.guest, &d);
+        if (err == EMU_OK)
+            err = r.c.search.window ? run_search(&r, &d) : run_once(&r, &d);
+        if (err != EMU_OK)
+            outcome_set_unfit(&r.outcome, &d);
+        outcome_compare(&r.outcome, &r.c, r.console);
+        print_outcome(&r);
+        status = status_of(&r);
+    }
+    if (r.console_file)
+        fclose(r.console_file);
+    free(r.console);
+    case_fini(&r.c);
+    return status;
+}

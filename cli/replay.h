@@ -1,0 +1,10 @@
+/*
+ * replay: the sub-command `bootrace replay CASE`, which runs a case and says whether it ends as the case expects. What
+ * `bootrace corpus run` runs for each of its cases, in a process of its own.
+ */
+#ifndef BOOTRACE_CLI_REPLAY_H
+#define BOOTRACE_CLI_REPLAY_H
+
+int replay_run(int argc, char **argv);
+
+#endif

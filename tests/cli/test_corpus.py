@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Cases and the corpus as a user meets them: every broken file gets its sentence; a case that no longer fits its guest is
+an error, not a pass; TAP, JUnit and SARIF say the same. Speaks TAP.
+
+Usage: test_corpus.py BOOTRACE GUEST_FOLDER SOURCE_FOLDER
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+
+BOOTRACE, GUESTS, SOURCE = sys.argv[1:4]
+BROKEN = os.path.join(SOURCE, "tests/cases_broken")
+folder = tempfile.TemporaryDirectory(prefix="bootrace-test-")
+points = bad = 0
+
+HELLO = """title: A guest that says hello
+prose:
+  mechanism: None.
+  source: None.
+  falsified-by: Any other end.
+guest:
+  free-standing: hello64
+machine:
+  vcpus: 1
+expect:
+  verdict: PASS
+  console: hello from a 64-bit guest
+"""
+
+
+def run(*arguments):
+    return subprocess.run([BOOTRACE, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          errors="replace", timeout=240, check=False, cwd=folder.name)
+
+
+def write(name, text):
+    path = os.path.join(folder.name, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    return path
+
+
+def point(name, ok, *seen):
+    global points, bad
+    points += 1
+    print(f"{'ok' if ok else 'not ok'} {points} - {name}", flush=True)
+    if not ok:
+        bad += 1
+        print("# seen:", *(str(s).replace("\n", "\n# ") for s in seen))
+
+
+# ---- broken files ----
+with open(os.path.join(BROKEN, "sentences"), encoding="utf-8") as f:
+    sentences = dict(line.rstrip("\n").split("|", 1) for line in f if not line.startswith("#"))
+files = {name[:-5] for name in os.listdir(BROKEN) if name.endswith(".yaml")}
+point("there are at least 20 broken files, each with its sentence", files == set(sentences) and len(files) >= 20,
+      files ^ set(sentences))
+for name in sorted(files):
+    path = os.path.join(BROKEN, name + ".yaml")
+    got = run("replay", path)
+    want = f"bootrace replay: {path}:{sentences.get(name)}\n"
+    point(f"the broken file {name} gets its sentence", got.returncode == 2 and got.stderr == want and not got.stdout,
+          got.returncode, got.stderr, want)
+got = run("replay", os.path.join(folder.name, "nowhere.yaml"))
+point("a file that is not there is one sentence", got.returncode == 2 and "nowhere.yaml: can't be opened: No such file"
+      in got.stderr, got.stderr)
+
+# ---- one case ----
+hello = write("good/h1-hello.yaml", HELLO)
+got = run("replay", hello)
+point("a replay shows the console, the verdict, and that it is as expected",
+      got.returncode == 0 and "hello from a 64-bit guest" in got.stdout and "\nPASS: " in got.stdout and
+      "as the case expects: A guest that says hello" in got.stdout, got.returncode, got.stdout, got.stderr)
+got = run("replay", "--json", "--quiet", hello)
+report = json.loads(got.stdout)
+point("--json says it for machines", report["expected"] and report["verdict"] == "PASS" and not got.stderr.strip()
+      .startswith("hello"), got.stdout, got.stderr)
+steps, digest = report["steps"], report["digest"]
+exact = write("good/h1-exact.yaml", HELLO + f"  steps: {steps}\n  digest: '{digest}'\n")
+point("a second run has the same steps and digest", run("replay", "--check", exact).returncode == 0)
+wrong = write("bad/h1-wrong.yaml", HELLO.replace("verdict: PASS", "verdict: FAIL") + "  detector: hang\n  steps: 7\n"
+              "  place: guest_main\n  text: no such text\n")
+got = run("replay", "--json", "--check", "--quiet", wrong)
+differences = json.loads(got.stdout)["differences"]
+point("every difference is said", got.returncode == 1 and len(differences) == 5 and any("not FAIL" in d for d in differences) and
+      f"the number of steps is {steps}, not 7" in differences, got.stdout)
+point("without --check the status is the run's", run("replay", "--quiet", wrong).returncode == 0)
+got = run("replay", "--check", write("bad/h1-regex.yaml", HELLO.replace("hello from a", "goodbye from a")))
+point("what the console does not say is a difference", got.returncode == 1 and "no line of the console matches" in got.stdout,
+      got.stdout)
+
+# ---- cases that no longer fit their guest ----
+os.makedirs(os.path.join(folder.name, "misfit"))
+shutil.copy(os.path.join(GUESTS, "hello64.elf"), os.path.join(folder.name, "misfit/kernel.elf"))
+image = HELLO.replace("free-standing: hello64", "kernel: kernel.elf\n  image-xxh3: '{}'")
+got = run("replay", "--check", write("misfit/h1-digest.yaml", image.format("0123456789abcdef")))
+match = re.search(r"has the digest ([0-9a-f]{16}), and the case says 0123456789abcdef", got.stderr)
+point("another image is an error that says both digests", got.returncode == 5 and match, got.returncode, got.stderr)
+got = run("replay", "--check", write("good/h1-digest.yaml", image.format(match.group(1) if match else "").replace(
+    "kernel.elf", "../misfit/kernel.elf")))
+point("the image of the case is found relative to it, and its digest fits", got.returncode == 0, got.stdout, got.stderr)
+search = """search:
+  window: no_such_function
+"""
+got = run("replay", "--check", write("misfit/h1-window.yaml", HELLO.replace("  console: hello from a 64-bit guest\n", "") + search))
+point("a window that the guest does not have is an error", got.returncode == 5 and "no_such_function: no symbol has this name"
+      in got.stderr, got.returncode, got.stderr)
+got = run("replay", "--check", write("misfit/h1-until.yaml", HELLO + "limits:\n  until: no_such_place\n"))
+point("so is a place to stop at that is not there", got.returncode == 5 and "no_such_place: no symbol" in got.stderr,
+      got.returncode, got.stderr)
+got = run("replay", write("misfit/h1-guest.yaml", HELLO.replace("hello64", "nobody")))
+point("a guest that was never built is named", got.returncode == 2 and "there is no free-standing guest 'nobody'" in got.stderr,
+      got.stderr)
+got = run("replay", "--guests", folder.name, hello)
+point("--guests says where guests are", got.returncode == 2 and folder.name in got.stderr, got.stderr)
+
+# ---- many ----
+got = run("corpus", "run", "--jobs", "3", "good")
+point("a corpus that is as expected ends with 0", got.returncode == 0 and
+      re.search(r"^3 cases: 3 as expected, 0 different, 0 errors; ", got.stdout, re.M), got.returncode, got.stdout, got.stderr)
+order = re.findall(r"^ok +(\S+)", got.stdout, re.M)
+point("its lines come in the order of the names", order == sorted(order) and len(order) == 3, order)
+got = run("corpus", "run", "--tap", "good", "bad", "misfit", BROKEN, "--junit", "j.xml", "--sarif", "s.json")
+lines = re.findall(r"^(ok|not ok) (\d+) - (\S+)$", got.stdout, re.M)
+all_cases = 3 + 2 + 4 + len(files)
+point("TAP has a point a case and status 1", got.returncode == 1 and f"1..{all_cases}" in got.stdout and
+      [int(n) for _, n, _ in lines] == list(range(1, all_cases + 1)) and sum(w == "ok" for w, _, _ in lines) == 3,
+      got.returncode, got.stdout)
+point("an error is marked", "# ERROR: " in got.stdout and "# the verdict is PASS" in got.stdout, got.stdout)
+with open(os.path.join(folder.name, "j.xml"), encoding="utf-8") as f:
+    suite = ET.fromstring(f.read()).find("testsuite")
+point("JUnit counts the same", [suite.get(k) for k in ("tests", "failures", "errors")] ==
+      [str(all_cases), "2", str(4 + len(files))] and len(suite.findall("testcase/failure")) == 2 and
+      len(suite.findall("testcase/error")) == 4 + len(files), suite.attrib)
+if shutil.which("xmllint"):
+    got = subprocess.run(["xmllint", "--noout", "--schema", os.path.join(SOURCE, "tests/junit.xsd"), "j.xml"],
+                         cwd=folder.name, capture_output=True, text=True, check=False)
+    point("JUnit validates against its schema", got.returncode == 0, got.stderr)
+else:
+    point("JUnit validates against its schema # SKIP xmllint is not here", True)
+with open(os.path.join(folder.name, "s.json"), encoding="utf-8") as f:
+    sarif = json.load(f)
+results = sarif["runs"][0]["results"]
+rules = {r["id"] for r in sarif["runs"][0]["tool"]["driver"]["rules"]}
+point("SARIF has a result a case, by its rules", sarif["version"] == "2.1.0" and len(results) == all_cases and
+      all(r["ruleId"] in rules and r["message"]["text"] for r in results) and
+      sum(r["kind"] == "pass" for r in results) == 3 and
+      all((r["kind"] == "pass") == (r["level"] == "none") for r in results), results[:2])
+got = run("corpus", "run", "misfit")
+point("errors alone end with 5", got.returncode == 5, got.returncode, got.stdout)
+got = run("corpus", "run", "nowhere")
+point("a folder that is not there is one sentence", got.returncode == 2 and got.stderr.count("\n") == 1, got.stderr)
+os.makedirs(os.path.join(folder.name, "void"))
+got = run("corpus", "run", "void")
+point("so is one without cases", got.returncode == 2 and "there is no case" in got.stderr, got.stderr)
+got = run("corpus", "list", "good", "--json")
+point("list names all", [c["id"] for c in json.loads(got.stdout)] == ["h1-digest", "h1-exact", "h1-hello"], got.stdout)
+got = run("corpus", "show", hello)
+point("show says what a case is and how to run it", got.returncode == 0 and "free-standing hello64" in got.stdout and
+      f"Run it: bootrace replay {hello}" in got.stdout, got.stdout)
+for action in ("run", "list", "show"):
+    got = run("corpus", action, "--help")
+    point(f"corpus {action} --help has examples", got.returncode == 0 and "Examples:" in got.stdout, got.stdout)
+for name in sorted(os.listdir(os.path.join(SOURCE, "corpus"))):
+    if name.endswith(".yaml") and not re.match(r"[a-z][0-9]+[a-z]?-[a-z0-9-]+\.yaml$", name):
+        point(f"corpus/{name} begins with the id of its seed or bug", False)
+print(f"1..{points}")
+sys.exit(bad != 0)
