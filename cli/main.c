@@ -1,6 +1,7 @@
 #include "cli/boot.h"
 #include "cli/command.h"
 #include "cli/corpus.h"
+#include "cli/debug.h"
 #include "cli/edit.h"
 #include "cli/elfnotes.h"
 #include "cli/patches.h"
@@ -14,6 +15,7 @@
 static const struct command commands[] = {
     {"boot", "boot a guest kernel and say how it ended", boot_run},
     {"corpus", "run, list, show cases: every bug ever found, and its repair", corpus_run},
+    {"debug", "let gdb look at a boot, forwards and backwards", debug_run},
     {"edit", "what an edit by meaning would change in a kernel", edit_run},
     {"elfnotes", "would each Xen version's toolstack load this image, and why not", elfnotes_run},
     {"patches", "which of its instructions a kernel patches, and by which tables", patches_run},

@@ -12,8 +12,8 @@
 struct machine;
 struct snapshot;
 
-/* `parent` (may be NULL) is the snapshot that this run came from; it only saves room. Its owner keeps it until `out` is
-   freed. Fails with EMU_EHOST. */
+/* `parent` (may be NULL) is the snapshot that this run came from; it only saves room, and may be freed before `out`.
+   Fails with EMU_EHOST. */
 enum emu_err snapshot_take(struct machine *m, struct snapshot *parent, struct snapshot **out,
                            struct diag *d) EMU_MUST_CHECK;
 /* The machine is as it was, verdict and trace digest included; listeners stay. */

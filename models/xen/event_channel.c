@@ -154,6 +154,14 @@ int64_t xen_port_poll(struct machine *m, uint32_t port)
     return xen_port_is_pending(m, port);
 }
 
+bool xen_port_is_masked(struct machine *m, uint32_t port)
+{
+    struct xen_state *x = xen_state(m);
+    const struct xen_layout *l = xen_layout(x);
+
+    return x->fifo ? xen_fifo_is_masked(m, port) : port < l->shared_ports && shared_bit(m, l->shared_mask, port);
+}
+
 void xen_virq_raise(struct machine *m, unsigned vcpu, unsigned virq)
 {
     uint32_t port = xen_state(m)->vcpu[vcpu].virq_port[virq];

@@ -130,6 +130,13 @@ bool xen_fifo_is_pending(struct machine *m, uint32_t port)
     return word_gpa(xen_state(m), port, &gpa) && (word_read(m, gpa) & WORD_PENDING);
 }
 
+bool xen_fifo_is_masked(struct machine *m, uint32_t port)
+{
+    uint64_t gpa;
+
+    return word_gpa(xen_state(m), port, &gpa) && (word_read(m, gpa) & WORD_MASKED);
+}
+
 bool xen_fifo_is_busy(struct machine *m, uint32_t port)
 {
     uint64_t gpa;

@@ -339,6 +339,7 @@ bool xen_pirq_raise(struct machine *m, unsigned pirq);
 bool xen_port_is_pending(struct machine *m, uint32_t port);
 /* 1 if it is pending, 0 if not, negative if it can't be polled. */
 int64_t xen_port_poll(struct machine *m, uint32_t port);
+bool xen_port_is_masked(struct machine *m, uint32_t port);
 void xen_check_pollers(struct machine *m, uint32_t port);
 int64_t xen_event_channel_reset(struct machine *m);
 bool xen_virq_is_global(unsigned virq);
@@ -348,6 +349,7 @@ void xen_fifo_raise(struct machine *m, unsigned vcpu, uint32_t port);
 void xen_fifo_clear_pending(struct machine *m, uint32_t port);
 void xen_fifo_unmask(struct machine *m, uint32_t port);
 bool xen_fifo_is_pending(struct machine *m, uint32_t port);
+bool xen_fifo_is_masked(struct machine *m, uint32_t port);
 bool xen_fifo_is_busy(struct machine *m, uint32_t port);
 void xen_fifo_destroy(struct machine *m);
 int64_t xen_fifo_init_control(struct xen_call *c);

@@ -55,6 +55,24 @@ const char *xen_host_write_name(uint64_t what);
 /* "event_channel_op(bind_virq)" for a TRACE_HYPERCALL fact; the caller's buffer is filled and returned. */
 const char *xen_operation_name(uint64_t number, uint64_t operation, char *text, size_t text_bytes);
 
+/* ---- what a person at a debugger asks; changes nothing ---- */
+
+struct xen_port_description {
+    const char *state; /* "ipi", "virq", ...; NULL if the port is free */
+    unsigned vcpu;     /* to notify */
+    bool has_number;   /* `number` is the VIRQ's or PIRQ's */
+    unsigned number;
+    bool has_remote;
+    unsigned remote_domid, remote_port;
+    bool pending, masked;
+};
+/* False from the first port on that does not exist. */
+bool xen_describe_port(struct machine *m, uint32_t port, struct xen_port_description *d);
+/* Whether an upcall is pending for the vCPU, by its vcpu_info. */
+bool xen_describe_upcall(struct machine *m, unsigned vcpu);
+/* What a timer kind of this model is, NULL if there is no such kind. */
+const char *xen_describe_timer(unsigned kind);
+
 /* The domain's end, or that it asked for a soft reset: what a guest's SCHEDOP_shutdown said. -1 if it did not. */
 int xen_shutdown_reason(struct machine *m);
 
