@@ -1494,6 +1494,16 @@ uint64_t engine_steps_all(const struct engine *e)
     return sum;
 }
 
+void engine_set_counts(struct engine *e, uint64_t now_ns, const uint64_t *steps)
+{
+    e->now_ns = now_ns;
+    for (unsigned v = 0; v < e->vcpus; v++)
+        e->vcpu_steps[v] = steps[v];
+    if (e->loaded)
+        e->steps = steps[e->current];
+    e->broke_at_steps = UINT64_MAX;
+}
+
 /* ---- registers ---- */
 
 static const int gpr_ids[GPR_COUNT] = {
@@ -1693,6 +1703,11 @@ void engine_get_regs(struct engine *e, struct vcpu_regs *r)
     uc_reg_read(e->uc, UC_X86_REG_FPSW, &r->fpsw);
     uc_reg_read(e->uc, UC_X86_REG_FPTAG, &r->fptag);
     uc_reg_read(e->uc, UC_X86_REG_MXCSR, &r->mxcsr);
+    uc_reg_read(e->uc, UC_X86_REG_FIP, &r->fpip);
+    uc_reg_read(e->uc, UC_X86_REG_FDP, &r->fpdp);
+    uc_reg_read(e->uc, UC_X86_REG_FCS, &r->fpcs);
+    uc_reg_read(e->uc, UC_X86_REG_FDS, &r->fpds);
+    uc_reg_read(e->uc, UC_X86_REG_FOP, &r->fpop);
     for (int i = 0; i < 16; i++)
         uc_reg_read(e->uc, UC_X86_REG_XMM0 + i, r->xmm[i]);
 }
@@ -1731,11 +1746,25 @@ void engine_set_regs(struct engine *e, const struct vcpu_regs *r)
         uc_reg_write(e->uc, UC_X86_REG_FP0 + i, r->st[i]);
     uc_reg_write(e->uc, UC_X86_REG_FPTAG, &r->fptag);
     uc_reg_write(e->uc, UC_X86_REG_MXCSR, &r->mxcsr);
+    uc_reg_write(e->uc, UC_X86_REG_FIP, &r->fpip);
+    uc_reg_write(e->uc, UC_X86_REG_FDP, &r->fpdp);
+    uc_reg_write(e->uc, UC_X86_REG_FCS, &r->fpcs);
+    uc_reg_write(e->uc, UC_X86_REG_FDS, &r->fpds);
+    uc_reg_write(e->uc, UC_X86_REG_FOP, &r->fpop);
     for (int i = 0; i < 16; i++)
         uc_reg_write(e->uc, UC_X86_REG_XMM0 + i, r->xmm[i]);
     engine_set_event_regs(e, r);
     uc_ctl_flush_tlb(e->uc);
     drop_translations(e);
+}
+
+void engine_library_version(unsigned *major, unsigned *minor, unsigned *patch)
+{
+    unsigned version = uc_version(NULL, NULL);
+
+    *major = version >> 24;
+    *minor = version >> 16 & 0xff;
+    *patch = version >> 8 & 0xff;
 }
 
 struct decoder *engine_decoder(struct engine *e)

@@ -90,6 +90,9 @@ void engine_set_now_ns(struct engine *e, uint64_t now_ns); /* only forwards: idl
 uint64_t engine_steps(const struct engine *e, unsigned vcpu);
 uint64_t engine_steps_all(const struct engine *e);
 
+/* What a snapshot file says of an engine that has not run: the time, and every vCPU's steps. */
+void engine_set_counts(struct engine *e, uint64_t now_ns, const uint64_t *steps);
+
 /* Registers of the loaded vCPU, all or one. */
 void engine_get_regs(struct engine *e, struct vcpu_regs *r);
 void engine_set_regs(struct engine *e, const struct vcpu_regs *r);
@@ -108,6 +111,8 @@ uint64_t engine_msr(struct engine *e, enum engine_msr msr);
 void engine_set_msr(struct engine *e, enum engine_msr msr, uint64_t value);
 void engine_get_paging(struct engine *e, struct paging *p);
 struct decoder *engine_decoder(struct engine *e);
+/* Of Unicorn, which has a part in what a guest does. */
+void engine_library_version(unsigned *major, unsigned *minor, unsigned *patch);
 
 /* All vCPUs' registers, counters and the time at an exact boundary, in this process. NULL if the host has no memory. */
 struct engine_save;

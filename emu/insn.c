@@ -66,6 +66,15 @@ enum emu_err decoder_new(struct decoder **out, struct diag *d)
     return EMU_OK;
 }
 
+void decoder_library_version(unsigned *major, unsigned *minor)
+{
+    int at_run_time[2];
+
+    cs_version(&at_run_time[0], &at_run_time[1]);
+    *major = (unsigned)at_run_time[0];
+    *minor = (unsigned)at_run_time[1];
+}
+
 void decoder_free(struct decoder *dec)
 {
     if (!dec)

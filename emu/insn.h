@@ -68,6 +68,8 @@ struct insn {
 struct decoder;
 enum emu_err decoder_new(struct decoder **out, struct diag *d) EMU_MUST_CHECK;
 void decoder_free(struct decoder *dec);
+/* Of Capstone. */
+void decoder_library_version(unsigned *major, unsigned *minor);
 
 /* Decode one instruction of `mode_bits` (16, 32, 64) code. False if the bytes are not enough or not an instruction;
    then `insn` is INSN_INVALID with length 0. */

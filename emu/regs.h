@@ -109,6 +109,8 @@ struct vcpu_regs {
     uint8_t st[8][10];
     uint16_t fpcw, fpsw, fptag;
     uint32_t mxcsr;
+    uint64_t fpip, fpdp; /* of the last x87 instruction, which FXSAVE and FNSTENV store */
+    uint16_t fpcs, fpds, fpop;
     uint8_t xmm[16][16];
     bool interrupt_shadow; /* by STI or MOV SS, for one instruction; SDM Vol. 3A, "Masking Maskable Interrupts" */
 };
