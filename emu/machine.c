@@ -85,6 +85,12 @@ void machine_free(struct machine *m)
         return;
     engine_free(m->engine);
     memory_free(m->mem);
+    while (m->kept_texts) {
+        struct kept_text *next = m->kept_texts->next;
+
+        free(m->kept_texts);
+        m->kept_texts = next;
+    }
     free(m);
 }
 

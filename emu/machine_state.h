@@ -27,7 +27,8 @@ struct vcpu {            /* plain data: part of the digest and of snapshots */
     struct vcpu_regs regs; /* valid while regs_waiting */
 };
 
-/* What changes while a machine runs, besides memory and engine: a snapshot copies it. */
+/* What changes while a machine runs, besides memory and engine: a snapshot copies it. A new field goes into the table
+   in snapshot_state.c too, and into docs/snapshot-file.md. */
 struct machine_run {
     const char *wait_reason[VCPUS_MAX]; /* for reports; static strings */
     struct paging paging[VCPUS_MAX];    /* of vCPUs that are not loaded, as they were switched out */
@@ -61,6 +62,11 @@ struct watch_entry {
     uint64_t place[WATCH_PLACES_MAX];
 };
 
+struct kept_text { /* a text from a snapshot file that the run refers to */
+    struct kept_text *next;
+    char text[];
+};
+
 struct machine {
     struct machine_config config;
     struct memory *mem;
@@ -84,6 +90,7 @@ struct machine {
         bool changed; /* the engine does not know the places yet */
     } watch;
     volatile int asked_to_stop;
+    struct kept_text *kept_texts;
 };
 
 /* execute.c: the machine executes the instruction at RIP that the engine leaves to it. */

@@ -1,0 +1,70 @@
+/*
+ * snapshot_file: the whole machine at an exact boundary as a file, to go on from in another process, on another
+ * machine. docs/snapshot-file.md describes the format.
+ *
+ * Not in it: what watchers (watch.h) have seen; a detector begins where the run is resumed. And a schedule's player.
+ *
+ * A file goes with the build that wrote it (build_id.h) and with a case: a text that says what was booted and how,
+ * which is the program's business and only kept here. Every byte of a file is under a checksum (XXH3): damage is found
+ * when a file is opened. The checksums are no signature: who takes a file from strangers runs their guest in the state
+ * that they chose.
+ */
+#ifndef BOOTRACE_EMU_SNAPSHOT_FILE_H
+#define BOOTRACE_EMU_SNAPSHOT_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "emu/build_id.h"
+#include "emu/diag.h"
+#include "emu/machine.h"
+
+#define SNAPSHOT_FILE_FORMAT         1u
+#define SNAPSHOT_FILE_CASE_BYTES_MAX (1u << 20)
+
+/* Write the machine to `path`: first to a temporary file beside it, which is synchronised and renamed, so that `path`
+   is what it was or the whole snapshot, whatever happens. `case_text` has no zero byte and is not too long. Nothing of
+   the machine changes. EMU_EINPUT if `path` can't be written, EMU_EHOST if the host refuses otherwise. */
+enum emu_err snapshot_file_write(struct machine *m, const char *case_text, const char *path,
+                                 struct diag *d) EMU_MUST_CHECK;
+
+struct snapshot_file;
+
+struct snapshot_file_info {
+    uint32_t format;
+    char build[BUILD_ID_BYTES];
+    uint64_t file_bytes;
+    const char *case_text;
+    uint64_t ram_bytes; /* the machine's configuration */
+    uint64_t seed;
+    unsigned vcpus;
+    unsigned xen_version;
+    uint64_t digest; /* machine_digest() */
+    uint64_t steps;  /* of all vCPUs */
+    uint64_t now_ns;
+    uint64_t ram_pages; /* that are not zero */
+};
+
+/* Read a file into memory and check format, checksums and build. EMU_EINPUT, with a sentence about `path`, if it is no
+   snapshot, is damaged, or is of another format or build. */
+enum emu_err snapshot_file_open(const char *path, struct snapshot_file **out, struct diag *d) EMU_MUST_CHECK;
+/* The same with bytes, which are copied; `name` is for the sentences. */
+enum emu_err snapshot_file_open_bytes(const char *name, const uint8_t *bytes, size_t length, struct snapshot_file **out,
+                                      struct diag *d) EMU_MUST_CHECK;
+void snapshot_file_close(struct snapshot_file *f);
+/* Valid until the file is closed. */
+const struct snapshot_file_info *snapshot_file_info(const struct snapshot_file *f);
+
+/* The machine is as it was when it was written: machine_digest() says the same. `m` was made with the same
+   configuration and has not run; what a loader put into its memory is replaced. Fails with EMU_EINPUT where the content
+   does not fit `m`; then `m` can only be freed. */
+enum emu_err snapshot_file_load(const struct snapshot_file *f, struct machine *m, struct diag *d) EMU_MUST_CHECK;
+
+/* For tests and fuzzing: make the checksums of changed bytes right again, where the header allows to find them. */
+void snapshot_file_seal(uint8_t *bytes, size_t length);
+
+/* Where snapshot_file_write() writes before it renames: `path` with this and six characters behind it, locked (flock)
+   while the writer lives. */
+#define SNAPSHOT_FILE_TEMPORARY ".new-"
+
+#endif
