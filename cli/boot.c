@@ -9,6 +9,7 @@
 
 #include "cli/command.h"
 #include "cli/guest.h"
+#include "cli/record.h"
 #include "cli/session.h"
 #include "emu/engine.h"
 
@@ -19,11 +20,22 @@ static const char doc[] =
     "  bootrace boot vmlinuz --initrd initrd.img\n"
     "  bootrace boot vmlinuz --vcpus 4 --cmdline 'console=hvc0 nokaslr' --digest\n"
     "  bootrace boot vmlinuz --until start_kernel\n"
-    "  bootrace boot vmlinuz --until 'console:Run /init' --json\n\n"
+    "  bootrace boot vmlinuz --until 'console:Run /init' --json\n"
+    "  bootrace boot vmlinuz --record boot.yaml && bootrace replay boot.yaml\n\n"
     "Exit status: 0 PASS, 1 FAIL (crash, hang), 2 wrong input, 3 UNMODELLED (the guest left the model), 4 BUDGET "
     "(--steps-max), 5 ERROR (ours), 130 interrupted.";
 
-enum { KEY_UNTIL = 256, KEY_STEPS_MAX, KEY_DIGEST, KEY_JSON, KEY_CONSOLE, KEY_STATS, KEY_STOPS };
+enum {
+    KEY_UNTIL = 256,
+    KEY_STEPS_MAX,
+    KEY_DIGEST,
+    KEY_JSON,
+    KEY_CONSOLE,
+    KEY_STATS,
+    KEY_STOPS,
+    KEY_RECORD,
+    KEY_SCHEDULE
+};
 
 static const struct argp_option options[] = {
     {"until", KEY_UNTIL, "PLACE", 0, "Stop with PASS at a symbol, at a step count, or at console:REGEX", 0},
@@ -31,6 +43,9 @@ static const struct argp_option options[] = {
     {"digest", KEY_DIGEST, NULL, 0, "Print the digest of the final state alone on standard output", 0},
     {"json", KEY_JSON, NULL, 0, "End with one JSON object on standard output; the console goes to standard error", 0},
     {"console", KEY_CONSOLE, "FILE", 0, "Write the guest's console to FILE instead", 0},
+    {"record", KEY_RECORD, "FILE", 0,
+     "Write the run as a case, with digests of its state now and then; `bootrace replay FILE` runs and checks it", 0},
+    {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
     {"extra-stops", KEY_STOPS, "N", 0, "Stop and go on at arbitrary places, about every N steps: must change nothing",
      0},
     {"stats", KEY_STATS, NULL, 0, "Print the engine's counters at the end", 0},
@@ -42,6 +57,8 @@ struct boot {
     struct session_options session;
     bool digest, json, stats;
     const char *console_path;
+    const char *record_path, *schedule_path;
+    struct schedule schedule, record;
     struct diag diag;
 };
 
@@ -69,6 +86,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_CONSOLE:
         b->console_path = arg;
+        break;
+    case KEY_RECORD:
+        b->record_path = arg;
+        break;
+    case KEY_SCHEDULE:
+        b->schedule_path = arg;
         break;
     case KEY_STOPS:
         err = guest_parse_number("the distance of extra stops", arg, 1, UINT64_MAX / 4, &b->session.extra_stops, d);
@@ -117,12 +140,51 @@ static int finish(struct boot *b, struct session *s)
     return verdict_exit_status(machine_verdict(m)->kind);
 }
 
+static enum emu_err write_record(struct boot *b, struct session *s, struct diag *d)
+{
+    struct outcome outcome;
+    struct record r = {
+        .guest = &s->guest.options,
+        .schedule = &b->record,
+        .outcome = &outcome,
+        .until = b->session.until,
+        .steps_max = b->session.steps_max,
+    };
+
+    outcome_init(&outcome);
+    outcome_of_session(&outcome, s);
+    return record_write(&r, b->record_path, d);
+}
+
+static int run(struct boot *b)
+{
+    struct session s;
+    enum emu_err err;
+    int status;
+
+    if (session_init(&s, &b->guest, &b->session, &b->diag) != EMU_OK) {
+        diag_print(&b->diag, "bootrace boot", stderr);
+        return b->diag.text[0] ? COMMAND_INPUT : COMMAND_ERROR;
+    }
+    err = session_run(&s, &b->diag);
+    if (err == EMU_OK) {
+        status = finish(b, &s);
+        if (b->record_path && status != COMMAND_INTERRUPTED)
+            err = write_record(b, &s, &b->diag);
+    }
+    if (err != EMU_OK) {
+        diag_print(&b->diag, "bootrace boot", stderr);
+        status = COMMAND_INPUT;
+    }
+    session_fini(&s);
+    return status;
+}
+
 int boot_run(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&guest_argp, 0, "The guest and its machine:", 1}, {0}};
     static const struct argp argp = {options, parse, "IMAGE", doc, children, NULL, NULL};
     struct boot b = {0};
-    struct session s;
     FILE *console = NULL;
     int status;
 
@@ -138,14 +200,19 @@ int boot_run(int argc, char **argv)
         }
         b.session.console = console;
     }
-    if (session_init(&s, &b.guest, &b.session, &b.diag) != EMU_OK) {
+    schedule_init(&b.schedule);
+    schedule_init(&b.record);
+    if (b.schedule_path && schedule_read(b.schedule_path, &b.schedule, &b.diag) != EMU_OK) {
         diag_print(&b.diag, "bootrace boot", stderr);
-        status = b.diag.text[0] ? COMMAND_INPUT : COMMAND_ERROR;
+        status = COMMAND_INPUT;
     } else {
-        session_run(&s);
-        status = finish(&b, &s);
-        session_fini(&s);
+        b.session.schedule = b.schedule_path ? &b.schedule : NULL;
+        b.session.schedule_file = b.schedule_path;
+        b.session.record = b.record_path ? &b.record : NULL;
+        status = run(&b);
     }
+    schedule_fini(&b.schedule);
+    schedule_fini(&b.record);
     if (console)
         fclose(console);
     return status;

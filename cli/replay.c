@@ -9,6 +9,7 @@
 #include "cli/case.h"
 #include "cli/child.h"
 #include "cli/command.h"
+#include "cli/diverge.h"
 #include "cli/outcome.h"
 #include "cli/session.h"
 
@@ -23,13 +24,21 @@ static const char doc[] =
     "Examples:\n"
     "  bootrace replay corpus/s0-late-module.yaml\n"
     "  bootrace replay found.yaml --json --console console.txt\n"
-    "  bootrace replay old.yaml --check && echo still the same\n\n"
+    "  bootrace replay old.yaml --check && echo still the same\n"
+    "  bootrace replay old.yaml --against ../bootrace-0.1/bootrace\n\n"
     "Exit status: that of the run: 0 PASS, 1 FAIL, 3 UNMODELLED, 4 BUDGET; 2 wrong input (the case file), 5 ERROR (the "
     "case does not fit its guest), 130 interrupted. With --check: 0 as expected, 1 not.";
 
-enum { KEY_JSON = 256, KEY_CHECK, KEY_CONSOLE, KEY_GUESTS, KEY_QUIET };
+enum { KEY_JSON = 256, KEY_CHECK, KEY_CONSOLE, KEY_GUESTS, KEY_QUIET, KEY_DIGESTS, KEY_AGAINST };
 
 static const struct argp_option options[] = {
+    {"against", KEY_AGAINST, "PROGRAM", 0,
+     "Name the first step at which the run differs from that of another bootrace (of the build that recorded the "
+     "case), or "
+     "of this one again",
+     0},
+    {"digests", KEY_DIGESTS, "FIRST,EVERY,LAST", 0,
+     "Print the state's digest at these steps of all vCPUs, a line each; digests in the schedule are not checked", 0},
     {"check", KEY_CHECK, NULL, 0, "Exit with 0 if the run ends as the case expects, and with 1 if not", 0},
     {"console", KEY_CONSOLE, "FILE", 0, "Write the guest's console to FILE instead", 0},
     {"guests", KEY_GUESTS, "FOLDER", 0, "Where free-standing guests are (default: beside this program)", 0},
@@ -42,10 +51,13 @@ struct replay {
     const char *path;
     const char *console_path;
     const char *guests;
-    bool check, json, quiet;
+    const char *against;
+    bool check, json, quiet, digests;
+    uint64_t digest_at[3]; /* first, every, last */
     struct test_case c;
     struct case_guest guest;
     struct outcome outcome;
+    struct schedule schedule;
     FILE *console_file;
     char *console; /* what the guest wrote, if the case expects something of it */
     size_t console_bytes;
@@ -76,6 +88,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_QUIET:
         r->quiet = true;
         break;
+    case KEY_AGAINST:
+        r->against = arg;
+        break;
+    case KEY_DIGESTS:
+        r->digests = true;
+        if (sscanf(arg, "%" SCNu64 ",%" SCNu64 ",%" SCNu64, &r->digest_at[0], &r->digest_at[1], &r->digest_at[2]) !=
+                3 ||
+            !r->digest_at[1] || r->digest_at[2] < r->digest_at[0] || r->digest_at[2] > UINT64_MAX / 2 ||
+            r->digest_at[1] > UINT64_MAX / 2)
+            argp_error(state, "--digests takes three numbers, like 0,1000,50000, not '%s'", arg);
+        break;
     case ARGP_KEY_END:
         if (!r->path)
             argp_error(state, "which CASE? For example: bootrace replay corpus/s0-late-module.yaml");
@@ -97,6 +120,55 @@ static void keep_console(struct machine *m, const struct trace_fact *fact, void 
     r->console[r->console_bytes] = '\0';
 }
 
+/* A check becomes a mark, so that what counts from its line still does. */
+static void forget_checks(struct schedule *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->decision[i].kind == DECISION_CHECK)
+            s->decision[i].kind = DECISION_MARK;
+    }
+}
+
+/* The run differs from the recorded one at a checkpoint: between which, and, if asked for, at which step. */
+static enum emu_err explain_difference(struct replay *r, struct session *s, struct diag *d)
+{
+    const char *arguments[4] = {r->path};
+    char at[2][DECISION_TEXT_BYTES], guests[CASE_PATH_BYTES + 16];
+    const struct decision *good, *failed = session_failed_check(s, &good);
+    struct divergence part;
+    enum emu_err err;
+
+    if (!failed)
+        return EMU_EINPUT;
+    decision_print(failed, at[0], sizeof(at[0]));
+    if (good)
+        decision_print(good, at[1], sizeof(at[1]));
+    if (!r->against)
+        return diag_set_at(d, EMU_EINPUT, r->path, failed->line,
+                           "the run is not the recorded one any more: here its digest is %016" PRIx64 ", not "
+                           "%016" PRIx64
+                           "; %s%.100s%s. --against PROGRAM, with the bootrace that recorded it, names the "
+                           "first step",
+                           machine_digest(s->guest.machine), failed->value, good ? "at the check before ('" : "",
+                           good ? at[1] : "no check came before", good ? "') it still was" : "");
+    if (r->guests) {
+        snprintf(guests, sizeof(guests), "--guests=%s", r->guests);
+        arguments[1] = guests;
+    }
+    err = diverge_find(arguments, r->against, machine_steps(s->guest.machine), &part, d);
+    if (err != EMU_OK)
+        return err;
+    if (!part.found)
+        return diag_set_at(
+            d, EMU_EINPUT, r->path, failed->line,
+            "the run is not the recorded one any more ('%.100s'), but %.200s runs it as this program does", at[0],
+            r->against);
+    return diag_set_at(d, EMU_EINPUT, r->path, failed->line,
+                       "the run is not the recorded one any more: step %" PRIu64 " is the first to differ from %.200s: "
+                       "made from %s, it leads to %016" PRIx64 " here and to %016" PRIx64 " there",
+                       part.step, r->against, part.before[0] ? part.before : "the start", part.ours, part.theirs);
+}
+
 /* What a user sees of the run itself. */
 static FILE *reports_to(const struct replay *r)
 {
@@ -115,8 +187,16 @@ static enum emu_err run_once(struct replay *r, struct diag *d)
     struct session s;
     enum emu_err err;
 
-    if (r->c.schedule)
-        return diag_set_at(d, EMU_EINPUT, r->path, r->c.schedule_line, "this build can't replay a schedule");
+    o.schedule = r->c.schedule ? &r->schedule : NULL;
+    o.schedule_file = r->path;
+    if (r->digests) {
+        forget_checks(&r->schedule);
+        o.digests.first = r->digest_at[0];
+        o.digests.every = r->digest_at[1];
+        o.digests.last = r->digest_at[2];
+        o.digests.to = stdout;
+        o.console = NULL;
+    }
     if (r->c.expect.console) {
         r->console = calloc(1, CONSOLE_BYTES_MAX);
         if (!r->console)
@@ -127,12 +207,16 @@ static enum emu_err run_once(struct replay *r, struct diag *d)
         return err;
     if (r->console)
         trace_listen(s.guest.machine, keep_console, r);
-    session_run(&s);
-    if (!r->quiet)
-        session_print(&s, reports_to(r));
-    outcome_of_session(&r->outcome, &s);
+    err = session_run(&s, d);
+    if (err == EMU_OK) {
+        if (!r->quiet && !r->digests)
+            session_print(&s, reports_to(r));
+        outcome_of_session(&r->outcome, &s);
+    } else {
+        err = explain_difference(r, &s, d);
+    }
     session_fini(&s);
-    return EMU_OK;
+    return err;
 }
 
 /* ---- a search is `bootrace fuzz` with the case's options ---- */
@@ -262,6 +346,8 @@ static enum emu_err prepare(struct replay *r, struct diag *d)
     enum emu_err err = case_read(&r->c, r->path, d);
 
     case_places_init(&places, r->guests);
+    if (err == EMU_OK && r->c.schedule)
+        err = schedule_parse(r->c.schedule, strlen(r->c.schedule), r->path, r->c.schedule_line, &r->schedule, d);
     if (err == EMU_OK)
         err = case_find_guest(&r->c, &places, &r->guest, d);
     if (err == EMU_OK && r->console_path) {
@@ -284,6 +370,7 @@ int replay_run(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &r);
     outcome_init(&r.outcome);
     case_init(&r.c);
+    schedule_init(&r.schedule);
     if (prepare(&r, &d) != EMU_OK) {
         diag_print(&d, "bootrace replay", stderr);
     } else {
@@ -292,13 +379,16 @@ int replay_run(int argc, char **argv)
             err = r.c.search.window ? run_search(&r, &d) : run_once(&r, &d);
         if (err != EMU_OK)
             outcome_set_unfit(&r.outcome, &d);
-        outcome_compare(&r.outcome, &r.c, r.console);
-        print_outcome(&r);
-        status = status_of(&r);
+        if (!r.digests || r.outcome.unfit) {
+            outcome_compare(&r.outcome, &r.c, r.console);
+            print_outcome(&r);
+        }
+        status = r.digests && !r.outcome.unfit ? COMMAND_PASS : status_of(&r);
     }
     if (r.console_file)
         fclose(r.console_file);
     free(r.console);
+    schedule_fini(&r.schedule);
     case_fini(&r.c);
     return status;
 }

@@ -9,7 +9,10 @@
 #include "cli/post_mortem.h"
 #include "emu/vcpu.h"
 
-#define SLICE_STEPS 50000000ull /* between two looks at the progress line */
+#define SLICE_STEPS            50000000ull  /* between two looks at the progress line */
+#define FIRST_CHECKPOINT_STEPS 1000ull      /* then ten times as late each, */
+#define CHECKPOINT_STEPS       200000000ull /* but no later than so many steps after the last */
+#define CHECKPOINT_WAIT_STEPS  1000000ull   /* a vCPU that makes no step for so many of the others is left alone */
 
 static struct machine *volatile interrupted_machine;
 static volatile sig_atomic_t interrupted;
@@ -72,6 +75,8 @@ enum emu_err session_init(struct session *s, const struct guest_options *guest, 
 
     *s = (struct session){.options = *options, .started = host_seconds(), .random = 1};
     s->console.to = options->console;
+    s->digest_steps = options->digests.first;
+    s->checkpoint_steps = FIRST_CHECKPOINT_STEPS;
     err = guest_init(&s->guest, guest, d);
     if (err != EMU_OK)
         return err;
@@ -81,6 +86,8 @@ enum emu_err session_init(struct session *s, const struct guest_options *guest, 
         return err;
     }
     trace_listen(s->guest.machine, console_listen, &s->console);
+    if (s->options.schedule)
+        player_init(&s->player, s->guest.machine, s->options.schedule, s->guest.symbols, s->options.schedule_file);
     return EMU_OK;
 }
 
@@ -112,31 +119,117 @@ static uint64_t next_stop(struct session *s, uint64_t budget)
         s->random = s->random * 6364136223846793005ull + 1442695040888963407ull;
         slice = machine_steps(s->guest.machine) + 1 + (s->random >> 20) % (2 * s->options.extra_stops);
     }
+    if (s->options.record && slice > s->checkpoint_steps)
+        slice = s->checkpoint_steps;
+    if (s->options.digests.to && slice > s->digest_steps)
+        slice = s->digest_steps;
     if (slice > budget)
         slice = budget;
     return slice > s->until_steps ? s->until_steps : slice;
 }
 
-static void run_to_the_end(struct session *s)
+static enum emu_err run_machine(struct session *s, const struct machine_limits *limits, enum machine_stop_reason *why,
+                                struct diag *d)
+{
+    if (s->options.schedule)
+        return player_run(&s->player, limits, why, d);
+    *why = machine_run(s->guest.machine, limits);
+    return EMU_OK;
+}
+
+/* What the schedule has done since the last look. */
+static enum emu_err record_decisions(struct session *s, struct diag *d)
+{
+    enum emu_err err = EMU_OK;
+
+    for (; err == EMU_OK && s->options.schedule && s->recorded < s->player.next; s->recorded++) {
+        const struct decision *done = &s->options.schedule->decision[s->recorded];
+
+        if (done->kind != DECISION_CHECK)
+            err = schedule_append(s->options.record, done, d);
+    }
+    return err;
+}
+
+/* Whether a check may come before the schedule's next decision: its place must not count from the line before. */
+static bool may_check(const struct session *s)
+{
+    return !s->options.schedule || player_is_done(&s->player) ||
+           (!s->player.on_the_way && s->options.schedule->decision[s->player.next].at.kind == POSITION_STEPS);
+}
+
+/* A digest, at a place at which a replay will stop in the same way: by a position of the current vCPU. */
+static enum emu_err record_checkpoint(struct session *s, struct diag *d)
+{
+    struct machine *m = s->guest.machine;
+    struct decision check = {.kind = DECISION_CHECK};
+    struct machine_limits limits = {.steps_max = machine_steps(m) + CHECKPOINT_WAIT_STEPS,
+                                    .until_rip_gva = s->until_rip_gva};
+    enum machine_stop_reason why;
+    enum emu_err err;
+    size_t before = s->options.schedule ? s->player.next : 0;
+
+    s->checkpoint_steps = machine_steps(m) * 10 > machine_steps(m) + CHECKPOINT_STEPS
+                              ? machine_steps(m) + CHECKPOINT_STEPS
+                              : machine_steps(m) * 10;
+    if (!may_check(s))
+        return EMU_OK;
+    limits.vcpu = machine_current(m);
+    limits.position_max = vcpu_position(m, limits.vcpu) + 1;
+    if (limits.steps_max > s->until_steps)
+        limits.steps_max = s->until_steps;
+    if (s->options.steps_max && limits.steps_max > s->options.steps_max)
+        limits.steps_max = s->options.steps_max;
+    err = run_machine(s, &limits, &why, d);
+    if (err != EMU_OK || why != MACHINE_STOPPED_POSITION || vcpu_position(m, limits.vcpu) != limits.position_max)
+        return err;
+    if (s->options.schedule && s->player.next != before)
+        return EMU_OK; /* the place may be the same as that of the decision just made, and count before it */
+    check.at = (struct position){.kind = POSITION_STEPS, .vcpu = limits.vcpu, .steps = limits.position_max};
+    check.value = machine_digest(m);
+    err = record_decisions(s, d);
+    return err == EMU_OK ? schedule_append(s->options.record, &check, d) : err;
+}
+
+static void print_digest(struct session *s)
+{
+    struct machine *m = s->guest.machine;
+    unsigned v = machine_current(m);
+    char place[160];
+
+    post_mortem_place(s->guest.symbols, vcpu_rip(m), place, sizeof(place));
+    fprintf(s->options.digests.to, "%" PRIu64 " %016" PRIx64 " %u:%" PRIu64 " %s\n", machine_steps(m),
+            machine_digest(m), v, vcpu_position(m, v), place);
+    if (s->digest_steps >= s->options.digests.last)
+        machine_set_verdict(m, VERDICT_BUDGET, NULL, "the last digest that was asked for is printed");
+    s->digest_steps += s->options.digests.every;
+    if (s->digest_steps > s->options.digests.last)
+        s->digest_steps = s->options.digests.last;
+}
+
+static enum emu_err run_to_the_end(struct session *s, struct diag *d)
 {
     struct machine *m = s->guest.machine;
     uint64_t budget = s->options.steps_max ? s->options.steps_max : UINT64_MAX;
 
-    for (;;) {
+    while (machine_verdict(m)->kind == VERDICT_NONE) {
         struct machine_limits limits = {.steps_max = next_stop(s, budget), .until_rip_gva = s->until_rip_gva};
+        enum machine_stop_reason why;
+        enum emu_err err = run_machine(s, &limits, &why, d);
 
-        switch (machine_run(m, &limits)) {
-        case MACHINE_STOPPED_VERDICT:
-            return;
+        if (err != EMU_OK)
+            return err;
+        switch (why) {
         case MACHINE_STOPPED_RIP:
             machine_set_verdict(m, VERDICT_PASS, NULL, "reached %s", s->options.until);
-            return;
+            break;
         case MACHINE_STOPPED_ASKED:
             if (s->console.matched)
                 machine_set_verdict(m, VERDICT_PASS, NULL, "the console says what %s asks for", s->options.until);
             if (interrupted)
                 machine_set_verdict(m, VERDICT_INTERRUPTED, NULL, "interrupted");
             break;
+        case MACHINE_STOPPED_VERDICT:
         case MACHINE_STOPPED_POSITION:
         case MACHINE_STOPPED_INTERRUPTIBLE:
         case MACHINE_STOPPED_NOT_RUNNABLE: /* not asked for */
@@ -146,20 +239,38 @@ static void run_to_the_end(struct session *s)
                 machine_set_verdict(m, VERDICT_PASS, NULL, "reached step %" PRIu64, s->until_steps);
             else if (machine_steps(m) >= budget)
                 machine_set_verdict(m, VERDICT_BUDGET, NULL, "the budget of %" PRIu64 " steps is used up", budget);
+            else if (s->options.digests.to && machine_steps(m) >= s->digest_steps)
+                print_digest(s);
+            else if (s->options.record && machine_steps(m) >= s->checkpoint_steps)
+                err = record_checkpoint(s, d);
             break;
         }
+        if (err != EMU_OK)
+            return err;
         show_progress(s);
     }
+    return s->options.record ? record_decisions(s, d) : EMU_OK;
 }
 
-void session_run(struct session *s)
+/* Whether the schedule ought to be through: the guest has ended by itself. */
+static bool has_ended(const struct session *s)
+{
+    enum verdict_kind kind = machine_verdict(s->guest.machine)->kind;
+
+    return kind != VERDICT_INTERRUPTED && kind != VERDICT_BUDGET;
+}
+
+enum emu_err session_run(struct session *s, struct diag *d)
 {
     struct sigaction action = {.sa_handler = on_signal};
+    enum emu_err err;
 
     interrupted_machine = s->guest.machine;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    run_to_the_end(s);
+    err = run_to_the_end(s, d);
+    if (err == EMU_OK && s->options.schedule && has_ended(s))
+        err = player_finish(&s->player, d);
     interrupted_machine = NULL;
     console_progress(&s->console, NULL);
     if (s->console.length && s->console.to)
@@ -167,6 +278,22 @@ void session_run(struct session *s)
     if (s->console.to)
         fflush(s->console.to);
     s->host_s = host_seconds() - s->started;
+    return err;
+}
+
+const struct decision *session_failed_check(const struct session *s, const struct decision **last_good)
+{
+    const struct schedule *all = s->options.schedule;
+
+    *last_good = NULL;
+    if (!all || player_is_done(&s->player) || all->decision[s->player.next].kind != DECISION_CHECK ||
+        machine_verdict(s->guest.machine)->kind != VERDICT_NONE)
+        return NULL;
+    for (size_t i = 0; i < s->player.next; i++) {
+        if (all->decision[i].kind == DECISION_CHECK)
+            *last_good = &all->decision[i];
+    }
+    return &all->decision[s->player.next];
 }
 
 bool session_has_place(const struct verdict *v)

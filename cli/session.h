@@ -1,6 +1,6 @@
 /*
  * session: one guest run to its end under the eyes of a user: console, progress line, Ctrl-C, the place to stop at, the
- * budget. `boot` and `replay` are this with different ends.
+ * budget, under a schedule or by default. `boot` and `replay` are this with different ends.
  */
 #ifndef BOOTRACE_CLI_SESSION_H
 #define BOOTRACE_CLI_SESSION_H
@@ -12,12 +12,22 @@
 
 #include "cli/console.h"
 #include "cli/guest.h"
+#include "emu/player.h"
 
 struct session_options {
-    const char *until;    /* symbol, step count or console:REGEX; NULL for none */
-    uint64_t steps_max;   /* 0 for none */
-    uint64_t extra_stops; /* stop about every so many steps; 0 for never */
-    FILE *console;        /* NULL: nowhere */
+    const char *until;               /* symbol, step count or console:REGEX; NULL for none */
+    uint64_t steps_max;              /* 0 for none */
+    uint64_t extra_stops;            /* stop about every so many steps; 0 for never */
+    FILE *console;                   /* NULL: nowhere */
+    const struct schedule *schedule; /* NULL: all by default; the caller's */
+    const char *schedule_file;       /* for errors */
+    /* What the schedule did and digests of the state at some places are added here; NULL for none. The caller's. */
+    struct schedule *record;
+    /* At these steps a line is printed here that says the state's digest (diverge.h); the run ends with the last. */
+    struct {
+        uint64_t first, every, last;
+        FILE *to; /* NULL: none */
+    } digests;
 };
 
 struct session {
@@ -26,6 +36,10 @@ struct session {
     struct console console;
     uint64_t until_rip_gva, until_steps;
     uint64_t random; /* of extra stops */
+    struct player player;
+    uint64_t digest_steps;     /* the next of them */
+    uint64_t checkpoint_steps; /* when the next digest is to be recorded */
+    size_t recorded;           /* decisions of the schedule that are in the record */
     double started, host_s;
 };
 
@@ -34,8 +48,11 @@ EMU_MUST_CHECK enum emu_err session_init(struct session *s, const struct guest_o
                                          const struct session_options *options, struct diag *d);
 void session_fini(struct session *s);
 
-/* Run until there is a verdict; SIGINT and SIGTERM give VERDICT_INTERRUPTED. */
-void session_run(struct session *s);
+/* Run until there is a verdict; SIGINT and SIGTERM give VERDICT_INTERRUPTED. EMU_EINPUT: the schedule does not fit the
+   guest, or the run differs from the recorded one at a checkpoint; session_failed_check then says which. */
+EMU_MUST_CHECK enum emu_err session_run(struct session *s, struct diag *d);
+/* The check that has failed, NULL if it was none; and the last one before it, NULL if there is none. */
+const struct decision *session_failed_check(const struct session *s, const struct decision **last_good);
 
 /* Whether a verdict of this kind is about a place in the guest. */
 bool session_has_place(const struct verdict *v);

@@ -120,6 +120,64 @@ point("a guest that was never built is named", got.returncode == 2 and "there is
 got = run("replay", "--guests", folder.name, hello)
 point("--guests says where guests are", got.returncode == 2 and folder.name in got.stderr, got.stderr)
 
+# ---- record and replay ----
+def record(name, *arguments):
+    """A boot that is recorded; where, and what it said."""
+    path = os.path.join(folder.name, name)
+    return path, run("boot", *arguments, "--record", path)
+
+
+smp = os.path.join(GUESTS, "smp64.elf")
+plain = re.search(r"digest ([0-9a-f]{16})", run("boot", smp, "--vcpus", "3").stdout).group(1)
+os.makedirs(os.path.join(folder.name, "record"))
+path, got = record("record/r1-smp.yaml", smp, "--vcpus", "3")
+with open(path, encoding="utf-8") as f:
+    text = f.read()
+point("recording does not change the run", got.returncode == 0 and f"digest {plain}" in got.stdout, got.stdout, got.stderr)
+point("the record is a case with checkpoints", len(re.findall(r"^  at \d+:\d+ check [0-9a-f]{16}$", text, re.M)) >= 2 and
+      f"digest: '{plain}'" in text, text)
+got = run("replay", "--check", "--quiet", path)
+point("its replay is as expected", got.returncode == 0, got.stdout, got.stderr)
+number, line = next((n, l) for n, l in enumerate(text.split("\n"), 1) if " check " in l)
+got = run("replay", "--check", write("record/r1-check.yaml", text.replace(line, line[:-16] + "0" * 16)))
+point("a digest that differs is an error with its line", got.returncode == 5 and
+      f"r1-check.yaml:{number}: the run is not the recorded one any more" in got.stderr, got.returncode, got.stderr)
+
+late = write("late.schedule", "at 0:20000 pass 5000\n")
+path, got = record("record/r2-late.yaml", smp, "--vcpus", "3", "--schedule", late)
+with open(path, encoding="utf-8") as f:
+    text = f.read()
+point("a schedule is part of the record", got.returncode == 0 and "  at 0:20000 pass 5000\n" in text and plain not in text,
+      got.stderr, text)
+point("and is replayed", run("replay", "--check", "--quiet", path).returncode == 0)
+# A "build" that makes another state: this one, given the case without that line.
+path_other = write("record/r2-other.yaml", re.sub(r"  at 0:20000 pass 5000\n", "", text).replace(
+    "\nexpect:", "\n  at 0:21000 check 0123456789abcdef\nexpect:"))
+other = write("other-build", f"""#!/bin/sh
+for a; do
+    shift
+    [ "$a" = "{path_other}" ] && a="{path}"
+    set -- "$@" "$a"
+done
+exec "{BOOTRACE}" "$@"
+""")
+os.chmod(other, 0o755)
+got = run("replay", "--quiet", "--against", other, path_other)
+match = re.search(r"step (\d+) is the first to differ from \S+: made from 0:(\d+) \S+, it leads to ([0-9a-f]{16}) here and to "
+                  r"([0-9a-f]{16}) there", got.stderr)
+point("--against names the first step that differs", got.returncode == 5 and match and match.group(3) != match.group(4) and
+      int(match.group(2)) in (19999, 20000), got.returncode, got.stderr)
+got = run("replay", "--quiet", "--against", BOOTRACE, path_other)
+point("and says when the other program differs as well", "runs it as this program does" in got.stderr, got.stderr)
+got = run("replay", write("record/r3-illegal.yaml", HELLO + "schedule: |\n  at 0:100 mark\n  at 0:200 expire 0\n"))
+point("an illegal decision is an error with its line and reason", got.returncode == 5 and "r3-illegal.yaml:15: " in got.stderr and
+      "timer" in got.stderr, got.returncode, got.stderr)
+got = run("replay", write("record/r3-unreached.yaml", HELLO + "schedule: |\n  at 0:100000000 mark\n"))
+point("so is one that is never reached", got.returncode == 5 and "r3-unreached.yaml:14: " in got.stderr, got.stderr)
+got = run("replay", write("record/r3-anchor.yaml", HELLO + "schedule: |\n  at 0:no_such_symbol+0x3 mark\n"))
+point("and one at a symbol that the guest does not have", got.returncode == 5 and "no symbol named 'no_such_symbol'" in got.stderr,
+      got.stderr)
+
 # ---- many ----
 got = run("corpus", "run", "--jobs", "3", "good")
 point("a corpus that is as expected ends with 0", got.returncode == 0 and
