@@ -10,7 +10,7 @@ const char *trace_kind_name(enum trace_kind kind)
         [TRACE_CONSOLE] = "console",     [TRACE_INTERRUPT] = "interrupt", [TRACE_NMI] = "nmi",
         [TRACE_EXCEPTION] = "exception", [TRACE_HYPERCALL] = "hypercall", [TRACE_VCPU_STATE] = "vcpu-state",
         [TRACE_EVENT] = "event",         [TRACE_MSR_WRITE] = "msr-write", [TRACE_HOST_WRITE] = "host-write",
-        [TRACE_SHUTDOWN] = "shutdown",
+        [TRACE_SHUTDOWN] = "shutdown",   [TRACE_HOST_AREA] = "host-area", [TRACE_OWNER] = "owner",
     };
 
     return kind < TRACE_KIND_COUNT ? names[kind] : "?";

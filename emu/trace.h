@@ -18,9 +18,20 @@ enum trace_kind {
     TRACE_VCPU_STATE, /* a: enum vcpu_state */
     TRACE_EVENT,      /* a: event-channel port raised, b: target vCPU, c: 1 if it made an upcall pending */
     TRACE_MSR_WRITE,  /* a: msr, b: value */
-    TRACE_HOST_WRITE, /* the host wrote guest memory by itself: a: gpa, b: bytes, c: what (model's own code) */
+    TRACE_HOST_WRITE, /* the host wrote guest memory by itself: a: gpa, b: bytes, c: what (model's own code), plus
+                         TRACE_HOST_WRITE_SAME if it put there what was there */
     TRACE_SHUTDOWN,   /* a: reason */
+    TRACE_HOST_AREA,  /* memory that the host may write by itself from now on, for `vcpu`: a: gpa (where it is now), b:
+                         bytes,  c: what, as of TRACE_HOST_WRITE. With b = 0: all of `vcpu` of that kind, no longer. */
+    TRACE_OWNER,      /* the guest says that memory has another owner: a: gpa, b: bytes, c: enum trace_owner */
     TRACE_KIND_COUNT,
+};
+
+#define TRACE_HOST_WRITE_SAME (1ull << 63)
+
+enum trace_owner {
+    OWNER_NEXT = 1, /* it holds what the next kernel will find there */
+    OWNER_CHECKED,  /* … and its digest has been taken */
 };
 
 struct trace_fact {
@@ -34,7 +45,7 @@ struct trace_fact {
 
 typedef void(trace_listener_fn)(struct machine *m, const struct trace_fact *fact, void *context);
 
-#define TRACE_LISTENERS_MAX 4
+#define TRACE_LISTENERS_MAX 8
 
 void trace_add(struct machine *m, enum trace_kind kind, unsigned vcpu, uint64_t a, uint64_t b, uint64_t c);
 void trace_listen(struct machine *m, trace_listener_fn *fn, void *context);

@@ -6,6 +6,7 @@
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
 #include "models/pc/msr.h"
+#include "models/pc/owner_port.h"
 #include "models/pc/pic.h"
 #include "models/pc/pit.h"
 #include "models/pc/ports.h"
@@ -27,6 +28,7 @@ const struct model *const platform_models[] = {
     &power_model,
     &msr_model,
     &cpuid_model,
+    &owner_port_model,
     &ports_model, /* last: what is there answers first */
 };
 /* clang-format on */

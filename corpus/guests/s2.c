@@ -141,8 +141,11 @@ static void digest_segments(bool in_place, uint8_t out[32])
     uint64_t bits = 0;
     for (unsigned i = 0; i < segment_count; i++) {
         const uint8_t *data = in_place ? segments[i].to : segments[i].from;
-        for (uint32_t at = 0; at < segments[i].bytes; at += 64)
+        for (uint32_t at = 0; at < segments[i].bytes; at += OWNER_UNIT_BYTES) {
             sha256_block(&sha, data + at);
+            if (in_place)
+                s2_owner(OWNER_UNIT_DIGESTED, (uintptr_t)data + at);
+        }
         bits += segments[i].bytes * 8ull;
     }
     /* Whole pages were digested, so that the padding is a block of its own. */
@@ -190,10 +193,15 @@ static void load_kernel_b(void)
     digest_segments(false, digest);
 }
 
+/* In units that the emulator can be told of. */
 __attribute__((noinline)) void relocate_page(uint8_t *to, const uint8_t *from)
 {
-    size_t words = PAGE_BYTES / 4;
-    __asm__ volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
+    for (unsigned unit = 0; unit < PAGE_BYTES / OWNER_UNIT_BYTES; unit++) {
+        uintptr_t at = (uintptr_t)to;
+        size_t words = OWNER_UNIT_BYTES / 4;
+        __asm__ volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
+        s2_owner(OWNER_UNIT_COPIED, at);
+    }
 }
 
 __attribute__((noinline)) void relocate(void)

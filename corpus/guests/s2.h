@@ -42,6 +42,14 @@ bool s2_wait_tick(void);
 /* Makes the serial port want attention on GSI 4 and waits for its event. */
 bool s2_wait_serial(void);
 
+/* Says that memory changed hands; what listens for it is the emulator alone (port 0xB0E0, models/pc/owner_port.h). */
+#define OWNER_UNIT_BYTES 64u
+enum { OWNER_UNIT_COPIED = 1, OWNER_UNIT_DIGESTED, OWNER_ALL };
+static inline void s2_owner(uint32_t what, uintptr_t address)
+{
+    outl(0xb0e0, what << 26 | (uint32_t)(address >> 6));
+}
+
 static inline uint8_t s2_pattern(unsigned i)
 {
     return (uint8_t)(i * 7 + (i >> 8) * 13 + 1);

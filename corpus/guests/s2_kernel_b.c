@@ -30,6 +30,7 @@ static unsigned ramdisk_damage(void)
 
 void guest_main(void)
 {
+    s2_owner(OWNER_ALL, 0);
     printk("B starts\n");
     unsigned wrong = ramdisk_damage();
     struct s2_places places = {

@@ -149,6 +149,10 @@ void xen_fifo_destroy(struct machine *m)
 {
     struct xen_state *x = xen_state(m);
 
+    for (unsigned v = 0; x->fifo && v < machine_vcpus(m); v++) {
+        xen_area_is(m, v, 0, 0, XEN_WRITE_FIFO);
+        xen_area_is(m, v, 0, 0, XEN_WRITE_FIFO_CONTROL);
+    }
     x->fifo = 0;
     x->fifo_ports = 0;
     memset(x->fifo_gfn, 0, sizeof(x->fifo_gfn));
@@ -186,6 +190,7 @@ int64_t xen_fifo_init_control(struct xen_call *c)
     if (!c->x->fifo)
         switch_to_fifo(c->m);
     c->x->vcpu[a.vcpu].fifo.control_gpa = (a.control_gfn << PAGE_SHIFT) + a.offset;
+    xen_area_is(c->m, a.vcpu, c->x->vcpu[a.vcpu].fifo.control_gpa, CONTROL_BYTES, XEN_WRITE_FIFO_CONTROL);
     a.link_bits = EVTCHN_FIFO_LINK_BITS;
     return xen_copy_out(c, c->arg[1], &a, sizeof(a)) ? 0 : XEN_EFAULT;
 }
@@ -205,6 +210,7 @@ int64_t xen_fifo_expand_array(struct xen_call *c)
         return XEN_EINVAL;
     c->x->fifo_gfn[port / FIFO_WORDS_PER_PAGE] = a.array_gfn;
     c->x->fifo_ports += FIFO_WORDS_PER_PAGE;
+    xen_area_is(c->m, c->vcpu, a.array_gfn << PAGE_SHIFT, PAGE_BYTES, XEN_WRITE_FIFO);
     for (; port < c->x->fifo_ports && xen_port_is_valid(c->x, port); port++) {
         if (c->x->port[port].pending)
             xen_port_raise(c->m, port);

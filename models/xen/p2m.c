@@ -84,6 +84,32 @@ uint64_t xen_p2m_max_gfn(struct machine *m)
     return max;
 }
 
+/* Traced as a write behind it; `same` is whether the memory held these bytes before. */
+static void trace_write(struct machine *m, unsigned vcpu, uint64_t gpa, uint64_t bytes, enum xen_host_write what,
+                        bool same)
+{
+    trace_add(m, TRACE_HOST_WRITE, vcpu, gpa, bytes, what | (same ? TRACE_HOST_WRITE_SAME : 0));
+}
+
+static bool holds(struct machine *m, uint64_t gpa, const void *bytes, size_t count)
+{
+    uint8_t now[PAGE_BYTES];
+
+    return count <= sizeof(now) && memory_read(machine_memory(m), gpa, now, count) && !memcmp(now, bytes, count);
+}
+
+void xen_area_is(struct machine *m, unsigned vcpu, uint64_t gpa, uint64_t bytes, enum xen_host_write what)
+{
+    trace_add(m, TRACE_HOST_AREA, vcpu, gpa, bytes, what);
+}
+
+void xen_area_gone(struct machine *m, unsigned vcpu, struct xen_area *area, enum xen_host_write what)
+{
+    if (area->kind != AREA_NONE)
+        xen_area_is(m, vcpu, 0, 0, what);
+    *area = (struct xen_area){0};
+}
+
 static bool page_fill(struct machine *m, uint64_t gfn, uint8_t byte)
 {
     trace_add(m, TRACE_HOST_WRITE, machine_current(m), gfn << PAGE_SHIFT, PAGE_BYTES, XEN_WRITE_PAGE);
@@ -226,17 +252,21 @@ void xen_page_write(struct machine *m, enum xen_page page, unsigned offset, cons
 {
     struct xen_state *x = xen_state(m);
     uint64_t gpa = (x->page_gfn[page] << PAGE_SHIFT) + offset;
+    bool same;
 
     ensure(offset + bytes <= PAGE_BYTES);
     if (page_in_memory(m, page)) {
-        bool ok = memory_write(machine_memory(m), gpa, src, bytes);
+        bool ok;
 
+        same = holds(m, gpa, src, bytes);
+        ok = memory_write(machine_memory(m), gpa, src, bytes);
         ensure(ok);
     } else {
+        same = !memcmp(x->page[page] + offset, src, bytes);
         memcpy(x->page[page] + offset, src, bytes);
     }
     if (what && x->page_gfn[page] != GFN_NONE)
-        trace_add(m, TRACE_HOST_WRITE, machine_current(m), gpa, bytes, what);
+        trace_write(m, machine_current(m), gpa, bytes, what, same);
 }
 
 /* ---- guest-physical access ---- */
@@ -276,15 +306,32 @@ bool xen_gpa_write(struct machine *m, uint64_t gpa, const void *src, size_t byte
             chunk = bytes;
         if (page >= 0) {
             xen_page_write(m, (enum xen_page)page, (unsigned)offset, from, (unsigned)chunk, what);
-        } else if (xen_gfn_is_hole(x, gpa >> PAGE_SHIFT) || !memory_write(machine_memory(m), gpa, from, chunk)) {
-            return false;
-        } else if (what) {
-            trace_add(m, TRACE_HOST_WRITE, machine_current(m), gpa, chunk, what);
+        } else {
+            bool same = what && holds(m, gpa, from, chunk);
+
+            if (xen_gfn_is_hole(x, gpa >> PAGE_SHIFT) || !memory_write(machine_memory(m), gpa, from, chunk))
+                return false;
+            if (what)
+                trace_write(m, machine_current(m), gpa, chunk, what, same);
         }
         from += chunk;
         gpa += chunk;
         bytes -= chunk;
     }
+    return true;
+}
+
+bool xen_gva_write(struct machine *m, unsigned vcpu, uint64_t gva, const void *src, size_t bytes,
+                   enum xen_host_write what)
+{
+    uint8_t before[PAGE_BYTES];
+    uint64_t gpa;
+    bool same =
+        bytes <= sizeof(before) && vcpu_read_gva(m, vcpu, gva, before, bytes, NULL) && !memcmp(before, src, bytes);
+
+    if (!vcpu_translate(m, vcpu, gva, &gpa) || !vcpu_write_gva(m, vcpu, gva, src, bytes, NULL))
+        return false;
+    trace_write(m, vcpu, gpa, bytes, what, same);
     return true;
 }
 

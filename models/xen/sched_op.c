@@ -111,7 +111,11 @@ void xen_domain_shutdown(struct machine *m, unsigned reason)
     case SHUTDOWN_soft_reset:
         if (xen_traits(x)->soft_reset && xen_soft_reset(m))
             break;
-        machine_set_verdict(m, VERDICT_FAIL, "crash", "the guest asked for a soft reset, which this Xen does not have");
+        machine_set_verdict(
+            m, VERDICT_FAIL, "crash",
+            "the guest asked for a soft reset (SHUTDOWN_soft_reset), as Linux does before kexec; Xen %u.%u "
+            "does not know that reason (4.7 is the first that does), and its toolstack destroys the domain",
+            machine_config(m)->xen_version >> 16, machine_config(m)->xen_version & 0xffff);
         break;
     default:
         if (reason < sizeof(reason_names) / sizeof(reason_names[0]))
@@ -129,13 +133,14 @@ bool xen_soft_reset(struct machine *m)
 
     xen_event_channel_reset(m);
     for (unsigned v = 0; v < machine_vcpus(m); v++) {
-        x->vcpu[v].runstate_area = (struct xen_area){0};
-        x->vcpu[v].time_area = (struct xen_area){0};
+        xen_area_gone(m, v, &x->vcpu[v].runstate_area, XEN_WRITE_RUNSTATE);
+        xen_area_gone(m, v, &x->vcpu[v].time_area, XEN_WRITE_TIME);
         xen_unregister_vcpu_info(m, v);
     }
     for (unsigned i = 0; i < PIRQS; i++)
         x->pirq_gsi[i] = -1;
     xen_page_unmap(m, PAGE_SHARED_INFO, true);
+    xen_area_is(m, 0, 0, 0, XEN_WRITE_SHARED_INFO);
     xen_store_init(m);
     xen_console_init(m);
     x->shutting_down = 0;

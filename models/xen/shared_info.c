@@ -272,6 +272,7 @@ int64_t xen_register_vcpu_info(struct xen_call *c, unsigned vcpu, uint64_t gfn, 
         xen_info_read(c->m, vcpu, 0, info, sizeof(info));
     v->info_place = INFO_GUEST;
     v->info_gpa = (gfn << PAGE_SHIFT) + offset;
+    xen_area_is(c->m, vcpu, v->info_gpa, VCPU_INFO_BYTES, XEN_WRITE_VCPU_INFO);
     xen_info_write(c->m, vcpu, 0, info, sizeof(info), XEN_WRITE_VCPU_INFO);
     xen_info_write(c->m, vcpu, l->vcpu_info_sel, &all_ones, l->word_bytes, XEN_WRITE_EVENT);
     xen_mark_events_pending(c->m, vcpu);
@@ -282,6 +283,8 @@ void xen_unregister_vcpu_info(struct machine *m, unsigned vcpu)
 {
     struct xen_vcpu *v = &xen_state(m)->vcpu[vcpu];
 
+    if (v->info_place == INFO_GUEST)
+        xen_area_is(m, vcpu, 0, 0, XEN_WRITE_VCPU_INFO);
     v->info_place = vcpu < LEGACY_VCPUS ? INFO_SLOT : INFO_DUMMY;
     v->info_gpa = 0;
 }

@@ -292,6 +292,13 @@ void xen_page_write(struct machine *m, enum xen_page page, unsigned offset, cons
 bool xen_gpa_read(struct machine *m, uint64_t gpa, void *dst, size_t bytes) EMU_MUST_CHECK;
 bool xen_gpa_write(struct machine *m, uint64_t gpa, const void *src, size_t bytes,
                    enum xen_host_write what) EMU_MUST_CHECK;
+/* The same through the page tables of `vcpu`, for areas that the guest gave by a linear address. */
+bool xen_gva_write(struct machine *m, unsigned vcpu, uint64_t gva, const void *src, size_t bytes,
+                   enum xen_host_write what) EMU_MUST_CHECK;
+/* Tell the trace where Xen writes by itself from now on; 0 bytes: nowhere any longer. */
+void xen_area_is(struct machine *m, unsigned vcpu, uint64_t gpa, uint64_t bytes, enum xen_host_write what);
+/* Forget a registered area, if there is one. */
+void xen_area_gone(struct machine *m, unsigned vcpu, struct xen_area *area, enum xen_host_write what);
 enum model_answer xen_mmio_read(struct machine *m, unsigned vcpu, uint64_t gpa, unsigned bytes, uint64_t *value);
 enum model_answer xen_mmio_write(struct machine *m, unsigned vcpu, uint64_t gpa, unsigned bytes, uint64_t value);
 

@@ -75,15 +75,12 @@ void xen_time_area_store(struct machine *m, unsigned vcpu)
 {
     const struct xen_area *area = &xen_state(m)->vcpu[vcpu].time_area;
     struct vcpu_time_info t;
-    uint64_t gpa;
 
     time_record(m, vcpu, &t);
-    if (area->kind == AREA_PHYSICAL) {
+    if (area->kind == AREA_PHYSICAL)
         (void)!xen_gpa_write(m, area->address, &t, sizeof(t), XEN_WRITE_TIME);
-    } else if (area->kind == AREA_LINEAR && vcpu_translate(m, vcpu, area->address, &gpa) &&
-               vcpu_write_gva(m, vcpu, area->address, &t, sizeof(t), NULL)) {
-        trace_add(m, TRACE_HOST_WRITE, vcpu, gpa, sizeof(t), XEN_WRITE_TIME);
-    }
+    else if (area->kind == AREA_LINEAR)
+        (void)!xen_gva_write(m, vcpu, area->address, &t, sizeof(t), XEN_WRITE_TIME);
 }
 
 void xen_time_update(struct machine *m, unsigned vcpu, bool force)
@@ -142,7 +139,6 @@ void xen_runstate_store(struct machine *m, unsigned vcpu)
     const struct xen_area *area = &xen_state(m)->vcpu[vcpu].runstate_area;
     struct vcpu_runstate_info r;
     uint8_t bytes[48];
-    uint64_t gpa;
     unsigned count;
 
     if (area->kind == AREA_NONE)
@@ -151,12 +147,10 @@ void xen_runstate_store(struct machine *m, unsigned vcpu)
     /* As at the time of the change, not of the copy. */
     r.time[r.state] = xen_state(m)->vcpu[vcpu].runstate_time_ns[r.state];
     count = xen_runstate_layout(&r, area->compat, bytes);
-    if (area->kind == AREA_PHYSICAL) {
+    if (area->kind == AREA_PHYSICAL)
         (void)!xen_gpa_write(m, area->address, bytes, count, XEN_WRITE_RUNSTATE);
-    } else if (vcpu_translate(m, vcpu, area->address, &gpa) &&
-               vcpu_write_gva(m, vcpu, area->address, bytes, count, NULL)) {
-        trace_add(m, TRACE_HOST_WRITE, vcpu, gpa, count, XEN_WRITE_RUNSTATE);
-    }
+    else
+        (void)!xen_gva_write(m, vcpu, area->address, bytes, count, XEN_WRITE_RUNSTATE);
 }
 
 /* ---- switching, and the timers ---- */

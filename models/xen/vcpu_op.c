@@ -277,21 +277,26 @@ static bool address_is_ok(uint64_t gva)
     return high == 0 || high == -1;
 }
 
-static int64_t register_linear(struct xen_call *c, struct xen_area *area)
+static int64_t register_linear(struct xen_call *c, struct xen_area *area, unsigned bytes, enum xen_host_write what)
 {
-    uint64_t gva;
+    uint64_t gva, gpa;
 
     if (!copy_in_address(c, &gva) || !address_is_ok(gva))
         return XEN_EFAULT;
     *area = (struct xen_area){.address = gva, .kind = gva ? AREA_LINEAR : AREA_NONE, .compat = c->compat};
+    if (gva && vcpu_translate(c->m, c->vcpu, gva, &gpa))
+        xen_area_is(c->m, target(c), gpa, bytes, what);
+    else
+        xen_area_is(c->m, target(c), 0, 0, what);
     return 0;
 }
 
 static int64_t op_register_runstate(struct xen_call *c)
 {
+    const struct xen_layout *l = c->compat ? &xen_layout_32 : &xen_layout_64;
     int64_t answer;
 
-    answer = register_linear(c, &target_vcpu(c)->runstate_area);
+    answer = register_linear(c, &target_vcpu(c)->runstate_area, l->runstate_bytes, XEN_WRITE_RUNSTATE);
     if (!answer && target(c) == c->vcpu)
         xen_runstate_store(c->m, target(c));
     return answer;
@@ -301,21 +306,22 @@ static int64_t op_register_time(struct xen_call *c)
 {
     int64_t answer;
 
-    answer = register_linear(c, &target_vcpu(c)->time_area);
+    answer = register_linear(c, &target_vcpu(c)->time_area, sizeof(struct vcpu_time_info), XEN_WRITE_TIME);
     if (!answer && target(c) == c->vcpu)
         xen_time_area_store(c->m, target(c));
     return answer;
 }
 
 /* Address ~0 takes the area away. */
-static int64_t register_physical(struct xen_call *c, struct xen_area *area, unsigned bytes, unsigned align)
+static int64_t register_physical(struct xen_call *c, struct xen_area *area, unsigned bytes, unsigned align,
+                                 enum xen_host_write what)
 {
     uint64_t gpa;
 
     if (!xen_copy_in(c, c->arg[2], &gpa, sizeof(gpa)))
         return XEN_EFAULT;
     if (gpa == UINT64_MAX) {
-        *area = (struct xen_area){0};
+        xen_area_gone(c->m, target(c), area, what);
         return 0;
     }
     if ((gpa & (PAGE_BYTES - 1)) + bytes > PAGE_BYTES || gpa % align)
@@ -323,6 +329,7 @@ static int64_t register_physical(struct xen_call *c, struct xen_area *area, unsi
     if (!xen_gfn_is_backed(c->m, gpa >> PAGE_SHIFT))
         return XEN_EINVAL;
     *area = (struct xen_area){.address = gpa, .kind = AREA_PHYSICAL, .compat = c->compat};
+    xen_area_is(c->m, target(c), gpa, bytes, what);
     return 0;
 }
 
@@ -331,7 +338,7 @@ static int64_t op_register_runstate_phys(struct xen_call *c)
     const struct xen_layout *l = c->compat ? &xen_layout_32 : &xen_layout_64;
     int64_t answer;
 
-    answer = register_physical(c, &target_vcpu(c)->runstate_area, l->runstate_bytes, l->word_bytes);
+    answer = register_physical(c, &target_vcpu(c)->runstate_area, l->runstate_bytes, l->word_bytes, XEN_WRITE_RUNSTATE);
     if (!answer)
         xen_runstate_store(c->m, target(c));
     return answer;
@@ -341,7 +348,7 @@ static int64_t op_register_time_phys(struct xen_call *c)
 {
     int64_t answer;
 
-    answer = register_physical(c, &target_vcpu(c)->time_area, sizeof(struct vcpu_time_info), 8);
+    answer = register_physical(c, &target_vcpu(c)->time_area, sizeof(struct vcpu_time_info), 8, XEN_WRITE_TIME);
     if (!answer)
         xen_time_area_store(c->m, target(c));
     return answer;

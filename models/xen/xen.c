@@ -1,5 +1,6 @@
 #include "models/xen/xen.h"
 
+#include "emu/trace.h"
 #include "models/platform.h"
 #include "models/xen/state.h"
 
@@ -33,8 +34,11 @@ const char *xen_host_write_name(uint64_t what)
         [XEN_WRITE_XENSTORE] = "xenstore ring",
         [XEN_WRITE_HYPERCALL_PAGE] = "hypercall page",
         [XEN_WRITE_PAGE] = "page",
+        [XEN_WRITE_SHARED_INFO] = "shared_info",
+        [XEN_WRITE_FIFO_CONTROL] = "FIFO control block",
     };
 
+    what &= ~TRACE_HOST_WRITE_SAME;
     return what < sizeof(names) / sizeof(names[0]) && names[what] ? names[what] : "memory";
 }
 

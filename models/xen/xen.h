@@ -49,6 +49,9 @@ enum xen_host_write {
     XEN_WRITE_XENSTORE,  /* the xenstore ring's indices or responses */
     XEN_WRITE_HYPERCALL_PAGE,
     XEN_WRITE_PAGE, /* a page of Xen's was put over guest memory, or taken away, or populated */
+    /* Only of areas (TRACE_HOST_AREA): what is written there is traced as what it is. */
+    XEN_WRITE_SHARED_INFO,
+    XEN_WRITE_FIFO_CONTROL,
 };
 const char *xen_host_write_name(uint64_t what);
 
