@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "emu/image.h"
+#include "emu/symbol_file.h"
 #include "emu/symbols.h"
 #include "emu/symbols_dwarf.h"
 #include "emu/symbols_elf.h"
@@ -12,16 +13,18 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SOURCES_MAX 4
 #define TEXT_BYTES  4352 /* a longest name and its offset */
 
 struct options {
-    const char *image, *system_map, *vmlinux, *find;
+    const char *image, *system_map, *vmlinux, *find, *elf;
     bool json;
 };
 
@@ -35,12 +38,14 @@ struct source {
 struct report {
     struct source sources[SOURCES_MAX];
     unsigned count;
+    unsigned bits; /* of the image: 32 or 64 */
 };
 
 static const struct argp_option argp_options[] = {
     {"system-map", 'm', "FILE", 0, "Add the symbols of this System.map", 0},
     {"vmlinux", 'v', "FILE", 0, "Add the symbols and source lines of this vmlinux with debug data", 0},
     {"find", 'f', "NAME|ADDRESS", 0, "Say where this name is, or what is at this address (0x…)", 0},
+    {"elf", 'e', "OUT", 0, "Write them all to OUT, a symbol file for gdb", 0},
     {"json", 'j', NULL, 0, "Print one JSON object", 0},
     {0},
 };
@@ -57,6 +62,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         return 0;
     case 'f':
         o->find = value;
+        return 0;
+    case 'e':
+        o->elf = value;
         return 0;
     case 'j':
         o->json = true;
@@ -81,6 +89,9 @@ static const struct argp argp = {
     "IMAGE",
     "Lists where the symbols of a guest image come from: the kernel's own kallsyms tables, its ELF symbol table, a "
     "System.map, a vmlinux with debug data.\v"
+    "Examples:\n"
+    "  bootrace symbols vmlinuz --find start_kernel\n"
+    "  bootrace symbols vmlinuz --elf vmlinux.symbols && gdb vmlinux.symbols\n\n"
     "Exit status: 0 found, 2 wrong input, no symbols, or nothing found, 5 our own failure.",
     NULL,
     NULL,
@@ -146,6 +157,7 @@ static enum emu_err read_all(const struct options *o, struct symbols *s, struct 
     enum emu_err err = image_load_file(o->image, image_formats, &img, d);
     if (err)
         return err;
+    r->bits = img->elf_class;
     err = read_image(img, o->image, s, r, &complaint, d);
     image_free(img);
     if (err)
@@ -254,6 +266,20 @@ static size_t print_text(const struct options *o, const struct symbols *s, const
     return 1;
 }
 
+static enum emu_err write_elf(const struct options *o, const struct symbols *s, const struct report *r, struct diag *d)
+{
+    int fd = open(o->elf, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    enum emu_err err;
+    if (fd < 0)
+        return diag_set_at(d, EMU_EINPUT, o->elf, 0, "can't be written: %s", strerror(errno));
+    err = symbol_file_write(s, r->bits, fd, d);
+    if (close(fd) && !err)
+        err = diag_set(d, EMU_EHOST, "can't be written: %s", strerror(errno));
+    if (err)
+        diag_add_place(d, o->elf, 0);
+    return err;
+}
+
 int symbols_run(int argc, char **argv)
 {
     struct options o = {0};
@@ -269,6 +295,8 @@ int symbols_run(int argc, char **argv)
         return COMMAND_ERROR;
     }
     enum emu_err err = read_all(&o, s, &r, &d);
+    if (!err && o.elf)
+        err = write_elf(&o, s, &r, &d);
     int status = COMMAND_PASS;
     if (err) {
         diag_print(&d, argv[0], stderr);
