@@ -412,8 +412,9 @@ static enum emu_err parser_error(const yaml_parser_t *p, const char *path, struc
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     if (p->error == YAML_READER_ERROR)
         return diag_set_at(d, EMU_EINPUT, path, (unsigned)p->mark.line + 1, "not YAML: %s", p->problem);
-    return diag_set_at(d, EMU_EINPUT, path, (unsigned)p->problem_mark.line + 1, "not YAML: %s%s%s",
-                       p->context ? p->context : "", p->context ? ": " : "", p->problem);
+    return diag_set_at(d, EMU_EINPUT, path, (unsigned)p->problem_mark.line + 1, "not YAML: %s%s%s%s",
+                       p->context ? p->context : "", p->context ? ": " : "", p->problem,
+                       strstr(p->problem, "mapping values") ? " (a text that contains ': ' must be quoted)" : "");
 }
 
 static enum emu_err load_document(const char *path, FILE *file, yaml_document_t **out, struct diag *d)

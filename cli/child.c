@@ -66,6 +66,7 @@ static void take(struct child *c, unsigned stream)
         if (more) {
             c->text[stream] = more;
             c->room[stream] = want;
+            more[c->bytes[stream]] = '\0';
         }
     }
     if (c->bytes[stream] + 1 < c->room[stream]) {
