@@ -90,13 +90,14 @@ static void note(struct stops *s, enum engine_access kind, uint64_t gpa, uint64_
         machine_stop(s->m);
 }
 
-static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes, uint64_t position)
+static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes)
 {
     struct stops *s = context;
 
-    /* `position` is exact within the block, the machine's count is not yet. */
-    if (s->mode != IGNORE && kind != ENGINE_FETCH)
-        note(s, kind, gpa, bytes, now(s) - vcpu_position(s->m, machine_current(s->m)) + position);
+    /* The engine's position is exact within the block, the machine's count is not yet. */
+    if (s->mode != IGNORE && (kind == ENGINE_READ || kind == ENGINE_WRITE))
+        note(s, kind, gpa, bytes,
+             now(s) - vcpu_position(s->m, machine_current(s->m)) + engine_access_position(machine_engine(s->m)));
 }
 
 static void note_frame(struct stops *s, const struct trace_fact *fact)

@@ -32,6 +32,7 @@
 
 #define BLOCK_TABLE_BITS 20
 #define PAGE_TABLE_BITS  12
+#define PLACE_TABLE_BITS 14
 #define DEVICE_END_GPA   (1ull << 40) /* device windows are all that is no RAM below this address */
 #define TCG_BUFFER_BYTES (256u << 20)
 #define ENGINE_VCPUS_MAX 64
@@ -57,6 +58,13 @@ struct block {
     uint32_t ns;
     uint16_t steps;
     uint16_t flags; /* INSN_F_* of all its instructions */
+    uint64_t made;  /* no other block, and no other content of this one, has the same number */
+};
+
+/* What comes before the instruction at `rip` in the block numbered `made`. */
+struct place {
+    uint64_t rip, made;
+    uint32_t steps, ns;
 };
 
 #define TAG_SPECIAL     1u
@@ -126,10 +134,8 @@ struct engine {
     uint64_t gpa;
     const char *broken;
     uint64_t extra_ns; /* time within the block, while a callback runs */
-    struct {           /* what came before the instruction at `rip` in the block that ran when it was asked last */
-        uint64_t rip, block_pc, blocks_made, epoch;
-        uint32_t steps, ns;
-    } place;
+    struct place place;
+    struct place *places; /* known ones, by rip */
 
     uc_engine *uc;
     uc_context *scratch;
@@ -464,7 +470,7 @@ static size_t fetch_code(struct engine *e, uint64_t pc, uint8_t *dst, size_t byt
         if (chunk > bytes - got)
             chunk = bytes - got;
         if (ppn == NO_PAGE ||
-            !memory_read(e->mem, (ppn << PAGE_SHIFT) | ((pc + got) & (PAGE_BYTES - 1)), dst + got, chunk))
+            !memory_peek(e->mem, (ppn << PAGE_SHIFT) | ((pc + got) & (PAGE_BYTES - 1)), dst + got, chunk))
             break;
         got += chunk;
     }
@@ -555,7 +561,7 @@ static void fill_block(struct engine *e, struct block *b, uint64_t pc, uint64_t 
 
     b->pc = pc;
     b->ppn = ppn;
-    e->stats.blocks_made++;
+    b->made = ++e->stats.blocks_made;
     memory_set_code(e->mem, ppn);
     if (((pc + size - 1) >> PAGE_SHIFT) != (pc >> PAGE_SHIFT)) {
         uint64_t next = code_ppn(e, (pc + size - 1) >> PAGE_SHIFT);
@@ -605,7 +611,7 @@ static void report_fetch(struct engine *e, uint64_t pc, uint32_t size)
         if (chunk > size)
             chunk = size;
         if (ppn != NO_PAGE)
-            e->access(e->access_context, ENGINE_FETCH, (ppn << PAGE_SHIFT) | (pc & (PAGE_BYTES - 1)), chunk, e->steps);
+            e->access(e->access_context, ENGINE_FETCH, (ppn << PAGE_SHIFT) | (pc & (PAGE_BYTES - 1)), chunk);
         pc += chunk;
         size -= chunk;
     }
@@ -797,23 +803,20 @@ static int on_cpuid(uc_engine *uc, void *user)
 static void find_place(struct engine *e)
 {
     uint64_t rip = read_reg(e->uc, UC_X86_REG_RIP), pc;
-    struct tally t;
+    const struct block *b = block_slot(e, e->block_pc);
+    uint64_t made = b->pc == e->block_pc && tag_size(b->tag) == e->block_size ? b->made : 0;
+    struct place *known = &e->places[(rip * 0x9e3779b97f4a7c15ull) >> (64 - PLACE_TABLE_BITS)];
+    struct tally t = {0};
 
-    if (e->place.rip == rip && e->place.block_pc == e->block_pc && e->place.blocks_made == e->stats.blocks_made &&
-        e->place.epoch == e->epoch)
+    if (made && known->rip == rip && known->made == made) {
+        e->place = *known;
         return;
+    }
     peek(e);
     pc = peeked_linear_rip(e);
-    e->place.rip = rip;
-    e->place.block_pc = e->block_pc;
-    e->place.blocks_made = e->stats.blocks_made;
-    e->place.epoch = e->epoch;
-    e->place.steps = e->place.ns = 0;
-    if (pc <= e->block_pc || pc - e->block_pc >= e->block_size)
-        return;
-    t = tally_code(e, bits_of_hflags(peeked_hflags(e)), e->block_pc, (uint32_t)(pc - e->block_pc));
-    e->place.steps = t.steps;
-    e->place.ns = t.ns;
+    if (pc > e->block_pc && pc - e->block_pc < e->block_size)
+        t = tally_code(e, bits_of_hflags(peeked_hflags(e)), e->block_pc, (uint32_t)(pc - e->block_pc));
+    e->place = *known = (struct place){.rip = rip, .made = made, .steps = t.steps, .ns = t.ns};
 }
 
 /* The time of the instruction at RIP beyond that of the running block's start. */
@@ -856,6 +859,12 @@ static int on_rdtscp(uc_engine *uc, void *user)
     return 1;
 }
 
+static void report_leave(struct engine *e)
+{
+    if (e->access)
+        e->access(e->access_context, ENGINE_LEAVE, 0, 0);
+}
+
 /* True if the access may happen now. */
 static bool device_access(struct engine *e)
 {
@@ -864,6 +873,7 @@ static bool device_access(struct engine *e)
     if (e->step == STEP_RUNNING && e->alone) {
         e->device_done = true;
         e->stats.mmio++;
+        report_leave(e);
         return true;
     }
     if (e->step == STEP_RUNNING || e->pend_steps) {
@@ -896,8 +906,25 @@ static void on_access(uc_engine *uc, uc_mem_type type, uint64_t gpa, int bytes, 
     struct engine *e = user;
 
     if (e->access && !e->stop)
-        e->access(e->access_context, type == UC_MEM_WRITE ? ENGINE_WRITE : ENGINE_READ, gpa, (unsigned)bytes,
-                  e->steps + steps_in_block(e));
+        e->access(e->access_context, type == UC_MEM_WRITE ? ENGINE_WRITE : ENGINE_READ, gpa, (unsigned)bytes);
+}
+
+static void on_host_access(void *context, bool write, uint64_t gpa, uint64_t bytes)
+{
+    struct engine *e = context;
+
+    if (e->access)
+        e->access(e->access_context, write ? ENGINE_WRITE : ENGINE_READ, gpa, (unsigned)bytes);
+}
+
+uint64_t engine_access_position(struct engine *e)
+{
+    return e->steps + steps_in_block(e);
+}
+
+uint64_t engine_access_block_gva(const struct engine *e)
+{
+    return e->block_pc;
 }
 
 enum emu_err engine_watch_accesses(struct engine *e, engine_access_fn *fn, void *context, struct diag *d)
@@ -913,6 +940,7 @@ enum emu_err engine_watch_accesses(struct engine *e, engine_access_fn *fn, void 
         e->access_hooked = false;
         uc_ctl_flush_tb(e->uc);
     }
+    memory_watch(e->mem, fn ? on_host_access : NULL, e);
     e->access = fn;
     e->access_context = context;
     return EMU_OK;
@@ -1040,9 +1068,10 @@ enum emu_err engine_new(struct memory *mem, unsigned vcpus, const struct engine_
     if (err == EMU_OK) {
         e->blocks = calloc(1u << BLOCK_TABLE_BITS, sizeof(*e->blocks));
         e->pages = calloc(1u << PAGE_TABLE_BITS, sizeof(*e->pages));
+        e->places = calloc(1u << PLACE_TABLE_BITS, sizeof(*e->places));
         e->context = calloc(vcpus, sizeof(*e->context));
         e->vcpu_steps = calloc(vcpus, sizeof(*e->vcpu_steps));
-        if (!e->blocks || !e->pages || !e->context || !e->vcpu_steps ||
+        if (!e->blocks || !e->pages || !e->places || !e->context || !e->vcpu_steps ||
             uc_open(UC_ARCH_X86, UC_MODE_64, &e->uc) != UC_ERR_OK)
             err = diag_set(d, EMU_EHOST, "the host has no memory left for the CPU engine");
     }
@@ -1077,6 +1106,7 @@ void engine_free(struct engine *e)
     free(e->vcpu_steps);
     free(e->blocks);
     free(e->pages);
+    free(e->places);
     free(e);
 }
 
@@ -1255,6 +1285,11 @@ static bool take_exit(struct engine *e, enum stop stop, struct engine_exit *x)
         e->asked = false;
         return true;
     case STOP_NONE:
+        if (e->pend_steps > 1) { /* HLT is the last of its block */
+            e->steps += e->pend_steps - 1;
+            e->pend_steps = 1;
+        }
+        report_leave(e);
         commit_whole(e);
         x->kind = ENGINE_EXIT_HLT;
         return true;
@@ -1287,6 +1322,8 @@ static bool take_exit(struct engine *e, enum stop stop, struct engine_exit *x)
         commit_partial(e);
         pc = peeked_linear_rip(e);
         decoder_decode(e->dec, bits_of_hflags(peeked_hflags(e)), code, fetch_code(e, pc, code, sizeof(code)), &x->insn);
+        if (x->insn.kind == INSN_VMCALL)
+            report_leave(e);
         x->kind = x->insn.kind == INSN_VMCALL ? ENGINE_EXIT_VMCALL : ENGINE_EXIT_EXCEPTION;
         x->vector = 6;
         return true;
@@ -1380,6 +1417,9 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
                 x.kind = ENGINE_EXIT_BREAK;
                 return x;
             } else if (insn.flags & INSN_F_ALONE) {
+                e->block_pc = pc;
+                report_fetch(e, pc, insn.length);
+                report_leave(e);
                 x.kind = ENGINE_EXIT_ALONE;
                 x.insn = insn;
                 return x;

@@ -120,13 +120,21 @@ struct engine_save *engine_save_new(struct engine *e);
 void engine_save_restore(struct engine *e, const struct engine_save *s);
 void engine_save_free(struct engine *e, struct engine_save *s);
 
-/* Who reads, writes and fetches which guest-physical bytes, while set (NULL: off). Fetches come block by block, before
-   they happen; `position` is the number of steps before the instruction that makes the access. Costs speed, changes
-   nothing else. */
-enum engine_access { ENGINE_READ, ENGINE_WRITE, ENGINE_FETCH };
-typedef void(engine_access_fn)(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes, uint64_t position);
+/*
+ * Who reads, writes and fetches which guest-physical bytes, while set (NULL: off), each before it happens. Fetches come
+ * block by block. What the host does to guest memory for an instruction or an event (delivery, hypercalls) is told like
+ * an access of the guest. ENGINE_LEAVE says that the machine or a model takes part in an instruction: a port, a device
+ * window, an MSR, a hypercall, HLT. Page walks are not told. Setting the first one and taking it away drops all
+ * translations; in between it costs speed and changes nothing else.
+ */
+enum engine_access { ENGINE_READ, ENGINE_WRITE, ENGINE_FETCH, ENGINE_LEAVE };
+typedef void(engine_access_fn)(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes);
 enum emu_err engine_watch_accesses(struct engine *e, engine_access_fn *fn, void *context,
                                    struct diag *d) EMU_MUST_CHECK;
+/* Within that callback: the number of steps of the loaded vCPU before the instruction that makes the access; and, when
+   it is a fetch, the linear address of the block. */
+uint64_t engine_access_position(struct engine *e);
+uint64_t engine_access_block_gva(const struct engine *e);
 
 /*
  * Tell ops.written of every write by guest instructions to these bytes of RAM, for good; the engine stops at a boundary

@@ -165,7 +165,7 @@ static void mark_written(struct memory *mem, uint64_t gpa, uint64_t bytes)
         memory_mark_stale(mem, memory_page_index(mem, ppn));
 }
 
-bool memory_read(const struct memory *mem, uint64_t gpa, void *dst, size_t bytes)
+bool memory_peek(const struct memory *mem, uint64_t gpa, void *dst, size_t bytes)
 {
     const uint8_t *host = find_host(mem, gpa, bytes);
 
@@ -175,12 +175,27 @@ bool memory_read(const struct memory *mem, uint64_t gpa, void *dst, size_t bytes
     return true;
 }
 
+void memory_watch(struct memory *mem, memory_watch_fn *fn, void *context)
+{
+    mem->watch = fn;
+    mem->watch_context = context;
+}
+
+bool memory_read(const struct memory *mem, uint64_t gpa, void *dst, size_t bytes)
+{
+    if (mem->watch)
+        mem->watch(mem->watch_context, false, gpa, bytes);
+    return memory_peek(mem, gpa, dst, bytes);
+}
+
 bool memory_write(struct memory *mem, uint64_t gpa, const void *src, size_t bytes)
 {
     uint8_t *host = find_host(mem, gpa, bytes);
 
     if (!host)
         return false;
+    if (mem->watch)
+        mem->watch(mem->watch_context, true, gpa, bytes);
     memcpy(host, src, bytes);
     mark_written(mem, gpa, bytes);
     return true;
@@ -192,6 +207,8 @@ bool memory_fill(struct memory *mem, uint64_t gpa, uint8_t byte, size_t bytes)
 
     if (!host)
         return false;
+    if (mem->watch)
+        mem->watch(mem->watch_context, true, gpa, bytes);
     memset(host, byte, bytes);
     mark_written(mem, gpa, bytes);
     return true;

@@ -39,6 +39,14 @@ bool memory_read(const struct memory *mem, uint64_t gpa, void *dst, size_t bytes
 bool memory_write(struct memory *mem, uint64_t gpa, const void *src, size_t bytes) EMU_MUST_CHECK;
 bool memory_fill(struct memory *mem, uint64_t gpa, uint8_t byte, size_t bytes) EMU_MUST_CHECK;
 
+/* The same as memory_read(), for looking only: what is looked at is not told to the one who watches. */
+bool memory_peek(const struct memory *mem, uint64_t gpa, void *dst, size_t bytes) EMU_MUST_CHECK;
+
+/* Tell `fn` (NULL: nobody) of every memory_read, memory_write and memory_fill before it happens: what the machine and
+   its models do to the guest's memory. Page walks and looking at code are not told. */
+typedef void(memory_watch_fn)(void *context, bool write, uint64_t gpa, uint64_t bytes);
+void memory_watch(struct memory *mem, memory_watch_fn *fn, void *context);
+
 /* Whether the whole range is RAM. */
 bool memory_is_ram(const struct memory *mem, uint64_t gpa, uint64_t bytes);
 

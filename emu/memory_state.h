@@ -29,6 +29,8 @@ struct memory {
     uint64_t mapped_bytes;
     uint64_t *written; /* page indices, filled by memory_find_written() */
     uint64_t written_count;
+    memory_watch_fn *watch;
+    void *watch_context;
 };
 
 /* The index of a page among all RAM pages, from 0 without a gap; and back. */

@@ -36,7 +36,7 @@ static struct paging_result check(uint64_t gpa, uint64_t rights, unsigned access
 static bool read_entry(const struct memory *mem, uint64_t gpa, unsigned bytes, uint64_t *entry)
 {
     *entry = 0;
-    return memory_read(mem, gpa, entry, bytes); /* little-endian on both sides */
+    return memory_peek(mem, gpa, entry, bytes); /* little-endian on both sides */
 }
 
 static struct paging_result walk_32(const struct memory *mem, const struct paging *p, uint32_t gva, unsigned access)

@@ -31,16 +31,17 @@ struct search {
     uint64_t exception_rip_gva;
 };
 
-static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes, uint64_t position)
+static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes)
 {
     struct search *s = context;
 
     if (s->mode == RECORD) {
-        footprint_add(s->footprint, kind == ENGINE_WRITE, gpa, bytes);
+        if (kind != ENGINE_LEAVE)
+            footprint_add(s->footprint, kind == ENGINE_WRITE, gpa, bytes);
     } else if (s->mode == COMPARE && !s->conflict &&
-               footprint_conflicts(s->footprint, kind == ENGINE_WRITE, gpa, bytes)) {
+               (kind == ENGINE_LEAVE || footprint_conflicts(s->footprint, kind == ENGINE_WRITE, gpa, bytes))) {
         s->conflict = true;
-        s->conflict_position = position;
+        s->conflict_position = engine_access_position(machine_engine(s->m));
         machine_stop(s->m);
     }
 }
