@@ -34,7 +34,8 @@ enum {
     KEY_STATS,
     KEY_STOPS,
     KEY_RECORD,
-    KEY_SCHEDULE
+    KEY_SCHEDULE,
+    KEY_CALLS,
 };
 
 static const struct argp_option options[] = {
@@ -48,6 +49,7 @@ static const struct argp_option options[] = {
     {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
     {"extra-stops", KEY_STOPS, "N", 0, "Stop and go on at arbitrary places, about every N steps: must change nothing",
      0},
+    {"calls", KEY_CALLS, "FILE", 0, "Write every hypercall with its answer to FILE", 0},
     {"stats", KEY_STATS, NULL, 0, "Print the engine's counters at the end", 0},
     {0},
 };
@@ -56,7 +58,7 @@ struct boot {
     struct guest_options guest;
     struct session_options session;
     bool digest, json, stats;
-    const char *console_path;
+    const char *console_path, *calls_path;
     const char *record_path, *schedule_path;
     struct schedule schedule, record;
     struct diag diag;
@@ -95,6 +97,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_STOPS:
         err = guest_parse_number("the distance of extra stops", arg, 1, UINT64_MAX / 4, &b->session.extra_stops, d);
+        break;
+    case KEY_CALLS:
+        b->calls_path = arg;
         break;
     case KEY_STATS:
         b->stats = true;
@@ -180,26 +185,36 @@ static int run(struct boot *b)
     return status;
 }
 
+static bool open_output(const char *path, FILE **out)
+{
+    struct diag d;
+
+    *out = fopen(path, "w");
+    if (*out)
+        return true;
+    (void)diag_set_at(&d, EMU_EINPUT, path, 0, "can't be written: %s", strerror(errno));
+    diag_print(&d, "bootrace boot", stderr);
+    return false;
+}
+
 int boot_run(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&guest_argp, 0, "The guest and its machine:", 1}, {0}};
     static const struct argp argp = {options, parse, "IMAGE", doc, children, NULL, NULL};
     struct boot b = {0};
     FILE *console = NULL;
+    FILE *calls = NULL;
     int status;
 
     argp_err_exit_status = COMMAND_INPUT;
     argp_parse(&argp, argc, argv, 0, NULL, &b);
     b.session.console = b.json || b.digest ? stderr : stdout;
-    if (b.console_path) {
-        console = fopen(b.console_path, "w");
-        if (!console) {
-            (void)diag_set_at(&b.diag, EMU_EINPUT, b.console_path, 0, "can't be written: %s", strerror(errno));
-            diag_print(&b.diag, "bootrace boot", stderr);
-            return COMMAND_INPUT;
-        }
+    if ((b.console_path && !open_output(b.console_path, &console)) ||
+        (b.calls_path && !open_output(b.calls_path, &calls)))
+        return COMMAND_INPUT;
+    if (console)
         b.session.console = console;
-    }
+    b.session.calls = calls;
     schedule_init(&b.schedule);
     schedule_init(&b.record);
     if (b.schedule_path && schedule_read(b.schedule_path, &b.schedule, &b.diag) != EMU_OK) {
@@ -215,5 +230,7 @@ int boot_run(int argc, char **argv)
     schedule_fini(&b.record);
     if (console)
         fclose(console);
+    if (calls)
+        fclose(calls);
     return status;
 }

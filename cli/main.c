@@ -4,6 +4,7 @@
 #include "cli/debug.h"
 #include "cli/edit.h"
 #include "cli/elfnotes.h"
+#include "cli/operations.h"
 #include "cli/patches.h"
 #include "cli/fuzz.h"
 #include "cli/replay.h"
@@ -21,6 +22,7 @@ static const struct command commands[] = {
     {"patches", "which of its instructions a kernel patches, and by which tables", patches_run},
     {"fuzz", "search a window of a boot for the interrupt that breaks it", fuzz_run},
     {"replay", "run a case again and say whether it ends as it should", replay_run},
+    {"operations", "which hypercall operations the Xen model has, and from which version on", operations_run},
     {"symbols", "where an image's symbols come from, and what a name or an address is", symbols_run},
     {NULL, NULL, NULL},
 };

@@ -88,6 +88,10 @@ enum emu_err session_init(struct session *s, const struct guest_options *guest, 
     trace_listen(s->guest.machine, console_listen, &s->console);
     if (s->options.schedule)
         player_init(&s->player, s->guest.machine, s->options.schedule, s->guest.symbols, s->options.schedule_file);
+    trace_listen(s->guest.machine, operations_listen, &s->operations);
+    s->calls.to = options->calls;
+    if (s->calls.to)
+        trace_listen(s->guest.machine, calls_listen, &s->calls);
     return EMU_OK;
 }
 
@@ -333,5 +337,6 @@ json_t *session_json(struct session *s)
         json_object_set_new(o, "place",
                             json_pack("{s:i, s:I, s:I, s:s, s:s?}", "vcpu", (int)v->vcpu, "rip", (json_int_t)v->rip_gva,
                                       "position", (json_int_t)v->position, "symbol", place, "detector", v->detector));
+    json_object_set_new(o, "operations", operations_json(&s->operations));
     return o;
 }

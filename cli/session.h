@@ -12,6 +12,7 @@
 
 #include "cli/console.h"
 #include "cli/guest.h"
+#include "cli/operations.h"
 #include "emu/player.h"
 
 struct session_options {
@@ -19,6 +20,7 @@ struct session_options {
     uint64_t steps_max;              /* 0 for none */
     uint64_t extra_stops;            /* stop about every so many steps; 0 for never */
     FILE *console;                   /* NULL: nowhere */
+    FILE *calls;                     /* where every hypercall is written; NULL: nowhere */
     const struct schedule *schedule; /* NULL: all by default; the caller's */
     const char *schedule_file;       /* for errors */
     /* What the schedule did and digests of the state at some places are added here; NULL for none. The caller's. */
@@ -34,6 +36,8 @@ struct session {
     struct session_options options;
     struct guest guest;
     struct console console;
+    struct operations operations;
+    struct calls calls;
     uint64_t until_rip_gva, until_steps;
     uint64_t random; /* of extra stops */
     struct player player;

@@ -218,7 +218,7 @@ static void console_io_lets_a_guest_do_nothing_but_write(void **state)
         uint64_t op;
         int64_t answer;
     } rows[] = {
-        {XEN_VERSION(4, 1), CONSOLEIO_read, 0},          {XEN_VERSION(4, 2), CONSOLEIO_read, XEN_EPERM},
+        {XEN_VERSION(4, 1), CONSOLEIO_read, XEN_ENOSYS}, {XEN_VERSION(4, 2), CONSOLEIO_read, XEN_ENOSYS},
         {XEN_VERSION(4, 4), CONSOLEIO_read, XEN_EPERM},  {XEN_VERSION(4, 17), CONSOLEIO_read, XEN_EPERM},
         {XEN_VERSION(4, 18), CONSOLEIO_read, XEN_EPERM}, {XEN_VERSION(4, 17), 2, XEN_EPERM},
         {XEN_VERSION(4, 17), UINT32_MAX, XEN_EPERM},

@@ -31,7 +31,7 @@ static void every_row_answers_without_its_structure(void **state)
         {V(17), GNTTABOP_set_version, XEN_EFAULT},
         {V(17), GNTTABOP_get_version, XEN_EFAULT},
         {V(17), GNTTABOP_swap_grant_ref, XEN_EFAULT},
-        {V(2), GNTTABOP_swap_grant_ref, XEN_ENOSYS},
+        {V(1), GNTTABOP_swap_grant_ref, XEN_ENOSYS},
         {V(17), 99, XEN_ENOSYS},
     };
 

@@ -21,9 +21,9 @@ static void every_row_answers_without_its_structure(void **state)
         {V(17), HVMOP_set_param, XEN_EFAULT},
         {V(17), HVMOP_get_param, XEN_EFAULT},
         {V(17), 2, XEN_ENOSYS}, /* moved to dm_op */
-        {V(4), 2, XEN_EPERM},
-        {V(4), 3, XEN_EPERM},
-        {V(4), 4, XEN_EPERM},
+        {V(4), 2, XEN_EFAULT},
+        {V(4), 3, XEN_EFAULT},
+        {V(4), 4, XEN_EFAULT},
         {V(17), HVMOP_flush_tlbs, XEN_EINVAL},
         {V(17), HVMOP_pagetable_dying, XEN_EFAULT},
         {V(17), HVMOP_get_time, XEN_EFAULT},

@@ -188,6 +188,10 @@ static void rows_delivery(void)
     set_xen_guest_handle(poll.ports, (evtchn_port_t *)BAD_POINTER);
     ROW("sched.poll.efault", sched_op(SCHEDOP_poll, &poll));
     set_xen_guest_handle(poll.ports, ports);
+    ports[0] = 60;
+    poll.timeout = 1;
+    ROW("sched.poll.free_port", sched_op(SCHEDOP_poll, &poll));
+    poll.timeout = 0;
     ports[0] = BAD_PORT;
     ROW("sched.poll.bad_port", sched_op(SCHEDOP_poll, &poll));
     ports[0] = port;

@@ -3,6 +3,10 @@
  * Source: Xen public/memory.h, public/grant_table.h; seed facts M.6.
  */
 #include "rows.h"
+
+/* For toolstacks: not in a guest's view of public/memory.h. */
+#define XENMEM_SET_MEMORY_MAP 13
+#define XENMEM_CLAIM_PAGES    24
 #include <xen/grant_table.h>
 
 static uint32_t page_a[1024] __attribute__((aligned(4096)));
@@ -18,6 +22,13 @@ static long physmap(unsigned space, unsigned long idx, unsigned long gpfn)
 static long reserve(unsigned op, xen_pfn_t *frames, unsigned count, unsigned order)
 {
     struct xen_memory_reservation arg = {.nr_extents = count, .extent_order = order, .domid = DOMID_SELF};
+    set_xen_guest_handle(arg.extent_start, frames);
+    return memory_op(op, &arg);
+}
+
+static long reserve_of(unsigned op, domid_t domain, xen_pfn_t *frames, unsigned count)
+{
+    struct xen_memory_reservation arg = {.nr_extents = count, .domid = domain};
     set_xen_guest_handle(arg.extent_start, frames);
     return memory_op(op, &arg);
 }
@@ -60,6 +71,25 @@ static void rows_physmap(void)
     ROW("memory.add_to_physmap.grant_table.too_big", physmap(XENMAPSPACE_grant_table, 100000, frame_of(grant_page)));
 }
 
+static void rows_batch(void)
+{
+    xen_ulong_t index[2] = {0, 100000};
+    xen_pfn_t frames[2] = {frame_of(grant_page), frame_of(grant_page)};
+    int errors[2] = {-77, -77};
+    struct xen_add_to_physmap_batch batch = {.domid = DOMID_SELF, .space = XENMAPSPACE_grant_table, .size = 2};
+    set_xen_guest_handle(batch.idxs, index);
+    set_xen_guest_handle(batch.gpfns, frames);
+    set_xen_guest_handle(batch.errs, errors);
+    ROW("memory.add_to_physmap_batch.efault", memory_op(XENMEM_add_to_physmap_batch, BAD_POINTER));
+    long result = memory_op(XENMEM_add_to_physmap_batch, &batch);
+    ROW_EFFECT("memory.add_to_physmap_batch", result, "errors %d, %d", errors[0], errors[1]);
+    batch.domid = BAD_DOMAIN;
+    ROW("memory.add_to_physmap_batch.bad_domain", memory_op(XENMEM_add_to_physmap_batch, &batch));
+    batch.domid = DOMID_SELF;
+    batch.size = 0;
+    ROW("memory.add_to_physmap_batch.none", memory_op(XENMEM_add_to_physmap_batch, &batch));
+}
+
 static void rows_reservation(void)
 {
     xen_pfn_t frames[3];
@@ -92,6 +122,23 @@ static void rows_reservation(void)
     ROW("memory.populate_physmap.order_30", reserve(XENMEM_populate_physmap, frames, 1, 30));
     ROW("memory.decrease_reservation.efault", reserve(XENMEM_decrease_reservation, BAD_POINTER, 1, 0));
     ROW("memory.decrease_reservation.none", reserve(XENMEM_decrease_reservation, frames, 0, 0));
+
+    ROW("memory.increase_reservation.none", reserve(XENMEM_increase_reservation, frames, 0, 0));
+    ROW("memory.increase_reservation.order_30", reserve(XENMEM_increase_reservation, frames, 1, 30));
+    frames[0] = base + 1;
+    ROW("memory.decrease_reservation.bad_domain", reserve_of(XENMEM_decrease_reservation, BAD_DOMAIN, frames, 1));
+    ROW("memory.populate_physmap.bad_domain", reserve_of(XENMEM_populate_physmap, BAD_DOMAIN, frames, 1));
+    ROW("memory.exchange.efault", memory_op(XENMEM_exchange, BAD_POINTER));
+    struct xen_memory_exchange exchange = {.in = {.nr_extents = 1, .domid = DOMID_SELF},
+                                           .out = {.nr_extents = 1, .domid = DOMID_SELF}};
+    xen_pfn_t in = base + 1, out = base + 1;
+    set_xen_guest_handle(exchange.in.extent_start, &in);
+    set_xen_guest_handle(exchange.out.extent_start, &out);
+    ROW("memory.exchange", memory_op(XENMEM_exchange, &exchange));
+    ROW("memory.machphys_mfn_list.efault", memory_op(XENMEM_machphys_mfn_list, BAD_POINTER));
+    ROW("memory.machphys_mapping", memory_op(XENMEM_machphys_mapping, BAD_POINTER));
+    ROW("memory.set_memory_map.efault", memory_op(XENMEM_SET_MEMORY_MAP, BAD_POINTER));
+    ROW("memory.claim_pages.efault", memory_op(XENMEM_CLAIM_PAGES, BAD_POINTER));
 
     at = (volatile uint32_t *)((base + 4) << 12);
     at[0] = 0x77;
@@ -218,6 +265,7 @@ void guest_main(void)
 {
     rows_begin("memory");
     rows_physmap();
+    rows_batch();
     rows_reservation();
     rows_grants();
 }

@@ -30,6 +30,7 @@ static void rows_sched(void)
     ROW("sched.watchdog.stop_2_again", sched_op(SCHEDOP_watchdog, &dog));
     struct sched_remote_shutdown remote = {.domain_id = BAD_DOMAIN};
     ROW("sched.remote_shutdown.bad_domain", sched_op(SCHEDOP_remote_shutdown, &remote));
+    ROW("sched.shutdown_code.efault", sched_op(SCHEDOP_shutdown_code, BAD_POINTER));
     ROW("sched.pin_override.efault", sched_op(SCHEDOP_pin_override, BAD_POINTER));
     ROW("set_timer_op.0", hypercall(__HYPERVISOR_set_timer_op, 0, 0, 0, 0, 0));
 }
@@ -59,6 +60,8 @@ static void row_get_param(const char *name, uint32_t index)
     ROW_EFFECT(name, result, "%s", result ? "none" : arg.value ? "set" : "0");
 }
 
+static char text_of_version[1024];
+
 static void rows_hvm(void)
 {
     ROW("hvm.unknown_op", hvm_op(99, BAD_POINTER));
@@ -87,6 +90,20 @@ static void rows_hvm(void)
     vector.vcpu = BAD_VCPU;
     ROW("hvm.upcall_vector.bad_vcpu", hvm_op(HVMOP_set_evtchn_upcall_vector, &vector));
     ROW("hvm.flush_tlbs.arg", hvm_op(HVMOP_flush_tlbs, &vector));
+    struct xen_hvm_get_mem_type type = {.domid = DOMID_SELF, .pfn = frame_of(text_of_version)};
+    ROW("hvm.get_mem_type.efault", hypercall2(__HYPERVISOR_hvm_op, HVMOP_get_mem_type, BAD_POINTER));
+    long result_type = hypercall2(__HYPERVISOR_hvm_op, HVMOP_get_mem_type, &type);
+    ROW_EFFECT("hvm.get_mem_type.ram", result_type, "type %u", type.mem_type);
+    type.pfn = BAD_GFN;
+    result_type = hypercall2(__HYPERVISOR_hvm_op, HVMOP_get_mem_type, &type);
+    ROW_EFFECT("hvm.get_mem_type.hole", result_type, "type %u", type.mem_type);
+    type.domid = BAD_DOMAIN;
+    ROW("hvm.get_mem_type.bad_domain", hypercall2(__HYPERVISOR_hvm_op, HVMOP_get_mem_type, &type));
+    ROW("hvm.guest_request_vm_event.arg", hypercall2(__HYPERVISOR_hvm_op, HVMOP_guest_request_vm_event, BAD_POINTER));
+    ROW("hvm.guest_request_vm_event", hypercall2(__HYPERVISOR_hvm_op, HVMOP_guest_request_vm_event, NULL));
+    ROW("hvm.set_pci_intx_level.efault", hypercall2(__HYPERVISOR_hvm_op, 2, BAD_POINTER));
+    ROW("hvm.set_isa_irq_level.efault", hypercall2(__HYPERVISOR_hvm_op, 3, BAD_POINTER));
+    ROW("hvm.set_pci_link_route.efault", hypercall2(__HYPERVISOR_hvm_op, 4, BAD_POINTER));
     ROW("hvm.pagetable_dying", hvm_op(HVMOP_pagetable_dying, BAD_POINTER));
     ROW("hvm.set_mem_type.efault", hvm_op(8, BAD_POINTER));
 }
@@ -98,7 +115,7 @@ static long version_op(unsigned op, const void *arg)
 
 static void rows_version(void)
 {
-    static char text[1024];
+    char *text = text_of_version;
     long version = version_op(XENVER_version, NULL);
     ROW_EFFECT("version.version", version, "%s",
                version == (long)xen_version_word() ? "as CPUID says" : "not as CPUID says");
@@ -106,7 +123,7 @@ static void rows_version(void)
     ROW("version.pagesize", version_op(XENVER_pagesize, NULL));
     ROW("version.pagesize.arg", version_op(XENVER_pagesize, text));
     ROW("version.extraversion.efault", version_op(XENVER_extraversion, BAD_POINTER));
-    memset(text, 0, sizeof text);
+    memset(text, 0, sizeof text_of_version);
     long result = version_op(XENVER_capabilities, text);
     ROW_EFFECT("version.capabilities", result, "%s", text[0] ? "text" : "empty");
     struct xen_feature_info feature = {.submap_idx = 0};
@@ -120,6 +137,14 @@ static void rows_version(void)
     ROW("version.platform_parameters", result);
     result = version_op(XENVER_guest_handle, text);
     ROW("version.guest_handle", result);
+    ROW("version.compile_info.efault", version_op(XENVER_compile_info, BAD_POINTER));
+    memset(text, 0, sizeof text_of_version);
+    result = version_op(XENVER_compile_info, text);
+    ROW_EFFECT("version.compile_info", result, "%s", text[0] ? "text" : "empty");
+    ROW("version.changeset.efault", version_op(XENVER_changeset, BAD_POINTER));
+    result = version_op(XENVER_changeset, text);
+    ROW("version.changeset", result);
+    ROW("version.build_id.efault", version_op(XENVER_build_id, BAD_POINTER));
     ROW("version.commandline", version_op(XENVER_commandline, text) >= 0);
 }
 
@@ -167,6 +192,40 @@ static void rows_others(void)
     ROW("hypercall.11", hypercall(11, 0, 0, 0, 0, 0));
     ROW("hypercall.47", hypercall(47, 0, 0, 0, 0, 0));
     ROW("hypercall.63", hypercall(63, 0, 0, 0, 0, 0));
+
+    static const struct {
+        unsigned number;
+        const char *name;
+    } numbers[] = {
+        {3, "hypercall.3_stack_switch"},
+        {5, "hypercall.5_fpu_taskswitch"},
+        {6, "hypercall.6_sched_op_compat"},
+        {7, "hypercall.7_platform_op"},
+        {8, "hypercall.8_set_debugreg"},
+        {9, "hypercall.9_get_debugreg"},
+        {10, "hypercall.10_update_descriptor"},
+        {16, "hypercall.16_event_channel_op_compat"},
+        {19, "hypercall.19_physdev_op_compat"},
+        {22, "hypercall.22_update_va_mapping_otherdomain"},
+        {25, "hypercall.25_set_segment_base"},
+        {27, "hypercall.27_xsm_op"},
+        {28, "hypercall.28_nmi_op"},
+        {35, "hypercall.35_sysctl"},
+        {36, "hypercall.36_domctl"},
+        {37, "hypercall.37_kexec_op"},
+        {38, "hypercall.38_tmem_op"},
+        {39, "hypercall.39_argo_op"},
+        {40, "hypercall.40_xenpmu_op"},
+        {41, "hypercall.41_dm_op"},
+        {42, "hypercall.42_hypfs_op"},
+        {43, "hypercall.43"},
+    };
+    for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        ROW(numbers[i].name, hypercall(numbers[i].number, 99, (unsigned long)BAD_POINTER, 0, 0, 0));
+    static const unsigned long flush[4] = {6}; /* MMUEXT_TLB_FLUSH_LOCAL */
+    ROW("mmuext_op.self", hypercall(__HYPERVISOR_mmuext_op, (unsigned long)flush, 1, 0, DOMID_SELF, 0));
+    ROW("mmuext_op.bad_domain", hypercall(__HYPERVISOR_mmuext_op, (unsigned long)flush, 1, 0, BAD_DOMAIN, 0));
+    ROW("console_io.read", hypercall(__HYPERVISOR_console_io, CONSOLEIO_read, 0, 0, 0, 0));
 
     struct multicall_entry calls[3] = {
         {.op = __HYPERVISOR_xen_version, .args = {XENVER_pagesize}},

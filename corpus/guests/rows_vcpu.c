@@ -64,6 +64,10 @@ static void rows_runstate(void)
 {
     static struct vcpu_runstate_info state, area;
     ROW("vcpu.get_runstate_info.efault", vcpu_op(VCPUOP_get_runstate_info, 0, BAD_POINTER));
+    ROW("vcpu.get_runstate_info.bad_vcpu", vcpu_op(VCPUOP_get_runstate_info, BAD_VCPU, &state));
+    ROW("vcpu.get_runstate_info.vcpu_32", vcpu_op(VCPUOP_get_runstate_info, 32, &state));
+    ROW("vcpu.get_runstate_info.vcpu_8192", vcpu_op(VCPUOP_get_runstate_info, 8192, &state));
+    ROW("vcpu.get_runstate_info.vcpu_minus_1", vcpu_op(VCPUOP_get_runstate_info, ~0u, &state));
     ROW_EFFECT("vcpu.get_runstate_info.self", vcpu_op(VCPUOP_get_runstate_info, 0, &state), "state %d", state.state);
     if (cpu_count() > 1)
         ROW_EFFECT("vcpu.get_runstate_info.other_down", vcpu_op(VCPUOP_get_runstate_info, OTHER, &state), "state %d",

@@ -317,7 +317,7 @@ const struct xen_op xen_grant_ops[] = {
     {.number = GNTTABOP_query_size, .name = "query_size", .handler = op_query_size, .source = "gnttab_query_size"},
     {.number = GNTTABOP_set_version, .name = "set_version", .handler = op_set_version, .source = "gnttab_set_version"},
     {.number = GNTTABOP_get_version, .name = "get_version", .handler = op_get_version, .source = "gnttab_get_version"},
-    {.number = GNTTABOP_swap_grant_ref, .name = "swap_grant_ref", .handler = op_swap, .since = XEN_VERSION(4, 3), .source = "gnttab_swap_grant_ref"},
+    {.number = GNTTABOP_swap_grant_ref, .name = "swap_grant_ref", .handler = op_swap, .since = XEN_VERSION(4, 2), .source = "gnttab_swap_grant_ref"},
 };
 /* clang-format on */
 const unsigned xen_grant_op_count = sizeof(xen_grant_ops) / sizeof(xen_grant_ops[0]);

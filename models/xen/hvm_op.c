@@ -182,18 +182,21 @@ static int64_t op_guest_request(struct xen_call *c)
     return c->arg[1] ? XEN_EINVAL : 0;
 }
 
-static int64_t refused_eperm(struct xen_call *c)
+/* Device models raise the lines of other domains with these. */
+static int64_t refused_device_model(struct xen_call *c)
 {
-    return XEN_EPERM;
+    uint32_t domid_and_line;
+
+    return xen_copy_in(c, c->arg[1], &domid_and_line, sizeof(domid_and_line)) ? XEN_EPERM : XEN_EFAULT;
 }
 
 /* clang-format off */
 const struct xen_op xen_hvm_ops[] = {
     {.number = HVMOP_set_param, .name = "set_param", .handler = op_set_param, .source = "hvmop_set_param"},
     {.number = HVMOP_get_param, .name = "get_param", .handler = op_get_param, .source = "hvmop_get_param"},
-    {.number = 2, .name = "set_pci_intx_level", .handler = refused_eperm, .before = XEN_VERSION(4, 9), .source = "device models only; public/hvm/hvm_op.h below 4.9"},
-    {.number = 3, .name = "set_isa_irq_level", .handler = refused_eperm, .before = XEN_VERSION(4, 9), .source = "device models only; public/hvm/hvm_op.h below 4.9"},
-    {.number = 4, .name = "set_pci_link_route", .handler = refused_eperm, .before = XEN_VERSION(4, 9), .source = "device models only; public/hvm/hvm_op.h below 4.9"},
+    {.number = 2, .name = "set_pci_intx_level", .handler = refused_device_model, .before = XEN_VERSION(4, 9), .source = "hvm.c of 4.7, rcu_lock_remote_domain_by_id"},
+    {.number = 3, .name = "set_isa_irq_level", .handler = refused_device_model, .before = XEN_VERSION(4, 9), .source = "hvm.c of 4.7, rcu_lock_remote_domain_by_id"},
+    {.number = 4, .name = "set_pci_link_route", .handler = refused_device_model, .before = XEN_VERSION(4, 9), .source = "hvm.c of 4.7, rcu_lock_remote_domain_by_id"},
     {.number = HVMOP_flush_tlbs, .name = "flush_tlbs", .handler = op_flush_tlbs, .source = "hvmop_flush_tlb_all"},
     {.number = HVMOP_pagetable_dying, .name = "pagetable_dying", .handler = op_pagetable_dying, .source = "HVMOP_pagetable_dying"},
     {.number = HVMOP_get_time, .name = "get_time", .handler = op_get_time, .source = "HVMOP_get_time"},

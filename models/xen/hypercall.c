@@ -1,6 +1,7 @@
 /*
  * hypercall: how a call comes in (VMCALL or VMMCALL, directly or through the hypercall page), and the table of all
- * hypercalls. The numbers that an HVM guest may not use are rows too: Xen has them, and answers -ENOSYS.
+ * hypercalls. The numbers that an HVM guest may not use are rows too: Xen has them, and answers -ENOSYS. A
+ * `since` is the version from which on HVM guests have it.
  *
  * Source: Xen arch/x86/hvm/hypercall.c, hvm_hypercall(); include/hypercall-defs.c, the table of hypercalls.
  */
@@ -24,14 +25,40 @@ static int64_t refused_eperm(struct xen_call *c)
     return XEN_EPERM;
 }
 
-static int64_t argo_disabled(struct xen_call *c)
+static int64_t pmu_disabled(struct xen_call *c)
 {
     return XEN_EOPNOTSUPP;
 }
 
-static int64_t pmu_disabled(struct xen_call *c)
+/* Source: Xen common/dm.c, do_dm_op(); arch/x86/hvm/dm.c, dm_op(): XSM_DM_PRIV comes last. */
+static int64_t refused_dm_op(struct xen_call *c)
 {
-    return XEN_EOPNOTSUPP;
+    uint64_t buffers[3][2]; /* pointer and size; words of 32 bits in 32-bit guests */
+    unsigned domid = (uint16_t)c->arg[0];
+    uint32_t count = (uint32_t)c->arg[1];
+
+    if (!count)
+        return XEN_ENODATA;
+    if (count > COUNT(buffers))
+        return XEN_E2BIG;
+    if (!xen_copy_in(c, c->arg[2], buffers, count * (c->compat ? 8 : sizeof(buffers[0]))))
+        return XEN_EFAULT;
+    if (xen_is_self(domid))
+        return XEN_EPERM;
+    return domid == 0 ? XEN_EINVAL : XEN_ESRCH;
+}
+
+/* Only for PV guests, also when a PV guest is the one to be changed.
+   Source: Xen arch/x86/mm.c, do_mmuext_op() before its loop, get_pg_owner(). */
+static int64_t refused_mmuext(struct xen_call *c)
+{
+    unsigned domid = (uint32_t)c->arg[3];
+
+    if (c->compat && !(uint32_t)c->arg[1])
+        return 0;
+    if (domid == DOMID_SELF || domid == DOMID_IO || domid == DOMID_XEN)
+        return XEN_EINVAL;
+    return domid == 0 ? XEN_EPERM : XEN_ESRCH;
 }
 
 #define HVM_TABLE "hypercall-defs.c: not for HVM"
@@ -46,25 +73,25 @@ static const struct xen_family families[] = {
     {.number = __HYPERVISOR_set_callbacks, .name = "set_callbacks", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_fpu_taskswitch, .name = "fpu_taskswitch", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_sched_op_compat, .name = "sched_op_compat", .handler = refused_enosys, .source = HVM_TABLE},
-    {.number = __HYPERVISOR_platform_op, .name = "platform_op", .handler = refused_eperm, .source = XSM_PRIV},
+    {.number = __HYPERVISOR_platform_op, .name = "platform_op", .handler = refused_eperm, .since = XEN_VERSION(4, 7), .source = XSM_PRIV},
     {.number = __HYPERVISOR_set_debugreg, .name = "set_debugreg", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_get_debugreg, .name = "get_debugreg", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_update_descriptor, .name = "update_descriptor", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_memory_op, .name = "memory_op", .ops = xen_memory_ops, .op_mask = 0x3f, .op_unknown = XEN_ENOSYS, .source = "memory.c, do_memory_op"},
-    {.number = __HYPERVISOR_multicall, .name = "multicall", .handler = xen_multicall, .source = "multicall.c, do_multicall"},
+    {.number = __HYPERVISOR_multicall, .name = "multicall", .handler = xen_multicall, .since = XEN_VERSION(4, 15), .source = "multicall.c, do_multicall"},
     {.number = __HYPERVISOR_update_va_mapping, .name = "update_va_mapping", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_set_timer_op, .name = "set_timer_op", .handler = xen_set_timer_op, .source = "sched/core.c, do_set_timer_op"},
     {.number = __HYPERVISOR_event_channel_op_compat, .name = "event_channel_op_compat", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_xen_version, .name = "xen_version", .ops = xen_version_ops, .op_unknown = XEN_ENOSYS, .source = "kernel.c, do_xen_version"},
-    {.number = __HYPERVISOR_console_io, .name = "console_io", .ops = xen_console_ops, .op_unknown = XEN_EPERM, .source = "drivers/char/console.c, do_console_io; xsm/dummy.h, XSM_PRIV before the command is looked at"},
+    {.number = __HYPERVISOR_console_io, .name = "console_io", .ops = xen_console_ops, .op_unknown = XEN_EPERM, .since = XEN_VERSION(4, 4), .source = "drivers/char/console.c, do_console_io; xsm/dummy.h, XSM_PRIV before the command is looked at"},
     {.number = __HYPERVISOR_physdev_op_compat, .name = "physdev_op_compat", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_grant_table_op, .name = "grant_table_op", .ops = xen_grant_ops, .op_unknown = XEN_ENOSYS, .source = "hvm/hypercall.c, hvm_grant_table_op"},
-    {.number = __HYPERVISOR_vm_assist, .name = "vm_assist", .handler = xen_vm_assist, .source = "domain.c, do_vm_assist"},
+    {.number = __HYPERVISOR_vm_assist, .name = "vm_assist", .handler = xen_vm_assist, .since = XEN_VERSION(4, 12), .source = "domain.c, do_vm_assist"},
     {.number = __HYPERVISOR_update_va_mapping_otherdomain, .name = "update_va_mapping_otherdomain", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_iret, .name = "iret", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_vcpu_op, .name = "vcpu_op", .handler = xen_vcpu_op_check, .ops = xen_vcpu_ops, .op_unknown = XEN_ENOSYS, .source = "domain.c, do_vcpu_op"},
     {.number = __HYPERVISOR_set_segment_base, .name = "set_segment_base", .handler = refused_enosys, .source = HVM_TABLE},
-    {.number = __HYPERVISOR_mmuext_op, .name = "mmuext_op", .source = "mm.c, do_mmuext_op"},
+    {.number = __HYPERVISOR_mmuext_op, .name = "mmuext_op", .handler = refused_mmuext, .since = XEN_VERSION(4, 7), .source = "mm.c, do_mmuext_op"},
     {.number = __HYPERVISOR_xsm_op, .name = "xsm_op", .handler = refused_enosys, .source = "xsm/dummy.h, xsm_do_xsm_op"},
     {.number = __HYPERVISOR_nmi_op, .name = "nmi_op", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_sched_op, .name = "sched_op", .ops = xen_sched_ops, .op_unknown = XEN_ENOSYS, .source = "sched/core.c, do_sched_op"},
@@ -74,12 +101,12 @@ static const struct xen_family families[] = {
     {.number = __HYPERVISOR_physdev_op, .name = "physdev_op", .ops = xen_physdev_ops, .op_unknown = XEN_ENOSYS, .source = "hvm/hypercall.c, hvm_physdev_op"},
     {.number = __HYPERVISOR_hvm_op, .name = "hvm_op", .ops = xen_hvm_ops, .op_unknown = XEN_ENOSYS, .source = "hvm/hvm.c, do_hvm_op"},
     {.number = __HYPERVISOR_sysctl, .name = "sysctl", .handler = refused_eperm, .source = XSM_PRIV},
-    {.number = __HYPERVISOR_domctl, .name = "domctl", .handler = refused_eperm, .source = XSM_PRIV},
+    {.number = __HYPERVISOR_domctl, .name = "domctl", .handler = refused_eperm, .since = XEN_VERSION(4, 3), .source = XSM_PRIV},
     {.number = __HYPERVISOR_kexec_op, .name = "kexec_op", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_tmem_op, .name = "tmem_op", .handler = refused_enosys, .source = "gone in 4.13, off by default before"},
-    {.number = __HYPERVISOR_argo_op, .name = "argo_op", .handler = argo_disabled, .since = XEN_VERSION(4, 12), .source = "argo.c, opt_argo is off"},
-    {.number = __HYPERVISOR_xenpmu_op, .name = "xenpmu_op", .handler = pmu_disabled, .since = XEN_VERSION(4, 6), .source = "cpu/vpmu.c, VPMU is off"},
-    {.number = __HYPERVISOR_dm_op, .name = "dm_op", .handler = refused_eperm, .since = XEN_VERSION(4, 9), .source = "xsm/dummy.h, XSM_DM_PRIV"},
+    {.number = __HYPERVISOR_argo_op, .name = "argo_op", .handler = refused_enosys, .source = "Kconfig, ARGO is off unless EXPERT"},
+    {.number = __HYPERVISOR_xenpmu_op, .name = "xenpmu_op", .handler = pmu_disabled, .since = XEN_VERSION(4, 7), .source = "cpu/vpmu.c, VPMU is off"},
+    {.number = __HYPERVISOR_dm_op, .name = "dm_op", .handler = refused_dm_op, .since = XEN_VERSION(4, 9), .source = "xsm/dummy.h, XSM_DM_PRIV"},
     {.number = __HYPERVISOR_hypfs_op, .name = "hypfs_op", .handler = refused_eperm, .since = XEN_VERSION(4, 14), .source = XSM_PRIV},
 };
 /* clang-format on */
@@ -149,6 +176,35 @@ const char *xen_operation_name(uint64_t number, uint64_t operation, char *text, 
     else
         snprintf(text, text_bytes, "%s", f->name);
     return text;
+}
+
+uint64_t xen_operation_number(uint64_t number, uint64_t first_argument)
+{
+    const struct xen_family *f = family_find(number);
+
+    return f && f->ops ? op_number(f, first_argument) : 0;
+}
+
+bool xen_operation_at(unsigned index, struct xen_operation *o)
+{
+    for (unsigned i = 0; i < COUNT(families); i++) {
+        const struct xen_family *f = &families[i];
+        unsigned rows = f->ops ? op_count(f) : 1;
+
+        if (index >= rows) {
+            index -= rows;
+            continue;
+        }
+        *o = (struct xen_operation){.number = f->number, .since = f->since, .source = f->source};
+        if (f->ops) {
+            o->operation = f->ops[index].number;
+            o->since = f->ops[index].since ? f->ops[index].since : f->since;
+            o->before = f->ops[index].before;
+            o->source = f->ops[index].source;
+        }
+        return true;
+    }
+    return false;
 }
 
 static bool version_has(unsigned version, unsigned since, unsigned before)

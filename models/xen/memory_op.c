@@ -12,6 +12,10 @@
 #define ORDER_MAX   9u         /* what an unprivileged domain may ask for */
 #define BATCH_MAX   4096u
 
+#define EXCHANGE_BYTES_32 44u   /* struct compat_memory_exchange */
+#define MFN_LIST_BYTES_32 12u   /* struct compat_machphys_mfn_list */
+#define E820_ENTRIES_MAX  1024u /* arch/x86/include/asm/e820.h, E820MAX */
+
 /* struct xen_memory_reservation of both word sizes. */
 struct reservation {
     uint64_t extents_gva, count;
@@ -115,6 +119,10 @@ static int64_t op_increase(struct xen_call *c)
 
 static int64_t op_exchange(struct xen_call *c)
 {
+    struct xen_memory_exchange a;
+
+    if (!xen_copy_in(c, c->arg[1], &a, c->compat ? EXCHANGE_BYTES_32 : sizeof(a)))
+        return XEN_EFAULT;
     return XEN_EOPNOTSUPP; /* not for translated guests */
 }
 
@@ -381,14 +389,57 @@ static int64_t op_memory_map(struct xen_call *c)
     return 0;
 }
 
-static int64_t refused_enosys(struct xen_call *c)
+/* Nothing keeps an HVM guest from reading where the host's machine-to-physical table is. */
+static int64_t op_machphys_mfn_list(struct xen_call *c)
 {
+    struct xen_machphys_mfn_list a;
+
+    if (c->compat && c->t->no_pv32)
+        return XEN_EOPNOTSUPP;
+    if (!xen_copy_in(c, c->arg[1], &a, c->compat ? MFN_LIST_BYTES_32 : sizeof(a)))
+        return XEN_EFAULT;
+    machine_unmodelled(c->m, "memory_op(machphys_mfn_list), which tells machine frames of the host");
     return XEN_ENOSYS;
 }
 
-static int64_t refused_eperm(struct xen_call *c)
+/* A guest may replace the map that the toolstack gave it. */
+static int64_t op_set_memory_map(struct xen_call *c)
 {
-    return XEN_EPERM;
+    struct {
+        uint16_t domid, zero[3];
+        uint32_t entries, zero1;
+        uint64_t buffer;
+    } a = {0};
+    uint32_t a32[3]; /* domid, entries, buffer */
+
+    if (!xen_copy_in(c, c->arg[1], c->compat ? (void *)a32 : &a, c->compat ? sizeof(a32) : sizeof(a)))
+        return XEN_EFAULT;
+    if (c->compat) {
+        a.domid = (uint16_t)a32[0];
+        a.entries = a32[1];
+    }
+    if (a.entries > E820_ENTRIES_MAX)
+        return XEN_EINVAL;
+    if (a.domid == 0)
+        return XEN_EPERM;
+    if (!xen_is_self(a.domid))
+        return XEN_ESRCH;
+    machine_unmodelled(c->m, "memory_op(set_memory_map) of %u entries", a.entries);
+    return XEN_ENOSYS;
+}
+
+static int64_t op_claim_pages(struct xen_call *c)
+{
+    struct xen_memory_reservation a;
+
+    if (c->compat)
+        return XEN_ENOSYS;
+    return xen_copy_in(c, c->arg[1], &a, sizeof(a)) ? XEN_EPERM : XEN_EFAULT;
+}
+
+static int64_t refused_enosys(struct xen_call *c)
+{
+    return XEN_ENOSYS;
 }
 
 /* clang-format off */
@@ -398,17 +449,17 @@ const struct xen_op xen_memory_ops[] = {
     {.number = XENMEM_maximum_ram_page, .name = "maximum_ram_page", .handler = op_maximum_ram_page, .source = "XENMEM_maximum_ram_page"},
     {.number = XENMEM_current_reservation, .name = "current_reservation", .handler = op_current_reservation, .source = "XENMEM_current_reservation"},
     {.number = XENMEM_maximum_reservation, .name = "maximum_reservation", .handler = op_maximum_reservation, .source = "XENMEM_maximum_reservation"},
-    {.number = XENMEM_machphys_mfn_list, .name = "machphys_mfn_list", .handler = refused_enosys, .source = "hvm_memory_op"},
+    {.number = XENMEM_machphys_mfn_list, .name = "machphys_mfn_list", .handler = op_machphys_mfn_list, .source = "subarch_memory_op, compat_arch_memory_op"},
     {.number = XENMEM_populate_physmap, .name = "populate_physmap", .handler = op_populate, .source = "populate_physmap"},
     {.number = XENMEM_add_to_physmap, .name = "add_to_physmap", .handler = op_add_to_physmap, .source = "xenmem_add_to_physmap"},
-    {.number = XENMEM_memory_map, .name = "memory_map", .handler = op_memory_map, .source = "XENMEM_memory_map"},
+    {.number = XENMEM_memory_map, .name = "memory_map", .handler = op_memory_map, .since = XEN_VERSION(4, 6), .source = "XENMEM_memory_map"},
     {.number = XENMEM_machine_memory_map, .name = "machine_memory_map", .handler = refused_enosys, .source = "hvm_memory_op"},
     {.number = XENMEM_exchange, .name = "exchange", .handler = op_exchange, .source = "memory_exchange"},
     {.number = XENMEM_machphys_mapping, .name = "machphys_mapping", .handler = refused_enosys, .source = "hvm_memory_op"},
-    {.number = XENMEM_set_memory_map, .name = "set_memory_map", .handler = refused_eperm, .source = "xsm_domain_memory_map, XSM_TARGET for another domain"},
+    {.number = XENMEM_set_memory_map, .name = "set_memory_map", .handler = op_set_memory_map, .source = "XENMEM_set_memory_map; xsm_domain_memory_map, XSM_TARGET"},
     {.number = XENMEM_maximum_gpfn, .name = "maximum_gpfn", .handler = op_maximum_gpfn, .source = "XENMEM_maximum_gpfn"},
     {.number = XENMEM_remove_from_physmap, .name = "remove_from_physmap", .handler = op_remove_from_physmap, .since = XEN_VERSION(4, 2), .source = "XENMEM_remove_from_physmap"},
-    {.number = XENMEM_claim_pages, .name = "claim_pages", .handler = refused_eperm, .since = XEN_VERSION(4, 3), .source = "xsm_claim_pages, XSM_PRIV"},
+    {.number = XENMEM_claim_pages, .name = "claim_pages", .handler = op_claim_pages, .since = XEN_VERSION(4, 3), .source = "XENMEM_claim_pages; xsm_claim_pages, XSM_PRIV"},
     {.number = XENMEM_add_to_physmap_batch, .name = "add_to_physmap_batch", .handler = op_add_to_physmap_batch, .since = XEN_VERSION(4, 4), .source = "xenmem_add_to_physmap_batch"},
 };
 /* clang-format on */

@@ -58,6 +58,7 @@ enum xen_errno {
     XEN_ENOSPC = -28,
     XEN_ERANGE = -34,
     XEN_ENOSYS = -38,
+    XEN_ENODATA = -61,
     XEN_ETIME = -62,
     XEN_EOPNOTSUPP = -95,
 };

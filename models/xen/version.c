@@ -34,14 +34,14 @@ const struct xen_traits xen_traits_rows[] = {
      .fifo = true, .fifo_expand_eopnotsupp = true, .fifo_busy_ports = true, .reset_fifo = true, .poll_usable = true,
      .port_limit = true,
      .soft_reset = true, .upcall_vector_op = true, .cpuid_vcpu_id = true, .cpuid_domid = true,
-     .cpuid_upcall_vector = true, .pvh = true, .grant_frames_max = 64},
+     .cpuid_upcall_vector = true, .no_pv32 = true, .pvh = true, .grant_frames_max = 64},
     {.version = XEN_VERSION(4, 18), .extra = ".0", .changeset = "stable-4.18",
      .vcpu_op_hvm_mask = VCPU_OP_ALL, .down_last_poweroff = true, .initialise_dummy_ok = true,
      .vcpu_info_ebusy = true, .vcpu_info_aligned = true, .vcpu_info_enxio = true, .vcpu_info_time_at_once = true,
      .phys_areas = true, .fifo = true, .fifo_expand_eopnotsupp = true, .fifo_busy_ports = true, .reset_fifo = true,
      .poll_usable = true,
      .port_limit = true, .soft_reset = true, .upcall_vector_op = true, .cpuid_vcpu_id = true, .cpuid_domid = true,
-     .cpuid_upcall_vector = true, .pvh = true, .grant_frames_max = 64},
+     .cpuid_upcall_vector = true, .no_pv32 = true, .pvh = true, .grant_frames_max = 64},
 };
 /* clang-format on */
 const unsigned xen_traits_count = sizeof(xen_traits_rows) / sizeof(xen_traits_rows[0]);

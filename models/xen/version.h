@@ -36,6 +36,7 @@ struct xen_traits {
     bool cpuid_vcpu_id;          /* CPUID leaf 4 has the vCPU id */
     bool cpuid_domid;            /* … and the domain id */
     bool cpuid_upcall_vector;    /* … and says that upcall vectors work as they should */
+    bool no_pv32;                /* 32-bit PV guests are off, and what only they need */
     bool pvh;                    /* PVH without device model (start_info) */
     unsigned grant_frames_max;   /* the default limit of grant-table frames */
 };

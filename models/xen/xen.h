@@ -76,6 +76,18 @@ bool xen_describe_upcall(struct machine *m, unsigned vcpu);
 /* What a timer kind of this model is, NULL if there is no such kind. */
 const char *xen_describe_timer(unsigned kind);
 
+/* The operation that a call means: some bits of its first argument, or 0 where a hypercall has no operations. */
+uint64_t xen_operation_number(uint64_t number, uint64_t first_argument);
+
+/* What the model has, in the order of its tables: hypercalls, and operations where there are any. */
+struct xen_operation {
+    uint64_t number, operation;
+    unsigned since, before; /* versions that have it; 0: no limit */
+    const char *source;
+};
+/* False behind the last one. */
+bool xen_operation_at(unsigned index, struct xen_operation *o);
+
 /* The domain's end, or that it asked for a soft reset: what a guest's SCHEDOP_shutdown said. -1 if it did not. */
 int xen_shutdown_reason(struct machine *m);
 

@@ -169,7 +169,7 @@ def help_and_version_are_no_errors():
     got = run("boot", "--help")
     expect(got.returncode == 0 and not got.stderr, got.returncode, got.stderr)
     for word in ("--kernel", "--initrd", "--cmdline", "--vcpus", "--memory", "--mode", "--xen", "--until", "--steps-max",
-                 "--digest", "--json", "--console", "Exit status", "130"):
+                 "--digest", "--json", "--console", "--calls", "Exit status", "130"):
         expect(word in got.stdout, "--help does not say", word)
     got = run("--help")
     expect(got.returncode == 0 and "boot" in got.stdout, got.stdout)
@@ -195,6 +195,17 @@ def json_ends_with_one_object_that_tells_all():
         expect(told["verdict"] == verdict and told["vcpus"] == 3, told)
         expect(re.fullmatch("[0-9a-f]{16}", told["digest"]), told)
         expect(guest != SMP or told["steps"] == 1000, told)
+
+
+def json_and_the_log_count_the_guests_hypercalls():
+    path = os.path.join(folder.name, "calls")
+    told = json.loads(run("boot", SMP, "--json", "--vcpus", "2", "--calls", path).stdout)
+    with open(path, encoding="ascii") as f:
+        log = f.read()
+    expect(told["operations"].get("sched_op(shutdown)") == 1, told["operations"])
+    for name, count in told["operations"].items():
+        expect(log.count(f": {name} = ") == count, name, count, "calls by --json, not so many in", log)
+    refused("calls", SMP, "--calls", os.path.join(folder.name, "nowhere", "calls"), says="No such file")
 
 
 def the_digest_alone_is_the_digest_of_json_and_the_same_again():
@@ -284,6 +295,7 @@ TESTS = (
     help_and_version_are_no_errors,
     a_guest_that_passes_is_status_0_and_its_console_is_shown,
     json_ends_with_one_object_that_tells_all,
+    json_and_the_log_count_the_guests_hypercalls,
     the_digest_alone_is_the_digest_of_json_and_the_same_again,
     a_run_until_a_place_stops_there,
     a_budget_is_status_4,
