@@ -6,42 +6,53 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/case.h"
 #include "cli/command.h"
 #include "cli/gdb_link.h"
 #include "cli/gdb_server.h"
 #include "cli/guest.h"
 #include "cli/post_mortem.h"
+#include "emu/player.h"
+#include "emu/schedule.h"
 
 #define GDB_ADDRESS_DEFAULT "127.0.0.1:0"
 
 static const char doc[] =
-    "Let gdb look at a boot: breakpoints, watchpoints, steps, and the same backwards. The guest waits for gdb before "
+    "Let gdb look at a run: breakpoints, watchpoints, steps, and the same backwards. The guest waits for gdb before "
     "its "
     "first instruction; nothing that gdb does changes the run, but what it writes.\v"
     "vCPUs are gdb's threads. Breakpoints are never written into the guest's memory. `reverse-stepi` and "
     "`reverse-continue` go back by executing the run again. `monitor help` in gdb lists what the host knows: event "
     "channels, timers, hypercalls, the position and digest of the run.\n\n"
+    "CASE is a file (*.yaml) as `bootrace boot --record` and `bootrace fuzz --out` write it; it says all of the guest, "
+    "its machine and its schedule.\n\n"
     "Examples:\n"
     "  bootrace symbols vmlinuz --elf vmlinux.symbols\n"
     "  bootrace debug vmlinuz --gdb 127.0.0.1:1234\n"
-    "  gdb vmlinux.symbols -ex 'target remote 127.0.0.1:1234' -ex 'hbreak start_kernel' -ex continue\n"
-    "  bootrace debug guest.elf --mode hvm --vcpus 4 --gdb /tmp/bootrace.gdb\n\n"
+    "  gdb vmlinux.symbols -ex 'target remote :1234'\n"
+    "  bootrace debug guest.elf --mode hvm --vcpus 4 --gdb /tmp/gdb.socket\n"
+    "  bootrace debug corpus/s0-late-module.yaml --gdb :1234\n\n"
     "It ends when gdb kills the guest (or quits), with status 0; after `detach` the guest runs on to its end, whose "
     "status `bootrace boot --help` explains. If the connection breaks, another gdb may come.";
 
-enum { KEY_GDB = 256 };
+enum { KEY_GDB = 256, KEY_SCHEDULE };
 
 static const struct argp_option options[] = {
     {"gdb", KEY_GDB, "ADDRESS", 0,
      "Where to wait for gdb: 127.0.0.1:PORT, :PORT (the same, port 0 for a free one), or the path of a Unix socket "
      "(default: " GDB_ADDRESS_DEFAULT ")",
      0},
+    {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
     {0},
 };
 
 struct debug {
     struct guest_options guest;
     const char *address;
+    const char *schedule_path; /* NULL if there is none */
+    struct schedule schedule;
+    struct test_case c;
+    struct case_guest case_guest;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -55,9 +66,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_GDB:
         b->address = arg;
         return 0;
+    case KEY_SCHEDULE:
+        b->schedule_path = arg;
+        return 0;
     case ARGP_KEY_END:
         if (!b->guest.kernel)
-            argp_error(state, "which IMAGE? For example: bootrace debug vmlinuz --gdb :1234");
+            argp_error(state, "which IMAGE or CASE? For example: bootrace debug vmlinuz --gdb :1234");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -69,6 +83,51 @@ static volatile sig_atomic_t stop;
 static void on_signal(int number)
 {
     stop = 1;
+}
+
+static bool is_case(const char *path)
+{
+    size_t length = strlen(path);
+
+    return length > 5 && !strcmp(path + length - 5, ".yaml");
+}
+
+static enum emu_err take_case(struct debug *b, struct diag *d)
+{
+    struct case_places places;
+    enum emu_err err;
+
+    if (b->schedule_path)
+        return diag_set(d, EMU_EINPUT, "--schedule %s: a case has its own schedule", b->schedule_path);
+    case_places_init(&places, NULL);
+    err = case_read(&b->c, b->guest.kernel, d);
+    if (err == EMU_OK)
+        err = case_find_guest(&b->c, &places, &b->case_guest, d);
+    if (err == EMU_OK)
+        err = case_check_image(&b->c, &b->case_guest, d);
+    if (err == EMU_OK && b->c.schedule) {
+        b->schedule_path = b->guest.kernel;
+        err =
+            schedule_parse(b->c.schedule, strlen(b->c.schedule), b->schedule_path, b->c.schedule_line, &b->schedule, d);
+    }
+    if (err == EMU_OK)
+        b->guest = b->case_guest.options;
+    return err;
+}
+
+/* The guest and the schedule. Digests that the schedule notes are not checked: the user may change the run. */
+static enum emu_err prepare(struct debug *b, struct guest *g, struct diag *d)
+{
+    enum emu_err err = EMU_OK;
+
+    if (is_case(b->guest.kernel))
+        err = take_case(b, d);
+    else if (b->schedule_path)
+        err = schedule_read(b->schedule_path, &b->schedule, d);
+    for (size_t i = 0; i < b->schedule.count; i++)
+        if (b->schedule.decision[i].kind == DECISION_CHECK)
+            b->schedule.decision[i].kind = DECISION_MARK;
+    return err == EMU_OK ? guest_init(g, &b->guest, d) : err;
 }
 
 static void say_where(const struct debug *b, const struct guest *g, const struct gdb_link *l)
@@ -122,8 +181,9 @@ static int serve(const struct debug *b, struct guest *g, struct gdb_link *l, str
 int debug_run(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&guest_argp, 0, "The guest and its machine:", 1}, {0}};
-    static const struct argp argp = {options, parse, "IMAGE", doc, children, NULL, NULL};
+    static const struct argp argp = {options, parse, "IMAGE|CASE", doc, children, NULL, NULL};
     struct debug b = {.address = GDB_ADDRESS_DEFAULT};
+    struct player player;
     struct sigaction action = {.sa_handler = on_signal};
     struct gdb_server *s = NULL;
     struct gdb_link *l = NULL;
@@ -135,16 +195,21 @@ int debug_run(int argc, char **argv)
     argp_err_exit_status = COMMAND_INPUT;
     argp_parse(&argp, argc, argv, 0, NULL, &b);
     diag_init(&d);
-    err = guest_init(&g, &b.guest, &d);
+    case_init(&b.c);
+    schedule_init(&b.schedule);
+    err = prepare(&b, &g, &d);
     if (err != EMU_OK) {
         diag_print(&d, "bootrace debug", stderr);
+        schedule_fini(&b.schedule);
+        case_fini(&b.c);
         return err == EMU_EINPUT ? COMMAND_INPUT : COMMAND_ERROR;
     }
+    player_init(&player, g.machine, &b.schedule, g.symbols, b.schedule_path);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     err = gdb_link_new(b.address, &l, &d);
     if (err == EMU_OK)
-        err = gdb_server_new(&g, l, &stop, &s, &d);
+        err = gdb_server_new(&g, b.schedule_path ? &player : NULL, l, &stop, &s, &d);
     if (err == EMU_OK) {
         status = serve(&b, &g, l, s);
     } else {
@@ -154,5 +219,7 @@ int debug_run(int argc, char **argv)
     gdb_server_free(s);
     gdb_link_free(l);
     guest_fini(&g);
+    schedule_fini(&b.schedule);
+    case_fini(&b.c);
     return status;
 }

@@ -147,7 +147,7 @@ static void reply_stop(struct gdb_server *s)
 /* The guest has stopped: say what gdb has no word for, then what it waits for. */
 static void stopped(struct gdb_server *s, struct stop stop)
 {
-    char text[VERDICT_TEXT_BYTES + 64];
+    char text[DIAG_TEXT_BYTES + 64];
     const struct verdict *v = machine_verdict(s->m);
 
     s->last = stop;
@@ -618,8 +618,8 @@ bool gdb_server_run_on(struct gdb_server *s)
     return stops_continue(s->stops, s->last.vcpu).kind != STOP_ASKED;
 }
 
-enum emu_err gdb_server_new(struct guest *g, struct gdb_link *l, const volatile sig_atomic_t *stop,
-                            struct gdb_server **out, struct diag *d)
+enum emu_err gdb_server_new(struct guest *g, const struct player *player, struct gdb_link *l,
+                            const volatile sig_atomic_t *stop, struct gdb_server **out, struct diag *d)
 {
     struct gdb_server *s = calloc(1, sizeof(*s));
     struct history_ops ops = {on_console, on_time, s};
@@ -632,7 +632,7 @@ enum emu_err gdb_server_new(struct guest *g, struct gdb_link *l, const volatile 
     s->link = l;
     s->stop = stop;
     s->bits = g->image->elf_class == 32 ? 32 : 64;
-    err = history_new(s->m, &ops, &s->history, d);
+    err = history_new(s->m, player, &ops, &s->history, d);
     if (err == EMU_OK) {
         s->stops = stops_new(s->m, s->history);
         s->description = gdb_registers_description(s->bits);

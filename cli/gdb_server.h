@@ -18,6 +18,7 @@
 struct gdb_link;
 struct gdb_server;
 struct guest;
+struct player;
 
 enum gdb_server_end {
     GDB_SERVER_KILLED,   /* gdb ended the guest */
@@ -26,9 +27,10 @@ enum gdb_server_end {
     GDB_SERVER_SIGNAL,   /* *stop was set by a signal handler */
 };
 
-/* The guest must not have run yet. All arguments stay the caller's and outlive the server. */
-enum emu_err gdb_server_new(struct guest *g, struct gdb_link *l, const volatile sig_atomic_t *stop,
-                            struct gdb_server **out, struct diag *d) EMU_MUST_CHECK;
+/* The guest must not have run yet; `player` as for history_new. All arguments stay the caller's and outlive the server.
+ */
+enum emu_err gdb_server_new(struct guest *g, const struct player *player, struct gdb_link *l,
+                            const volatile sig_atomic_t *stop, struct gdb_server **out, struct diag *d) EMU_MUST_CHECK;
 void gdb_server_free(struct gdb_server *s);
 
 /* Serve the connection that the link has. */

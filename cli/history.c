@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/player.h"
 #include "emu/snapshot.h"
 #include "emu/trace.h"
 #include "emu/vcpu.h"
@@ -27,6 +28,7 @@ struct entry {
     uint64_t step;
     unsigned applied; /* changes up to here are in it */
     struct snapshot *snapshot;
+    struct player player;
     uint64_t position[VCPUS_MAX];
     struct log log;
 };
@@ -43,6 +45,8 @@ struct change {
 
 struct history {
     struct machine *m;
+    bool has_player;
+    struct player player;
     struct history_ops ops;
     struct entry *entry[SNAPSHOTS_MAX + 1]; /* ascending by step; the first is the beginning */
     unsigned entries;
@@ -51,6 +55,8 @@ struct history {
     uint64_t console_seen; /* bytes that were told */
     struct log log;
     struct diag snapshot_diag;
+    bool failed; /* `diag` says why */
+    struct diag diag;
 };
 
 static uint64_t now(const struct history *h)
@@ -147,6 +153,7 @@ static void keep(struct history *h)
     }
     e->step = now(h);
     e->applied = h->applied;
+    e->player = h->player;
     e->log = h->log;
     for (unsigned v = 0; v < machine_vcpus(h->m); v++)
         e->position[v] = vcpu_position(h->m, v);
@@ -163,6 +170,7 @@ static void restore(struct history *h, const struct entry *e)
 {
     snapshot_restore(h->m, e->snapshot);
     h->applied = e->applied;
+    h->player = e->player;
     h->log = e->log;
 }
 
@@ -234,27 +242,43 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-enum machine_stop_reason history_advance(struct history *h, const struct machine_limits *limits, bool *interrupted)
+const char *history_failure(struct history *h)
 {
-    *interrupted = false;
+    bool failed = h->failed;
+
+    h->failed = false;
+    return failed ? h->diag.text : NULL;
+}
+
+static bool run(struct history *h, const struct machine_limits *limits, enum machine_stop_reason *why)
+{
+    if (h->has_player) {
+        diag_init(&h->diag);
+        h->failed = player_run(&h->player, limits, why, &h->diag) != EMU_OK;
+    } else {
+        *why = machine_run(h->m, limits);
+    }
+    return !h->failed;
+}
+
+bool history_advance(struct history *h, const struct machine_limits *limits, enum machine_stop_reason *why)
+{
     apply_due(h);
     for (;;) {
         struct machine_limits l = *limits;
-        enum machine_stop_reason why;
 
         l.steps_max = least(limits->steps_max, now(h) + SLICE_STEPS);
         if (h->applied < h->changes)
             l.steps_max = least(l.steps_max, h->change[h->applied].step);
-        why = machine_run(h->m, &l);
+        if (!run(h, &l, why))
+            return false;
         apply_due(h);
-        if (why != MACHINE_STOPPED_STEPS || now(h) >= limits->steps_max)
-            return why;
+        if (*why != MACHINE_STOPPED_STEPS || now(h) >= limits->steps_max)
+            return true;
         if (now(h) - h->entry[entry_at(h, now(h))]->step >= DISTANCE_STEPS)
             keep(h);
-        if (h->ops.interrupted(h->ops.context)) {
-            *interrupted = true;
-            return MACHINE_STOPPED_ASKED;
-        }
+        if (h->ops.interrupted(h->ops.context))
+            return false;
     }
 }
 
@@ -263,12 +287,12 @@ static bool run_to(struct history *h, uint64_t step)
 {
     struct machine_limits l = {.steps_max = step};
     enum machine_stop_reason why;
-    bool interrupted;
 
     do {
-        why = history_advance(h, &l, &interrupted);
-    } while (why == MACHINE_STOPPED_ASKED && !interrupted);
-    return !interrupted;
+        if (!history_advance(h, &l, &why))
+            return false;
+    } while (why == MACHINE_STOPPED_ASKED);
+    return true;
 }
 
 bool history_go(struct history *h, uint64_t step)
@@ -323,13 +347,17 @@ bool history_refine(struct history *h, uint64_t from, uint64_t to, uint64_t dist
 
 /* ---- life ---- */
 
-enum emu_err history_new(struct machine *m, const struct history_ops *ops, struct history **out, struct diag *d)
+enum emu_err history_new(struct machine *m, const struct player *player, const struct history_ops *ops,
+                         struct history **out, struct diag *d)
 {
     struct history *h = calloc(1, sizeof(*h));
 
     if (!h)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     h->m = m;
+    h->has_player = player != NULL;
+    if (player)
+        h->player = *player;
     h->ops = *ops;
     keep(h);
     if (!h->entries) {

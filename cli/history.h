@@ -36,18 +36,20 @@ struct history_ops {
     void *context;
 };
 
-/* The machine as it is now is the beginning. The machine and `ops` stay the caller's. */
-enum emu_err history_new(struct machine *m, const struct history_ops *ops, struct history **out,
-                         struct diag *d) EMU_MUST_CHECK;
+/* The machine as it is now is the beginning; `player` (NULL: none) plays its schedule from here on, and is copied. The
+   machine and what the player points to stay the caller's. */
+struct player;
+enum emu_err history_new(struct machine *m, const struct player *player, const struct history_ops *ops,
+                         struct history **out, struct diag *d) EMU_MUST_CHECK;
 void history_free(struct history *h);
 
 uint64_t history_begin(const struct history *h); /* the step at which it begins */
 
-/*
- * Go forwards until one of the limits. Every run of the machine under a debugger is this function's.
- * MACHINE_STOPPED_ASKED with *interrupted: ops.interrupted said so; without: somebody called machine_stop().
- */
-enum machine_stop_reason history_advance(struct history *h, const struct machine_limits *limits, bool *interrupted);
+/* Go forwards until one of the limits; *why says which. Every run of the machine under a debugger is this function's.
+   False if it ended before: ops.interrupted said so, or history_failure(). */
+bool history_advance(struct history *h, const struct machine_limits *limits, enum machine_stop_reason *why);
+/* Why the schedule can't be played on, NULL if it can; asking forgets it. */
+const char *history_failure(struct history *h);
 
 /* Go to exactly this step, not before the beginning. Where the run ends before it, there. False if interrupted: then it
    is somewhere on the way. */

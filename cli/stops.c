@@ -223,10 +223,16 @@ static struct stop simple(enum stop_kind kind, unsigned vcpu)
     return (struct stop){.kind = kind, .vcpu = vcpu};
 }
 
-static struct stop failed(struct stops *s, unsigned vcpu)
+/* It went no further: something failed, or the user wanted so. */
+static struct stop cut_short(struct stops *s)
 {
-    struct stop stop = {.kind = STOP_FAILED, .vcpu = vcpu, .why = s->failed};
+    struct stop stop = {.kind = STOP_ASKED, .vcpu = machine_current(s->m), .why = history_failure(s->h)};
 
+    s->mode = IGNORE;
+    if (s->failed)
+        stop.why = s->failed;
+    if (stop.why)
+        stop.kind = STOP_FAILED;
     s->failed = NULL;
     return stop;
 }
@@ -246,20 +252,22 @@ static struct stop forwards(struct stops *s, unsigned vcpu, uint64_t position)
     if (s->watches || s->engine_watches)
         watch_in_engine(s, s->watches);
     if (s->failed)
-        return failed(s, vcpu);
+        return cut_short(s);
     s->from_step = began;
     s->to_step = UINT64_MAX;
     s->hit.is_there = false;
     s->mode = s->watches ? STOP_AT_FIRST : IGNORE;
     for (;;) {
-        bool interrupted;
-        enum machine_stop_reason why = history_advance(s->h, &l, &interrupted);
+        enum machine_stop_reason why = MACHINE_STOPPED_ASKED;
+        bool ok = history_advance(s->h, &l, &why);
 
         if (s->hit.is_there) { /* whatever stopped it came later */
             struct hit hit = s->hit;
 
-            return go(s, hit.before_step + 1) ? at_watch(s, &hit) : simple(STOP_ASKED, hit.vcpu);
+            return go(s, hit.before_step + 1) ? at_watch(s, &hit) : cut_short(s);
         }
+        if (!ok)
+            return cut_short(s);
         switch (why) {
         case MACHINE_STOPPED_RIP:
             if (now(s) == began && machine_current(s->m) == vcpu)
@@ -273,10 +281,6 @@ static struct stop forwards(struct stops *s, unsigned vcpu, uint64_t position)
             s->mode = IGNORE;
             return simple(STOP_END, machine_verdict(s->m)->vcpu);
         default:
-            if (interrupted) {
-                s->mode = IGNORE;
-                return simple(STOP_ASKED, machine_current(s->m));
-            }
             break;
         }
     }
@@ -301,16 +305,17 @@ static bool find_last(struct stops *s, uint64_t from, uint64_t to, struct hit *l
     if (!go(s, from))
         return false;
     watch_in_engine(s, s->watches);
+    if (s->failed)
+        return false;
     s->from_step = from;
     s->to_step = to;
     s->hit.is_there = false;
     s->mode = s->watches ? KEEP_LAST : IGNORE;
     last->is_there = false;
     while (now(s) < to) {
-        bool interrupted;
-        enum machine_stop_reason why = history_advance(s->h, &l, &interrupted);
+        enum machine_stop_reason why;
 
-        if (interrupted)
+        if (!history_advance(s->h, &l, &why))
             return false;
         if (why == MACHINE_STOPPED_RIP)
             *last = (struct hit){true, now(s), machine_current(s->m), NULL};
@@ -329,10 +334,14 @@ static struct stop meet(struct stops *s, const struct hit *hit)
     uint64_t breaks[MACHINE_BREAKS_MAX];
     struct machine_limits l = {
         .steps_max = hit->before_step + 1, .break_gva = breaks, .breaks = fill_breaks(s, breaks)};
-    bool interrupted;
+    enum machine_stop_reason why;
 
-    history_advance(s->h, &l, &interrupted);
-    return at_breakpoint(s);
+    return history_advance(s->h, &l, &why) ? at_breakpoint(s) : cut_short(s);
+}
+
+static struct stop back_to_begin(struct stops *s, unsigned vcpu)
+{
+    return go(s, history_begin(s->h)) ? simple(STOP_BEGIN, vcpu) : cut_short(s);
 }
 
 struct stop stops_continue_back(struct stops *s, unsigned vcpu)
@@ -345,44 +354,42 @@ struct stop stops_continue_back(struct stops *s, unsigned vcpu)
         if (s->watches && end - from > WATCHED_DISTANCE_STEPS) {
             watch_in_engine(s, false);
             if (!history_refine(s->h, from, end, WATCHED_DISTANCE_STEPS) || !history_find_before(s->h, end, &from))
-                return simple(STOP_ASKED, machine_current(s->m));
+                return cut_short(s);
         }
         if (!find_last(s, from, end, &last))
-            return simple(STOP_ASKED, machine_current(s->m));
-        if (s->failed)
-            return failed(s, vcpu);
+            return cut_short(s);
         if (last.is_there) {
             if (!go(s, last.before_step))
-                return simple(STOP_ASKED, machine_current(s->m));
+                return cut_short(s);
             return last.watch ? at_watch(s, &last) : meet(s, &last);
         }
         end = from;
     }
-    return go(s, history_begin(s->h)) ? simple(STOP_BEGIN, vcpu) : simple(STOP_ASKED, machine_current(s->m));
+    return back_to_begin(s, vcpu);
 }
 
 struct stop stops_step_back(struct stops *s, unsigned vcpu)
 {
     uint64_t position = vcpu_position(s->m, vcpu), from, to = now(s);
     struct machine_limits l = {.steps_max = UINT64_MAX, .vcpu = vcpu, .position_max = position};
-    bool interrupted;
+    enum machine_stop_reason why;
 
     if (to == history_begin(s->h) || !position)
-        return go(s, history_begin(s->h)) ? simple(STOP_BEGIN, vcpu) : simple(STOP_ASKED, vcpu);
+        return back_to_begin(s, vcpu);
     /* Mostly it made the last step of all. */
     if (!go(s, to - 1))
-        return simple(STOP_ASKED, vcpu);
+        return cut_short(s);
     if (vcpu_position(s->m, vcpu) == position - 1)
         return simple(STOP_DONE, vcpu);
     if (!history_find_position(s->h, vcpu, position - 1, &from))
-        return go(s, history_begin(s->h)) ? simple(STOP_BEGIN, vcpu) : simple(STOP_ASKED, vcpu);
+        return back_to_begin(s, vcpu);
     if (!go(s, from))
-        return simple(STOP_ASKED, vcpu);
-    while (history_advance(s->h, &l, &interrupted) == MACHINE_STOPPED_ASKED && !interrupted)
-        ;
-    if (interrupted || !go(s, now(s) - 1))
-        return simple(STOP_ASKED, vcpu);
-    return simple(STOP_DONE, vcpu);
+        return cut_short(s);
+    do {
+        if (!history_advance(s->h, &l, &why))
+            return cut_short(s);
+    } while (why == MACHINE_STOPPED_ASKED);
+    return go(s, now(s) - 1) ? simple(STOP_DONE, vcpu) : cut_short(s);
 }
 
 /* ---- life ---- */

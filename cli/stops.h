@@ -38,7 +38,7 @@ enum stop_kind {
     STOP_END,    /* the machine has a verdict */
     STOP_BEGIN,  /* the history begins here */
     STOP_ASKED,  /* the user interrupted */
-    STOP_FAILED, /* the host refused; `why` is a static string */
+    STOP_FAILED, /* the host refused, or the schedule does not fit; `why` says it, until the next run */
 };
 
 struct stop {
