@@ -6,7 +6,6 @@
 #include "cli/history.h"
 #include "emu/engine.h"
 #include "emu/memory.h"
-#include "emu/trace.h"
 #include "emu/vcpu.h"
 
 #define BREAKS_MAX (MACHINE_BREAKS_MAX - 1u) /* one more is ours while we go to one */
@@ -14,8 +13,6 @@
 #define WATCHED_DISTANCE_STEPS 2000000ull
 /* A run shorter than this is not worth translating the guest anew without the watching. */
 #define SHORT_STEPS 200000ull
-/* SDM Vol. 3A, "Stack Switching in IA-32e Mode": the largest frame, aligned to 16 bytes. */
-#define EVENT_FRAME_BYTES 56u
 
 struct breakpoint {
     enum stops_point point;
@@ -62,63 +59,38 @@ static uint64_t now(const struct stops *s)
 
 static bool wants(enum stops_point point, enum engine_access kind)
 {
-    return kind != ENGINE_FETCH &&
-           (point == STOPS_WATCH_ACCESS || (point == STOPS_WATCH_WRITE) == (kind == ENGINE_WRITE));
+    return point == STOPS_WATCH_ACCESS || (point == STOPS_WATCH_WRITE) == (kind == ENGINE_WRITE);
 }
 
 static const struct watch *watch_of(const struct stops *s, enum engine_access kind, uint64_t gpa, uint64_t bytes)
 {
     for (unsigned i = 0; i < s->watches; i++)
-        for (unsigned k = 0; wants(s->watch[i].point, kind) && k < s->watch[i].ranges; k++)
-            if (gpa < s->watch[i].range[k].gpa + s->watch[i].range[k].bytes && s->watch[i].range[k].gpa < gpa + bytes)
+        for (unsigned k = 0; k < s->watch[i].ranges; k++)
+            if (gpa < s->watch[i].range[k].gpa + s->watch[i].range[k].bytes && s->watch[i].range[k].gpa < gpa + bytes &&
+                wants(s->watch[i].point, kind))
                 return &s->watch[i];
     return NULL;
 }
 
-static void note(struct stops *s, enum engine_access kind, uint64_t gpa, uint64_t bytes, uint64_t before_step)
-{
-    const struct watch *w;
-
-    if (s->mode == IGNORE || before_step < s->from_step || before_step >= s->to_step ||
-        (s->mode == STOP_AT_FIRST && s->hit.is_there))
-        return;
-    w = watch_of(s, kind, gpa, bytes);
-    if (!w)
-        return;
-    s->hit = (struct hit){true, before_step, machine_current(s->m), w};
-    if (s->mode == STOP_AT_FIRST)
-        machine_stop(s->m);
-}
-
+/* Called for every access of the guest: most are none of ours. */
 static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes)
 {
     struct stops *s = context;
+    const struct watch *w;
+    uint64_t before;
 
-    /* The engine's position is exact within the block, the machine's count is not yet. */
-    if (s->mode != IGNORE && (kind == ENGINE_READ || kind == ENGINE_WRITE))
-        note(s, kind, gpa, bytes,
-             now(s) - vcpu_position(s->m, machine_current(s->m)) + engine_access_position(machine_engine(s->m)));
-}
-
-static void note_frame(struct stops *s, const struct trace_fact *fact)
-{
-    uint64_t sp = vcpu_gpr(s->m, GPR_RSP), gpa;
-
-    for (unsigned at = 0; at < EVENT_FRAME_BYTES; at += 8)
-        if (vcpu_translate(s->m, fact->vcpu, sp + at, &gpa))
-            note(s, ENGINE_WRITE, gpa, 8, now(s) - 1); /* the delivery was the step before */
-}
-
-static void on_fact(struct machine *m, const struct trace_fact *fact, void *context)
-{
-    struct stops *s = context;
-
-    if (s->mode == IGNORE || !s->watches)
+    if (s->mode == IGNORE || (kind != ENGINE_READ && kind != ENGINE_WRITE))
         return;
-    if (fact->kind == TRACE_HOST_WRITE)
-        note(s, ENGINE_WRITE, fact->a, fact->b, now(s));
-    else if (fact->kind == TRACE_INTERRUPT || fact->kind == TRACE_NMI || fact->kind == TRACE_EXCEPTION)
-        note_frame(s, fact);
+    w = watch_of(s, kind, gpa, bytes);
+    if (!w || (s->mode == STOP_AT_FIRST && s->hit.is_there))
+        return;
+    /* The engine's position is exact within the block, the machine's count is not yet. */
+    before = now(s) - vcpu_position(s->m, machine_current(s->m)) + engine_access_position(machine_engine(s->m));
+    if (before < s->from_step || before >= s->to_step)
+        return;
+    s->hit = (struct hit){true, before, machine_current(s->m), w};
+    if (s->mode == STOP_AT_FIRST)
+        machine_stop(s->m);
 }
 
 bool stops_set(struct stops *s, enum stops_point point, unsigned vcpu, uint64_t gva, uint64_t bytes)
@@ -402,7 +374,6 @@ struct stops *stops_new(struct machine *m, struct history *h)
         return NULL;
     s->m = m;
     s->h = h;
-    trace_listen(m, on_fact, s);
     return s;
 }
 
@@ -411,6 +382,5 @@ void stops_free(struct stops *s)
     if (!s)
         return;
     watch_in_engine(s, false);
-    trace_unlisten(s->m, on_fact, s);
     free(s);
 }
