@@ -41,19 +41,20 @@ _start:
     xor %ebp, %ebp
 
 #ifdef __x86_64__
-    /* All 4 GiB identically, by 2 MiB pages: the start info may lie anywhere. */
+    /* All 4 GiB identically, by 2 MiB pages: the start info may lie anywhere. Accessed and dirty from the start, as in
+       start.c. */
     mov $page_directories, %edi
-    mov $0x83, %eax
+    mov $0xe3, %eax
 1:  mov %eax, (%edi)
     movl $0, 4(%edi)
     add $8, %edi
     add $0x200000, %eax
     jnc 1b
-    movl $(page_directories + 0x0003), page_pointers
-    movl $(page_directories + 0x1003), page_pointers + 8
-    movl $(page_directories + 0x2003), page_pointers + 16
-    movl $(page_directories + 0x3003), page_pointers + 24
-    movl $(page_pointers + 3), page_root
+    movl $(page_directories + 0x0023), page_pointers
+    movl $(page_directories + 0x1023), page_pointers + 8
+    movl $(page_directories + 0x2023), page_pointers + 16
+    movl $(page_directories + 0x3023), page_pointers + 24
+    movl $(page_pointers + 0x23), page_root
     call long_mode_enable
     ljmp $CODE64, $1f
     .code64

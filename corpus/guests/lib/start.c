@@ -34,28 +34,34 @@ void map_load(void)
 #endif
 }
 
+/* Present, writable, and accessed and dirty from the start: or what is in memory would depend on when the processor
+   happens to walk the tables, which its TLB decides. */
+#define TABLE_ENTRY 0x23
+#define PAGE_ENTRY  0x63
+#define LARGE_ENTRY 0xe3
+
 void map_range(uintptr_t pa, size_t bytes)
 {
     uint64_t end = (uint64_t)pa + bytes;
     for (size_t i = pa / LARGE_PAGE_BYTES; i < LARGE_PAGES && (uint64_t)i * LARGE_PAGE_BYTES < end; i++)
         if (i > 0)
-            page_directories[i] = (uintptr_t)i * LARGE_PAGE_BYTES | 0x83; /* PS, W, P */
+            page_directories[i] = (uintptr_t)i * LARGE_PAGE_BYTES | LARGE_ENTRY;
     map_load();
 }
 
 static void map_init(void)
 {
 #ifdef __x86_64__
-    page_root[0] = (uintptr_t)page_pointers | 3;
+    page_root[0] = (uintptr_t)page_pointers | TABLE_ENTRY;
     for (size_t i = 0; i < 4; i++)
-        page_pointers[i] = (uintptr_t)(page_directories + 512 * i) | 3;
+        page_pointers[i] = (uintptr_t)(page_directories + 512 * i) | TABLE_ENTRY;
 #endif
     for (size_t i = 1; i < LARGE_PAGE_BYTES / 4096; i++)
         if (i < 4096 / sizeof *page_low)
-            page_low[i] = i << 12 | 3;
+            page_low[i] = i << 12 | PAGE_ENTRY;
     for (size_t i = GUEST_MAPPED_BYTES / LARGE_PAGE_BYTES; i < DEVICE_RANGE_PA / LARGE_PAGE_BYTES; i++)
         page_directories[i] = 0;
-    page_directories[0] = (uintptr_t)page_low | 3;
+    page_directories[0] = (uintptr_t)page_low | TABLE_ENTRY;
     map_range(LARGE_PAGE_BYTES, GUEST_MAPPED_BYTES - LARGE_PAGE_BYTES);
     map_range(DEVICE_RANGE_PA, 0u - DEVICE_RANGE_PA);
 }
