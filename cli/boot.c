@@ -11,7 +11,9 @@
 #include "cli/guest.h"
 #include "cli/record.h"
 #include "cli/session.h"
+#include "cli/snapshot_plan.h"
 #include "emu/engine.h"
+#include "emu/snapshot_file.h"
 
 static const char doc[] =
     "Boot a guest kernel on the modelled Xen host, deterministically.\v"
@@ -21,7 +23,9 @@ static const char doc[] =
     "  bootrace boot vmlinuz --vcpus 4 --cmdline 'console=hvc0 nokaslr' --digest\n"
     "  bootrace boot vmlinuz --until start_kernel\n"
     "  bootrace boot vmlinuz --until 'console:Run /init' --json\n"
-    "  bootrace boot vmlinuz --record boot.yaml && bootrace replay boot.yaml\n\n"
+    "  bootrace boot vmlinuz --record boot.yaml && bootrace replay boot.yaml\n"
+    "  bootrace boot vmlinuz --snapshot-at 1000000000 here.snap\n"
+    "  bootrace boot --from here.snap\n\n"
     "Exit status: 0 PASS, 1 FAIL (crash, hang), 2 wrong input, 3 UNMODELLED (the guest left the model), 4 BUDGET "
     "(--steps-max), 5 ERROR (ours), 130 interrupted.";
 
@@ -36,6 +40,8 @@ enum {
     KEY_RECORD,
     KEY_SCHEDULE,
     KEY_CALLS,
+    KEY_FROM,
+    KEY_SNAPSHOT_AT
 };
 
 static const struct argp_option options[] = {
@@ -50,6 +56,12 @@ static const struct argp_option options[] = {
     {"extra-stops", KEY_STOPS, "N", 0, "Stop and go on at arbitrary places, about every N steps: must change nothing",
      0},
     {"calls", KEY_CALLS, "FILE", 0, "Write every hypercall with its answer to FILE", 0},
+    {"snapshot-at", KEY_SNAPSHOT_AT, "POSITION FILE", 0,
+     "Write the machine to FILE when so many steps are made: N of all vCPUs, or VCPU:N; may be repeated", 0},
+    {"from", KEY_FROM, "FILE", 0,
+     "Go on from a snapshot file; IMAGE then only gives the symbols and may be left away, and so may all options of "
+     "the guest",
+     0},
     {"stats", KEY_STATS, NULL, 0, "Print the engine's counters at the end", 0},
     {0},
 };
@@ -57,6 +69,8 @@ static const struct argp_option options[] = {
 struct boot {
     struct guest_options guest;
     struct session_options session;
+    struct snapshot_plan snapshots;
+    const char *from;
     bool digest, json, stats;
     const char *console_path, *calls_path;
     const char *record_path, *schedule_path;
@@ -104,9 +118,21 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_STATS:
         b->stats = true;
         break;
+    case KEY_FROM:
+        b->from = arg;
+        break;
+    case KEY_SNAPSHOT_AT:
+        if (state->next >= state->argc)
+            argp_error(state, "--snapshot-at %s: to which file? For example: --snapshot-at 1000000 here.snap", arg);
+        err = snapshot_plan_add(&b->snapshots, arg, state->argv[state->next++], d);
+        break;
     case ARGP_KEY_END:
-        if (!b->guest.kernel)
+        if (!b->guest.kernel && !b->from)
             argp_error(state, "which IMAGE? For example: bootrace boot vmlinuz");
+        if (b->from && (b->record_path || b->schedule_path))
+            argp_error(state, "--from can't be combined with --record and --schedule, which begin with the boot");
+        if (b->snapshots.count && b->schedule_path)
+            argp_error(state, "--snapshot-at can't be combined with --schedule: a snapshot holds no decisions");
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -182,6 +208,8 @@ static int run(struct boot *b)
         status = COMMAND_INPUT;
     }
     session_fini(&s);
+    if (!snapshot_plan_finish(&b->snapshots) && status == COMMAND_PASS)
+        status = COMMAND_INPUT;
     return status;
 }
 
@@ -202,6 +230,7 @@ int boot_run(int argc, char **argv)
     static const struct argp_child children[] = {{&guest_argp, 0, "The guest and its machine:", 1}, {0}};
     static const struct argp argp = {options, parse, "IMAGE", doc, children, NULL, NULL};
     struct boot b = {0};
+    struct snapshot_file *from = NULL;
     FILE *console = NULL;
     FILE *calls = NULL;
     int status;
@@ -209,6 +238,7 @@ int boot_run(int argc, char **argv)
     argp_err_exit_status = COMMAND_INPUT;
     argp_parse(&argp, argc, argv, 0, NULL, &b);
     b.session.console = b.json || b.digest ? stderr : stdout;
+    b.session.snapshots = b.snapshots.count ? &b.snapshots : NULL;
     if ((b.console_path && !open_output(b.console_path, &console)) ||
         (b.calls_path && !open_output(b.calls_path, &calls)))
         return COMMAND_INPUT;
@@ -217,15 +247,18 @@ int boot_run(int argc, char **argv)
     b.session.calls = calls;
     schedule_init(&b.schedule);
     schedule_init(&b.record);
-    if (b.schedule_path && schedule_read(b.schedule_path, &b.schedule, &b.diag) != EMU_OK) {
+    if ((b.from && snapshot_file_open(b.from, &from, &b.diag) != EMU_OK) ||
+        (b.schedule_path && schedule_read(b.schedule_path, &b.schedule, &b.diag) != EMU_OK)) {
         diag_print(&b.diag, "bootrace boot", stderr);
         status = COMMAND_INPUT;
     } else {
+        b.guest.snapshot = from;
         b.session.schedule = b.schedule_path ? &b.schedule : NULL;
         b.session.schedule_file = b.schedule_path;
         b.session.record = b.record_path ? &b.record : NULL;
         status = run(&b);
     }
+    snapshot_file_close(from);
     schedule_fini(&b.schedule);
     schedule_fini(&b.record);
     if (console)

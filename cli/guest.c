@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "cli/kernel.h"
+#include "cli/snapshot_case.h"
+#include "emu/snapshot_file.h"
 #include "emu/symbols_dwarf.h"
 #include "emu/symbols_elf.h"
 #include "models/image_formats.h"
@@ -188,13 +190,8 @@ static enum emu_err apply_edits(struct guest *g, struct diag *d)
     return err;
 }
 
-enum emu_err guest_init(struct guest *g, const struct guest_options *options, struct diag *d)
+void guest_options_complete(struct guest_options *o)
 {
-    struct guest_options *o = &g->options;
-    enum emu_err err;
-
-    memset(g, 0, sizeof(*g));
-    *o = *options;
     if (!o->vcpus_given)
         o->vcpus = GUEST_VCPUS_DEFAULT;
     if (!o->ram_bytes)
@@ -205,35 +202,87 @@ enum emu_err guest_init(struct guest *g, const struct guest_options *options, st
         o->xen_version = XEN_VERSION(4, 17);
     if (!o->seed)
         o->seed = GUEST_SEED_DEFAULT;
-    err = image_load_file(o->kernel, image_formats, &g->image, d);
-    if (err == EMU_OK && o->initrd)
+}
+
+/* The case of the snapshot, if there is one. */
+static enum emu_err take_case(struct guest *g, struct diag *d)
+{
+    const struct snapshot_file *f = g->options.snapshot;
+
+    if (!f)
+        return EMU_OK;
+    g->case_text = strdup(snapshot_file_info(f)->case_text);
+    if (!g->case_text)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    return snapshot_case_apply(snapshot_file_name(f), g->case_text, &g->options, &g->snapshot_case, d);
+}
+
+static enum emu_err make_machine(struct guest *g, struct diag *d)
+{
+    const struct guest_options *o = &g->options;
+
+    g->platform = (struct platform_config){
+        .mode = o->mode, .cmdline = o->cmdline, .initrd = g->initrd, .initrd_bytes = g->initrd_bytes};
+    g->config = (struct machine_config){
+        .ram_bytes = o->ram_bytes,
+        .vcpus = o->vcpus,
+        .xen_version = o->xen_version,
+        .seed = o->seed,
+        .models = platform_models,
+        .model_count = platform_model_count,
+        .platform = &g->platform,
+    };
+    return machine_new(&g->config, &g->machine, d);
+}
+
+static enum emu_err load_image(struct guest *g, struct diag *d)
+{
+    const struct guest_options *o = &g->options;
+    enum emu_err err = o->mode == PLATFORM_HVM && g->image->kind == IMAGE_BZIMAGE
+                           ? boot_protocol_load(g->machine, g->image, d)
+                           : pvh_load(g->machine, g->image, d);
+
+    if (err != EMU_OK) {
+        diag_add_place(d, o->kernel, 0);
+        return err;
+    }
+    return apply_edits(g, d);
+}
+
+enum emu_err guest_init(struct guest *g, const struct guest_options *options, struct diag *d)
+{
+    struct guest_options *o = &g->options;
+    enum emu_err err;
+
+    memset(g, 0, sizeof(*g));
+    *o = *options;
+    err = take_case(g, d);
+    guest_options_complete(o);
+    if (err == EMU_OK && o->kernel)
+        err = image_load_file(o->kernel, image_formats, &g->image, d);
+    if (err == EMU_OK && o->initrd && !o->snapshot)
         err = read_file(o->initrd, o->ram_bytes, &g->initrd, &g->initrd_bytes, d);
-    if (err == EMU_OK)
+    if (err == EMU_OK && (g->image || o->vmlinux || o->system_map))
         err = load_symbols(g, d);
-    if (err == EMU_OK) {
-        g->platform = (struct platform_config){
-            .mode = o->mode, .cmdline = o->cmdline, .initrd = g->initrd, .initrd_bytes = g->initrd_bytes};
-        g->config = (struct machine_config){
-            .ram_bytes = o->ram_bytes,
-            .vcpus = o->vcpus,
-            .xen_version = o->xen_version,
-            .seed = o->seed,
-            .models = platform_models,
-            .model_count = platform_model_count,
-            .platform = &g->platform,
-        };
-        err = machine_new(&g->config, &g->machine, d);
-    }
-    if (err == EMU_OK) {
-        err = o->mode == PLATFORM_HVM && g->image->kind == IMAGE_BZIMAGE ? boot_protocol_load(g->machine, g->image, d)
-                                                                         : pvh_load(g->machine, g->image, d);
-        if (err != EMU_OK)
-            diag_add_place(d, o->kernel, 0);
-    }
     if (err == EMU_OK)
-        err = apply_edits(g, d);
+        err = make_machine(g, d);
+    if (err == EMU_OK)
+        err = o->snapshot ? snapshot_file_load(o->snapshot, g->machine, d) : load_image(g, d);
     if (err != EMU_OK)
         guest_fini(g);
+    return err;
+}
+
+enum emu_err guest_write_snapshot(const struct guest *g, const char *path, struct diag *d)
+{
+    char *text = NULL;
+    enum emu_err err = EMU_OK;
+
+    if (!g->case_text)
+        err = snapshot_case_print(&g->options, &text, d);
+    if (err == EMU_OK)
+        err = snapshot_file_write(g->machine, text ? text : g->case_text, path, d);
+    free(text);
     return err;
 }
 
@@ -245,5 +294,7 @@ void guest_fini(struct guest *g)
     if (g->symbols)
         symbols_free(g->symbols);
     free(g->initrd);
+    snapshot_case_free(g->snapshot_case);
+    free(g->case_text);
     memset(g, 0, sizeof(*g));
 }

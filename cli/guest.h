@@ -17,6 +17,9 @@
 
 #define GUEST_EDITS_MAX 16
 
+struct snapshot_case;
+struct snapshot_file;
+
 struct guest_options { /* zero means the default */
     const char *kernel;
     const char *initrd;
@@ -31,6 +34,9 @@ struct guest_options { /* zero means the default */
     uint64_t seed;
     const char *edit[GUEST_EDITS_MAX]; /* by meaning; models/linux/edit.h */
     unsigned edits;
+    /* The caller's: go on from it instead of loading the image, which then only gives the symbols and may be NULL. What
+       is not said above is the snapshot's; what is said has to be. */
+    const struct snapshot_file *snapshot;
 };
 
 struct guest {
@@ -41,7 +47,9 @@ struct guest {
     struct platform_config platform;
     struct machine_config config;
     struct machine *machine;
-    struct symbols *symbols; /* NULL if the image has none */
+    struct symbols *symbols;             /* NULL if the image has none */
+    struct snapshot_case *snapshot_case; /* of the snapshot it came from, which `options` points into */
+    char *case_text;                     /* the same as text; NULL if it came from none */
 };
 
 #define GUEST_VCPUS_DEFAULT     2
@@ -68,5 +76,11 @@ extern const struct argp guest_argp;
 /* Load and build. On failure everything is released and `g` is as before guest_init. */
 enum emu_err guest_init(struct guest *g, const struct guest_options *options, struct diag *d) EMU_MUST_CHECK;
 void guest_fini(struct guest *g);
+
+/* Fill in the defaults. */
+void guest_options_complete(struct guest_options *o);
+
+/* Write the machine where it stands, with its case (snapshot_file.h). */
+enum emu_err guest_write_snapshot(const struct guest *g, const char *path, struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -81,6 +81,8 @@ enum emu_err session_init(struct session *s, const struct guest_options *guest, 
     if (err != EMU_OK)
         return err;
     err = find_target(s, d);
+    if (err == EMU_OK && s->options.snapshots)
+        err = snapshot_plan_check(s->options.snapshots, &s->guest, d);
     if (err != EMU_OK) {
         session_fini(s);
         return err;
@@ -135,10 +137,18 @@ static uint64_t next_stop(struct session *s, uint64_t budget)
 static enum emu_err run_machine(struct session *s, const struct machine_limits *limits, enum machine_stop_reason *why,
                                 struct diag *d)
 {
+    struct machine_limits nearer = *limits;
+    enum emu_err err = EMU_OK;
+
+    if (s->options.snapshots)
+        snapshot_plan_limit(s->options.snapshots, s->guest.machine, &nearer);
     if (s->options.schedule)
-        return player_run(&s->player, limits, why, d);
-    *why = machine_run(s->guest.machine, limits);
-    return EMU_OK;
+        err = player_run(&s->player, &nearer, why, d);
+    else
+        *why = machine_run(s->guest.machine, &nearer);
+    if (err == EMU_OK && s->options.snapshots && machine_verdict(s->guest.machine)->kind == VERDICT_NONE)
+        snapshot_plan_take(s->options.snapshots, &s->guest);
+    return err;
 }
 
 /* What the schedule has done since the last look. */

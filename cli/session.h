@@ -14,6 +14,7 @@
 #include "cli/guest.h"
 #include "cli/operations.h"
 #include "emu/player.h"
+#include "cli/snapshot_plan.h"
 
 struct session_options {
     const char *until;               /* symbol, step count or console:REGEX; NULL for none */
@@ -30,6 +31,7 @@ struct session_options {
         uint64_t first, every, last;
         FILE *to; /* NULL: none */
     } digests;
+    struct snapshot_plan *snapshots; /* the caller's; NULL for none */
 };
 
 struct session {

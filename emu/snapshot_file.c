@@ -503,6 +503,11 @@ const struct snapshot_file_info *snapshot_file_info(const struct snapshot_file *
     return &f->info;
 }
 
+const char *snapshot_file_name(const struct snapshot_file *f)
+{
+    return f->name;
+}
+
 void snapshot_file_seal(uint8_t *bytes, size_t length)
 {
     struct wire_in w = {bytes, bytes + length, false};

@@ -2,6 +2,9 @@
  * snapshot_file: the whole machine at an exact boundary as a file, to go on from in another process, on another
  * machine. docs/snapshot-file.md describes the format.
  *
+ * ASSUMES: the guest's memory does not depend on what the TLB holds, which is not in a file: a guest that clears the
+ * accessed bits of page-table entries and uses them on without flushing would find them set again earlier.
+ *
  * Not in it: what watchers (watch.h) have seen; a detector begins where the run is resumed. And a schedule's player.
  *
  * A file goes with the build that wrote it (build_id.h) and with a case: a text that says what was booted and how,
@@ -54,6 +57,7 @@ enum emu_err snapshot_file_open_bytes(const char *name, const uint8_t *bytes, si
 void snapshot_file_close(struct snapshot_file *f);
 /* Valid until the file is closed. */
 const struct snapshot_file_info *snapshot_file_info(const struct snapshot_file *f);
+const char *snapshot_file_name(const struct snapshot_file *f);
 
 /* The machine is as it was when it was written: machine_digest() says the same. `m` was made with the same
    configuration and has not run; what a loader put into its memory is replaced. Fails with EMU_EINPUT where the content
