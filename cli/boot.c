@@ -15,19 +15,20 @@
 #include "emu/engine.h"
 #include "emu/snapshot_file.h"
 
-static const char doc[] =
-    "Boot a guest kernel on the modelled Xen host, deterministically.\v"
-    "IMAGE is a bzImage, an ELF vmlinux or a free-standing ELF guest with a Xen PVH entry.\n\n"
-    "Examples:\n"
-    "  bootrace boot vmlinuz --initrd initrd.img\n"
-    "  bootrace boot vmlinuz --vcpus 4 --cmdline 'console=hvc0 nokaslr' --digest\n"
-    "  bootrace boot vmlinuz --until start_kernel\n"
-    "  bootrace boot vmlinuz --until 'console:Run /init' --json\n"
-    "  bootrace boot vmlinuz --record boot.yaml && bootrace replay boot.yaml\n"
-    "  bootrace boot vmlinuz --snapshot-at 1000000000 here.snap\n"
-    "  bootrace boot --from here.snap\n\n"
-    "Exit status: 0 PASS, 1 FAIL (crash, hang), 2 wrong input, 3 UNMODELLED (the guest left the model), 4 BUDGET "
-    "(--steps-max), 5 ERROR (ours), 130 interrupted.";
+static const char doc[] = "Boot a guest kernel on the modelled Xen host, deterministically.\v"
+                          "IMAGE is a bzImage, an ELF vmlinux or a free-standing ELF guest with a Xen PVH entry.\n\n"
+                          "Examples:\n"
+                          "  bootrace boot vmlinuz --initrd initrd.img\n"
+                          "  bootrace boot vmlinuz --vcpus 4 --cmdline 'console=hvc0 nokaslr' --digest\n"
+                          "  bootrace boot vmlinuz --until start_kernel\n"
+                          "  bootrace boot vmlinuz --until 'console:Run /init' --json\n"
+                          "  bootrace boot vmlinuz --record boot.yaml && bootrace replay boot.yaml\n"
+                          "  bootrace boot vmlinuz --snapshot-at 1000000000 here.snap\n"
+                          "  bootrace boot --from here.snap\n"
+                          "  bootrace boot vmlinuz --detect op-table\n\n"
+                          "Exit status: 0 PASS, 1 FAIL (crash, hang, or what --detect names), 2 wrong input, 3 "
+                          "UNMODELLED (the guest left the model), 4 BUDGET "
+                          "(--steps-max), 5 ERROR (ours), 130 interrupted.";
 
 enum {
     KEY_UNTIL = 256,

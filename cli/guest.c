@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/detect.h"
 #include "cli/kernel.h"
 #include "cli/snapshot_case.h"
 #include "emu/snapshot_file.h"
@@ -268,6 +269,8 @@ enum emu_err guest_init(struct guest *g, const struct guest_options *options, st
         err = make_machine(g, d);
     if (err == EMU_OK)
         err = o->snapshot ? snapshot_file_load(o->snapshot, g->machine, d) : load_image(g, d);
+    if (err == EMU_OK)
+        err = detect_new(g, &g->detect, d);
     if (err != EMU_OK)
         guest_fini(g);
     return err;
@@ -289,6 +292,7 @@ enum emu_err guest_write_snapshot(const struct guest *g, const char *path, struc
 void guest_fini(struct guest *g)
 {
     machine_free(g->machine);
+    detect_free(g->detect);
     if (g->image)
         image_free(g->image);
     if (g->symbols)

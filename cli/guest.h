@@ -37,6 +37,8 @@ struct guest_options { /* zero means the default */
     /* The caller's: go on from it instead of loading the image, which then only gives the symbols and may be NULL. What
        is not said above is the snapshot's; what is said has to be. */
     const struct snapshot_file *snapshot;
+    const char *detect;   /* names of detectors with commas; cli/detect.h */
+    const char *op_table; /* a declaration, or @FILE; fuzz/op_table_text.h */
 };
 
 struct guest {
@@ -50,6 +52,7 @@ struct guest {
     struct symbols *symbols;             /* NULL if the image has none */
     struct snapshot_case *snapshot_case; /* of the snapshot it came from, which `options` points into */
     char *case_text;                     /* the same as text; NULL if it came from none */
+    struct detect *detect;               /* NULL if none is asked for */
 };
 
 #define GUEST_VCPUS_DEFAULT     2

@@ -4,8 +4,19 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/detect.h"
 
-enum { KEY_CMDLINE = 0x1000, KEY_MODE, KEY_XEN, KEY_SEED, KEY_EDIT, KEY_SYSTEM_MAP, KEY_VMLINUX };
+enum {
+    KEY_CMDLINE = 0x1000,
+    KEY_MODE,
+    KEY_XEN,
+    KEY_SEED,
+    KEY_EDIT,
+    KEY_SYSTEM_MAP,
+    KEY_VMLINUX,
+    KEY_DETECT,
+    KEY_OP_TABLE
+};
 
 static const struct argp_option options[] = {
     {"kernel", 'k', "IMAGE", 0, "The same as the argument IMAGE", 0},
@@ -16,6 +27,10 @@ static const struct argp_option options[] = {
     {"mode", KEY_MODE, "pvh|hvm", 0, "How the guest is started (default: pvh)", 0},
     {"edit", KEY_EDIT, "EDIT", 0,
      "Change the loaded kernel by meaning, like 'unguard text_poke_early'; may be repeated", 0},
+    {"detect", KEY_DETECT, "NAME,...", 0, "Look for more than crash and hang: " DETECT_NAMES, 0},
+    {"op-table", KEY_OP_TABLE, "TEXT|@FILE", 0,
+     "The operations table of a free-standing guest, for --detect op-table: table=, slots=, patcher=, lock=, unlock=",
+     0},
     {"xen", KEY_XEN, "VERSION", 0, "Xen version of the host, 4.1 to 4.20 (default: 4.17)", 0},
     {"seed", KEY_SEED, "N", 0, "Seed of what the host may choose freely (default: 1)", 0},
     {"system-map", KEY_SYSTEM_MAP, "FILE", 0, "Symbols from a System.map", 0},
@@ -84,6 +99,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_VMLINUX:
         o->vmlinux = arg;
+        break;
+    case KEY_DETECT:
+        o->detect = arg;
+        break;
+    case KEY_OP_TABLE:
+        o->op_table = arg;
         break;
     default:
         return ARGP_ERR_UNKNOWN;

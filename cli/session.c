@@ -1,3 +1,4 @@
+#include "cli/detect.h"
 #include "cli/session.h"
 
 #include <inttypes.h>
@@ -324,6 +325,7 @@ void session_print(struct session *s, FILE *to)
     post_mortem_place(s->guest.symbols, v->rip_gva, place, sizeof(place));
     if (v->kind != VERDICT_PASS)
         post_mortem_print(m, s->guest.symbols, to);
+    detect_print(s->guest.detect, to);
     fprintf(to, "%s: %s", verdict_kind_name(v->kind), v->text);
     if (session_has_place(v))
         fprintf(to, "; vCPU %u, step %" PRIu64 ", at %s", v->vcpu, v->position, place);
@@ -348,5 +350,7 @@ json_t *session_json(struct session *s)
                             json_pack("{s:i, s:I, s:I, s:s, s:s?}", "vcpu", (int)v->vcpu, "rip", (json_int_t)v->rip_gva,
                                       "position", (json_int_t)v->position, "symbol", place, "detector", v->detector));
     json_object_set_new(o, "operations", operations_json(&s->operations));
+    if (detect_report(s->guest.detect)[0])
+        json_object_set_new(o, "report", json_string(detect_report(s->guest.detect)));
     return o;
 }

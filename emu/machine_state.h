@@ -108,6 +108,7 @@ void hang_check_turn(struct machine *m);
 void watch_note_write(struct machine *m, uint64_t gpa, uint64_t rip_gva, uint64_t position);
 void watch_tell_write(struct machine *m);
 void watch_tell_reached(struct machine *m, uint64_t rip_gva);
+void watch_tell_restored(struct machine *m);
 
 /* vcpu.c: load `vcpu` into the engine. */
 void machine_switch(struct machine *m, unsigned vcpu);

@@ -39,6 +39,7 @@ void snapshot_restore(struct machine *m, const struct snapshot *s)
     memory_snapshot_restore(m->mem, s->memory);
     engine_save_restore(m->engine, s->engine);
     m->run = s->run;
+    watch_tell_restored(m);
 }
 
 void snapshot_free(struct machine *m, struct snapshot *s)

@@ -81,8 +81,16 @@ void watch_tell_reached(struct machine *m, uint64_t rip_gva)
 
         for (unsigned k = 0; k < x->places; k++)
             if (x->place[k] == rip_gva) {
-                x->w->reached(m, rip_gva, x->w->context);
+                if (x->w->reached)
+                    x->w->reached(m, rip_gva, x->w->context);
                 break;
             }
     }
+}
+
+void watch_tell_restored(struct machine *m)
+{
+    for (unsigned i = 0; i < m->watch.watchers; i++)
+        if (m->watch.watcher[i].w->restored)
+            m->watch.watcher[i].w->restored(m, m->watch.watcher[i].w->context);
 }

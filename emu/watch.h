@@ -16,8 +16,8 @@
 struct machine;
 
 #define WATCHERS_MAX      4
-#define WATCH_PLACES_MAX  192u  /* of all watchers together */
-#define WATCH_STATE_BYTES 8192u /* of all watchers together */
+#define WATCH_PLACES_MAX  192u   /* of all watchers together */
+#define WATCH_STATE_BYTES 16384u /* of all watchers together */
 
 struct watch_write {
     unsigned vcpu;
@@ -32,6 +32,8 @@ struct watcher {
     void (*reached)(struct machine *m, uint64_t rip_gva, void *context);
     /* At the first boundary behind (a block or less) one or more writes to what is watched: the first of them. */
     void (*written)(struct machine *m, const struct watch_write *first, void *context);
+    /* A snapshot was put back, and the state with it; the places were not. Each may be NULL. */
+    void (*restored)(struct machine *m, void *context);
     void *context;
     size_t state_bytes;
 };
