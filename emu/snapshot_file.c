@@ -248,6 +248,22 @@ static void sync_folder_of(const char *path)
     free(folder);
 }
 
+/* A new file, locked, so that it can be told from one that a killed process left behind. Who cleans up may have taken
+   it for such a one before it was locked; then another is made. */
+static int open_locked(char *path, size_t random_at)
+{
+    for (;;) {
+        struct stat st;
+        int fd;
+
+        memcpy(path + random_at, "XXXXXX", 6);
+        fd = mkostemp(path, O_CLOEXEC);
+        if (fd < 0 || flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0 || st.st_nlink)
+            return fd; /* where a file system has no locks, without */
+        close(fd);
+    }
+}
+
 enum emu_err snapshot_file_write(struct machine *m, const char *case_text, const char *path, struct diag *d)
 {
     struct writer w = {0};
@@ -262,13 +278,12 @@ enum emu_err snapshot_file_write(struct machine *m, const char *case_text, const
         return diag_set(d, EMU_EINPUT, "the case is too long for a snapshot (%zu bytes)", strlen(case_text));
     if (asprintf(&temporary, "%s%sXXXXXX", path, SNAPSHOT_FILE_TEMPORARY) < 0)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
-    w.fd = mkostemp(temporary, O_CLOEXEC);
+    w.fd = open_locked(temporary, strlen(temporary) - 6);
     if (w.fd < 0) {
         free(temporary);
         return diag_set_at(d, EMU_EINPUT, path, 0, "can't be written: %s", strerror(errno));
     }
     w.path = path;
-    (void)!flock(w.fd, LOCK_EX | LOCK_NB); /* nobody else knows it yet */
     mask = umask(0);
     umask(mask);
     (void)!fchmod(w.fd, 0666 & ~mask);
