@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/cache.h"
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/guest.h"
@@ -42,6 +43,7 @@ static const struct argp_option options[] = {
 
 struct fuzz {
     struct guest_options guest;
+    struct cache_options cache;
     const char *window;
     bool timer, nmi, by_vector, every, json;
     uint8_t vector;
@@ -81,6 +83,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &f->guest;
+        state->child_inputs[1] = &f->cache;
         break;
     case KEY_WINDOW:
         f->window = arg;
@@ -154,10 +157,11 @@ static bool show(void *context, const struct exhaustive_report *r, uint64_t posi
 
 static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_gva, struct diag *d)
 {
-    struct machine_limits limits = {.steps_max = UINT64_MAX};
+    enum machine_stop_reason why;
     struct symbol s;
     size_t n;
     unsigned bits, word;
+    enum emu_err err;
     uint64_t sp;
 
     if (!g->symbols)
@@ -167,8 +171,10 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
         return diag_set(d, EMU_EINPUT,
                         n ? "--window %s: %zu symbols have this name" : "--window %s: no symbol has this name",
                         f->window, n);
-    limits.until_rip_gva = s.start_gva;
-    switch (machine_run(g->machine, &limits)) {
+    err = cache_run_to(g, &f->cache, s.start_gva, &why, d);
+    if (err != EMU_OK)
+        return err;
+    switch (why) {
     case MACHINE_STOPPED_RIP:
         break;
     case MACHINE_STOPPED_VERDICT:
@@ -225,7 +231,8 @@ static void print_report(struct guest *g, const char *source, const struct exhau
 
 int fuzz_run(int argc, char **argv)
 {
-    static const struct argp_child children[] = {{&guest_argp, 0, "The guest and its machine:", 1}, {0}};
+    static const struct argp_child children[] = {
+        {&guest_argp, 0, "The guest and its machine:", 1}, {&cache_argp, 0, "What is kept:", 2}, {0}};
     static const struct argp argp = {options, parse, "IMAGE", doc, children, NULL, NULL};
     struct fuzz f = {0};
     struct guest g;

@@ -1,4 +1,5 @@
 #include "cli/boot.h"
+#include "cli/cache.h"
 #include "cli/command.h"
 #include "cli/corpus.h"
 #include "cli/debug.h"
@@ -15,6 +16,7 @@
 
 static const struct command commands[] = {
     {"boot", "boot a guest kernel and say how it ended", boot_run},
+    {"cache", "show, or empty, the folder of snapshots that searches keep", cache_run},
     {"corpus", "run, list, show cases: every bug ever found, and its repair", corpus_run},
     {"debug", "let gdb look at a boot, forwards and backwards", debug_run},
     {"edit", "what an edit by meaning would change in a kernel", edit_run},

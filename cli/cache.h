@@ -1,0 +1,31 @@
+/*
+ * cache: going to a place of a boot once. What gets there from the start takes seconds; the snapshot of the place, in
+ * the cache's folder, takes a fraction of one. Also the sub-command that shows and empties the folder.
+ */
+#ifndef BOOTRACE_CLI_CACHE_H
+#define BOOTRACE_CLI_CACHE_H
+
+#include <argp.h>
+#include <stdbool.h>
+
+#include "cli/guest.h"
+#include "emu/diag.h"
+#include "emu/machine.h"
+
+struct cache_options {  /* zero means the default */
+    const char *folder; /* NULL: ${XDG_CACHE_HOME:-~/.cache}/bootrace, and none if there is no home */
+    bool off;
+};
+
+/* --cache DIR and --no-cache, as a child of a sub-command's parser; its input is a struct cache_options. */
+extern const struct argp cache_argp;
+
+/* machine_run() of a guest that has not run, to the first time that a vCPU stands before the instruction at `gva`: from
+   the cache where it is there, else by running, and then it is put there. A cache that can't be used is one line on
+   standard error and nothing else. EMU_EINPUT or EMU_EHOST: the guest can only be given up. */
+enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, uint64_t gva, enum machine_stop_reason *why,
+                          struct diag *d) EMU_MUST_CHECK;
+
+int cache_run(int argc, char **argv);
+
+#endif
