@@ -15,12 +15,12 @@
 #include "cli/child.h"
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/corpus_add.h"
 #include "cli/corpus_report.h"
 
-#define JOBS_MAX     64u
-#define CASES_MAX    100000u
-#define FOLDER       "corpus"
-#define NAME_PATTERN "^[a-z][a-z0-9]*-[a-z0-9][a-z0-9-]*$"
+#define JOBS_MAX  64u
+#define CASES_MAX 100000u
+#define FOLDER    "corpus"
 
 static double host_seconds(void)
 {
@@ -114,7 +114,7 @@ static const char run_doc[] =
     "  bootrace corpus run --jobs 8 --junit junit.xml --sarif bootrace.sarif\n\n"
     "Exit status: 0 all as expected, 1 some are not, 2 wrong input, 5 some could not be run, 130 interrupted.";
 
-enum { KEY_TAP = 256, KEY_JUNIT, KEY_SARIF, KEY_GUESTS, KEY_TO, KEY_AS, KEY_TITLE, KEY_FORCE, KEY_JSON };
+enum { KEY_TAP = 256, KEY_JUNIT, KEY_SARIF, KEY_GUESTS, KEY_JSON };
 
 static const struct argp_option run_options[] = {
     {"jobs", 'j', "N", 0, "How many cases run at a time (default: the number of processors)", 0},
@@ -548,7 +548,7 @@ int corpus_run(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } actions[] = {{"run", run_cases}, {"list", list_cases}, {"show", show_case}};
+    } actions[] = {{"run", run_cases}, {"list", list_cases}, {"show", show_case}, {"add", corpus_add_run}};
     char name[64];
 
     argp_err_exit_status = COMMAND_INPUT;
@@ -563,10 +563,11 @@ int corpus_run(int argc, char **argv)
         fprintf(stderr, "bootrace corpus: there is no '%s'; `bootrace corpus --help` says what there is\n", argv[1]);
         return COMMAND_INPUT;
     }
-    fprintf(argc > 1 ? stdout : stderr, "Usage: bootrace corpus run|list|show [OPTION...] [ARGUMENT...]\n\n"
+    fprintf(argc > 1 ? stdout : stderr, "Usage: bootrace corpus run|list|show|add [OPTION...] [ARGUMENT...]\n\n"
                                         "  run    run cases and say which do not end as they expect\n"
                                         "  list   list cases\n"
-                                        "  show   say what a case is\n\n"
+                                        "  show   say what a case is\n"
+                                        "  add    put a found failure into a corpus\n\n"
                                         "`bootrace corpus run --help` explains one.\n");
     return argc > 1 ? COMMAND_PASS : COMMAND_INPUT;
 }

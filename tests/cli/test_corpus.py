@@ -178,6 +178,31 @@ got = run("replay", write("record/r3-anchor.yaml", HELLO + "schedule: |\n  at 0:
 point("and one at a symbol that the guest does not have", got.returncode == 5 and "no symbol named 'no_such_symbol'" in got.stderr,
       got.stderr)
 
+# ---- a found failure becomes a case ----
+locks = os.path.join(GUESTS, "r-locks.elf")
+found_schedule = write("found/locks.schedule", "at 1:slow_enter mark\nat 1:slow_enter run 0 to 0:b_released\nthen run 1\n")
+path, got = record("found/0001.yaml", locks, "--vcpus", "2", "--memory", "32M", "--cmdline", "bug=nested", "--schedule",
+                   found_schedule)
+os.makedirs(os.path.join(folder.name, "mine"))
+got = run("corpus", "add", path, "--as", "r10-nested", "--to", "mine", "--title", "Two locks")
+with open(os.path.join(folder.name, "mine/r10-nested.yaml"), encoding="utf-8") as f:
+    text = f.read()
+point("corpus add writes what a rebuilt guest and a changed model keep", got.returncode == 0 and "free-standing: r-locks" in text and
+      "title: Two locks" in text and " check " not in text and "digest" not in text and "xxh3" not in text and
+      "detector: hang" in text and "at 1:slow_enter run 0 to 0:b_released" in text, got.returncode, got.stderr, text)
+point("and it passes there", run("corpus", "run", "mine").returncode == 0)
+got = run("corpus", "add", path, "--as", "r10-nested", "--to", "mine")
+point("a name that is taken is refused", got.returncode == 2 and "is there already" in got.stderr, got.stderr)
+got = run("corpus", "add", path, "--as", "r10-nested", "--to", "mine", "--force", "--exact")
+with open(os.path.join(folder.name, "mine/r10-nested.yaml"), encoding="utf-8") as f:
+    text = f.read()
+point("--force replaces it, --exact keeps digests", got.returncode == 0 and " check " in text and "image-xxh3" in text, got.stderr, text)
+got = run("corpus", "add", path, "--as", "nested", "--to", "mine")
+point("a name without an id is refused", got.returncode == 2 and "not 'nested'" in got.stderr, got.stderr)
+got = run("corpus", "add", wrong, "--as", "h1-wrong", "--to", "mine")
+point("a case that does not end as it says is not added", got.returncode == 1 and "does not end as it says" in got.stderr and
+      not os.path.exists(os.path.join(folder.name, "mine/h1-wrong.yaml")), got.returncode, got.stderr)
+
 # ---- many ----
 got = run("corpus", "run", "--jobs", "3", "good")
 point("a corpus that is as expected ends with 0", got.returncode == 0 and
@@ -222,7 +247,7 @@ point("list names all", [c["id"] for c in json.loads(got.stdout)] == ["h1-digest
 got = run("corpus", "show", hello)
 point("show says what a case is and how to run it", got.returncode == 0 and "free-standing hello64" in got.stdout and
       f"Run it: bootrace replay {hello}" in got.stdout, got.stdout)
-for action in ("run", "list", "show"):
+for action in ("run", "list", "show", "add"):
     got = run("corpus", action, "--help")
     point(f"corpus {action} --help has examples", got.returncode == 0 and "Examples:" in got.stdout, got.stdout)
 for name in sorted(os.listdir(os.path.join(SOURCE, "corpus"))):
