@@ -70,7 +70,7 @@ enum gdb_input gdb_reader_feed(struct gdb_reader *r, uint8_t byte)
     case GDB_READ_SUM_HIGH:
         value = digit_value((char)byte);
         r->damaged = r->damaged || value < 0;
-        r->sum_got = (uint8_t)(value << 4);
+        r->sum_got = value < 0 ? 0 : (uint8_t)(value << 4);
         r->state = GDB_READ_SUM_LOW;
         return GDB_INPUT_NONE;
     case GDB_READ_SUM_LOW:

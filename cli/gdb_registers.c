@@ -6,6 +6,9 @@
 
 #include "emu/ensure.h"
 
+/* SDM Vol. 1, "EFLAGS Register": CF to IOPL, NT, RF, AC, ID. VM would need other segments with it. */
+#define RFLAGS_SETTABLE 0x257fd5ull
+
 struct row {
     const char *name;
     const char *type; /* NULL: an integer */
@@ -164,9 +167,12 @@ bool gdb_register_set(unsigned bits, unsigned number, struct vcpu_regs *r, const
 {
     const struct row *row = row_of(bits, number);
 
+    uint64_t rflags = r->rflags;
+
     if (!row->settable)
         return false;
     memcpy((uint8_t *)r + row->offset, bytes, row->held);
+    r->rflags = (r->rflags & RFLAGS_SETTABLE) | (rflags & ~RFLAGS_SETTABLE);
     return true;
 }
 

@@ -578,7 +578,7 @@ static void set_breakpoints(struct machine *m, const struct machine_limits *limi
     uint64_t gva[MACHINE_BREAKS_MAX + 1 + WATCH_PLACES_MAX];
     unsigned n = 0;
 
-    static_assert(sizeof(gva) <= ENGINE_BREAKPOINTS_MAX * sizeof(*gva));
+    static_assert(sizeof(gva) <= ENGINE_BREAKPOINTS_MAX * sizeof(*gva), "the engine takes them all");
     ensure(limits->breaks <= MACHINE_BREAKS_MAX);
     if (limits->until_rip_gva)
         gva[n++] = limits->until_rip_gva;

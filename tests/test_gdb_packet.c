@@ -184,6 +184,8 @@ static void bytes_are_pairs_of_digits_all_or_none(void **state)
     assert_true(gdb_read_text(&c, ""));
 }
 
+#define EFLAGS(bits) ((bits) == 64 ? 17u : 9u)
+
 static void registers_are_what_the_description_says(void **state)
 {
     for (unsigned bits = 32; bits <= 64; bits += 32) {
@@ -223,12 +225,29 @@ static void a_register_that_is_set_is_got(void **state)
                 assert_memory_equal(&r, &before, sizeof(r));
                 continue;
             }
+            if (i == EFLAGS(bits))
+                continue;
             gdb_register_get(bits, i, &r, got);
             assert_int_equal(got[0], 0x3c);
             assert_int_equal(got[1], 0x3c);
             if (n >= 8)
                 assert_memory_equal(got, bytes, n);
         }
+    }
+}
+
+static void flags_that_no_user_sets_stay(void **state)
+{
+    for (unsigned bits = 32; bits <= 64; bits += 32) {
+        uint8_t all[GDB_REGISTER_BYTES_MAX] = {0xff, 0xff, 0xff, 0xff}, none[GDB_REGISTER_BYTES_MAX] = {0};
+        struct vcpu_regs r = {.rflags = RFLAGS_FIXED};
+
+        assert_int_equal(gdb_register_bytes(bits, EFLAGS(bits)), 4);
+        assert_true(gdb_register_set(bits, EFLAGS(bits), &r, all));
+        assert_int_equal(r.rflags, 0x257fd7);
+        r.rflags |= RFLAGS_VM;
+        assert_true(gdb_register_set(bits, EFLAGS(bits), &r, none));
+        assert_int_equal(r.rflags, RFLAGS_FIXED | RFLAGS_VM);
     }
 }
 
@@ -244,6 +263,7 @@ int main(void)
         cmocka_unit_test(bytes_are_pairs_of_digits_all_or_none),
         cmocka_unit_test(registers_are_what_the_description_says),
         cmocka_unit_test(a_register_that_is_set_is_got),
+        cmocka_unit_test(flags_that_no_user_sets_stay),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
