@@ -381,6 +381,20 @@ static void wake_halted(struct machine *m)
 
 /* ---- the loop ---- */
 
+static void tell_switched_out(struct machine *m, unsigned v)
+{
+    for (unsigned k = 0; k < m->config.model_count; k++)
+        if (m->config.models[k]->vcpu_switched_out)
+            m->config.models[k]->vcpu_switched_out(m, v);
+}
+
+static void tell_switched_in(struct machine *m, unsigned v)
+{
+    for (unsigned k = 0; k < m->config.model_count; k++)
+        if (m->config.models[k]->vcpu_switched_in)
+            m->config.models[k]->vcpu_switched_in(m, v);
+}
+
 static void switch_to(struct machine *m, unsigned v)
 {
     if (v == m->run.current) {
@@ -388,13 +402,16 @@ static void switch_to(struct machine *m, unsigned v)
             machine_switch(m, v);
         return;
     }
-    for (unsigned k = 0; k < m->config.model_count; k++)
-        if (m->config.models[k]->vcpu_switched_out)
-            m->config.models[k]->vcpu_switched_out(m, m->run.current);
+    tell_switched_out(m, m->run.current);
     machine_switch(m, v);
-    for (unsigned k = 0; k < m->config.model_count; k++)
-        if (m->config.models[k]->vcpu_switched_in)
-            m->config.models[k]->vcpu_switched_in(m, v);
+    tell_switched_in(m, v);
+}
+
+void machine_take_away(struct machine *m, uint64_t ns)
+{
+    tell_switched_out(m, m->run.current);
+    machine_pass_time_to(m, engine_now_ns(m->engine) + ns);
+    tell_switched_in(m, m->run.current);
 }
 
 static void begin_turn(struct machine *m, unsigned v)

@@ -73,6 +73,8 @@ void machine_stop(struct machine *m);
 bool machine_pass_time(struct machine *m);
 /* The same up to a given time; nothing if that is not in the future. */
 void machine_pass_time_to(struct machine *m, uint64_t time_ns);
+/* The host takes the processor from the current vCPU for so long: the models see it switched out, and in again. */
+void machine_take_away(struct machine *m, uint64_t ns);
 /* vCPU's turn begins; false if it is not runnable. */
 bool machine_give_turn(struct machine *m, unsigned vcpu);
 /* The vector that `vcpu` would take first if its IF allowed it; MODEL_NO_VECTOR (model.h) if none. */

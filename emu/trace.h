@@ -18,16 +18,18 @@ enum trace_kind {
     TRACE_VCPU_STATE, /* a: enum vcpu_state */
     TRACE_EVENT,      /* a: event-channel port raised, b: target vCPU, c: 1 if it made an upcall pending */
     TRACE_MSR_WRITE,  /* a: msr, b: value */
-    TRACE_HOST_WRITE, /* the host wrote guest memory by itself: a: gpa, b: bytes, c: what (model's own code), plus
-                         TRACE_HOST_WRITE_SAME if it put there what was there */
+    TRACE_HOST_WRITE, /* the host wrote guest memory: a: gpa, b: bytes, c: what (model's own code) and
+                         TRACE_HOST_WRITE_* */
     TRACE_SHUTDOWN,   /* a: reason */
-    TRACE_HOST_AREA,  /* memory that the host may write by itself from now on, for `vcpu`: a: gpa (where it is now), b:
-                         bytes,  c: what, as of TRACE_HOST_WRITE. With b = 0: all of `vcpu` of that kind, no longer. */
+    TRACE_HOST_AREA,  /* memory that the host may write by itself from now on, for `vcpu`: a: gpa (where it is now),
+                         b: bytes, c: what (model's own code). With b = 0: all of `vcpu` of that kind, no longer. */
     TRACE_OWNER,      /* the guest says that memory has another owner: a: gpa, b: bytes, c: enum trace_owner */
     TRACE_KIND_COUNT,
 };
 
-#define TRACE_HOST_WRITE_SAME (1ull << 63)
+#define TRACE_HOST_WRITE_SAME  (1ull << 63) /* it put there what was there */
+#define TRACE_HOST_WRITE_ASKED (1ull << 62) /* not by itself: the guest has just asked for it */
+#define TRACE_HOST_WRITE_WHAT  (~(TRACE_HOST_WRITE_SAME | TRACE_HOST_WRITE_ASKED))
 
 enum trace_owner {
     OWNER_NEXT = 1, /* it holds what the next kernel will find there */

@@ -159,12 +159,12 @@ static void found(const struct stale_owner *s, struct machine *m, struct state *
 static void look_at_write(const struct stale_owner *s, struct machine *m, struct state *state,
                           const struct trace_fact *fact)
 {
-    const struct stale_owner_area *area = areas_find(state, fact, fact->c & ~TRACE_HOST_WRITE_SAME);
+    const struct stale_owner_area *area = areas_find(state, fact, fact->c & TRACE_HOST_WRITE_WHAT);
     const struct range *next = ranges_find(&state->next, fact->a, fact->b);
     enum stale_owner_when when;
     uint64_t owner_time_ns;
 
-    if (!area || !memory_is_ram(machine_memory(m), fact->a, 1))
+    if (!area || (fact->c & TRACE_HOST_WRITE_ASKED) || !memory_is_ram(machine_memory(m), fact->a, 1))
         return;
     if (state->in_use && area->time_ns < state->in_use_ns) {
         when = STALE_IN_USE;

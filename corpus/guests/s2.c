@@ -11,7 +11,9 @@
  *   variant=buggy             just go (default)
  *          =evtchn_reset_only EVTCHNOP_reset first
  *          =soft_reset        SHUTDOWN_soft_reset first (Xen 4.7); returns the ballooned page and stops the grant too
- *          =phys_area_unregister  areas by physical address, unregistered first (Xen 4.18; sets areas=phys)
+ *          =phys_area_unregister  areas by physical address, unregistered first (Xen 4.18; wants areas=phys); as nobody
+ *                             can take a vcpu_info back, A does without one; EVTCHNOP_reset too, and the ballooned page
+ *                             returns
  *   in=LIST       what A places in pages that B's RAM disk will occupy, joined by '+': vcpu_info, runstate, time,
  *                 shared_info, hole (default nothing; the rest lies in A's own memory)
  *   areas=linear|phys  (default linear)
@@ -20,6 +22,7 @@
  *   grant_version=1|2, pin=0|1 (one entry mapped and left so; default 0)
  *   period=NS     A's and B's tick (default 1000000)
  *   mismatch=loop|fail  what purgatory does about a wrong digest (default loop, without a word, as the real one)
+ *   probe=0|1     B looks into what A has left behind: its hole, its shared_info's place, its grants (default 0)
  *   wait=N        rounds of PAUSE before a tick counts as missing (default 1000000)
  *   delay=N       rounds of PAUSE between relocate and purgatory (default 0)
  *
@@ -242,15 +245,23 @@ static void balloon_back(void *hole)
     printk("A populate %ld\n", memory_op(XENMEM_populate_physmap, &arg));
 }
 
+static void reset_events(void)
+{
+    struct evtchn_reset reset = {.dom = DOMID_SELF};
+    printk("A evtchn_reset %ld\n", evtchn_op(EVTCHNOP_reset, &reset));
+}
+
 static void let_go(const struct s2_places *places)
 {
     if (param_is("variant", "evtchn_reset_only")) {
-        struct evtchn_reset reset = {.dom = DOMID_SELF};
-        printk("A evtchn_reset %ld\n", evtchn_op(EVTCHNOP_reset, &reset));
+        reset_events();
     } else if (param_is("variant", "phys_area_unregister")) {
         uint64_t none = ~0ull;
+        vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL);
         printk("A runstate unregister %ld\n", vcpu_op(14, 0, &none));
         printk("A time unregister %ld\n", vcpu_op(15, 0, &none));
+        reset_events();
+        balloon_back(places->hole);
     } else if (param_is("variant", "soft_reset")) {
         struct sched_shutdown shutdown = {.reason = SHUTDOWN_soft_reset};
         vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL);
@@ -265,7 +276,8 @@ void guest_main(void)
         guest_fail(FAIL_FIRST, "no Xen");
     struct s2_places places = {
         .shared_info = place("shared_info", PAGE_SHARED_INFO, 0, own_shared_info),
-        .vcpu_info = place("vcpu_info", PAGE_VCPU_INFO, 0x140, own_areas),
+        .vcpu_info =
+            param_is("variant", "phys_area_unregister") ? NULL : place("vcpu_info", PAGE_VCPU_INFO, 0x140, own_areas),
         .runstate = place("runstate", PAGE_RUNSTATE, 0x240, own_areas + 0x100),
         .time = place("time", PAGE_TIME, 0x340, own_areas + 0x200),
         .hole = place("hole", PAGE_HOLE, 0, own_hole),
@@ -283,6 +295,7 @@ void guest_main(void)
     load_kernel_b();
     printk("A loaded %u segments, digest %02x%02x%02x%02x\n", segment_count, digest[0], digest[1], digest[2],
            digest[3]);
+    *(struct s2_letter *)S2_LETTER = (struct s2_letter){.shared_info = places.shared_info, .hole = places.hole};
     let_go(&places);
     relocate();
     for (uint32_t i = param_u32("delay", 0); i; i--)

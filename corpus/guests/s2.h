@@ -15,9 +15,15 @@
 /* Pages of the RAM disk's place that kernel A uses for itself, when told to (parameter `in`). */
 enum { PAGE_VCPU_INFO = 1, PAGE_RUNSTATE = 3, PAGE_TIME = 5, PAGE_SHARED_INFO = 7, PAGE_HOLE = 9 };
 
+/* What A tells B about what it leaves behind, in a page that is neither's. */
+#define S2_LETTER 0x9ff000u
+struct s2_letter {
+    void *shared_info, *hole;
+};
+
 struct s2_places {
     void *shared_info; /* a page */
-    void *vcpu_info;   /* 64 bytes in one page */
+    void *vcpu_info;   /* 64 bytes in one page; NULL to stay in shared_info */
     void *runstate;
     void *time;
     void *hole;    /* a page to balloon out */

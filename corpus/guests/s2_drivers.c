@@ -181,6 +181,16 @@ static void grants_init(const char *name, const struct s2_places *places)
     report(name, "pin_grant", ref.status, 0);
 }
 
+static void vcpu_info_init(const char *name, const struct s2_places *places)
+{
+    uintptr_t at = (uintptr_t)places->vcpu_info;
+    struct vcpu_register_vcpu_info info = {.mfn = at >> 12, .offset = (uint32_t)(at & 4095)};
+    long result = vcpu_op(VCPUOP_register_vcpu_info, 0, &info);
+    report(name, "vcpu_info", result, 0);
+    if (result == 0)
+        s2_drivers.vcpu_info = places->vcpu_info;
+}
+
 void s2_drivers_init(const char *name, const struct s2_places *places)
 {
     now = places;
@@ -190,12 +200,8 @@ void s2_drivers_init(const char *name, const struct s2_places *places)
     report(name, "shared_info", memory_op(XENMEM_add_to_physmap, &map), 0);
     struct shared_info *shared = places->shared_info;
     s2_drivers.vcpu_info = &shared->vcpu_info[0];
-    uintptr_t at = (uintptr_t)places->vcpu_info;
-    struct vcpu_register_vcpu_info info = {.mfn = at >> 12, .offset = (uint32_t)(at & 4095)};
-    long result = vcpu_op(VCPUOP_register_vcpu_info, 0, &info);
-    report(name, "vcpu_info", result, 0);
-    if (result == 0)
-        s2_drivers.vcpu_info = places->vcpu_info;
+    if (places->vcpu_info)
+        vcpu_info_init(name, places);
     areas_init(name, places);
     events_init(name, places);
     if (param_u32("pirq", 0))

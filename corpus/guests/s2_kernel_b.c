@@ -3,6 +3,7 @@
  * every answer, its RAM disk before and after, and waits for a tick (and a serial interrupt, with pirq=1).
  */
 #include "s2.h"
+#include <xen/grant_table.h>
 
 #define FAIL_REFUSED 0x501
 #define FAIL_DAMAGED 0x502
@@ -28,6 +29,21 @@ static unsigned ramdisk_damage(void)
     return wrong;
 }
 
+/* What A has left: the page that it gave away, the place from which shared_info went, and its grants. */
+static void probe(void)
+{
+    const struct s2_letter *letter = (const struct s2_letter *)S2_LETTER;
+    xen_pfn_t frame = (uintptr_t)letter->hole >> 12;
+    struct xen_memory_reservation arg = {.nr_extents = 1, .domid = DOMID_SELF};
+    set_xen_guest_handle(arg.extent_start, &frame);
+    printk("B old_hole_reads %02x\n", *(volatile uint8_t *)letter->hole);
+    printk("B old_hole_decrease %ld\n", memory_op(XENMEM_decrease_reservation, &arg));
+    printk("B old_shared_info_reads %02x\n", *(volatile uint8_t *)letter->shared_info);
+    struct gnttab_set_version set = {.version = 2};
+    printk("B set_version_2 %ld\n",
+           hypercall3(__HYPERVISOR_grant_table_op, GNTTABOP_set_version, (unsigned long)&set, (void *)1));
+}
+
 void guest_main(void)
 {
     s2_owner(OWNER_ALL, 0);
@@ -44,8 +60,12 @@ void guest_main(void)
         .events = events,
     };
     s2_drivers_init("B", &places);
+    if (param_u32("probe", 0))
+        probe();
     bool ticked = s2_wait_tick(), serial = !param_u32("pirq", 0) || s2_wait_serial();
     printk("B tick %s\n", ticked ? "arrives" : "missing");
+    if (param_u32("pirq", 0))
+        printk("B serial %s\n", serial ? "arrives" : "missing");
     if (!wrong)
         wrong = ramdisk_damage();
     if (wrong)

@@ -1,6 +1,9 @@
 /*
- * grant_table: GNTTABOP_*, for a guest without a back end: its table can be set up, grown and asked about, and its
- * entries lead nowhere, since nobody maps them and there is no other guest whose entries it could map.
+ * grant_table: GNTTABOP_*, for a guest without a back end: its table can be set up, grown and asked about, and nobody
+ * else maps its entries. The guest may map its own; there is no other guest whose entries it could map.
+ *
+ * DEVIATION: a mapped page is a copy, made when it is mapped; on Xen both frame numbers lead to one page. A guest that
+ * writes through one and reads through the other sees the difference.
  *
  * Source: Xen public/grant_table.h; common/grant_table.c; arch/x86/hvm/hypercall.c, hvm_grant_table_op().
  */
@@ -108,6 +111,52 @@ static int64_t op_query_size(struct xen_call *c)
     return copy_out_one(c, &a, sizeof(a));
 }
 
+/* ---- the guest's own grants, mapped by itself ---- */
+
+static unsigned pinned(const struct xen_state *x)
+{
+    unsigned count = 0;
+
+    for (unsigned i = GNTTAB_NR_RESERVED_ENTRIES; i < GRANT_PINS; i++)
+        count += x->grant_pins[i];
+    return count;
+}
+
+static void entry_flags(struct xen_call *c, uint32_t ref, uint16_t set, uint16_t clear)
+{
+    uint16_t flags;
+    unsigned at = ref % (PAGE_BYTES / sizeof(struct grant_entry_v1)) * sizeof(struct grant_entry_v1);
+    enum xen_page page = (enum xen_page)(PAGE_GRANT + ref / (PAGE_BYTES / sizeof(struct grant_entry_v1)));
+
+    xen_page_read(c->m, page, at, &flags, sizeof(flags));
+    flags = (uint16_t)((flags | set) & ~clear);
+    xen_page_write(c->m, page, at, &flags, sizeof(flags), XEN_WRITE_PAGE);
+}
+
+/* The status of mapping one of the guest's own entries; on success the frame's content is at host_addr. */
+static int16_t map_own(struct xen_call *c, const struct gnttab_map_grant_ref *a)
+{
+    unsigned per_frame = PAGE_BYTES / sizeof(struct grant_entry_v1);
+    struct grant_entry_v1 e;
+    uint8_t bytes[PAGE_BYTES];
+
+    if (c->x->grant_version != 1 || a->ref >= c->x->grant_frames * per_frame || a->ref >= GRANT_PINS)
+        return GNTST_bad_gntref;
+    xen_page_read(c->m, (enum xen_page)(PAGE_GRANT + a->ref / per_frame), a->ref % per_frame * sizeof(e), &e,
+                  sizeof(e));
+    if ((e.flags & GTF_type_mask) != GTF_permit_access || e.domid != XEN_GUEST_DOMID)
+        return GNTST_bad_gntref;
+    if (!xen_gpa_read(c->m, (uint64_t)e.frame << PAGE_SHIFT, bytes, sizeof(bytes)))
+        return GNTST_bad_page;
+    if (!xen_gpa_write(c->m, a->host_addr & ~(uint64_t)(PAGE_BYTES - 1), bytes, sizeof(bytes), XEN_WRITE_PAGE))
+        return GNTST_bad_virt_addr;
+    if (c->x->grant_pins[a->ref] == UINT8_MAX)
+        return GNTST_no_device_space;
+    c->x->grant_pins[a->ref]++;
+    entry_flags(c, a->ref, a->flags & GNTMAP_readonly ? GTF_reading : GTF_reading | GTF_writing, 0);
+    return GNTST_okay;
+}
+
 /* Entries from 8 on are cleared by a change of version; the reserved first ones keep flags, domain and frame. */
 static void clear_entries(struct machine *m)
 {
@@ -131,6 +180,8 @@ static int64_t op_set_version(struct xen_call *c)
     asked = a.version;
     if (asked != 1 && asked != 2)
         return XEN_EINVAL;
+    if (asked != c->x->grant_version && pinned(c->x))
+        return XEN_EBUSY;
     if (asked != c->x->grant_version) {
         clear_entries(c->m);
         if (asked == 1) {
@@ -175,8 +226,14 @@ static int64_t op_map(struct xen_call *c)
             return XEN_EFAULT;
         if (!(a.flags & (GNTMAP_device_map | GNTMAP_host_map)))
             a.status = GNTST_bad_gntref;
+        else if (a.dom == XEN_GUEST_DOMID)
+            a.status = map_own(c, &a);
         else /* here DOMID_SELF is no domain */
-            a.status = a.dom == XEN_GUEST_DOMID || a.dom == 0 ? GNTST_bad_gntref : GNTST_bad_domain;
+            a.status = a.dom == 0 ? GNTST_bad_gntref : GNTST_bad_domain;
+        if (a.status == GNTST_okay) {
+            a.handle = a.ref;
+            a.dev_bus_addr = 0;
+        }
         if (!xen_copy_out(c, gva, &a, sizeof(a)))
             return XEN_EFAULT;
     }
@@ -198,6 +255,11 @@ static int64_t op_unmap(struct xen_call *c)
         if (!xen_copy_in(c, gva, &a, sizeof(a)))
             return XEN_EFAULT;
         a.status = GNTST_bad_handle;
+        if (a.handle < GRANT_PINS && c->x->grant_pins[a.handle]) {
+            if (!--c->x->grant_pins[a.handle])
+                entry_flags(c, a.handle, 0, GTF_reading | GTF_writing);
+            a.status = GNTST_okay;
+        }
         if (!xen_copy_out(c, gva, &a, sizeof(a)))
             return XEN_EFAULT;
     }

@@ -177,8 +177,10 @@ static int64_t add_to_physmap_one(struct xen_call *c, unsigned space, uint64_t i
     }
     if (!xen_page_map(c->m, (enum xen_page)page, gfn))
         return XEN_ENOMEM;
-    if (page == PAGE_SHARED_INFO)
+    if (page == PAGE_SHARED_INFO) {
+        xen_area_is(c->m, 0, 0, 0, XEN_WRITE_SHARED_INFO);
         xen_area_is(c->m, 0, gfn << PAGE_SHIFT, PAGE_BYTES, XEN_WRITE_SHARED_INFO);
+    }
     return 0;
 }
 

@@ -88,7 +88,10 @@ uint64_t xen_p2m_max_gfn(struct machine *m)
 static void trace_write(struct machine *m, unsigned vcpu, uint64_t gpa, uint64_t bytes, enum xen_host_write what,
                         bool same)
 {
-    trace_add(m, TRACE_HOST_WRITE, vcpu, gpa, bytes, what | (same ? TRACE_HOST_WRITE_SAME : 0));
+    bool asked = what == XEN_WRITE_PAGE || what == XEN_WRITE_HYPERCALL_PAGE;
+
+    trace_add(m, TRACE_HOST_WRITE, vcpu, gpa, bytes,
+              what | (same ? TRACE_HOST_WRITE_SAME : 0) | (asked ? TRACE_HOST_WRITE_ASKED : 0));
 }
 
 static bool holds(struct machine *m, uint64_t gpa, const void *bytes, size_t count)
@@ -112,7 +115,7 @@ void xen_area_gone(struct machine *m, unsigned vcpu, struct xen_area *area, enum
 
 static bool page_fill(struct machine *m, uint64_t gfn, uint8_t byte)
 {
-    trace_add(m, TRACE_HOST_WRITE, machine_current(m), gfn << PAGE_SHIFT, PAGE_BYTES, XEN_WRITE_PAGE);
+    trace_write(m, machine_current(m), gfn << PAGE_SHIFT, PAGE_BYTES, XEN_WRITE_PAGE, false);
     return memory_fill(machine_memory(m), gfn << PAGE_SHIFT, byte, PAGE_BYTES);
 }
 
@@ -224,7 +227,7 @@ bool xen_page_map(struct machine *m, enum xen_page page, uint64_t gfn)
     if (gfn_in_memory(m, gfn)) {
         if (!hole_close(m, gfn))
             return false;
-        trace_add(m, TRACE_HOST_WRITE, machine_current(m), gfn << PAGE_SHIFT, PAGE_BYTES, XEN_WRITE_PAGE);
+        trace_write(m, machine_current(m), gfn << PAGE_SHIFT, PAGE_BYTES, XEN_WRITE_PAGE, false);
         if (!memory_write(machine_memory(m), gfn << PAGE_SHIFT, x->page[page], PAGE_BYTES))
             return false;
         memset(x->page[page], 0, PAGE_BYTES);

@@ -101,6 +101,7 @@ enum xen_timer_kind { TIMER_SINGLESHOT, TIMER_PERIODIC, TIMER_POLL, TIMER_WATCHD
 
 #define GRANT_FRAMES_MAX  64u
 #define STATUS_FRAMES_MAX 8u
+#define GRANT_PINS        512u /* entries that the guest may map itself: those of the first frame */
 enum xen_page {
     PAGE_SHARED_INFO,
     PAGE_CONSOLE,
@@ -183,6 +184,7 @@ struct xen_state {
     uint32_t pirq_port[PIRQS];
     int32_t pirq_gsi[PIRQS]; /* emulated GSI mapped to that pirq, -1 if none */
     uint8_t pirq_used[PIRQS];
+    uint8_t grant_pins[GRANT_PINS]; /* how often the guest has mapped its own entry */
     struct xen_vcpu vcpu[VCPUS_MAX];
     struct xen_hole hole[HOLES_MAX];
     uint64_t page_gfn[PAGE_COUNT];

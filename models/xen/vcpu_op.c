@@ -283,11 +283,10 @@ static int64_t register_linear(struct xen_call *c, struct xen_area *area, unsign
 
     if (!copy_in_address(c, &gva) || !address_is_ok(gva))
         return XEN_EFAULT;
+    xen_area_gone(c->m, target(c), area, what);
     *area = (struct xen_area){.address = gva, .kind = gva ? AREA_LINEAR : AREA_NONE, .compat = c->compat};
     if (gva && vcpu_translate(c->m, c->vcpu, gva, &gpa))
         xen_area_is(c->m, target(c), gpa, bytes, what);
-    else
-        xen_area_is(c->m, target(c), 0, 0, what);
     return 0;
 }
 
@@ -328,6 +327,7 @@ static int64_t register_physical(struct xen_call *c, struct xen_area *area, unsi
         return XEN_ENXIO;
     if (!xen_gfn_is_backed(c->m, gpa >> PAGE_SHIFT))
         return XEN_EINVAL;
+    xen_area_gone(c->m, target(c), area, what);
     *area = (struct xen_area){.address = gpa, .kind = AREA_PHYSICAL, .compat = c->compat};
     xen_area_is(c->m, target(c), gpa, bytes, what);
     return 0;

@@ -38,7 +38,7 @@ const char *xen_host_write_name(uint64_t what)
         [XEN_WRITE_FIFO_CONTROL] = "FIFO control block",
     };
 
-    what &= ~TRACE_HOST_WRITE_SAME;
+    what &= TRACE_HOST_WRITE_WHAT;
     return what < sizeof(names) / sizeof(names[0]) && names[what] ? names[what] : "memory";
 }
 

@@ -47,6 +47,7 @@ enum xen_host_write {
     XEN_WRITE_FIFO,      /* an event word or control block */
     XEN_WRITE_CONSOLE,   /* the console ring's indices or input */
     XEN_WRITE_XENSTORE,  /* the xenstore ring's indices or responses */
+    /* From here on not by itself: the guest has just asked for it. */
     XEN_WRITE_HYPERCALL_PAGE,
     XEN_WRITE_PAGE, /* a page of Xen's was put over guest memory, or taken away, or populated */
     /* Only of areas (TRACE_HOST_AREA): what is written there is traced as what it is. */
