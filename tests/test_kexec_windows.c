@@ -106,24 +106,28 @@ static uint64_t kernel_b_entry(struct rig *r)
 /* ---- where the bytes of an area are copied and read ---- */
 
 struct copy_times {
+    struct engine *engine;
     uint64_t area_gpa;
     /* The first boundary at which a write of the host's stays, and the first at which the digest does not see it. */
     uint64_t copied[UNIT_BYTES], read[UNIT_BYTES];
 };
 
-static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes, uint64_t position)
+static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes)
 {
     struct copy_times *t = context;
+    uint64_t position = engine_access_position(t->engine);
 
     for (unsigned i = 0; i < bytes; i++) {
         uint64_t at = gpa + i - t->area_gpa;
 
-        if (at >= UNIT_BYTES || kind == ENGINE_FETCH)
+        if (at >= UNIT_BYTES)
             continue;
-        if (kind == ENGINE_WRITE)
+        if (kind == ENGINE_WRITE) {
             t->copied[at] = position + 1;
-        else
+            t->read[at] = 0;
+        } else if (kind == ENGINE_READ && !t->read[at]) { /* the host looks into a vcpu_info later, too */
             t->read[at] = position + 1;
+        }
     }
 }
 
@@ -234,6 +238,7 @@ static void run_row(const struct row *row, struct table *t)
     unsigned count = 0;
 
     rig_init(&r, row->cmdline, XEN_4_17);
+    times.engine = machine_engine(r.m);
     run_to(&r, symbol_gva(&r, "relocate"));
     first = vcpu_position(r.m, 0);
     assert_int_equal(snapshot_take(r.m, NULL, &start, &r.d), EMU_OK);
