@@ -111,8 +111,11 @@ static enum emu_err is_at(const struct player *p, const struct position *at, boo
 static enum emu_err carry_out(struct player *p, struct diag *diag)
 {
     const struct decision *d = next_decision(p);
-    enum emu_err err = machine_decide(p->machine, d, diag);
+    enum emu_err err;
 
+    if (p->reached)
+        p->reached(p->machine, p->next, p->context);
+    err = machine_decide(p->machine, d, diag);
     p->counting = false;
     p->here_steps = machine_steps(p->machine);
     if (err != EMU_OK)

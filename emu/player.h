@@ -22,6 +22,9 @@ struct player {
     const struct schedule *schedule; /* both belong to the caller */
     const struct symbols *symbols;   /* NULL if the guest has none: anchors are then refused */
     const char *file;                /* of the schedule, for errors; NULL for "schedule" */
+    /* Told before a decision is carried out at its place, if not NULL; it may look at everything and change nothing. */
+    void (*reached)(struct machine *m, size_t decision, void *context);
+    void *context; /* of `reached` */
 
     size_t next;         /* the decision that comes next */
     bool on_the_way;     /* that one is DECISION_RUN_TO, and has begun */

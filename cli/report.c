@@ -1,0 +1,337 @@
+#include "cli/report.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+
+#define AROUND_NS_MAX 1000000000ull
+
+static const char doc[] =
+    "Tell what happened in a run: in sentences, on a timeline, with the bytes that were changed.\v"
+    "CASE is a file as `bootrace boot --record` and `bootrace fuzz --out` write it (its name ends in .yaml); or give a "
+    "guest's IMAGE with the options of `bootrace boot`, and a schedule. The run is made again two or three times: as a "
+    "whole, and in detail around the schedule's last decision and around its end.\n\n"
+    "Examples:\n"
+    "  bootrace report corpus/s0-late-module.yaml                        # text, on the terminal\n"
+    "  bootrace report found.yaml --format perfetto -o trace.json        # for ui.perfetto.dev\n"
+    "  bootrace report guest.elf --mode hvm --vcpus 1 --schedule race.txt -o report.txt --around 200000\n\n"
+    "The format follows from FILE's name (.json for perfetto, else text). Exit status: 0 the report is written "
+    "(whatever the verdict in it), 2 wrong input, 5 ERROR (ours), 130 interrupted.";
+
+enum { KEY_FORMAT = 256, KEY_AROUND, KEY_SCHEDULE, KEY_STEPS_MAX, KEY_UNTIL, KEY_GUESTS };
+
+static const struct argp_option options[] = {
+    {"output", 'o', "FILE", 0, "Write the report to FILE (default: text on standard output)", 0},
+    {"format", KEY_FORMAT, "text|perfetto", 0, "Whatever FILE's name says", 0},
+    {"around", KEY_AROUND, "NS", 0, "Virtual time shown in detail before and after (default: 1000000)", 0},
+    {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
+    {"steps-max", KEY_STEPS_MAX, "N", 0, "Budget of guest steps (default: the case's, or none)", 0},
+    {"until", KEY_UNTIL, "PLACE", 0, "Stop with PASS at a symbol, at a step count, or at console:REGEX", 0},
+    {"guests", KEY_GUESTS, "FOLDER", 0, "Where a case's free-standing guests are (default: beside this program)", 0},
+    {0},
+};
+
+enum format { FORMAT_BY_NAME, FORMAT_TEXT, FORMAT_PERFETTO };
+
+struct arguments {
+    struct guest_options guest;
+    struct session_options session;
+    const char *output, *schedule, *guests;
+    enum format format;
+    uint64_t around_ns;
+
+    struct test_case c;
+    bool has_case;
+    struct case_guest case_guest;
+    struct schedule decisions;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    static const char *const formats[] = {[FORMAT_TEXT] = "text", [FORMAT_PERFETTO] = "perfetto"};
+    struct arguments *a = state->input;
+    enum emu_err err = EMU_OK;
+    struct diag d;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->guest;
+        break;
+    case 'o':
+        a->output = arg;
+        break;
+    case KEY_FORMAT:
+        for (unsigned i = FORMAT_TEXT; i <= FORMAT_PERFETTO; i++)
+            if (!strcmp(arg, formats[i]))
+                a->format = (enum format)i;
+        if (!a->format)
+            argp_error(state, "the format is text or perfetto, not '%s'", arg);
+        break;
+    case KEY_AROUND:
+        err = guest_parse_number("the time around", arg, 1000, AROUND_NS_MAX, &a->around_ns, &d);
+        break;
+    case KEY_SCHEDULE:
+        a->schedule = arg;
+        break;
+    case KEY_STEPS_MAX:
+        err = guest_parse_number("the budget of steps", arg, 1, UINT64_MAX - 1, &a->session.steps_max, &d);
+        break;
+    case KEY_UNTIL:
+        a->session.until = arg;
+        break;
+    case KEY_GUESTS:
+        a->guests = arg;
+        break;
+    case ARGP_KEY_END:
+        if (!a->guest.kernel)
+            argp_error(state, "which CASE or IMAGE? For example: bootrace report corpus/s0-late-module.yaml");
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    if (err != EMU_OK) {
+        diag_print(&d, "bootrace report", stderr);
+        exit(COMMAND_INPUT);
+    }
+    return 0;
+}
+
+static bool ends_in(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+
+    return n >= m && !strcmp(text + n - m, end);
+}
+
+static enum format format_of(const struct arguments *a)
+{
+    if (a->format)
+        return a->format;
+    return a->output && ends_in(a->output, ".json") ? FORMAT_PERFETTO : FORMAT_TEXT;
+}
+
+/* ---- the command that does it again ---- */
+
+static void add_word(FILE *to, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
+
+    putc(' ', to);
+    if (*word && strspn(word, plain) == strlen(word)) {
+        fputs(word, to);
+        return;
+    }
+    putc('\'', to);
+    for (; *word; word++) {
+        if (*word == '\'')
+            fputs("'\\''", to);
+        else
+            putc(*word, to);
+    }
+    putc('\'', to);
+}
+
+static void add_option(FILE *to, const char *option, const char *value)
+{
+    if (!value)
+        return;
+    add_word(to, option);
+    add_word(to, value);
+}
+
+/* Everything that makes the run what it is; defaults are said, too, so that a later default changes nothing. */
+static char *command_of(const struct arguments *a, const struct guest_options *o, const char *command)
+{
+    char *text = NULL, number[64];
+    size_t bytes;
+    FILE *to = open_memstream(&text, &bytes);
+
+    if (!to)
+        return NULL;
+    fprintf(to, "bootrace %s", command);
+    add_word(to, a->has_case ? a->c.path : o->kernel);
+    if (a->has_case) {
+        add_option(to, "--guests", a->guests);
+    } else {
+        add_option(to, "--initrd", o->initrd);
+        add_option(to, "--mode", o->mode == PLATFORM_HVM ? "hvm" : "pvh");
+        snprintf(number, sizeof(number), "%u", o->vcpus);
+        add_option(to, "--vcpus", number);
+        snprintf(number, sizeof(number), "%lluM", (unsigned long long)(o->ram_bytes >> 20));
+        if (o->ram_bytes % (1 << 20))
+            snprintf(number, sizeof(number), "%llu", (unsigned long long)o->ram_bytes);
+        add_option(to, "--memory", number);
+        snprintf(number, sizeof(number), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
+        add_option(to, "--xen", number);
+        snprintf(number, sizeof(number), "%llu", (unsigned long long)o->seed);
+        add_option(to, "--seed", number);
+        add_option(to, "--cmdline", o->cmdline);
+        for (unsigned i = 0; i < o->edits; i++)
+            add_option(to, "--edit", o->edit[i]);
+        add_option(to, "--system-map", o->system_map);
+        add_option(to, "--vmlinux", o->vmlinux);
+        add_option(to, "--schedule", a->schedule);
+        add_option(to, "--until", a->session.until);
+        snprintf(number, sizeof(number), "%llu", (unsigned long long)a->session.steps_max);
+        add_option(to, "--steps-max", a->session.steps_max ? number : NULL);
+    }
+    if (!strcmp(command, "report"))
+        add_option(to, "-o", a->output ? a->output : "report.txt");
+    if (fclose(to)) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static char *schedule_text(const struct arguments *a)
+{
+    char *text = NULL;
+    size_t bytes;
+    FILE *to = open_memstream(&text, &bytes);
+
+    if (!to)
+        return NULL;
+    schedule_print(&a->decisions, to);
+    if (fclose(to)) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* ---- the run ---- */
+
+static enum emu_err prepare_case(struct arguments *a, struct diag *d)
+{
+    struct case_places places;
+    enum emu_err err = case_read(&a->c, a->guest.kernel, d);
+
+    a->has_case = err == EMU_OK;
+    if (err == EMU_OK && a->schedule)
+        err = diag_set(d, EMU_EINPUT, "a case has its schedule in it; give the guest by options for another one");
+    if (err == EMU_OK && a->c.search.window)
+        err = diag_set_at(d, EMU_EINPUT, a->c.path, 0,
+                          "this case is a search of many runs; `bootrace fuzz --out` writes a run that it finds as a "
+                          "case of its own, which can be reported");
+    if (err == EMU_OK && a->c.schedule)
+        err = schedule_parse(a->c.schedule, strlen(a->c.schedule), a->c.path, a->c.schedule_line, &a->decisions, d);
+    case_places_init(&places, a->guests);
+    if (err == EMU_OK)
+        err = case_find_guest(&a->c, &places, &a->case_guest, d);
+    if (err == EMU_OK)
+        err = case_check_image(&a->c, &a->case_guest, d);
+    if (err != EMU_OK)
+        return err;
+    if (!a->session.until)
+        a->session.until = a->c.limits.until;
+    if (!a->session.steps_max && a->c.limits.steps_max != CASE_NONE)
+        a->session.steps_max = a->c.limits.steps_max;
+    return EMU_OK;
+}
+
+static enum emu_err write_report(const struct arguments *a, const struct report *r, struct diag *d)
+{
+    FILE *to = a->output ? fopen(a->output, "w") : stdout;
+    enum emu_err err = EMU_OK;
+
+    if (!to)
+        return diag_set_at(d, EMU_EINPUT, a->output, 0, "can't be written: %s", strerror(errno));
+    switch (format_of(a)) {
+    case FORMAT_PERFETTO:
+        err = report_write_perfetto(r, to, d);
+        break;
+    case FORMAT_BY_NAME:
+    case FORMAT_TEXT:
+        err = report_write_text(r, to, d);
+        break;
+    }
+    if ((a->output ? fclose(to) : fflush(to)) && err == EMU_OK)
+        err = diag_set_at(d, EMU_EHOST, a->output ? a->output : "standard output", 0, "can't be written: %s",
+                          strerror(errno));
+    return err;
+}
+
+static enum emu_err tell(struct arguments *a, const struct timeline *t, struct diag *d)
+{
+    const struct guest_options *o = &t->session->guest.options;
+    char *schedule = schedule_text(a), *again = command_of(a, o, a->has_case ? "replay" : "boot"),
+         *report = command_of(a, o, "report");
+    struct report r = {
+        .timeline = t,
+        .test_case = a->has_case ? &a->c : NULL,
+        .image = o->kernel,
+        .schedule = schedule,
+        .command = again,
+        .command_report = report,
+    };
+    enum emu_err err = EMU_OK;
+
+    if (!schedule || !again || !report)
+        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+    if (err == EMU_OK)
+        err = story_tell(&r.story, &r, d);
+    if (err == EMU_OK)
+        err = write_report(a, &r, d);
+    story_fini(&r.story);
+    free(schedule);
+    free(again);
+    free(report);
+    return err;
+}
+
+static enum emu_err run(struct arguments *a, bool *interrupted, struct diag *d)
+{
+    struct session s;
+    struct timeline t;
+    enum emu_err err = EMU_OK;
+
+    if (ends_in(a->guest.kernel, ".yaml") || ends_in(a->guest.kernel, ".yml"))
+        err = prepare_case(a, d);
+    else if (a->schedule)
+        err = schedule_read(a->schedule, &a->decisions, d);
+    if (err != EMU_OK)
+        return err;
+    a->session.schedule = &a->decisions;
+    a->session.schedule_file = a->has_case ? a->c.path : a->schedule;
+    err = session_init(&s, a->has_case ? &a->case_guest.options : &a->guest, &a->session, d);
+    if (err != EMU_OK)
+        return err;
+    err = timeline_collect(&t, &s, a->around_ns, d);
+    if (err == EMU_OK) {
+        *interrupted = t.verdict.kind == VERDICT_INTERRUPTED;
+        err = tell(a, &t, d);
+        timeline_fini(&t);
+    }
+    session_fini(&s);
+    return err;
+}
+
+int report_run(int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&guest_argp, 0, "The guest and its machine:", 1}, {0}};
+    static const struct argp argp = {options, parse, "CASE|IMAGE", doc, children, NULL, NULL};
+    struct arguments a = {.around_ns = TIMELINE_AROUND_NS};
+    bool interrupted = false;
+    enum emu_err err;
+    struct diag d;
+
+    argp_err_exit_status = COMMAND_INPUT;
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    case_init(&a.c);
+    schedule_init(&a.decisions);
+    diag_init(&d);
+    err = run(&a, &interrupted, &d);
+    if (err != EMU_OK)
+        diag_print(&d, "bootrace report", stderr);
+    schedule_fini(&a.decisions);
+    case_fini(&a.c);
+    if (err != EMU_OK)
+        return err == EMU_EINPUT ? COMMAND_INPUT : COMMAND_ERROR;
+    return interrupted ? COMMAND_INTERRUPTED : COMMAND_PASS;
+}
