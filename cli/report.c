@@ -175,6 +175,8 @@ static char *command_of(const struct arguments *a, const struct guest_options *o
             add_option(to, "--edit", o->edit[i]);
         add_option(to, "--system-map", o->system_map);
         add_option(to, "--vmlinux", o->vmlinux);
+        add_option(to, "--detect", o->detect);
+        add_option(to, "--op-table", o->op_table);
         add_option(to, "--schedule", a->schedule);
         add_option(to, "--until", a->session.until);
         snprintf(number, sizeof(number), "%llu", (unsigned long long)a->session.steps_max);

@@ -276,6 +276,8 @@ enum emu_err report_write_text(const struct report *r, FILE *to, struct diag *d)
         fprintf(to, "Place: %s\n\n", r->story.place);
     for (unsigned i = 0; i < r->story.paragraphs; i++)
         print_filled(r->story.paragraph[i], to);
+    if (t->detectors[0])
+        fprintf(to, "WHAT THE DETECTORS SAY\n%s\n", t->detectors);
     print_sites(r, dec, to);
     print_last_insns(r, dec, to);
     for (unsigned i = 0; i < t->windows; i++) {

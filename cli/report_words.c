@@ -85,6 +85,13 @@ const char *words_exception(uint64_t vector)
     return vector < 32 ? names[vector] : NULL;
 }
 
+static const char *host_write_name(uint64_t what)
+{
+    const char *name = xen_host_write_name(what);
+
+    return name ? name : "?";
+}
+
 const char *words_fact(const struct symbols *s, const struct window_fact *f, char *text, size_t bytes)
 {
     const struct trace_fact *x = &f->fact;
@@ -124,13 +131,21 @@ const char *words_fact(const struct symbols *s, const struct window_fact *f, cha
     case TRACE_MSR_WRITE:
         snprintf(text, bytes, "writes 0x%" PRIx64 " to MSR 0x%" PRIx64, x->b, x->a);
         break;
-    case TRACE_HOST_WRITE: {
-        const char *what = xen_host_write_name(x->c);
-
-        snprintf(text, bytes, "the host writes %" PRIu64 " bytes of guest memory at 0x%" PRIx64 " (%s)", x->b, x->a,
-                 what ? what : "?");
+    case TRACE_HOST_WRITE:
+        snprintf(text, bytes, "the host writes %" PRIu64 " bytes of guest memory at 0x%" PRIx64 " (%s)%s", x->b, x->a,
+                 host_write_name(x->c & ~TRACE_HOST_WRITE_SAME), x->c & TRACE_HOST_WRITE_SAME ? ", as they were" : "");
         break;
-    }
+    case TRACE_HOST_AREA:
+        if (x->b)
+            snprintf(text, bytes, "the host may write %" PRIu64 " bytes at 0x%" PRIx64 " from now on (%s)", x->b, x->a,
+                     host_write_name(x->c));
+        else
+            snprintf(text, bytes, "the host writes no more of this (%s)", host_write_name(x->c));
+        break;
+    case TRACE_OWNER:
+        snprintf(text, bytes, "memory at 0x%" PRIx64 " now %s", x->a,
+                 x->c == OWNER_NEXT ? "holds what the next kernel will find" : "has been digested");
+        break;
     case TRACE_SHUTDOWN: {
         static const char *const reasons[] = {"poweroff", "reboot", "suspend", "crash", "watchdog", "soft reset"};
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/detect.h"
 #include "emu/snapshot.h"
 #include "emu/symbols.h"
 
@@ -297,6 +298,17 @@ static void unroll_decisions(struct timeline *t)
     }
 }
 
+static enum emu_err keep_detectors(struct timeline *t, struct diag *d)
+{
+    size_t bytes;
+    FILE *to = open_memstream(&t->detectors, &bytes);
+
+    if (!to)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    detect_print(t->session->guest.detect, to);
+    return fclose(to) ? diag_set(d, EMU_EHOST, "the host has no memory left") : EMU_OK;
+}
+
 static enum emu_err run_whole(struct timeline *t, struct diag *d)
 {
     struct machine *m = machine_of(t);
@@ -321,7 +333,7 @@ static enum emu_err run_whole(struct timeline *t, struct diag *d)
     t->event = t->inside->events.fact;
     t->hypercall = t->inside->hypercalls.fact;
     unroll_decisions(t);
-    return EMU_OK;
+    return keep_detectors(t, d);
 }
 
 /* ---- the second pass ---- */
@@ -718,6 +730,7 @@ void timeline_fini(struct timeline *t)
     free(t->bin);
     free(t->decision);
     free(t->console);
+    free(t->detectors);
     memset(t, 0, sizeof(*t));
 }
 

@@ -65,7 +65,8 @@ struct timeline {
     uint64_t bin_ns;
     uint64_t count[TRACE_KIND_COUNT];
     uint64_t bytes_of_console;
-    char *console; /* the last TIMELINE_CONSOLE_BYTES at most, terminated */
+    char *detectors; /* what they say beyond the verdict; "" if nothing */
+    char *console;   /* the last TIMELINE_CONSOLE_BYTES at most, terminated */
 
     /* The last of each, in order. */
     struct window_fact *event, *hypercall;
