@@ -419,9 +419,9 @@ static uint64_t writer_gva(struct window *w, unsigned vcpu, uint64_t position)
     return b->gva + at;
 }
 
-static void note_write(struct window *w, unsigned vcpu, uint64_t gpa, unsigned bytes, uint64_t position)
+static void note_write(struct window *w, unsigned vcpu, uint64_t gpa, unsigned bytes)
 {
-    uint64_t gva = gva_of(w, gpa);
+    uint64_t gva = gva_of(w, gpa), position;
     struct window_write *x;
 
     if (!was_executed(w, gpa, bytes) && (gva == UINT64_MAX || !is_code_symbol(w->symbols, gva)))
@@ -430,6 +430,7 @@ static void note_write(struct window *w, unsigned vcpu, uint64_t gpa, unsigned b
         w->dropped.writes++;
         return;
     }
+    position = engine_access_position(machine_engine(w->machine));
     x = &w->write[w->writes];
     *x = (struct window_write){
         .time_ns = clock_now_ns(w->machine),
@@ -543,7 +544,7 @@ static void settle_torn(struct window *w, unsigned vcpu, uint64_t position, uint
 
 static void note_fetch(struct window *w, unsigned vcpu, uint64_t gpa, unsigned bytes, uint64_t position)
 {
-    uint64_t now = clock_now_ns(w->machine), gva = vcpu_rip(w->machine);
+    uint64_t now = clock_now_ns(w->machine), gva = engine_access_block_gva(machine_engine(w->machine));
     struct window_block *b = w->blocks ? &w->block[(w->blocks - 1) % WINDOW_BLOCKS] : NULL;
 
     if (b && b->vcpu == vcpu && b->position == position && gpa % PAGE_BYTES == 0 &&
@@ -555,14 +556,6 @@ static void note_fetch(struct window *w, unsigned vcpu, uint64_t gpa, unsigned b
             b->bytes += bytes;
         note_executed(w, gpa, bytes, gva);
     } else {
-        if ((gva ^ gpa) % PAGE_BYTES) { /* a code segment with a base */
-            struct vcpu_regs r;
-
-            engine_get_event_regs(machine_engine(w->machine), &r);
-            gva += r.seg[SEG_CS].base;
-            if ((gva ^ gpa) % PAGE_BYTES)
-                gva = gpa;
-        }
         settle_torn(w, vcpu, position, 0);
         note_return(w, vcpu, position, now);
         note_executed(w, gpa, bytes, gva);
@@ -582,7 +575,7 @@ static void note_fetch(struct window *w, unsigned vcpu, uint64_t gpa, unsigned b
             look_for_torn(w, i, b);
 }
 
-static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes, uint64_t position)
+static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes)
 {
     struct window *w = context;
     unsigned vcpu = machine_current(w->machine);
@@ -591,15 +584,17 @@ static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsi
     switch (kind) {
     case ENGINE_FETCH:
         finish_write(w);
-        note_fetch(w, vcpu, gpa, bytes, position);
+        note_fetch(w, vcpu, gpa, bytes, engine_access_position(machine_engine(w->machine)));
         break;
     case ENGINE_WRITE:
         finish_write(w);
         c->busy = true;
-        note_write(w, vcpu, gpa, bytes, position);
+        note_write(w, vcpu, gpa, bytes);
         break;
     case ENGINE_READ:
         note_in(c->read, &c->reads, SPIN_READS, gpa, &c->busy);
+        break;
+    case ENGINE_LEAVE:
         break;
     }
 }
