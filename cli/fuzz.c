@@ -11,6 +11,7 @@
 #include "cli/cache.h"
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/fuzz_schedules.h"
 #include "cli/guest.h"
 #include "cli/post_mortem.h"
 #include "emu/vcpu.h"
@@ -23,18 +24,50 @@
     "reads; memory below the interrupted stack pointer is dead; one vCPU runs"
 
 static const char doc[] =
-    "Search a window of a boot: every boundary, every interrupt.\v"
-    "The window is a function: from its first instruction to its return.\n\n"
+    "Search a window of a boot: every boundary, every interrupt, or many schedules of it.\v"
+    "The window is a function: from its first instruction to its return, or for so many steps of all vCPUs.\n\n"
+    "Strategies: exhaustive (the default) covers every boundary of one vCPU times each source. The others make whole "
+    "runs "
+    "and minimise what fails: random, pct, preempt (every interleaving of the vCPUs with at most --depth "
+    "preemptions).\n\n"
     "Examples:\n"
     "  bootrace fuzz vmlinuz --window alternative_instructions --inject timer\n"
-    "  bootrace fuzz guest.elf --cmdline variant=buggy --window alternative_instructions --inject timer,nmi --json\n\n"
+    "  bootrace fuzz guest.elf --cmdline variant=buggy --window alternative_instructions --inject timer,nmi --json\n"
+    "  bootrace fuzz guest.elf --vcpus 2 --window start_secondary --strategy preempt --depth 2 --out found\n\n"
     "Exit status: 0 no boundary fails, 1 some do, 2 wrong input, 4 the search is not complete, 130 interrupted.";
 
-enum { KEY_WINDOW = 256, KEY_INJECT, KEY_EVERY, KEY_JSON, KEY_MAX };
+enum {
+    KEY_WINDOW = 256,
+    KEY_INJECT,
+    KEY_EVERY,
+    KEY_JSON,
+    KEY_MAX,
+    KEY_STRATEGY,
+    KEY_RUNS,
+    KEY_SEARCH_SEED,
+    KEY_DEPTH,
+    KEY_STEPS,
+    KEY_REACH,
+    KEY_FAILURES,
+    KEY_OUT
+};
 
 static const struct argp_option options[] = {
-    {"window", KEY_WINDOW, "SYMBOL", 0, "The function whose execution is searched", 0},
-    {"inject", KEY_INJECT, "LIST", 0, "timer, nmi, vector:N; several with commas (default: timer)", 0},
+    {"window", KEY_WINDOW, "SYMBOL[+STEPS]", 0,
+     "The function whose execution is searched, or so many steps from its first instruction on", 0},
+    {"inject", KEY_INJECT, "LIST", 0,
+     "timer, nmi, vector:N; several with commas (default: timer). Strategies other than exhaustive also take ipi:N, "
+     "irq:N, upcall, event:N, late:NS, pass:NS, plug:V, unplug:V, and nothing",
+     0},
+    {"strategy", KEY_STRATEGY, "NAME", 0, "exhaustive, random, pct or preempt", 0},
+    {"runs", KEY_RUNS, "N", 0, "Stop after N runs (default: 10000)", 0},
+    {"search-seed", KEY_SEARCH_SEED, "N", 0, "Of the strategy's random choices (default: 1)", 0},
+    {"depth", KEY_DEPTH, "N", 0,
+     "Actions a run at most (random, default 1), orderings (pct, default 2), preemptions (preempt, default 0)", 0},
+    {"run-steps-max", KEY_STEPS, "N", 0, "Follow each run for N steps from the window's start (default: 20000000)", 0},
+    {"reach", KEY_REACH, "SYMBOL", 0, "A run passes when it gets there, and is out of budget when it does not", 0},
+    {"failures", KEY_FAILURES, "N", 0, "Stop after N different failures", 0},
+    {"out", KEY_OUT, "DIR", 0, "Write each failure, minimised, as a case into this folder", 0},
     {"every-boundary", KEY_EVERY, NULL, 0, "Leave nothing out: to check the pruning on a small window", 0},
     {"window-steps-max", KEY_MAX, "N", 0, "End the window after N steps at the latest", 0},
     {"json", KEY_JSON, NULL, 0, "End with one JSON object on standard output", 0},
@@ -44,12 +77,44 @@ static const struct argp_option options[] = {
 struct fuzz {
     struct guest_options guest;
     struct cache_options cache;
-    const char *window;
+    const char *window; /* SYMBOL or SYMBOL+STEPS */
+    char symbol[POSITION_SYMBOL_BYTES];
     bool timer, nmi, by_vector, every, json;
     uint8_t vector;
     uint64_t window_steps_max;
+    const char *inject;
+    struct fuzz_schedules schedules; /* its strategy is NULL for the exhaustive search */
     struct diag diag;
 };
+
+static enum emu_err parse_strategy(struct fuzz *f, const char *name, struct diag *d)
+{
+    f->schedules.strategy = NULL;
+    if (!strcmp(name, "exhaustive"))
+        return EMU_OK;
+    f->schedules.strategy = strategy_find(name);
+    if (!f->schedules.strategy || f->schedules.strategy == &strategy_bytes)
+        return diag_set(d, EMU_EINPUT, "the strategy is exhaustive, random, pct or preempt, not '%s'", name);
+    return EMU_OK;
+}
+
+/* Of strategies that make whole runs. */
+static enum emu_err parse_any_sources(struct fuzz *f, struct diag *d)
+{
+    char text[256], *next = text, *one;
+    enum emu_err err = EMU_OK;
+
+    snprintf(text, sizeof(text), "%s", f->inject ? f->inject : f->guest.vcpus == 1 ? "timer" : "nothing");
+    while (err == EMU_OK && (one = strsep(&next, ","))) {
+        if (!strcmp(one, "nothing"))
+            continue;
+        if (f->schedules.sources == STRATEGY_SOURCES_MAX)
+            return diag_set(d, EMU_EINPUT, "--inject takes at most %d sources", STRATEGY_SOURCES_MAX);
+        err = fuzz_parse_source(one, &f->schedules.source[f->schedules.sources], d);
+        f->schedules.sources++;
+    }
+    return err;
+}
 
 static enum emu_err parse_sources(struct fuzz *f, const char *list, struct diag *d)
 {
@@ -79,6 +144,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct fuzz *f = state->input;
     enum emu_err err = EMU_OK;
+    uint64_t n = 0;
 
     switch (key) {
     case ARGP_KEY_INIT:
@@ -89,7 +155,32 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         f->window = arg;
         break;
     case KEY_INJECT:
-        err = parse_sources(f, arg, &f->diag);
+        f->inject = arg;
+        break;
+    case KEY_STRATEGY:
+        err = parse_strategy(f, arg, &f->diag);
+        break;
+    case KEY_RUNS:
+        err = guest_parse_number("the number of runs", arg, 1, UINT64_MAX, &f->schedules.runs_max, &f->diag);
+        break;
+    case KEY_SEARCH_SEED:
+        err = guest_parse_number("the search's seed", arg, 1, UINT64_MAX, &f->schedules.seed, &f->diag);
+        break;
+    case KEY_DEPTH:
+        err = guest_parse_number("the depth", arg, 0, 64, &n, &f->diag);
+        f->schedules.depth = (unsigned)n;
+        break;
+    case KEY_STEPS:
+        err = guest_parse_number("the steps of a run", arg, 1, UINT64_MAX / 4, &f->schedules.steps_max, &f->diag);
+        break;
+    case KEY_REACH:
+        f->schedules.reach = arg;
+        break;
+    case KEY_FAILURES:
+        err = guest_parse_number("the number of failures", arg, 1, UINT64_MAX, &f->schedules.failures_max, &f->diag);
+        break;
+    case KEY_OUT:
+        f->schedules.out = arg;
         break;
     case KEY_EVERY:
         f->every = true;
@@ -105,6 +196,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "which IMAGE? For example: bootrace fuzz vmlinuz --window alternative_instructions");
         if (!f->window)
             argp_error(state, "which window? For example: --window alternative_instructions");
+        if (f->schedules.strategy)
+            err = parse_any_sources(f, &f->diag);
+        else if (f->inject)
+            err = parse_sources(f, f->inject, &f->diag);
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -158,6 +253,7 @@ static bool show(void *context, const struct exhaustive_report *r, uint64_t posi
 static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_gva, struct diag *d)
 {
     enum machine_stop_reason why;
+    const char *plus;
     struct symbol s;
     size_t n;
     unsigned bits, word;
@@ -166,7 +262,12 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
 
     if (!g->symbols)
         return diag_set(d, EMU_EINPUT, "--window %s: the image has no symbols", f->window);
-    n = symbols_find_name(g->symbols, f->window, &s);
+    plus = strchr(f->window, '+');
+    snprintf(f->symbol, sizeof(f->symbol), "%.*s", plus ? (int)(plus - f->window) : (int)strlen(f->window), f->window);
+    if (plus &&
+        guest_parse_number("the length of the window", plus + 1, 1, UINT64_MAX / 4, &f->window_steps_max, d) != EMU_OK)
+        return EMU_EINPUT;
+    n = symbols_find_name(g->symbols, f->symbol, &s);
     if (n != 1)
         return diag_set(d, EMU_EINPUT,
                         n ? "--window %s: %zu symbols have this name" : "--window %s: no symbol has this name",
@@ -187,6 +288,8 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
     word = bits == 64 ? 8 : 4;
     sp = vcpu_gpr(g->machine, GPR_RSP);
     *end_gva = 0;
+    if (plus)
+        return EMU_OK;
     if (!vcpu_read_gva(g->machine, machine_current(g->machine), sp, end_gva, word, NULL))
         return diag_set(d, EMU_EINPUT, "the return address of %s can't be read", f->window);
     return EMU_OK;
@@ -229,6 +332,29 @@ static void print_report(struct guest *g, const char *source, const struct exhau
     }
 }
 
+static int search_schedules(struct fuzz *f, struct guest *g, uint64_t end_gva, FILE *to)
+{
+    struct fuzz_schedules *s = &f->schedules;
+    json_t *report = NULL;
+    int status;
+
+    s->window = f->window;
+    s->end_rip_gva = end_gva;
+    s->window_steps_max = f->window_steps_max;
+    s->interrupted = &interrupted;
+    s->start_anchor = (struct position){.kind = POSITION_ANCHOR, .vcpu = machine_current(g->machine), .occurrence = 1};
+    snprintf(s->start_anchor.symbol, sizeof(s->start_anchor.symbol), "%s", f->symbol);
+    status = fuzz_schedules(s, g, to, f->json ? &report : NULL, &f->diag);
+    if (status == COMMAND_INPUT)
+        diag_print(&f->diag, "bootrace fuzz", stderr);
+    if (report) {
+        json_dumpf(report, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(report);
+    }
+    return status;
+}
+
 int fuzz_run(int argc, char **argv)
 {
     static const struct argp_child children[] = {
@@ -257,6 +383,13 @@ int fuzz_run(int argc, char **argv)
         diag_print(&f.diag, "bootrace fuzz", stderr);
         guest_fini(&g);
         return COMMAND_INPUT;
+    }
+    if (f.schedules.strategy) {
+        int status = search_schedules(&f, &g, end_gva, to);
+
+        json_decref(parts);
+        guest_fini(&g);
+        return status;
     }
     for (unsigned i = 0; i < 3; i++) {
         static const char *const names[] = {"timer", "nmi", "vector"};

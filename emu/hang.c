@@ -15,8 +15,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define QUIET_NS        200000000ull /* virtual time without a fact before the search begins */
-#define FIRST_PERIOD_NS 1000000ull
+#define QUIET_NS        300000ull /* virtual time without a fact before the search begins: a few turns */
+#define FIRST_PERIOD_NS 400000ull
 
 static void describe(struct machine *m, char *text, size_t bytes)
 {

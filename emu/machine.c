@@ -642,6 +642,8 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
             return MACHINE_STOPPED_STEPS;
         if (is_at_position(m, limits))
             return MACHINE_STOPPED_POSITION;
+        if (limits->pinned_until_waits && m->vcpu[limits->vcpu].state != VCPU_RUNNABLE)
+            return MACHINE_STOPPED_NOT_RUNNABLE;
         timer_expire_due(m, engine_now_ns(m->engine));
         if (!pick_vcpu(m, limits)) {
             if (!idle(m, limits, &idle_turns))

@@ -46,7 +46,8 @@ struct machine_limits {
     unsigned breaks;
     uint64_t position_max; /* stop when `vcpu` has made so many steps; 0 for none */
     unsigned vcpu;
-    bool pinned; /* only `vcpu` takes turns */
+    bool pinned_until_waits; /* with pinned: stop when that vCPU halts, polls or goes offline */
+    bool pinned;             /* only `vcpu` takes turns */
     struct {
         unsigned vcpu;
         uint64_t position_max; /* 0 for none */

@@ -191,10 +191,11 @@ static enum emu_err approach(struct player *p, const struct position *at, const 
     return EMU_OK;
 }
 
-enum emu_err player_run(struct player *p, const struct machine_limits *limits, enum machine_stop_reason *why,
-                        struct diag *diag)
+/* Towards the last decision; *stopped says that it was not reached, for the reason *why. */
+static enum emu_err advance(struct player *p, const struct machine_limits *limits, enum machine_stop_reason *why,
+                            bool *stopped, struct diag *diag)
 {
-    ensure(!limits->pinned);
+    *stopped = true;
     while (!player_is_done(p)) {
         const struct decision *d = next_decision(p);
         const struct position *at = p->on_the_way ? &d->to : &d->at;
@@ -224,8 +225,29 @@ enum emu_err player_run(struct player *p, const struct machine_limits *limits, e
         if (!there && !arrived)
             return EMU_OK;
     }
-    *why = machine_run(p->machine, limits);
+    *stopped = false;
     return EMU_OK;
+}
+
+enum emu_err player_run(struct player *p, const struct machine_limits *limits, enum machine_stop_reason *why,
+                        struct diag *diag)
+{
+    enum emu_err err;
+    bool stopped;
+
+    ensure(!limits->pinned);
+    err = advance(p, limits, why, &stopped, diag);
+    if (err == EMU_OK && !stopped)
+        *why = machine_run(p->machine, limits);
+    return err;
+}
+
+enum emu_err player_run_decisions(struct player *p, struct diag *diag)
+{
+    enum machine_stop_reason why;
+    bool stopped;
+
+    return advance(p, &(struct machine_limits){.steps_max = UINT64_MAX}, &why, &stopped, diag);
 }
 
 enum emu_err player_finish(const struct player *p, struct diag *diag)

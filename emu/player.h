@@ -49,6 +49,9 @@ bool player_is_done(const struct player *p);
 enum emu_err player_run(struct player *p, const struct machine_limits *limits, enum machine_stop_reason *why,
                         struct diag *diag) EMU_MUST_CHECK;
 
+/* Up to the boundary of the last decision, or a verdict, or machine_stop(). */
+enum emu_err player_run_decisions(struct player *p, struct diag *diag) EMU_MUST_CHECK;
+
 /* A run that has ended before all its decisions were carried out was not this schedule's: EMU_EINPUT says so. */
 enum emu_err player_finish(const struct player *p, struct diag *diag) EMU_MUST_CHECK;
 

@@ -1,0 +1,298 @@
+#include "cli/fuzz_schedules.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/post_mortem.h"
+#include "cli/record.h"
+#include "emu/snapshot.h"
+#include "emu/vcpu.h"
+#include "fuzz/minimise.h"
+#include "fuzz/search.h"
+
+#define RUNS_MAX_DEFAULT     10000u
+#define STEPS_MAX_DEFAULT    20000000u
+#define MINIMISE_RUNS_MAX    2000u
+#define WINDOW_STEPS_DEFAULT 100000000u
+
+enum emu_err fuzz_parse_source(const char *text, struct source *source, struct diag *d)
+{
+    static const struct {
+        const char *name;
+        enum decision_kind kind;
+        bool has_number, is_vcpu;
+    } names[] = {
+        {"timer", DECISION_EXPIRE, false, false}, {"nmi", DECISION_NMI, false, false},
+        {"vector", DECISION_VECTOR, true, false}, {"ipi", DECISION_IPI, true, false},
+        {"irq", DECISION_IRQ, true, false},       {"upcall", DECISION_UPCALL, false, false},
+        {"event", DECISION_EVENT, true, false},   {"late", DECISION_LATE, true, false},
+        {"pass", DECISION_PASS, true, false},     {"plug", DECISION_PLUG, true, true},
+        {"unplug", DECISION_UNPLUG, true, true},
+    };
+    size_t n = strcspn(text, ":");
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char line[96];
+        struct decision decision;
+
+        if (strlen(names[i].name) != n || strncmp(text, names[i].name, n) != 0)
+            continue;
+        if (names[i].has_number != (text[n] == ':'))
+            return diag_set(d, EMU_EINPUT,
+                            names[i].has_number ? "--inject %s wants a number, like %s:1"
+                                                : "--inject %s takes no number%.0s",
+                            names[i].name, names[i].name);
+        *source = (struct source){.kind = names[i].kind, .vcpu = DECISION_ANY_VCPU};
+        if (!names[i].has_number)
+            return EMU_OK;
+        /* The schedule's own parser knows which numbers are legal. */
+        snprintf(line, sizeof(line), "then %s %s%.40s", names[i].name,
+                 names[i].kind == DECISION_VECTOR || names[i].kind == DECISION_IPI ? "0 " : "", text + n + 1);
+        if (decision_parse(line, &decision, d) != EMU_OK)
+            return EMU_EINPUT;
+        source->value = decision.value;
+        if (names[i].is_vcpu)
+            source->vcpu = decision.vcpu;
+        return EMU_OK;
+    }
+    return diag_set(d, EMU_EINPUT,
+                    "--inject takes timer, nmi, vector:N, ipi:N, irq:N, upcall, event:N, late:NS, pass:NS, plug:V and "
+                    "unplug:V, not '%s'",
+                    text);
+}
+
+static double host_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+struct view {
+    struct console console;
+    const struct fuzz_schedules *f;
+    double started, shown;
+};
+
+static bool show(void *context, const struct search_report *r)
+{
+    struct view *v = context;
+    double now = host_seconds(), s = now - v->started;
+    char line[200];
+
+    if (now - v->shown > 0.2) {
+        v->shown = now;
+        snprintf(line, sizeof(line), "[%.1f s] %s: %" PRIu64 " runs (%.0f/s), %" PRIu64 " failing in %u ways", s,
+                 v->f->strategy->name, r->runs, (double)r->runs / (s > 0 ? s : 1), r->by_kind[TRIAL_FAIL], r->failures);
+        console_progress(&v->console, line);
+    }
+    return *v->f->interrupted;
+}
+
+/* How long the window is when nothing disturbs it, and that it does not fail by itself. */
+static enum emu_err measure(const struct fuzz_schedules *f, struct guest *g, const struct snapshot *start,
+                            const struct trial_end *end, uint64_t *window_steps, struct diag *d)
+{
+    struct machine *m = g->machine;
+    uint64_t first = machine_steps(m), sp = vcpu_gpr(m, GPR_RSP);
+    unsigned vcpu = machine_current(m);
+    struct machine_limits limits = {.steps_max =
+                                        first + (f->window_steps_max ? f->window_steps_max : WINDOW_STEPS_DEFAULT),
+                                    .until_rip_gva = f->end_rip_gva};
+    enum machine_stop_reason why;
+    struct schedule nothing;
+    struct trial trial;
+
+    do {
+        why = machine_run(m, &limits);
+    } while (why == MACHINE_STOPPED_ASKED ||
+             (why == MACHINE_STOPPED_RIP && (machine_current(m) != vcpu || vcpu_gpr(m, GPR_RSP) < sp)));
+    *window_steps = machine_steps(m) - first;
+    snapshot_restore(m, start);
+    schedule_init(&nothing);
+    if (trial_play(m, &nothing, g->symbols, end, &trial, d) != EMU_OK)
+        return EMU_EINPUT;
+    snapshot_restore(m, start);
+    if (trial.kind == TRIAL_FAIL)
+        return diag_set(d, EMU_EINPUT, "the undisturbed run fails already: %s", trial.verdict.text);
+    if (trial.kind == TRIAL_UNMODELLED)
+        return diag_set(d, EMU_EINPUT, "the undisturbed run leaves the model: %s", trial.verdict.text);
+    return EMU_OK;
+}
+
+static enum emu_err write_case(const struct fuzz_schedules *f, struct guest *g, const struct schedule *s,
+                               const struct verdict *v, uint64_t digest, char *path, size_t path_bytes, struct diag *d)
+{
+    struct outcome outcome;
+    struct record r = {.guest = &g->options, .schedule = s, .outcome = &outcome};
+    char mechanism[768];
+
+    outcome_init(&outcome);
+    outcome.verdict = v->kind;
+    snprintf(outcome.detector, sizeof(outcome.detector), "%s", v->detector ? v->detector : "");
+    snprintf(outcome.text, sizeof(outcome.text), "%s", v->text);
+    outcome.rip_gva = v->rip_gva;
+    post_mortem_place(g->symbols, v->rip_gva, outcome.place, sizeof(outcome.place));
+    outcome.digest = digest;
+    snprintf(mechanism, sizeof(mechanism),
+             "Found by `bootrace fuzz --strategy %s --window %s`, and minimised to %zu "
+             "decision%s. Nobody has said yet why it fails.\n",
+             f->strategy->name, f->window, s->count, s->count == 1 ? "" : "s");
+    r.mechanism = mechanism;
+    if (mkdir(f->out, 0777) && errno != EEXIST)
+        return diag_set_at(d, EMU_EINPUT, f->out, 0, "can't be made: %s", strerror(errno));
+    snprintf(path, path_bytes, "%s/%s-%s-%08x.yaml", f->out, f->window, v->detector ? v->detector : "fail",
+             (unsigned)digest);
+    return record_write(&r, path, d);
+}
+
+static void print_schedule(const struct schedule *s, FILE *to)
+{
+    char text[DECISION_TEXT_BYTES];
+
+    for (size_t i = 0; i < s->count && i < 12; i++) {
+        decision_print(&s->decision[i], text, sizeof(text));
+        fprintf(to, "    %s\n", text);
+    }
+    if (s->count > 12)
+        fprintf(to, "    ... (%zu more)\n", s->count - 12);
+}
+
+static enum emu_err tell_failure(const struct fuzz_schedules *f, struct guest *g, const struct minimise_options *mo,
+                                 struct search_failure *x, FILE *to, json_t *cases, struct diag *d)
+{
+    size_t before = x->schedule.count;
+    uint64_t runs = 0;
+    bool anchored = false;
+    char place[160], path[4096] = "", *text = NULL;
+    size_t bytes;
+    FILE *memory;
+    enum emu_err err = minimise(mo, &x->schedule, &x->verdict, &x->digest, &runs, d);
+
+    if (err == EMU_OK)
+        err = anchor_schedule(mo, &x->schedule, x->digest, &anchored, d);
+    if (err != EMU_OK)
+        return err;
+    post_mortem_place(g->symbols, x->verdict.rip_gva, place, sizeof(place));
+    fprintf(to, "  %s: %s, at %s; first in run %" PRIu64 ", %" PRIu64 " runs in all\n",
+            verdict_kind_name(x->verdict.kind), x->verdict.text, place, x->run, x->count);
+    fprintf(to, "  minimised from %zu to %zu decisions in %" PRIu64 " runs%s:\n", before,
+            x->schedule.count - (anchored ? 1 : 0), runs, anchored ? ", by anchors" : "");
+    print_schedule(&x->schedule, to);
+    if (f->out) {
+        err = write_case(f, g, &x->schedule, &x->verdict, x->digest, path, sizeof(path), d);
+        if (err != EMU_OK)
+            return err;
+        fprintf(to, "  replay: bootrace replay %s\n", path);
+    }
+    memory = open_memstream(&text, &bytes);
+    if (!memory)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    schedule_print(&x->schedule, memory);
+    fclose(memory);
+    json_array_append_new(
+        cases, json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "verdict",
+                         verdict_kind_name(x->verdict.kind), "detector", x->verdict.detector, "reason", x->verdict.text,
+                         "place", place, "run", (json_int_t)x->run, "count", (json_int_t)x->count, "decisions",
+                         (json_int_t)(x->schedule.count - (anchored ? 1 : 0)), "schedule", text, "file", path));
+    free(text);
+    return EMU_OK;
+}
+
+static enum emu_err find_reach(const struct fuzz_schedules *f, struct guest *g, struct trial_end *end, struct diag *d)
+{
+    struct symbol s;
+    size_t n;
+
+    if (!f->reach)
+        return EMU_OK;
+    n = g->symbols ? symbols_find_name(g->symbols, f->reach, &s) : 0;
+    if (n != 1)
+        return diag_set(d, EMU_EINPUT,
+                        n ? "--reach %s: %zu symbols have this name" : "--reach %s: no symbol has this name", f->reach,
+                        n);
+    end->reach_rip_gva = s.start_gva;
+    return EMU_OK;
+}
+
+int fuzz_schedules(const struct fuzz_schedules *f, struct guest *g, FILE *to, json_t **json, struct diag *d)
+{
+    struct trial_end end = {.steps_max = f->steps_max ? f->steps_max : STEPS_MAX_DEFAULT};
+    struct view view = {.f = f, .started = host_seconds()};
+    struct search_options o = {.machine = g->machine,
+                               .symbols = g->symbols,
+                               .strategy = f->strategy,
+                               .runs_max = f->runs_max ? f->runs_max : RUNS_MAX_DEFAULT,
+                               .failures_max = f->failures_max,
+                               .progress = show,
+                               .context = &view};
+    struct minimise_options mo = {
+        .machine = g->machine, .symbols = g->symbols, .start_anchor = f->start_anchor, .runs_max = MINIMISE_RUNS_MAX};
+    struct search_report *r = calloc(1, sizeof(*r));
+    struct snapshot *start = NULL;
+    json_t *cases = json_array();
+    uint64_t window_steps = 0;
+    double seconds = 0;
+    enum emu_err err = r ? find_reach(f, g, &end, d) : diag_set(d, EMU_EHOST, "the host has no memory left");
+    int status;
+
+    if (err == EMU_OK)
+        err = snapshot_take(g->machine, NULL, &start, d);
+    if (err == EMU_OK)
+        err = measure(f, g, start, &end, &window_steps, d);
+    if (err == EMU_OK) {
+        o.end = mo.end = end;
+        o.strategy_options = (struct strategy_options){.sources = f->sources,
+                                                       .interleave = machine_vcpus(g->machine) > 1,
+                                                       .window_steps = window_steps,
+                                                       .seed = f->seed ? f->seed : 1,
+                                                       .depth = f->depth};
+        memcpy(o.strategy_options.source, f->source, sizeof(f->source));
+        fprintf(to, "window: %" PRIu64 " steps; each run goes on for at most %" PRIu64 " steps\n", window_steps,
+                end.steps_max);
+        err = search_run(&o, r, d);
+        console_progress(&view.console, NULL);
+        seconds = host_seconds() - view.started;
+    }
+    if (err == EMU_OK) {
+        fprintf(to,
+                "%s: %" PRIu64 " runs in %.1f s (%.0f/s): %" PRIu64 " failing in %u way%s, %" PRIu64
+                " out of budget, %" PRIu64 " left the model\n%s\n",
+                f->strategy->name, r->runs, seconds, (double)r->runs / (seconds > 0 ? seconds : 1),
+                r->by_kind[TRIAL_FAIL], r->failures, r->failures == 1 ? "" : "s", r->by_kind[TRIAL_BUDGET],
+                r->by_kind[TRIAL_UNMODELLED], r->statement);
+        if (r->by_kind[TRIAL_UNMODELLED])
+            fprintf(to, "  the first that left the model: %s\n", r->unmodelled.text);
+        mo.start = start;
+        for (unsigned i = 0; err == EMU_OK && i < r->failures; i++)
+            err = tell_failure(f, g, &mo, &r->failure[i], to, cases, d);
+    }
+    status = err != EMU_OK              ? COMMAND_INPUT
+             : *f->interrupted          ? COMMAND_INTERRUPTED
+             : r->by_kind[TRIAL_FAIL]   ? COMMAND_FAIL
+             : r->by_kind[TRIAL_BUDGET] ? COMMAND_BUDGET
+                                        : COMMAND_PASS;
+    if (err == EMU_OK && json)
+        *json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f, s:s, s:O}", "window", f->window,
+                          "strategy", f->strategy->name, "window_steps", (json_int_t)window_steps, "runs",
+                          (json_int_t)r->runs, "failing", (json_int_t)r->by_kind[TRIAL_FAIL], "budget",
+                          (json_int_t)r->by_kind[TRIAL_BUDGET], "unmodelled", (json_int_t)r->by_kind[TRIAL_UNMODELLED],
+                          "first_failing_run", (json_int_t)r->first_failing_run, "exhausted", r->exhausted, "host_s",
+                          seconds, "assumptions", r->statement, "cases", cases);
+    json_decref(cases);
+    if (start) {
+        snapshot_restore(g->machine, start);
+        snapshot_free(g->machine, start);
+    }
+    if (r)
+        search_report_fini(r);
+    free(r);
+    return status;
+}

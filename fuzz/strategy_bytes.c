@@ -1,0 +1,99 @@
+/*
+ * bytes: the decisions of one run are given as bytes, three a decision: what, and how many steps later. Made for
+ * fuzzers that mutate bytes: every byte string is a run, and a small change is a small change.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fuzz/search.h"
+#include "fuzz/strategy.h"
+
+#define BYTES_A_DECISION 3
+
+struct bytes_strategy {
+    struct strategy_options o;
+    size_t used;
+    bool waiting; /* the gap before the next action was taken from the bytes */
+    bool begun;
+    unsigned what;
+};
+
+static enum emu_err bytes_init(const struct strategy_options *o, void **state, struct diag *d)
+{
+    struct bytes_strategy *s;
+
+    if (!o->sources && !o->interleave)
+        return diag_set(d, EMU_EINPUT, "there is nothing to decide: one vCPU and no source of interrupts");
+    s = calloc(1, sizeof(*s));
+    if (!s)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    s->o = *o;
+    *state = s;
+    return EMU_OK;
+}
+
+static bool bytes_begin(void *state)
+{
+    struct bytes_strategy *s = state;
+    bool first = !s->begun;
+
+    s->begun = true;
+    return first;
+}
+
+/* The gap covers the window in the 65,536 values of two bytes, and is exact where the window is shorter. */
+static uint64_t gap(const struct bytes_strategy *s, unsigned high, unsigned low)
+{
+    uint64_t value = high << 8 | low, scale = s->o.window_steps >> 16;
+
+    return value * (scale + 1) + 1;
+}
+
+static void bytes_move(void *state, struct machine *m, bool refused, struct move *move)
+{
+    struct bytes_strategy *s = state;
+    unsigned choices = s->o.sources + (s->o.interleave ? s->o.vcpus : 0), n;
+
+    if (s->waiting) {
+        s->waiting = false;
+        n = s->what % choices;
+        move->acts = true;
+        if (n < s->o.sources) {
+            const struct source *from = &s->o.source[n];
+
+            move->action = (struct decision){.kind = from->kind, .vcpu = from->vcpu, .value = from->value};
+            if (from->vcpu == DECISION_ANY_VCPU && from->kind != DECISION_EXPIRE)
+                move->action.vcpu = s->what / choices % s->o.vcpus;
+        } else {
+            move->action = (struct decision){.kind = DECISION_RUN, .vcpu = n - s->o.sources};
+        }
+    }
+    if (s->o.byte_count - s->used < BYTES_A_DECISION)
+        return;
+    s->what = s->o.bytes[s->used];
+    move->steps = gap(s, s->o.bytes[s->used + 1], s->o.bytes[s->used + 2]);
+    s->used += BYTES_A_DECISION;
+    s->waiting = true;
+}
+
+static void bytes_end(void *state, const struct trial *trial)
+{
+}
+
+static void bytes_statement(void *state, char *text, size_t bytes)
+{
+    const struct bytes_strategy *s = state;
+
+    snprintf(text, bytes, "one run, of %zu bytes", s->o.byte_count);
+}
+
+const struct strategy strategy_bytes = {
+    .name = "bytes",
+    .what = "one run whose decisions are bytes, for fuzzers",
+    .init = bytes_init,
+    .fini = free,
+    .begin = bytes_begin,
+    .move = bytes_move,
+    .end = bytes_end,
+    .statement = bytes_statement,
+};
