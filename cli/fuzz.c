@@ -16,6 +16,7 @@
 #include "cli/post_mortem.h"
 #include "emu/vcpu.h"
 #include "fuzz/exhaustive.h"
+#include "fuzz/window.h"
 
 #define HANDLER_STEPS_MAX 300000ull
 #define CONFIRM_STEPS_MAX 5000000ull
@@ -295,6 +296,29 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
     return EMU_OK;
 }
 
+static json_t *json_of_window(const struct window *w)
+{
+    const struct window_report *r = window_report(w);
+    json_t *writers = json_array(), *calls = json_object();
+
+    for (unsigned i = 0; i < r->writers; i++)
+        json_array_append_new(writers,
+                              json_pack("{s:s, s:I, s:I}", "function", r->writer[i].name, "writes",
+                                        (json_int_t)r->writer[i].writes, "bytes", (json_int_t)r->writer[i].bytes));
+    for (unsigned i = 0; i < WINDOW_CALLS_MAX; i++) {
+        char number[16];
+
+        snprintf(number, sizeof(number), "%u", i);
+        if (r->hypercall[i])
+            json_object_set_new(calls, number, json_integer((json_int_t)r->hypercall[i]));
+    }
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "first", (json_int_t)window_first(w),
+                     "steps", (json_int_t)r->steps, "open", (json_int_t)r->open, "closed", (json_int_t)r->closed,
+                     "interrupts", (json_int_t)r->interrupts, "exceptions", (json_int_t)r->exceptions, "leaves",
+                     (json_int_t)r->leaves, "code_bytes", (json_int_t)r->code_bytes, "code_writes",
+                     (json_int_t)r->code_writes, "writers", writers, "hypercalls", calls);
+}
+
 static json_t *json_of(struct guest *g, const char *source, const struct exhaustive_report *r, double s)
 {
     json_t *cases = json_array();
@@ -304,18 +328,20 @@ static json_t *json_of(struct guest *g, const char *source, const struct exhaust
         char place[160];
 
         post_mortem_place(g->symbols, x->rip_gva, place, sizeof(place));
-        json_array_append_new(cases, json_pack("{s:I, s:I, s:I, s:s, s:s, s:s}", "first", (json_int_t)x->first_position,
-                                               "last", (json_int_t)x->last_position, "delivered",
-                                               (json_int_t)x->delivered_position, "place", place, "verdict",
-                                               verdict_kind_name(x->verdict.kind), "reason", x->verdict.text));
+        json_array_append_new(cases, json_pack("{s:I, s:I, s:I, s:s, s:s, s:s, s:s}", "first",
+                                               (json_int_t)x->first_position, "last", (json_int_t)x->last_position,
+                                               "delivered", (json_int_t)x->delivered_position, "place", place,
+                                               "verdict", verdict_kind_name(x->verdict.kind), "reason", x->verdict.text,
+                                               "detector", x->verdict.detector ? x->verdict.detector : ""));
     }
-    return json_pack("{s:s, s:I, s:I, s:I, s:b, s:f, s:o}", "source", source, "boundaries", (json_int_t)r->boundaries,
-                     "runs", (json_int_t)r->runs, "failing", (json_int_t)r->failing, "complete", r->complete, "host_s",
-                     s, "cases", cases);
+    return json_pack("{s:s, s:I, s:I, s:I, s:b, s:f, s:o, s:o}", "source", source, "boundaries",
+                     (json_int_t)r->boundaries, "runs", (json_int_t)r->runs, "failing", (json_int_t)r->failing,
+                     "complete", r->complete, "host_s", s, "window", json_of_window(r->window), "cases", cases);
 }
 
 static void print_report(struct guest *g, const char *source, const struct exhaustive_report *r, double s, FILE *to)
 {
+    window_print(r->window, to);
     fprintf(to,
             "%s: %" PRIu64 " boundaries %s, %" PRIu64 " runs of the handler (%" PRIu64 " steps at most), %" PRIu64
             " failing boundaries, %.1f s\n",
@@ -404,6 +430,7 @@ int fuzz_run(int argc, char **argv)
             .handler_steps_max = HANDLER_STEPS_MAX,
             .confirm_steps_max = CONFIRM_STEPS_MAX,
             .every_boundary = f.every,
+            .symbols = g.symbols,
             .progress = show,
             .context = &v,
         };

@@ -161,6 +161,7 @@ struct engine {
     void *access_context;
     uc_hook access_hook;
     bool access_hooked;
+    bool fetching; /* the access that is told is a fetch */
     struct {
         uint64_t gpa, bytes;
     } watched[ENGINE_WRITE_WATCHES_MAX];
@@ -604,6 +605,7 @@ static void report_fetch(struct engine *e, uint64_t pc, uint32_t size)
 {
     if (!e->access)
         return;
+    e->fetching = true;
     while (size) {
         uint32_t chunk = PAGE_BYTES - (uint32_t)(pc & (PAGE_BYTES - 1));
         uint64_t ppn = code_ppn(e, pc >> PAGE_SHIFT);
@@ -615,6 +617,7 @@ static void report_fetch(struct engine *e, uint64_t pc, uint32_t size)
         pc += chunk;
         size -= chunk;
     }
+    e->fetching = false;
 }
 
 static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t pc, uint32_t size)
@@ -919,7 +922,7 @@ static void on_host_access(void *context, bool write, uint64_t gpa, uint64_t byt
 
 uint64_t engine_access_position(struct engine *e)
 {
-    return e->steps + steps_in_block(e);
+    return e->fetching ? e->steps : e->steps + steps_in_block(e);
 }
 
 uint64_t engine_access_block_gva(const struct engine *e)

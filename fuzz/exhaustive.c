@@ -6,43 +6,75 @@
 
 #include "emu/engine.h"
 #include "emu/machine.h"
+#include "emu/memory.h"
 #include "emu/snapshot.h"
 #include "emu/trace.h"
 #include "emu/vcpu.h"
 #include "fuzz/footprint.h"
+#include "fuzz/torn_code.h"
+#include "fuzz/window.h"
 
-/* Below the interrupted stack pointer: frames of the entry, and of what runs on the same stack. */
-#define DEAD_STACK_BYTES 4096u
+#define CONFIRMED_MAX 16u
+#define COURSES_MAX   32u
+
+/* What a handler did, from where, and how it ended: it does so again wherever memory holds the same where it read. */
+struct course {
+    struct footprint *footprint;
+    uint64_t position; /* of the boundary */
+    uint64_t used;     /* the higher, the later it was needed; 0 if it is none */
+    bool leaves;       /* it asked something of the machine or a model */
+    bool failed;
+    struct verdict verdict;
+};
 
 struct search {
     struct machine *m;
     const struct exhaustive_options *o;
     struct exhaustive_report *r;
-    struct footprint *footprint;
+    struct window *window;
+    struct window_cursor cursor;
+    struct course *course; /* of the present run */
+    struct course known[COURSES_MAX];
+    uint64_t uses;
+    struct torn_code *torn;
+    struct snapshot *start, *at;
     struct diag *d;
 
-    enum { IDLE, RECORD, COMPARE } mode;
-    bool conflict;
-    uint64_t conflict_position;
-
-    bool handling;  /* the handler runs */
+    bool handling;  /* the handler runs, and what it does is noted */
+    bool changing;  /* the interrupted code is in the middle of changing code */
     bool exception; /* it raised one that handlers do not raise */
+    bool is_torn;   /* it was about to execute torn code */
     unsigned vector;
     uint64_t exception_rip_gva;
+    struct torn_code_finding finding;
+
+    struct { /* failures that were followed to their end */
+        uint64_t rip_gva;
+        unsigned vector;
+        struct verdict verdict;
+    } confirmed[CONFIRMED_MAX];
+    unsigned confirmations;
 };
 
 static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes)
 {
     struct search *s = context;
 
-    if (s->mode == RECORD) {
-        if (kind != ENGINE_LEAVE)
-            footprint_add(s->footprint, kind == ENGINE_WRITE, gpa, bytes);
-    } else if (s->mode == COMPARE && !s->conflict &&
-               (kind == ENGINE_LEAVE || footprint_conflicts(s->footprint, kind == ENGINE_WRITE, gpa, bytes))) {
-        s->conflict = true;
-        s->conflict_position = engine_access_position(machine_engine(s->m));
-        machine_stop(s->m);
+    if (!s->handling)
+        return;
+    if (kind == ENGINE_LEAVE) {
+        s->course->leaves = true;
+        return;
+    }
+    footprint_add(s->course->footprint, kind == ENGINE_WRITE, gpa, bytes);
+    if (kind == ENGINE_FETCH && s->changing && !s->is_torn) {
+        uint64_t block_gva = engine_access_block_gva(machine_engine(s->m));
+        uint64_t gva = block_gva % PAGE_BYTES == gpa % PAGE_BYTES ? block_gva : (block_gva | (PAGE_BYTES - 1)) + 1;
+
+        if (torn_code_check(s->torn, s->m, gva, gpa, bytes, &s->finding)) {
+            s->is_torn = true;
+            machine_stop(s->m);
+        }
     }
 }
 
@@ -61,6 +93,7 @@ static void on_fact(struct machine *m, const struct trace_fact *fact, void *cont
     s->exception = true;
     s->vector = (unsigned)fact->a;
     s->exception_rip_gva = fact->rip_gva;
+    machine_stop(m);
 }
 
 static uint64_t position(const struct search *s)
@@ -88,27 +121,6 @@ static bool run_to(struct search *s, uint64_t to)
     return true;
 }
 
-/* Where the source's interrupt would be taken from here on; false if the window ends before. */
-static bool run_to_open(struct search *s, uint64_t end_position)
-{
-    struct machine_limits l = limits_of(s);
-
-    if (s->o->source == SOURCE_NMI)
-        return true;
-    l.until_interruptible = true;
-    l.position_max = end_position;
-    for (;;) {
-        switch (machine_run(s->m, &l)) {
-        case MACHINE_STOPPED_INTERRUPTIBLE:
-            return true;
-        case MACHINE_STOPPED_ASKED:
-            break;
-        default:
-            return false;
-        }
-    }
-}
-
 enum outcome { OUTCOME_RETURNED, OUTCOME_FAILED, OUTCOME_NOTHING_TO_DELIVER };
 
 static void note_budget(struct search *s, struct verdict *v, uint64_t rip_gva)
@@ -118,77 +130,167 @@ static void note_budget(struct search *s, struct verdict *v, uint64_t rip_gva)
              (unsigned long long)s->o->handler_steps_max);
 }
 
-/* Follow a failing run until the guest's own end, which says more than the first exception. */
-static void confirm(struct search *s, struct verdict *v)
+static enum outcome deliver(struct search *s)
 {
-    struct machine_limits l = {.steps_max = machine_steps(s->m) + s->o->confirm_steps_max};
-    enum machine_stop_reason why;
-
-    do {
-        why = machine_run(s->m, &l);
-    } while (why == MACHINE_STOPPED_ASKED);
-    if (why == MACHINE_STOPPED_VERDICT)
-        *v = *machine_verdict(s->m);
-}
-
-/* Deliver at the present boundary and run the handler. */
-static enum outcome handle(struct search *s, struct verdict *v)
-{
-    uint64_t rip = vcpu_rip(s->m), sp = vcpu_gpr(s->m, GPR_RSP), sp_gpa, before = position(s);
-    struct machine_limits l = limits_of(s);
-    enum outcome outcome = OUTCOME_FAILED;
-
-    footprint_clear(s->footprint);
-    if (vcpu_translate(s->m, s->o->vcpu, sp - 1, &sp_gpa))
-        footprint_set_dead(s->footprint,
-                           sp_gpa + 1 - ((sp_gpa + 1) % PAGE_BYTES ? (sp_gpa + 1) % PAGE_BYTES : DEAD_STACK_BYTES),
-                           sp_gpa + 1);
-    s->exception = false;
-    s->handling = true;
-    s->mode = RECORD;
     if (s->o->source == SOURCE_NMI)
         vcpu_raise_nmi(s->m, s->o->vcpu);
     else if (s->o->source == SOURCE_VECTOR)
         vcpu_raise_vector(s->m, s->o->vcpu, s->o->vector);
-    else if (!machine_pass_time(s->m)) {
-        s->handling = false;
-        s->mode = IDLE;
+    else if (!machine_pass_time(s->m))
         return OUTCOME_NOTHING_TO_DELIVER;
-    }
+    return OUTCOME_RETURNED;
+}
+
+/* The guest's own end says more than the first exception: run the same again, without looking, for a while. Done once
+   for each place that fails. */
+static void confirm(struct search *s, struct verdict *v)
+{
+    struct machine_limits l = {0};
+    enum machine_stop_reason why;
+
+    for (unsigned i = 0; i < s->confirmations; i++)
+        if (s->confirmed[i].rip_gva == v->rip_gva && s->confirmed[i].vector == s->vector) {
+            if (s->confirmed[i].verdict.kind == VERDICT_FAIL)
+                *v = s->confirmed[i].verdict;
+            return;
+        }
+    if (s->confirmations == CONFIRMED_MAX)
+        return;
+    snapshot_restore(s->m, s->at);
+    if (deliver(s) != OUTCOME_RETURNED)
+        return;
+    l.steps_max = machine_steps(s->m) + s->o->confirm_steps_max;
+    do {
+        why = machine_run(s->m, &l);
+    } while (why == MACHINE_STOPPED_ASKED);
+    s->confirmed[s->confirmations].rip_gva = v->rip_gva;
+    s->confirmed[s->confirmations].vector = s->vector;
+    if (why == MACHINE_STOPPED_VERDICT)
+        s->confirmed[s->confirmations].verdict = *machine_verdict(s->m);
+    if (why == MACHINE_STOPPED_VERDICT && machine_verdict(s->m)->kind == VERDICT_FAIL)
+        *v = *machine_verdict(s->m);
+    s->confirmations++;
+}
+
+static void note_dead_stack(struct search *s, uint64_t sp)
+{
+    uint64_t top_gpa, below_gpa, used = (sp - 1) % PAGE_BYTES + 1;
+
+    if (!vcpu_translate(s->m, s->o->vcpu, sp - 1, &top_gpa))
+        return;
+    footprint_add_dead(s->course->footprint, top_gpa + 1 - used, top_gpa + 1);
+    if (vcpu_translate(s->m, s->o->vcpu, sp - used - 1, &below_gpa))
+        footprint_add_dead(s->course->footprint, below_gpa + 1 - PAGE_BYTES, below_gpa + 1);
+}
+
+/* Run the handler until it returns to the interrupted instruction. */
+static enum outcome run_handler(struct search *s, struct verdict *v)
+{
+    uint64_t rip = vcpu_rip(s->m), sp = vcpu_gpr(s->m, GPR_RSP), before = position(s);
+    struct machine_limits l = limits_of(s);
+
     l.until_rip_gva = rip;
     l.position_max = before + s->o->handler_steps_max;
     for (;;) {
         enum machine_stop_reason why = machine_run(s->m, &l);
 
-        if (why == MACHINE_STOPPED_RIP && position(s) > before && vcpu_gpr(s->m, GPR_RSP) == sp) {
-            outcome = s->exception ? OUTCOME_FAILED : OUTCOME_RETURNED;
-            break;
-        }
         if (why == MACHINE_STOPPED_VERDICT) {
             *v = *machine_verdict(s->m);
-            break;
+            return OUTCOME_FAILED;
         }
+        if (s->is_torn || s->exception)
+            return OUTCOME_FAILED;
+        if (why == MACHINE_STOPPED_RIP && position(s) > before && vcpu_gpr(s->m, GPR_RSP) == sp)
+            return OUTCOME_RETURNED;
         if (why == MACHINE_STOPPED_POSITION || why == MACHINE_STOPPED_NOT_RUNNABLE) {
             note_budget(s, v, vcpu_rip(s->m));
-            break;
+            return OUTCOME_FAILED;
         }
-        if (s->exception)
-            break;
     }
-    s->mode = IDLE;
+}
+
+static void describe_failure(struct search *s, struct verdict *v)
+{
+    if (!s->is_torn && !s->exception)
+        return;
+    *v = (struct verdict){.kind = VERDICT_FAIL, .vcpu = s->o->vcpu, .position = position(s)};
+    if (s->is_torn) {
+        char bytes[VERDICT_TEXT_BYTES - 100];
+
+        v->detector = "torn-code";
+        v->rip_gva = s->finding.gva;
+        torn_code_print(&s->finding, bytes, sizeof(bytes));
+        snprintf(v->text, sizeof(v->text), "torn code: %u of %u bytes written: %s", s->finding.written,
+                 s->finding.bytes, bytes);
+        return;
+    }
+    v->detector = "crash";
+    v->rip_gva = s->exception_rip_gva;
+    snprintf(v->text, sizeof(v->text), "exception vector %u in the handler", s->vector);
+}
+
+static struct course *oldest_course(struct search *s)
+{
+    struct course *c = &s->known[0];
+
+    for (unsigned i = 1; i < COURSES_MAX; i++)
+        if (s->known[i].used < c->used)
+            c = &s->known[i];
+    return c;
+}
+
+/* A run from here that is known already; NULL if there is none. While code is being changed it must be looked at. */
+static struct course *find_course(struct search *s, uint64_t at)
+{
+    struct course *best = NULL;
+
+    if (s->o->every_boundary || s->changing)
+        return NULL;
+    for (;;) { /* the latest first */
+        uint64_t below = best ? best->used : UINT64_MAX;
+
+        best = NULL;
+        for (unsigned i = 0; i < COURSES_MAX; i++)
+            if (s->known[i].used && s->known[i].used < below && (!best || s->known[i].used > best->used))
+                best = &s->known[i];
+        if (!best)
+            return NULL;
+        if (!(best->leaves && window_leaves_between(s->window, best->position, at)) &&
+            footprint_fits(best->footprint)) {
+            best->used = ++s->uses;
+            return best;
+        }
+    }
+}
+
+/* Deliver at the present boundary, which s->at holds, and run the handler. */
+static enum outcome handle(struct search *s, struct verdict *v)
+{
+    uint64_t before = position(s);
+    enum outcome outcome;
+
+    s->course = oldest_course(s);
+    s->course->position = before;
+    s->course->used = ++s->uses;
+    s->course->leaves = false;
+    footprint_clear(s->course->footprint);
+    note_dead_stack(s, vcpu_gpr(s->m, GPR_RSP));
+    s->exception = s->is_torn = false;
+    s->handling = true;
+    outcome = deliver(s);
+    if (outcome == OUTCOME_RETURNED)
+        outcome = run_handler(s, v);
     s->handling = false;
+    footprint_settle(s->course->footprint);
     if (position(s) - before > s->r->handler_steps_max)
         s->r->handler_steps_max = position(s) - before;
-    if (outcome == OUTCOME_FAILED && s->exception) {
-        *v = (struct verdict){.kind = VERDICT_FAIL,
-                              .detector = "crash",
-                              .vcpu = s->o->vcpu,
-                              .rip_gva = s->exception_rip_gva,
-                              .position = position(s)};
-        snprintf(v->text, sizeof(v->text), "exception vector %u in the handler", s->vector);
+    if (outcome == OUTCOME_FAILED) {
+        describe_failure(s, v);
+        if (s->exception && !s->is_torn && machine_verdict(s->m)->kind == VERDICT_NONE)
+            confirm(s, v);
     }
-    if (outcome == OUTCOME_FAILED && s->exception && machine_verdict(s->m)->kind == VERDICT_NONE)
-        confirm(s, v);
+    s->course->failed = outcome == OUTCOME_FAILED;
+    s->course->verdict = *v;
     return outcome;
 }
 
@@ -204,141 +306,122 @@ static void add_failure(struct search *s, uint64_t first, uint64_t last, uint64_
                                                                       .verdict = *v};
 }
 
-/* Where the window ends, undisturbed: the machine is run there once. */
-static enum emu_err find_end(struct search *s)
+/* Run the handler from the present boundary, and be there again. */
+static enum emu_err run_at(struct search *s)
 {
-    uint64_t sp = vcpu_gpr(s->m, GPR_RSP), first = position(s);
-    struct machine_limits l = limits_of(s);
-
-    l.until_rip_gva = s->o->end_rip_gva;
-    l.position_max = first + s->o->steps_max;
-    for (;;) {
-        enum machine_stop_reason why = machine_run(s->m, &l);
-
-        if (why == MACHINE_STOPPED_ASKED || (why == MACHINE_STOPPED_RIP && vcpu_gpr(s->m, GPR_RSP) < sp))
-            continue;
-        if (why == MACHINE_STOPPED_RIP || why == MACHINE_STOPPED_POSITION)
-            break;
-        return diag_set(s->d, EMU_EINPUT, "the undisturbed run does not get through the window: %s",
-                        why == MACHINE_STOPPED_VERDICT ? machine_verdict(s->m)->text : "the vCPU waits");
-    }
-    s->r->last_position = position(s);
-    return EMU_OK;
-}
-
-/* Go on from the boundary `from` to the first instruction that conflicts; the machine stands behind it. False if the
-   window ends before. */
-static bool run_to_conflict(struct search *s, const struct snapshot *at, uint64_t end)
-{
-    uint64_t behind;
-
-    s->mode = COMPARE;
-    s->conflict = false;
-    while (!s->conflict && position(s) < end) {
-        struct machine_limits l = limits_of(s);
-
-        l.position_max = end;
-        if (machine_run(s->m, &l) == MACHINE_STOPPED_VERDICT)
-            break;
-    }
-    s->mode = IDLE;
-    if (!s->conflict || s->conflict_position >= end)
-        return false;
-    behind = s->conflict_position + 1;
-    snapshot_restore(s->m, at);
-    return run_to(s, behind);
-}
-
-static enum emu_err search(struct search *s, const struct snapshot *start)
-{
-    uint64_t next, end;
-    enum emu_err err = find_end(s);
+    struct verdict v = {0};
+    enum outcome outcome;
+    enum emu_err err = snapshot_take(s->m, NULL, &s->at, s->d);
 
     if (err != EMU_OK)
         return err;
-    end = s->r->last_position;
-    snapshot_restore(s->m, start);
-    s->r->first_position = next = position(s);
-    while (next < end) {
-        struct snapshot *at;
-        struct verdict v = {0};
-        uint64_t delivered, rip, last;
-        enum outcome outcome;
+    outcome = handle(s, &v);
+    if (outcome == OUTCOME_NOTHING_TO_DELIVER)
+        return diag_set(s->d, EMU_EINPUT, "no timer is armed in the window, so there is nothing to deliver");
+    s->r->runs++;
+    snapshot_restore(s->m, s->at);
+    snapshot_free(s->m, s->at);
+    s->at = NULL;
+    return EMU_OK;
+}
 
-        if (s->o->progress && s->o->progress(s->o->context, s->r, position(s)))
+static enum emu_err search(struct search *s)
+{
+    uint64_t next = window_first(s->window), end = window_last(s->window);
+    enum emu_err err;
+
+    while (next < end) {
+        uint64_t delivered = window_next_open(s->window, next, s->o->source != SOURCE_NMI), rip, last;
+
+        if (s->o->progress && s->o->progress(s->o->context, s->r, next))
             return EMU_OK;
-        if (!run_to_open(s, end)) {
+        if (delivered >= end) {
             s->r->boundaries += end - next;
             break;
         }
-        delivered = position(s);
+        if (!run_to(s, delivered))
+            return diag_set(s->d, EMU_EHOST, "the window runs otherwise than it was recorded");
         rip = vcpu_rip(s->m);
-        err = snapshot_take(s->m, NULL, &at, s->d);
-        if (err != EMU_OK)
-            return err;
-        outcome = handle(s, &v);
-        if (outcome == OUTCOME_NOTHING_TO_DELIVER) {
-            snapshot_free(s->m, at);
-            return diag_set(s->d, EMU_EINPUT, "no timer is armed in the window, so there is nothing to deliver");
+        s->changing = torn_code_begin(s->torn, delivered);
+        s->course = find_course(s, delivered);
+        if (!s->course) {
+            err = run_at(s);
+            if (err != EMU_OK)
+                return err;
         }
-        s->r->runs++;
-        snapshot_restore(s->m, at);
-        if (s->o->every_boundary) {
-            last = delivered;
-            if (!run_to(s, delivered + 1))
-                last = end - 1;
-        } else if (run_to_conflict(s, at, end)) {
-            last = position(s) - 1;
-        } else {
-            last = end - 1;
-        }
+        last = s->o->every_boundary
+                   ? delivered
+                   : window_next_conflict(s->window, &s->cursor, s->course->footprint, s->course->leaves, delivered);
         if (last >= end)
             last = end - 1;
         s->r->boundaries += last - next + 1;
-        if (outcome == OUTCOME_FAILED)
-            add_failure(s, next, last, delivered, rip, &v);
+        if (s->course->failed)
+            add_failure(s, next, last, delivered, rip, &s->course->verdict);
         next = last + 1;
-        snapshot_free(s->m, at);
     }
     s->r->complete = true;
     return EMU_OK;
+}
+
+static enum emu_err record(struct search *s)
+{
+    struct window_options o = {
+        .vcpu = s->o->vcpu, .end_rip_gva = s->o->end_rip_gva, .steps_max = s->o->steps_max, .symbols = s->o->symbols};
+    enum emu_err err = window_record(s->m, &o, &s->window, s->d);
+
+    if (err != EMU_OK)
+        return err;
+    snapshot_restore(s->m, s->start);
+    s->r->window = s->window;
+    s->r->first_position = window_first(s->window);
+    s->r->last_position = window_last(s->window);
+    err = torn_code_new(s->window, &s->torn, s->d);
+    if (err == EMU_OK)
+        s->r->changes = torn_code_changes(s->torn);
+    return err;
 }
 
 enum emu_err exhaustive_search(struct machine *m, const struct exhaustive_options *options,
                                struct exhaustive_report *report, struct diag *d)
 {
     struct search s = {.m = m, .o = options, .r = report, .d = d};
-    struct snapshot *start = NULL;
-    enum emu_err err;
+    enum emu_err err, off;
 
     memset(report, 0, sizeof(*report));
     report->failure = calloc(EXHAUSTIVE_FAILURES_MAX, sizeof(*report->failure));
     if (!report->failure)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
-    err = footprint_new(&s.footprint, d);
+    err = EMU_OK;
+    for (unsigned i = 0; err == EMU_OK && i < COURSES_MAX; i++)
+        err = footprint_new(machine_memory(m), &s.known[i].footprint, d);
     if (err == EMU_OK)
-        err = snapshot_take(m, NULL, &start, d);
+        err = snapshot_take(m, NULL, &s.start, d);
+    if (err == EMU_OK)
+        err = record(&s);
+    if (err == EMU_OK)
+        err = engine_watch_accesses(machine_engine(m), on_access, &s, d);
     if (err == EMU_OK) {
         trace_listen(m, on_fact, &s);
-        err = engine_watch_accesses(machine_engine(m), on_access, &s, d);
-    }
-    if (err == EMU_OK)
-        err = search(&s, start);
-    if (start) {
-        enum emu_err off = engine_watch_accesses(machine_engine(m), NULL, NULL, d);
-
-        if (err == EMU_OK)
-            err = off;
+        err = search(&s);
         trace_unlisten(m, on_fact, &s);
-        snapshot_restore(m, start);
-        snapshot_free(m, start);
     }
-    footprint_free(s.footprint);
+    off = engine_watch_accesses(machine_engine(m), NULL, NULL, d);
+    if (err == EMU_OK)
+        err = off;
+    snapshot_free(m, s.at);
+    if (s.start) {
+        snapshot_restore(m, s.start);
+        snapshot_free(m, s.start);
+    }
+    torn_code_free(s.torn);
+    for (unsigned i = 0; i < COURSES_MAX; i++)
+        footprint_free(s.known[i].footprint);
     return err;
 }
 
 void exhaustive_report_fini(struct exhaustive_report *report)
 {
+    window_free(report->window);
     free(report->failure);
     memset(report, 0, sizeof(*report));
 }

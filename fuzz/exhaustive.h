@@ -1,15 +1,24 @@
 /*
  * exhaustive: every boundary of a window times one interrupt, made affordable by footprints.
  *
- * The interrupt is delivered at a boundary and its handler runs until it returns there; what it read, fetched and wrote
- * is its footprint. Then the window goes on undisturbed until an instruction conflicts with that footprint: up to that
- * instruction every boundary has the same outcome, and the next run of the handler is needed only behind it. Boundaries
- * at which the interrupt would not be taken have the outcome of the first one after them at which it is.
+ * The undisturbed window is recorded once (window.h). The interrupt is delivered at a boundary and its handler runs
+ * until it returns there; what it read, fetched and wrote is its footprint. The record says which step of the window
+ * conflicts with that footprint next: up to that step every boundary has the same outcome, and the next run of the
+ * handler is needed only behind it. Boundaries at which the interrupt would not be taken have the outcome of the first
+ * one after them at which it is.
+ *
+ * Nor is it run where memory holds, in all that an earlier run has read, what it held then, unless the window has asked
+ * something of the machine or its models meanwhile: that run would be repeated.
+ *
+ * A run fails when the guest ends in a failure, when the handler raises an exception that handlers do not raise, when
+ * it executes torn code (torn_code.h), or when it does not return. It is stopped there, and followed once more to the
+ * guest's own end if that is near.
  *
  * With `every_boundary` nothing is left out: to check the pruning on small windows.
  *
  * ASSUMES: that the handler's course does not depend on the interrupted registers beyond putting them back; that it
- * does not depend on the time it reads; that memory below the interrupted stack pointer is dead; that one vCPU runs.
+ * does not depend on the time it reads; that memory below the interrupted stack pointer is dead; that one vCPU runs;
+ * and what window.h assumes.
  */
 #ifndef BOOTRACE_FUZZ_EXHAUSTIVE_H
 #define BOOTRACE_FUZZ_EXHAUSTIVE_H
@@ -21,6 +30,8 @@
 #include "emu/verdict.h"
 
 struct machine;
+struct symbols;
+struct window;
 
 enum exhaustive_source {
     SOURCE_TIMER, /* the earliest armed timer expires: the host let that much time pass */
@@ -45,7 +56,9 @@ struct exhaustive_report {
     uint64_t handler_steps_max;
     struct exhaustive_failure *failure; /* EXHAUSTIVE_FAILURES_MAX places */
     unsigned failures;
-    bool complete; /* the whole window was covered */
+    bool complete;         /* the whole window was covered */
+    struct window *window; /* what was recorded of it; lives as long as the report */
+    uint64_t changes;      /* sites of code that the window changes, each time counted */
 };
 
 struct exhaustive_options {
@@ -57,6 +70,7 @@ struct exhaustive_options {
     uint64_t handler_steps_max; /* a handler that has not returned by then fails as BUDGET */
     uint64_t confirm_steps_max; /* how long a failing run is followed to its verdict */
     bool every_boundary;
+    const struct symbols *symbols; /* say where code is; may be NULL, then torn code is not seen */
     /* Called now and then; true stops the search (the report then says that it is not complete). */
     bool (*progress)(void *context, const struct exhaustive_report *r, uint64_t position);
     void *context;

@@ -1,5 +1,6 @@
 #include "tests/cmocka_tap.h"
 
+#include "emu/memory.h"
 #include "fuzz/footprint.h"
 
 static struct footprint *new_footprint(void)
@@ -7,7 +8,7 @@ static struct footprint *new_footprint(void)
     struct footprint *f;
     struct diag d;
 
-    assert_int_equal(footprint_new(&f, &d), EMU_OK);
+    assert_int_equal(footprint_new(NULL, &f, &d), EMU_OK);
     return f;
 }
 
@@ -44,7 +45,7 @@ static void writes_to_the_dead_stack_count_nothing_and_reads_of_what_was_there_d
 {
     struct footprint *f = new_footprint();
 
-    footprint_set_dead(f, 0x3000, 0x4000);
+    footprint_add_dead(f, 0x3000, 0x4000);
     footprint_add(f, true, 0x3ff8, 8);
     assert_false(footprint_conflicts(f, true, 0x3ff8, 8));
     footprint_add(f, false, 0x3ff8, 8); /* what it wrote itself */
@@ -71,12 +72,38 @@ static void a_footprint_of_many_lines_forgets_none_of_them(void **state)
     footprint_free(f);
 }
 
+static void what_was_left_as_it_was_found_may_be_read_by_others_and_not_written(void **state)
+{
+    struct memory *mem;
+    struct footprint *f;
+    struct diag d;
+    uint64_t one = 1, zero = 0;
+
+    assert_int_equal(memory_new(1 << 20, &mem, &d), EMU_OK);
+    assert_int_equal(footprint_new(mem, &f, &d), EMU_OK);
+    assert_true(footprint_add(f, true, 0x5000, 8));
+    assert_true(memory_write(mem, 0x5000, &one, 8));
+    assert_true(footprint_add(f, true, 0x5000, 8));
+    assert_true(memory_write(mem, 0x5000, &zero, 8));
+    assert_true(footprint_add(f, true, 0x5008, 8));
+    assert_true(memory_write(mem, 0x5008, &one, 8));
+    footprint_settle(f);
+    assert_int_equal(footprint_writes(f), 16);
+    assert_int_equal(footprint_changes(f), 1);
+    assert_false(footprint_conflicts(f, false, 0x5000, 8));
+    assert_true(footprint_conflicts(f, true, 0x5000, 8));
+    assert_true(footprint_conflicts(f, false, 0x5008, 8));
+    footprint_free(f);
+    memory_free(mem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_conflicts_is_a_write_to_what_was_read_or_any_access_to_what_was_written),
         cmocka_unit_test(what_is_read_after_it_was_written_is_no_input),
         cmocka_unit_test(writes_to_the_dead_stack_count_nothing_and_reads_of_what_was_there_do),
+        cmocka_unit_test(what_was_left_as_it_was_found_may_be_read_by_others_and_not_written),
         cmocka_unit_test(a_footprint_of_many_lines_forgets_none_of_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

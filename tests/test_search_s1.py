@@ -35,6 +35,13 @@ def point(name, ok, *seen):
 
 buggy = search("buggy")
 point("the 2006 code has failing boundaries", buggy["failing"] > 0 and buggy["complete"] and buggy["status"] == 1, buggy)
+mb = [c for s in buggy["sources"] for c in s["cases"] if "at site_mb+" in c["reason"] or "f0 83 04 24 00 (old)" in c["reason"]]
+written = {c["reason"].split()[2] for c in mb if c["detector"] == "torn-code"}
+point("torn code: mb() fails after 1, 2, 3 and 4 of its 5 bytes", written == {"1", "2", "3", "4"}, written)
+window = buggy["sources"][0]["window"]
+point("the window says who changes code, and where interrupts are taken",
+      [w["function"] for w in window["writers"]] == ["patch_copy_byte"] and window["code_bytes"] == 96 and
+      window["open"] + window["closed"] == window["steps"] == buggy["boundaries"], window)
 for variant in ("fixed2006", "buffered", "int3", "no-replacement"):
     r = search(variant)
     point(f"variant {variant} has none under the timer", r["failing"] == 0 and r["complete"] and r["status"] == 0, r)

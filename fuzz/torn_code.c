@@ -1,0 +1,212 @@
+#include "fuzz/torn_code.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "emu/engine.h"
+#include "emu/machine.h"
+#include "emu/memory.h"
+#include "emu/vcpu.h"
+#include "fuzz/window.h"
+
+#define SITE_BYTES TORN_CODE_SITE_BYTES_MAX
+#define INT3       0xcc
+
+struct change {
+    uint64_t first_position, last_position; /* of the steps that write */
+    uint64_t gpa, gva, patcher_gva;
+    unsigned bytes;
+    uint8_t before[SITE_BYTES], after[SITE_BYTES];
+};
+
+struct torn_code {
+    struct change *change; /* ascending, and one after the other */
+    uint64_t changes, room;
+    const struct change *current;
+    uint64_t next_gva; /* behind the last instruction that was looked at */
+};
+
+/* Lay `x` into the change; it touches it and fits. */
+static void extend(struct change *c, const struct window_write *x)
+{
+    if (x->gpa < c->gpa) {
+        unsigned more = (unsigned)(c->gpa - x->gpa);
+
+        memmove(c->before + more, c->before, c->bytes);
+        memmove(c->after + more, c->after, c->bytes);
+        memcpy(c->before, x->before, more);
+        c->gpa -= more;
+        c->gva -= more;
+        c->bytes += more;
+    }
+    for (unsigned i = 0; i < x->bytes; i++) {
+        unsigned at = (unsigned)(x->gpa - c->gpa) + i;
+
+        if (at >= c->bytes) {
+            c->before[at] = x->before[i];
+            c->bytes = at + 1;
+        }
+        c->after[at] = x->after[i];
+    }
+    c->last_position = x->position;
+}
+
+/* A byte that changes once more had reached a version: then another change begins. */
+static bool belongs(const struct change *c, const struct window_write *x)
+{
+    uint64_t from = x->gpa < c->gpa ? x->gpa : c->gpa, to = c->gpa + c->bytes;
+
+    if (x->gpa + x->bytes > to)
+        to = x->gpa + x->bytes;
+    if (x->gpa > c->gpa + c->bytes || x->gpa + x->bytes < c->gpa || to - from > SITE_BYTES)
+        return false;
+    for (unsigned i = 0; i < x->bytes; i++)
+        if (x->gpa + i >= c->gpa && x->gpa + i < c->gpa + c->bytes && x->after[i] != c->after[x->gpa + i - c->gpa])
+            return false;
+    return true;
+}
+
+enum emu_err torn_code_new(const struct window *w, struct torn_code **out, struct diag *d)
+{
+    struct torn_code *t = calloc(1, sizeof(*t));
+
+    if (t) {
+        t->room = window_writes(w);
+        t->change = calloc(t->room ? t->room : 1, sizeof(*t->change));
+    }
+    if (!t || !t->change) {
+        torn_code_free(t);
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    }
+    for (uint64_t i = 0; i < window_writes(w); i++) {
+        const struct window_write *x = window_write(w, i);
+        struct change *c = t->changes ? &t->change[t->changes - 1] : NULL;
+
+        if (!c || !belongs(c, x)) {
+            c = &t->change[t->changes++];
+            *c =
+                (struct change){.first_position = x->position, .gpa = x->gpa, .gva = x->gva, .patcher_gva = x->rip_gva};
+        }
+        extend(c, x);
+    }
+    *out = t;
+    return EMU_OK;
+}
+
+void torn_code_free(struct torn_code *t)
+{
+    if (!t)
+        return;
+    free(t->change);
+    free(t);
+}
+
+uint64_t torn_code_changes(const struct torn_code *t)
+{
+    return t->changes;
+}
+
+bool torn_code_begin(struct torn_code *t, uint64_t position)
+{
+    uint64_t low = 0, high = t->changes;
+
+    while (low < high) { /* the first that is not over */
+        uint64_t middle = low + (high - low) / 2;
+
+        if (t->change[middle].last_position < position)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    t->current = low < t->changes && t->change[low].first_position < position ? &t->change[low] : NULL;
+    return t->current;
+}
+
+/* Whether one version of the site, `bytes`, has an instruction that begins at `offset`. */
+static bool begins_at(struct decoder *dec, unsigned bits, const struct change *c, const uint8_t *bytes, unsigned offset)
+{
+    unsigned at = 0;
+
+    while (at < offset) {
+        struct insn insn;
+
+        if (!decoder_decode(dec, bits, bytes + at, c->bytes - at, &insn))
+            return false;
+        at += insn.length;
+    }
+    return at == offset;
+}
+
+/* Whether the instruction at `gpa`, `length` bytes `code`, is one of this version. */
+static bool is_version(struct decoder *dec, unsigned bits, const struct change *c, const uint8_t *version, uint64_t gpa,
+                       const uint8_t *code, unsigned length)
+{
+    for (unsigned i = 0; i < length; i++)
+        if (gpa + i >= c->gpa && gpa + i < c->gpa + c->bytes && code[i] != version[gpa + i - c->gpa])
+            return false;
+    return gpa < c->gpa || begins_at(dec, bits, c, version, (unsigned)(gpa - c->gpa));
+}
+
+bool torn_code_check(struct torn_code *t, struct machine *m, uint64_t gva, uint64_t gpa, unsigned bytes,
+                     struct torn_code_finding *finding)
+{
+    const struct change *c = t->current;
+    struct decoder *dec = engine_decoder(machine_engine(m));
+    unsigned bits, at = 0, there = bytes;
+    uint8_t code[PAGE_BYTES + INSN_BYTES_MAX];
+
+    if (!c || gpa >= c->gpa + c->bytes + INSN_BYTES_MAX || c->gpa >= gpa + bytes + INSN_BYTES_MAX || bytes > PAGE_BYTES)
+        return false;
+    /* The last instruction may reach into the next page, and the first one may have begun in the page before. */
+    if (memory_peek(machine_memory(m), gpa, code, bytes + INSN_BYTES_MAX))
+        there += INSN_BYTES_MAX;
+    else if (!memory_peek(machine_memory(m), gpa, code, bytes))
+        return false;
+    if (gva != engine_access_block_gva(machine_engine(m)) && t->next_gva > gva && t->next_gva - gva < INSN_BYTES_MAX)
+        at = (unsigned)(t->next_gva - gva);
+    bits = vcpu_code_bits(m);
+    while (at < bytes) {
+        struct insn insn;
+        unsigned length;
+
+        if (!decoder_decode(dec, bits, code + at, there - at, &insn))
+            insn.length = 1;
+        length = insn.length;
+        if (gpa + at + length > c->gpa && gpa + at < c->gpa + c->bytes && code[at] != INT3 &&
+            !is_version(dec, bits, c, c->before, gpa + at, code + at, length) &&
+            !is_version(dec, bits, c, c->after, gpa + at, code + at, length)) {
+            memset(finding, 0, sizeof(*finding));
+            finding->gva = gva + at;
+            finding->site_gva = c->gva;
+            finding->patcher_gva = c->patcher_gva;
+            finding->bytes = c->bytes;
+            memcpy(finding->before, c->before, c->bytes);
+            memcpy(finding->after, c->after, c->bytes);
+            if (!memory_peek(machine_memory(m), c->gpa, finding->present, c->bytes))
+                return false;
+            for (unsigned i = 0; i < c->bytes; i++)
+                finding->written += finding->present[i] == c->after[i] && c->before[i] != c->after[i];
+            return true;
+        }
+        at += length;
+    }
+    t->next_gva = gva + at;
+    return false;
+}
+
+void torn_code_print(const struct torn_code_finding *f, char *text, size_t text_bytes)
+{
+    const struct {
+        const uint8_t *bytes;
+        const char *name;
+    } versions[] = {{f->before, "old"}, {f->present, "now"}, {f->after, "new"}};
+    size_t used = 0;
+
+    for (unsigned v = 0; v < 3; v++) {
+        for (unsigned i = 0; i < f->bytes && used < text_bytes; i++)
+            used += (size_t)snprintf(text + used, text_bytes - used, "%02x ", versions[v].bytes[i]);
+        if (used < text_bytes)
+            used += (size_t)snprintf(text + used, text_bytes - used, "(%s)%s", versions[v].name, v < 2 ? ", " : "");
+    }
+}
