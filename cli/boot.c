@@ -20,6 +20,7 @@ static const char doc[] = "Boot a guest kernel on the modelled Xen host, determi
                           "Examples:\n"
                           "  bootrace boot vmlinuz --initrd initrd.img\n"
                           "  bootrace boot vmlinuz --vcpus 4 --cmdline 'console=hvc0 nokaslr' --digest\n"
+                          "  bootrace boot vmlinuz --mode hvm --vcpus 3 --online 2 --hotplug script\n"
                           "  bootrace boot vmlinuz --until start_kernel\n"
                           "  bootrace boot vmlinuz --until 'console:Run /init' --json\n"
                           "  bootrace boot vmlinuz --record boot.yaml && bootrace replay boot.yaml\n"
@@ -42,7 +43,8 @@ enum {
     KEY_SCHEDULE,
     KEY_CALLS,
     KEY_FROM,
-    KEY_SNAPSHOT_AT
+    KEY_SNAPSHOT_AT,
+    KEY_HOTPLUG
 };
 
 static const struct argp_option options[] = {
@@ -54,6 +56,8 @@ static const struct argp_option options[] = {
     {"record", KEY_RECORD, "FILE", 0,
      "Write the run as a case, with digests of its state now and then; `bootrace replay FILE` runs and checks it", 0},
     {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
+    {"hotplug", KEY_HOTPLUG, "SCRIPT", 0,
+     "Plug and unplug vCPUs as the toolstack does: lines 'STEPS plug N', 'STEPS unplug N' (steps of all vCPUs)", 0},
     {"extra-stops", KEY_STOPS, "N", 0, "Stop and go on at arbitrary places, about every N steps: must change nothing",
      0},
     {"calls", KEY_CALLS, "FILE", 0, "Write every hypercall with its answer to FILE", 0},
@@ -73,7 +77,8 @@ struct boot {
     struct snapshot_plan snapshots;
     const char *from;
     bool digest, json, stats;
-    const char *console_path, *calls_path;
+    const char *console_path, *calls_path, *hotplug_path;
+    struct hotplug hotplug;
     const char *record_path, *schedule_path;
     struct schedule schedule, record;
     struct diag diag;
@@ -115,6 +120,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_CALLS:
         b->calls_path = arg;
+        break;
+    case KEY_HOTPLUG:
+        b->hotplug_path = arg;
         break;
     case KEY_STATS:
         b->stats = true;
@@ -249,13 +257,15 @@ int boot_run(int argc, char **argv)
     schedule_init(&b.schedule);
     schedule_init(&b.record);
     if ((b.from && snapshot_file_open(b.from, &from, &b.diag) != EMU_OK) ||
-        (b.schedule_path && schedule_read(b.schedule_path, &b.schedule, &b.diag) != EMU_OK)) {
+        (b.schedule_path && schedule_read(b.schedule_path, &b.schedule, &b.diag) != EMU_OK) ||
+        (b.hotplug_path && hotplug_read(b.hotplug_path, &b.hotplug, &b.diag) != EMU_OK)) {
         diag_print(&b.diag, "bootrace boot", stderr);
         status = COMMAND_INPUT;
     } else {
         b.guest.snapshot = from;
         b.session.schedule = b.schedule_path ? &b.schedule : NULL;
         b.session.schedule_file = b.schedule_path;
+        b.session.hotplug = b.hotplug_path ? &b.hotplug : NULL;
         b.session.record = b.record_path ? &b.record : NULL;
         status = run(&b);
     }

@@ -66,6 +66,7 @@ static const struct field guest_fields[] = {
 static const struct field machine_fields[] = {
     {"mode", FIELD_MODE, AT(machine.mode), false, NULL, 0, 0},
     {"vcpus", FIELD_NUMBER, AT(machine.vcpus), false, NULL, 1, VCPUS_MAX},
+    {"online", FIELD_NUMBER, AT(machine.online), false, NULL, 1, VCPUS_MAX},
     {"memory", FIELD_BYTES, AT(machine.memory_bytes), false, NULL, 0, 0},
     {"xen", FIELD_XEN, AT(machine.xen_version), false, NULL, 0, 0},
     {"seed", FIELD_NUMBER, AT(machine.seed), false, NULL, 1, UINT64_MAX - 1},
@@ -710,6 +711,8 @@ enum emu_err case_find_guest(const struct test_case *c, const struct case_places
         o->vcpus = (unsigned)c->machine.vcpus;
         o->vcpus_given = true;
     }
+    if (c->machine.online != CASE_NONE)
+        o->online = (unsigned)c->machine.online;
     if (c->machine.memory_bytes != CASE_NONE)
         o->ram_bytes = c->machine.memory_bytes;
     if (c->machine.seed != CASE_NONE)

@@ -222,8 +222,14 @@ static enum emu_err make_machine(struct guest *g, struct diag *d)
 {
     const struct guest_options *o = &g->options;
 
-    g->platform = (struct platform_config){
-        .mode = o->mode, .cmdline = o->cmdline, .initrd = g->initrd, .initrd_bytes = g->initrd_bytes};
+    if (o->online > o->vcpus)
+        return diag_set(d, EMU_EINPUT, "%u vCPUs can't be available of %u; give --vcpus %u", o->online, o->vcpus,
+                        o->online);
+    g->platform = (struct platform_config){.mode = o->mode,
+                                           .cmdline = o->cmdline,
+                                           .vcpus_online = o->online,
+                                           .initrd = g->initrd,
+                                           .initrd_bytes = g->initrd_bytes};
     g->config = (struct machine_config){
         .ram_bytes = o->ram_bytes,
         .vcpus = o->vcpus,

@@ -28,6 +28,7 @@ struct guest_options { /* zero means the default */
     const char *vmlinux; /* with symbols and DWARF */
     unsigned vcpus;
     bool vcpus_given;
+    unsigned online; /* of them, from the start; 0: all */
     uint64_t ram_bytes;
     enum platform_mode mode;
     unsigned xen_version;

@@ -15,7 +15,8 @@ enum {
     KEY_SYSTEM_MAP,
     KEY_VMLINUX,
     KEY_DETECT,
-    KEY_OP_TABLE
+    KEY_OP_TABLE,
+    KEY_ONLINE
 };
 
 static const struct argp_option options[] = {
@@ -23,6 +24,8 @@ static const struct argp_option options[] = {
     {"initrd", 'i', "FILE", 0, "Initial RAM disk", 0},
     {"cmdline", KEY_CMDLINE, "TEXT", 0, "Kernel command line (default: '" GUEST_CMDLINE_DEFAULT "')", 0},
     {"vcpus", 'c', "N", 0, "Number of vCPUs, 1 to 64 (default: 2)", 0},
+    {"online", KEY_ONLINE, "M", 0,
+     "So many of them are available from the start, the others can be plugged (default: all)", 0},
     {"memory", 'm', "SIZE", 0, "Guest memory, like 512M or 2G (default: 512M)", 0},
     {"mode", KEY_MODE, "pvh|hvm", 0, "How the guest is started (default: pvh)", 0},
     {"edit", KEY_EDIT, "EDIT", 0,
@@ -78,6 +81,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         err = guest_parse_number("the number of vCPUs", arg, 1, VCPUS_MAX, &n, &d);
         o->vcpus = (unsigned)n;
         o->vcpus_given = true;
+        break;
+    case KEY_ONLINE:
+        err = guest_parse_number("the number of available vCPUs", arg, 1, VCPUS_MAX, &n, &d);
+        o->online = (unsigned)n;
         break;
     case 'm':
         err = guest_parse_bytes(arg, &o->ram_bytes, &d);

@@ -267,6 +267,7 @@ static void search_arguments(const struct replay *r, struct arguments *a)
         add(a, "--xen", xen);
     }
     add_number(a, "--vcpus", c->machine.vcpus);
+    add_number(a, "--online", c->machine.online);
     add_number(a, "--memory", c->machine.memory_bytes);
     add_number(a, "--seed", c->machine.seed);
     for (unsigned i = 0; i < o->edits; i++)

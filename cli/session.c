@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "cli/post_mortem.h"
+#include "emu/decide.h"
 #include "emu/vcpu.h"
 
 #define SLICE_STEPS            50000000ull  /* between two looks at the progress line */
@@ -117,6 +118,11 @@ static void show_progress(struct session *s)
     console_progress(&s->console, line);
 }
 
+static bool has_hotplug(const struct session *s)
+{
+    return s->options.hotplug && s->hotplug_next < s->options.hotplug->count;
+}
+
 /* How far the next slice goes. */
 static uint64_t next_stop(struct session *s, uint64_t budget)
 {
@@ -130,6 +136,8 @@ static uint64_t next_stop(struct session *s, uint64_t budget)
         slice = s->checkpoint_steps;
     if (s->options.digests.to && slice > s->digest_steps)
         slice = s->digest_steps;
+    if (has_hotplug(s) && slice > s->options.hotplug->at[s->hotplug_next].steps)
+        slice = s->options.hotplug->at[s->hotplug_next].steps;
     if (slice > budget)
         slice = budget;
     return slice > s->until_steps ? s->until_steps : slice;
@@ -206,6 +214,29 @@ static enum emu_err record_checkpoint(struct session *s, struct diag *d)
     return err == EMU_OK ? schedule_append(s->options.record, &check, d) : err;
 }
 
+/* Carry out the script's lines that are for this step. In a record they are decisions at the current vCPU's place. */
+static enum emu_err hotplug(struct session *s, struct diag *d)
+{
+    struct machine *m = s->guest.machine;
+    enum emu_err err = EMU_OK;
+
+    while (err == EMU_OK && has_hotplug(s) && s->options.hotplug->at[s->hotplug_next].steps <= machine_steps(m)) {
+        const struct hotplug_line *line = &s->options.hotplug->at[s->hotplug_next++];
+        struct decision decision = {.kind = line->kind, .vcpu = line->vcpu};
+
+        decision.at = (struct position){
+            .kind = POSITION_STEPS, .vcpu = machine_current(m), .steps = vcpu_position(m, machine_current(m))};
+        err = machine_decide(m, &decision, d);
+        if (err != EMU_OK)
+            diag_add_place(d, s->options.hotplug->path, line->line);
+        if (err == EMU_OK && s->options.record)
+            err = record_decisions(s, d);
+        if (err == EMU_OK && s->options.record)
+            err = schedule_append(s->options.record, &decision, d);
+    }
+    return err;
+}
+
 static void print_digest(struct session *s)
 {
     struct machine *m = s->guest.machine;
@@ -254,6 +285,8 @@ static enum emu_err run_to_the_end(struct session *s, struct diag *d)
                 machine_set_verdict(m, VERDICT_PASS, NULL, "reached step %" PRIu64, s->until_steps);
             else if (machine_steps(m) >= budget)
                 machine_set_verdict(m, VERDICT_BUDGET, NULL, "the budget of %" PRIu64 " steps is used up", budget);
+            else if (has_hotplug(s) && machine_steps(m) >= s->options.hotplug->at[s->hotplug_next].steps)
+                err = hotplug(s, d);
             else if (s->options.digests.to && machine_steps(m) >= s->digest_steps)
                 print_digest(s);
             else if (s->options.record && machine_steps(m) >= s->checkpoint_steps)
@@ -286,6 +319,10 @@ enum emu_err session_run(struct session *s, struct diag *d)
     err = run_to_the_end(s, d);
     if (err == EMU_OK && s->options.schedule && has_ended(s))
         err = player_finish(&s->player, d);
+    if (err == EMU_OK && has_hotplug(s) && has_ended(s))
+        err =
+            diag_set_at(d, EMU_EINPUT, s->options.hotplug->path, s->options.hotplug->at[s->hotplug_next].line,
+                        "the guest has ended at step %" PRIu64 ", before this line's", machine_steps(s->guest.machine));
     interrupted_machine = NULL;
     console_progress(&s->console, NULL);
     if (s->console.length && s->console.to)

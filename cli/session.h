@@ -12,6 +12,7 @@
 
 #include "cli/console.h"
 #include "cli/guest.h"
+#include "cli/hotplug.h"
 #include "cli/operations.h"
 #include "emu/player.h"
 #include "cli/snapshot_plan.h"
@@ -24,6 +25,7 @@ struct session_options {
     FILE *calls;                     /* where every hypercall is written; NULL: nowhere */
     const struct schedule *schedule; /* NULL: all by default; the caller's */
     const char *schedule_file;       /* for errors */
+    const struct hotplug *hotplug;   /* NULL: none; the caller's */
     /* What the schedule did and digests of the state at some places are added here; NULL for none. The caller's. */
     struct schedule *record;
     /* At these steps a line is printed here that says the state's digest (diverge.h); the run ends with the last. */
@@ -41,6 +43,7 @@ struct session {
     struct operations operations;
     struct calls calls;
     uint64_t until_rip_gva, until_steps;
+    unsigned hotplug_next;
     uint64_t random; /* of extra stops */
     struct player player;
     uint64_t digest_steps;     /* the next of them */

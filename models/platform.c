@@ -42,6 +42,13 @@ const struct platform_config *platform_config(const struct machine *m)
     return c ? c : &none;
 }
 
+unsigned platform_vcpus_online(const struct machine *m)
+{
+    unsigned online = platform_config(m)->vcpus_online;
+
+    return online && online < machine_vcpus(m) ? online : machine_vcpus(m);
+}
+
 uint64_t platform_wallclock_s(const struct machine *m)
 {
     uint64_t s = platform_config(m)->wallclock_s;

@@ -29,7 +29,8 @@ struct platform_config {
     const char *cmdline; /* NULL is the empty string */
     const void *initrd;  /* NULL if none */
     size_t initrd_bytes;
-    uint64_t wallclock_s; /* seconds since 1970 at virtual time 0; 0 stands for PLATFORM_WALLCLOCK_DEFAULT_S */
+    unsigned vcpus_online; /* available from the start, the others can be plugged; 0: all */
+    uint64_t wallclock_s;  /* seconds since 1970 at virtual time 0; 0 stands for PLATFORM_WALLCLOCK_DEFAULT_S */
 };
 
 /* In the order in which they are asked: Xen before the PC. */
@@ -38,6 +39,8 @@ extern const unsigned platform_model_count;
 
 /* The configuration of this machine; all zero (PVH, empty command line) if the program gave none. */
 const struct platform_config *platform_config(const struct machine *m);
+/* How many vCPUs are available from the start: 1 to all. */
+unsigned platform_vcpus_online(const struct machine *m);
 uint64_t platform_wallclock_s(const struct machine *m);
 
 #endif

@@ -124,6 +124,26 @@ static void a_pvh_guest_gets_reduced_hardware_and_only_local_apics(void **state)
     machine_free(m);
 }
 
+static void a_vcpu_that_is_not_available_is_listed_and_not_enabled(void **state)
+{
+    static const struct platform_config some[] = {{.vcpus_online = 2}, {.vcpus_online = 2, .mode = PLATFORM_HVM}};
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct machine *m = machine(3, &some[i]);
+        struct tables t;
+        const uint8_t *madt;
+
+        build(m, &t);
+        madt = find(&t, "APIC");
+        for (unsigned v = 0; v < 3; v++) {
+            const uint8_t expected[8] = {0, 8, (uint8_t)v, (uint8_t)(2 * v), v < 2, 0, 0, 0};
+
+            assert_memory_equal(madt + u32(madt + 4) - (3 - v) * 8, expected, sizeof(expected));
+        }
+        machine_free(m);
+    }
+}
+
 static void an_hvm_guest_gets_the_fixed_hardware_and_the_io_apic(void **state)
 {
     static const struct platform_config hvm = {.mode = PLATFORM_HVM};
@@ -226,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_tables_are_reached_and_sum_to_zero),
         cmocka_unit_test(a_pvh_guest_gets_reduced_hardware_and_only_local_apics),
+        cmocka_unit_test(a_vcpu_that_is_not_available_is_listed_and_not_enabled),
         cmocka_unit_test(an_hvm_guest_gets_the_fixed_hardware_and_the_io_apic),
         cmocka_unit_test(what_does_not_fit_is_said_in_a_sentence),
         cmocka_unit_test(acpica_disassembles_them),

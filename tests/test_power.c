@@ -108,6 +108,49 @@ static void both_ways_to_reset_end_the_run(void **state)
     }
 }
 
+/* Whether the interrupt that the FADT names reaches the vCPU: SCI by the PIC's line 9, level-triggered. */
+static bool sci_is_asserted(struct machine *m)
+{
+    return fake_pending_vector(m, 0) != MODEL_NO_VECTOR;
+}
+
+static void a_plugged_processor_is_in_the_map_and_an_event(void **state)
+{
+    struct platform_config some = {.mode = PLATFORM_HVM, .vcpus_online = 2};
+    const struct machine_config config = {
+        .ram_bytes = FAKE_RAM_BYTES, .vcpus = 10, .models = models, .model_count = 4, .platform = &some};
+    struct machine *m = fake_machine_new_config(&config);
+
+    assert_int_equal(in(m, 0xaf00, 4), 3);
+    assert_int_equal(in(m, 0xafe0, 4), 0);
+    power_set_cpu(m, 1, true); /* it is there */
+    assert_int_equal(in(m, 0xafe0, 4), 0);
+    power_set_cpu(m, 9, true);
+    assert_int_equal(in(m, 0xaf00, 1), 3);
+    assert_int_equal(in(m, 0xaf01, 1), 2);
+    assert_int_equal(in(m, 0xaf1f, 1), 0);
+    assert_int_equal(in(m, 0xafe0, 1), 1 << 2);
+    assert_false(sci_is_asserted(m));
+    out(m, 0x20, 1, 0x11); /* the PIC pair, with only line 9 open */
+    out(m, 0x21, 1, 0x30);
+    out(m, 0x21, 1, 0x04);
+    out(m, 0x21, 1, 0x01);
+    out(m, 0xa0, 1, 0x11);
+    out(m, 0xa1, 1, 0x38);
+    out(m, 0xa1, 1, 0x02);
+    out(m, 0xa1, 1, 0x01);
+    out(m, 0x21, 1, 0xfb);
+    out(m, 0xa1, 1, 0xfd);
+    out(m, 0xafe2, 1, 1 << 2); /* enable the event */
+    assert_true(sci_is_asserted(m));
+    out(m, 0xafe0, 1, 1 << 2);
+    assert_int_equal(in(m, 0xafe0, 1), 0);
+    power_set_cpu(m, 0, false);
+    assert_int_equal(in(m, 0xaf00, 2), 0x202);
+    assert_int_equal(in(m, 0xafe0, 1), 1 << 2);
+    machine_free(m);
+}
+
 static void what_is_not_there_is_not_answered(void **state)
 {
     struct machine *m = machine(), *pvh = fake_machine_new(1, models, 4);
@@ -130,8 +173,8 @@ static void what_is_not_there_is_not_answered(void **state)
 /* Anything may be written to any of its ports: no access may hurt the host. */
 static void hostile_accesses_leave_the_host_alone(void **state)
 {
-    static const uint16_t ports[] = {0xb000, 0xb001, 0xb002, 0xb003, 0xb004, 0xb005,
-                                     0xb008, 0xb00b, 0xafe0, 0xafe3, 0xcf9,  0x64};
+    static const uint16_t ports[] = {0xb000, 0xb001, 0xb002, 0xb003, 0xb004, 0xb005, 0xb008,
+                                     0xb00b, 0xafe0, 0xafe3, 0xaf00, 0xaf1f, 0xcf9,  0x64};
     struct machine *m = machine();
     uint32_t value;
 
@@ -160,6 +203,7 @@ int main(void)
         cmocka_unit_test(sleep_type_5_powers_off),
         cmocka_unit_test(a_sleep_that_the_dsdt_does_not_name_is_unmodelled),
         cmocka_unit_test(both_ways_to_reset_end_the_run),
+        cmocka_unit_test(a_plugged_processor_is_in_the_map_and_an_event),
         cmocka_unit_test(what_is_not_there_is_not_answered),
         cmocka_unit_test(hostile_accesses_leave_the_host_alone),
     };

@@ -1,10 +1,12 @@
 #include "models/pc/acpi.h"
 
-#include "emu/ensure.h"
 #include "emu/machine.h"
+#include "models/pc/acpi_image.h"
+#include "models/pc/dsdt.h"
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
 #include "models/pc/pc.h"
+#include "models/platform.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -29,19 +31,6 @@ struct rsdp { /* "Root System Description Pointer (RSDP)" */
 static_assert(sizeof(struct rsdp) == 36, "RSDP");
 static_assert(offsetof(struct rsdp, xsdt_gpa) == 24, "RSDP");
 
-struct header { /* "System Description Table Header" */
-    char signature[4];
-    uint32_t bytes;
-    uint8_t revision;
-    uint8_t checksum;
-    char oem_id[6];
-    char oem_table_id[8];
-    uint32_t oem_revision;
-    char creator_id[4];
-    uint32_t creator_revision;
-} PACKED;
-static_assert(sizeof(struct header) == 36, "table header");
-
 struct address {   /* "Generic Address Structure (GAS)" */
     uint8_t space; /* 1: ports */
     uint8_t bits;
@@ -53,12 +42,12 @@ static_assert(sizeof(struct address) == 12, "GAS");
 
 #define XSDT_ENTRIES 2
 struct xsdt {
-    struct header header;
+    struct acpi_header header;
     uint64_t entries_gpa[XSDT_ENTRIES];
 } PACKED;
 
 struct fadt { /* "Fixed ACPI Description Table (FADT)", revision 5 */
-    struct header header;
+    struct acpi_header header;
     uint32_t facs_gpa;
     uint32_t dsdt_gpa;
     uint8_t reserved1;
@@ -116,7 +105,7 @@ struct facs { /* "Firmware ACPI Control Structure (FACS)" */
 static_assert(sizeof(struct facs) == 64, "FACS");
 
 struct madt { /* "Multiple APIC Description Table (MADT)"; entries follow */
-    struct header header;
+    struct acpi_header header;
     uint32_t lapic_gpa;
     uint32_t flags;
 } PACKED;
@@ -148,196 +137,25 @@ static_assert(sizeof(struct madt_override) == 10, "Interrupt Source Override Str
 /* ISA interrupts that PCI devices share in Xen's HVM guests: 5, 10, 11 (hvmloader's PCI_ISA_IRQ_MASK). */
 #define PCI_ISA_IRQ_MASK 0x0c20u
 
-/* ---- a bounded writer ---- */
-
-struct image {
-    uint8_t bytes[ACPI_BYTES_MAX];
-    size_t used;
-};
-
-static size_t put(struct image *im, const void *data, size_t bytes)
-{
-    size_t at = im->used;
-
-    ensure(bytes <= sizeof(im->bytes) - im->used); /* ACPI_BYTES_MAX holds VCPUS_MAX processors */
-    memcpy(im->bytes + at, data, bytes);
-    im->used += bytes;
-    return at;
-}
-
-static void put_byte(struct image *im, uint8_t byte)
-{
-    put(im, &byte, 1);
-}
-
-static void align(struct image *im, size_t alignment)
-{
-    while (im->used % alignment)
-        put_byte(im, 0);
-}
-
-/* What makes the sum of all bytes 0. */
-static uint8_t checksum(const uint8_t *bytes, size_t count)
-{
-    uint8_t sum = 0;
-
-    while (count--)
-        sum += *bytes++;
-    return (uint8_t)-sum;
-}
-
-static struct header header(const char *signature, uint8_t revision)
-{
-    struct header h = {.revision = revision, .oem_revision = 0, .creator_revision = 0};
-
-    memcpy(h.signature, signature, sizeof(h.signature));
-    memcpy(h.oem_id, "Xen\0\0\0", sizeof(h.oem_id));
-    memcpy(h.oem_table_id, "HVM\0\0\0\0", sizeof(h.oem_table_id));
-    memcpy(h.creator_id, "HVML", sizeof(h.creator_id));
-    return h;
-}
-
-/* Set length and checksum of the table from `at` to here. */
-static void finish_table(struct image *im, size_t at)
-{
-    struct header h;
-
-    memcpy(&h, im->bytes + at, sizeof(h));
-    h.bytes = (uint32_t)(im->used - at);
-    h.checksum = 0;
-    memcpy(im->bytes + at, &h, sizeof(h));
-    h.checksum = checksum(im->bytes + at, im->used - at);
-    memcpy(im->bytes + at, &h, sizeof(h));
-}
-
-/* ---- AML: ACPI 6.4, "AML Grammar Definition" ---- */
-
-#define AML_ZERO    0x00
-#define AML_NAME    0x08
-#define AML_BYTE    0x0a
-#define AML_STRING  0x0d
-#define AML_SCOPE   0x10
-#define AML_BUFFER  0x11
-#define AML_PACKAGE 0x12
-#define AML_EXT     0x5b
-#define AML_DEVICE  0x82 /* after AML_EXT */
-
-/* A package length is written in its three-byte form, which reaches 1 MiB, once its end is known. It counts itself. */
-static size_t aml_begin(struct image *im)
-{
-    static const uint8_t room[3];
-
-    return put(im, room, sizeof(room));
-}
-
-static void aml_end(struct image *im, size_t at)
-{
-    size_t length = im->used - at;
-
-    im->bytes[at] = 0x80 | (length & 0xf);
-    im->bytes[at + 1] = length >> 4 & 0xff;
-    im->bytes[at + 2] = length >> 12 & 0xff;
-}
-
-static void aml_byte(struct image *im, uint8_t value)
-{
-    put_byte(im, AML_BYTE);
-    put_byte(im, value);
-}
-
-/* NameOp with a name of four characters, or a backslash and four; the object follows. */
-static void aml_name(struct image *im, const char *name)
-{
-    put_byte(im, AML_NAME);
-    put(im, name, strlen(name));
-}
-
-static void aml_string(struct image *im, const char *text)
-{
-    put_byte(im, AML_STRING);
-    put(im, text, strlen(text) + 1);
-}
-
-static void aml_buffer(struct image *im, const void *data, uint8_t bytes)
-{
-    size_t at;
-
-    put_byte(im, AML_BUFFER);
-    at = aml_begin(im);
-    aml_byte(im, bytes);
-    put(im, data, bytes);
-    aml_end(im, at);
-}
-
 /* ---- tables ---- */
 
-static struct madt_lapic madt_lapic(unsigned vcpu)
+/* A vCPU that is not available yet is listed, and not enabled. */
+static struct madt_lapic madt_lapic(const struct machine *m, unsigned vcpu)
 {
     return (struct madt_lapic){.type = 0,
                                .bytes = sizeof(struct madt_lapic),
                                .processor_id = (uint8_t)vcpu,
                                .apic_id = lapic_id(vcpu),
-                               .flags = MADT_LAPIC_ENABLED};
+                               .flags = vcpu < platform_vcpus_online(m) ? MADT_LAPIC_ENABLED : 0};
 }
 
-/* Device (PRxx) { _HID "ACPI0007", _UID, _STA 0xf, _MAT: its MADT entry }: "Processor Device". */
-static void put_processor(struct image *im, unsigned vcpu)
+static size_t put_madt(struct acpi_image *im, const struct machine *m, bool hvm, size_t *lapics)
 {
-    static const char digits[] = "0123456789ABCDEF";
-    const char name[4] = {'P', 'R', digits[vcpu >> 4 & 0xf], digits[vcpu & 0xf]};
-    const struct madt_lapic entry = madt_lapic(vcpu);
+    struct madt t = {.header = acpi_header("APIC", 4), .lapic_gpa = LAPIC_GPA, .flags = hvm ? MADT_PCAT_COMPAT : 0};
     size_t at;
 
-    put_byte(im, AML_EXT);
-    put_byte(im, AML_DEVICE);
-    at = aml_begin(im);
-    put(im, name, sizeof(name));
-    aml_name(im, "_HID");
-    aml_string(im, "ACPI0007");
-    aml_name(im, "_UID");
-    aml_byte(im, (uint8_t)vcpu);
-    aml_name(im, "_STA");
-    aml_byte(im, 0xf);
-    aml_name(im, "_MAT");
-    aml_buffer(im, &entry, sizeof(entry));
-    aml_end(im, at);
-}
-
-static size_t put_dsdt(struct image *im, const struct machine *m, bool hvm)
-{
-    const struct header h = header("DSDT", 2);
-    size_t at, scope;
-
-    align(im, 16);
-    at = put(im, &h, sizeof(h));
-    if (hvm) {
-        size_t package;
-
-        aml_name(im, "\\_S5_");
-        put_byte(im, AML_PACKAGE);
-        package = aml_begin(im);
-        put_byte(im, 4);
-        for (unsigned i = 0; i < 4; i++)
-            aml_byte(im, i < 2 ? ACPI_S5_SLEEP_TYPE : 0);
-        aml_end(im, package);
-    }
-    put_byte(im, AML_SCOPE);
-    scope = aml_begin(im);
-    put(im, "\\_SB_", 5);
-    for (unsigned v = 0; v < machine_vcpus(m); v++)
-        put_processor(im, v);
-    aml_end(im, scope);
-    finish_table(im, at);
-    return at;
-}
-
-static size_t put_madt(struct image *im, const struct machine *m, bool hvm)
-{
-    struct madt t = {.header = header("APIC", 4), .lapic_gpa = LAPIC_GPA, .flags = hvm ? MADT_PCAT_COMPAT : 0};
-    size_t at;
-
-    align(im, 16);
-    at = put(im, &t, sizeof(t));
+    acpi_align(im, 16);
+    at = acpi_put(im, &t, sizeof(t));
     for (unsigned irq = 0; hvm && irq < 16; irq++) {
         struct madt_override entry = {.type = 2, .bytes = sizeof(entry), .irq = (uint8_t)irq};
 
@@ -347,19 +165,20 @@ static size_t put_madt(struct image *im, const struct machine *m, bool hvm)
             entry.gsi = irq, entry.flags = MADT_LEVEL_LOW;
         else
             continue;
-        put(im, &entry, sizeof(entry));
+        acpi_put(im, &entry, sizeof(entry));
     }
     if (hvm) {
         const struct madt_ioapic entry = {.type = 1, .bytes = sizeof(entry), .id = IOAPIC_ID, .gpa = IOAPIC_GPA};
 
-        put(im, &entry, sizeof(entry));
+        acpi_put(im, &entry, sizeof(entry));
     }
+    *lapics = im->used;
     for (unsigned v = 0; v < machine_vcpus(m); v++) {
-        const struct madt_lapic entry = madt_lapic(v);
+        const struct madt_lapic entry = madt_lapic(m, v);
 
-        put(im, &entry, sizeof(entry));
+        acpi_put(im, &entry, sizeof(entry));
     }
-    finish_table(im, at);
+    acpi_finish_table(im, at);
     return at;
 }
 
@@ -392,9 +211,9 @@ static void fill_fixed_hardware(struct fadt *t, uint64_t facs_gpa)
     t->boot_flags = FADT_BOOT_NO_VGA;
 }
 
-static size_t put_fadt(struct image *im, uint64_t gpa, size_t dsdt, size_t facs, bool hvm)
+static size_t put_fadt(struct acpi_image *im, uint64_t gpa, size_t dsdt, size_t facs, bool hvm)
 {
-    struct fadt t = {.header = header("FACP", 5), .dsdt_gpa = (uint32_t)(gpa + dsdt), .x_dsdt_gpa = gpa + dsdt};
+    struct fadt t = {.header = acpi_header("FACP", 5), .dsdt_gpa = (uint32_t)(gpa + dsdt), .x_dsdt_gpa = gpa + dsdt};
     size_t at;
 
     if (hvm) {
@@ -403,40 +222,44 @@ static size_t put_fadt(struct image *im, uint64_t gpa, size_t dsdt, size_t facs,
         t.flags = FADT_HW_REDUCED | FADT_PROC_C1 | FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON;
         t.boot_flags = FADT_BOOT_NO_VGA | FADT_BOOT_NO_CMOS_RTC;
     }
-    align(im, 16);
-    at = put(im, &t, sizeof(t));
-    finish_table(im, at);
+    acpi_align(im, 16);
+    at = acpi_put(im, &t, sizeof(t));
+    acpi_finish_table(im, at);
     return at;
 }
 
 enum emu_err acpi_build(struct machine *m, uint64_t gpa, uint64_t bytes_max, uint64_t *rsdp_gpa, struct diag *d)
 {
-    struct image im = {.used = 0};
+    struct acpi_image im = {.used = 0};
     struct rsdp rsdp = {.signature = "RSD PTR ", .oem_id = "Xen", .revision = 2, .bytes = sizeof(rsdp)};
-    struct xsdt xsdt = {.header = header("XSDT", 1)};
+    struct xsdt xsdt = {.header = acpi_header("XSDT", 1)};
     bool hvm = pc_is_present(m);
-    size_t facs = 0, dsdt, at;
+    size_t facs = 0, madt, lapics, dsdt, at;
+    struct dsdt_madt places;
 
     if (gpa % 16 || gpa > UINT32_MAX - ACPI_BYTES_MAX)
         return diag_set(d, EMU_EINPUT, "ACPI tables can't be at 0x%llx: not 16-byte aligned below 4 GiB",
                         (unsigned long long)gpa);
-    put(&im, &rsdp, sizeof(rsdp));
+    acpi_put(&im, &rsdp, sizeof(rsdp));
     if (hvm) {
         const struct facs f = {.signature = "FACS", .bytes = sizeof(f), .version = 1};
 
         while ((gpa + im.used) % 64)
-            put_byte(&im, 0);
-        facs = put(&im, &f, sizeof(f));
+            acpi_put_byte(&im, 0);
+        facs = acpi_put(&im, &f, sizeof(f));
     }
-    dsdt = put_dsdt(&im, m, hvm);
+    madt = put_madt(&im, m, hvm, &lapics);
+    places.checksum_gpa = (uint32_t)(gpa + madt + offsetof(struct acpi_header, checksum));
+    places.lapics_gpa = (uint32_t)(gpa + lapics);
+    dsdt = dsdt_put(&im, machine_vcpus(m), hvm, &places);
     xsdt.entries_gpa[0] = gpa + put_fadt(&im, gpa, dsdt, facs, hvm);
-    xsdt.entries_gpa[1] = gpa + put_madt(&im, m, hvm);
-    align(&im, 16);
-    at = put(&im, &xsdt, sizeof(xsdt));
-    finish_table(&im, at);
+    xsdt.entries_gpa[1] = gpa + madt;
+    acpi_align(&im, 16);
+    at = acpi_put(&im, &xsdt, sizeof(xsdt));
+    acpi_finish_table(&im, at);
     rsdp.xsdt_gpa = gpa + at;
-    rsdp.checksum = checksum((const uint8_t *)&rsdp, 20);
-    rsdp.extended_checksum = checksum((const uint8_t *)&rsdp, sizeof(rsdp));
+    rsdp.checksum = acpi_checksum((const uint8_t *)&rsdp, 20);
+    rsdp.extended_checksum = acpi_checksum((const uint8_t *)&rsdp, sizeof(rsdp));
     memcpy(im.bytes, &rsdp, sizeof(rsdp));
     if (im.used > bytes_max)
         return diag_set(d, EMU_EINPUT, "the ACPI tables of %u vCPUs need %zu bytes, there is room for %llu",

@@ -3,7 +3,8 @@
  *
  * They are written once, before the guest starts, and are ordinary memory then. A PVH guest gets hardware-reduced ACPI
  * and local APICs only; an HVM guest the fixed hardware, the IO-APIC and the interrupt overrides of a PC. All vCPUs of
- * the machine are listed as enabled: processor ID = vCPU number, APIC ID = 2 * vCPU number.
+ * the machine are listed, those that are available from the start as enabled: processor ID = vCPU number, APIC ID = 2 *
+ * vCPU number.
  *
  * Source: ACPI Specification 6.4, chapters "ACPI Software Programming Model" and "ACPI Machine Language (AML)
  * Specification"; Xen 4.17 tools/libacpi for the contents.
@@ -23,11 +24,16 @@ struct machine;
 #define ACPI_PM_TIMER_PORT     0xb008
 #define ACPI_GPE0_PORT         0xafe0
 #define ACPI_SCI_GSI           9
+/* Which processors there are, one bit each, and the event that says that this has changed. public/hvm/ioreq.h,
+   XEN_ACPI_CPU_MAP, XEN_ACPI_GPE0_CPUHP_BIT. */
+#define ACPI_CPU_MAP_PORT  0xaf00
+#define ACPI_CPU_MAP_BYTES 32
+#define ACPI_GPE_CPUS      2
 /* SLP_TYP of \_S5 in the DSDT. */
 #define ACPI_S5_SLEEP_TYPE 0
 
 /* Room that the tables of any machine fit in. */
-#define ACPI_BYTES_MAX 16384u
+#define ACPI_BYTES_MAX 32768u
 
 /* Write the tables into the guest's RAM from `gpa` (16-byte aligned), at most `bytes_max` bytes, and say where the RSDP
    is. EMU_EINPUT if they don't fit there or it is no RAM. */

@@ -52,8 +52,8 @@ static inline uint8_t lapic_id(unsigned vcpu)
 /* Make `vector` pending in `vcpu`'s LAPIC; lost if that LAPIC is disabled, an error there if `vector` < 16. */
 void lapic_raise(struct machine *m, unsigned vcpu, uint8_t vector, enum lapic_trigger trigger);
 
-/* Whether `vcpu` would take `vector` at once if it arrived now: enabled, and of a higher class than what is pending or in
-   service. */
+/* Whether `vcpu` would take `vector` at once if it arrived now: enabled, and of a higher class than what is pending or
+   in service. */
 bool lapic_would_take(struct machine *m, unsigned vcpu, uint8_t vector);
 
 /* Deliver a message from the IO-APIC or a device. */

@@ -46,6 +46,7 @@ static const struct absent_ports absent_ports[] = {
     {0x0a79, 0x0a79, "ISA plug and play"},
     {0x0cf8, 0x0cff, "PCI configuration; 0xcf9: reset"},
     {0x5658, 0x5659, "VMware backdoor"},
+    {0xaf00, 0xaf1f, "ACPI map of processors, as Xen's DSDT names it"},
     {0xafe0, 0xafe3, "ACPI general-purpose events, as Xen's firmware places them"},
     {0xb000, 0xb00b, "ACPI PM1 and PM timer, as Xen's firmware places them"},
     {0xb010, 0xb015, "ACPI processor block, as Xen's DSDT names it"},

@@ -5,6 +5,7 @@
 #include "models/pc/acpi.h"
 #include "models/pc/irq.h"
 #include "models/pc/pc.h"
+#include "models/platform.h"
 
 #define PORT_KEYBOARD_COMMAND 0x64
 #define PORT_RESET            0xcf9
@@ -23,7 +24,8 @@
 #define CONTROL_SLEEP_ENABLE     0x2000 /* write-only */
 #define CONTROL_WRITABLE         0x1c06
 
-#define GPE_BYTES 4 /* status, then enable */
+#define GPE_BYTES 4 /* status, then enable, half each */
+#define CPU_BYTES 8 /* of the map of processors; the rest reads as 0 */
 
 #define TIMER_OVERFLOW 0
 
@@ -31,6 +33,7 @@
 enum { REASON_POWEROFF = 0, REASON_REBOOT = 1 };
 
 struct power_state {
+    uint64_t cpus;           /* that are there, one bit each */
     uint64_t overflows_seen; /* times bit 31 of the timer changed, up to the last look */
     uint16_t pm1_status, pm1_enable, pm1_control;
     uint8_t gpe[GPE_BYTES];
@@ -58,7 +61,8 @@ static void end_run(struct machine *m, unsigned vcpu, unsigned reason)
         machine_set_verdict(m, VERDICT_FAIL, "crash", "the guest reset the machine");
 }
 
-/* ---- PM1 events: only the timer has any. ACPI, "Power Management Timer": the status is set when bit 31 changes. ----
+/* ---- PM1 events: only the timer has any; general-purpose events: only processors. ACPI, "Power Management Timer": the
+ * status is set when bit 31 changes. ----
  */
 
 static void update(struct machine *m)
@@ -69,7 +73,8 @@ static void update(struct machine *m)
     if (overflows != s->overflows_seen)
         s->pm1_status |= PM1_TIMER;
     s->overflows_seen = overflows;
-    irq_set_level(m, ACPI_SCI_GSI, s->pm1_status & s->pm1_enable);
+    irq_set_level(m, ACPI_SCI_GSI,
+                  (s->pm1_status & s->pm1_enable) || (s->gpe[0] & s->gpe[2]) || (s->gpe[1] & s->gpe[3]));
     if (s->pm1_enable & PM1_TIMER)
         timer_arm(m, &power_model, TIMER_OVERFLOW, 0, pc_ticks_to_ns((overflows + 1) << 31, PM_TIMER_HZ));
     else
@@ -98,6 +103,10 @@ static uint8_t read_byte(struct machine *m, uint16_t port)
         return (uint8_t)(now_ticks(m) >> (port & 3) * 8);
     case ACPI_GPE0_PORT ... ACPI_GPE0_PORT + GPE_BYTES - 1:
         return s->gpe[port - ACPI_GPE0_PORT];
+    case ACPI_CPU_MAP_PORT ... ACPI_CPU_MAP_PORT + CPU_BYTES - 1:
+        return (uint8_t)(s->cpus >> (port - ACPI_CPU_MAP_PORT) * 8);
+    case ACPI_CPU_MAP_PORT + CPU_BYTES... ACPI_CPU_MAP_PORT + ACPI_CPU_MAP_BYTES - 1:
+        return 0;
     case PORT_RESET:
         return s->reset;
     default:
@@ -149,7 +158,7 @@ static void write_byte(struct machine *m, unsigned vcpu, uint16_t port, uint8_t 
         if (value == KEYBOARD_PULSE_RESET)
             end_run(m, vcpu, REASON_REBOOT);
         break;
-    default: /* the timer is read-only */
+    default: /* the timer and the map of processors are read-only */
         break;
     }
 }
@@ -165,7 +174,8 @@ static bool is_mine(const struct machine *m, uint16_t port, unsigned bytes, bool
     if (port == PORT_RESET || (port == PORT_KEYBOARD_COMMAND && is_write))
         return bytes == 1;
     return (port >= ACPI_PM1A_EVENT_PORT && last <= ACPI_PM_TIMER_PORT + 3) ||
-           (port >= ACPI_GPE0_PORT && last < ACPI_GPE0_PORT + GPE_BYTES);
+           (port >= ACPI_GPE0_PORT && last < ACPI_GPE0_PORT + GPE_BYTES) ||
+           (port >= ACPI_CPU_MAP_PORT && last < ACPI_CPU_MAP_PORT + ACPI_CPU_MAP_BYTES);
 }
 
 static enum model_answer power_port_read(struct machine *m, unsigned vcpu, uint16_t port, unsigned bytes,
@@ -194,10 +204,28 @@ static enum model_answer power_port_write(struct machine *m, unsigned vcpu, uint
     return MODEL_DONE;
 }
 
+void power_set_cpu(struct machine *m, unsigned vcpu, bool online)
+{
+    struct power_state *s;
+    uint64_t before;
+
+    if (!pc_is_present(m))
+        return;
+    s = state_of(m);
+    before = s->cpus;
+    s->cpus = online ? before | 1ull << vcpu : before & ~(1ull << vcpu);
+    if (s->cpus == before)
+        return;
+    s->gpe[ACPI_GPE_CPUS / 8] |= 1u << ACPI_GPE_CPUS % 8;
+    update(m);
+}
+
 /* In ACPI mode from the start: the FADT names no SMI command port that would switch it on. */
 static enum emu_err power_init(struct machine *m, struct diag *d)
 {
     state_of(m)->pm1_control = CONTROL_SCI_ENABLED;
+    for (unsigned v = 0; v < platform_vcpus_online(m); v++)
+        state_of(m)->cpus |= 1ull << v;
     return EMU_OK;
 }
 

@@ -8,6 +8,7 @@
 
 #include "emu/schedule.h"
 #include "emu/vcpu.h"
+#include "models/pc/power.h"
 #include "models/xen/state.h"
 
 static enum model_answer refused(enum emu_err err)
@@ -49,6 +50,7 @@ static enum model_answer set_availability(struct machine *m, unsigned vcpu, bool
         return refused(diag_set(diag, EMU_EINPUT, "vCPU %u's availability is %s already", vcpu, wanted));
     if (!xenstore_host_write(m, path, wanted))
         return refused(diag_set(diag, EMU_EINPUT, "xenstore has no room for %s", path));
+    power_set_cpu(m, vcpu, online);
     return MODEL_DONE;
 }
 

@@ -104,7 +104,7 @@ void xen_store_init(struct machine *m)
     init_text(&x->store, "memory/static-max", number, false);
     for (unsigned v = 0; v < machine_vcpus(m); v++) {
         snprintf(path, sizeof(path), "cpu/%u/availability", v);
-        init_text(&x->store, path, "online", false);
+        init_text(&x->store, path, v < platform_vcpus_online(m) ? "online" : "offline", false);
     }
     init_text(&x->store, "console/type", "xenconsoled", false);
     init_text(&x->store, "control/shutdown", "", true);

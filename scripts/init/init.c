@@ -8,6 +8,8 @@
  *
  * More words of the kernel's command line:
  *   bootrace.replug=N  take CPU 1 offline and online N times instead of once
+ *   bootrace.hotplug=N then bring CPUs online that the host plugs, as udev does, until the set of online CPUs has changed N
+ *                      times
  *   bootrace.kexec=N   then start /boot/vmlinuz of this initramfs by kexec, which does the same with N - 1, and so on
  *   bootrace.panic=K   then load /boot/vmlinuz as crash kernel (the command line needs crashkernel= too) and panic on
  *                      CPU K; the crash kernel's init says so and powers off
@@ -184,6 +186,64 @@ static void replug_cpu1(const struct output *out)
     print_online(out);
 }
 
+#define CPUS_MAX        64
+#define HOTPLUG_WAIT_MS 10
+#define HOTPLUG_WAITS   6000
+
+/* The file that says whether a CPU is online; there while the CPU is plugged, but never for CPU 0. */
+static void cpu_path(char *path, unsigned cpu)
+{
+    char number[3] = {(char)('0' + cpu / 10), (char)('0' + cpu % 10), '\0'};
+    unsigned end = append(path, 0, "/sys/devices/system/cpu/cpu");
+    end = append(path, end, cpu < 10 ? number + 1 : number);
+    end = append(path, end, "/online");
+    path[end] = '\0';
+}
+
+static void bring_new_cpus_online(const struct output *out, char *was_there)
+{
+    for (unsigned cpu = 1; cpu < CPUS_MAX; cpu++) {
+        char path[LINE_BYTES], now[16];
+        cpu_path(path, cpu);
+        int is_there = read_line(path, now, sizeof(now)) >= 0;
+        if (is_there && !was_there[cpu] && now[0] == '0') {
+            long result = write_text(path, "1");
+            if (result < 0)
+                print_error(out, "to bring a new CPU online", result);
+        }
+        was_there[cpu] = (char)is_there;
+    }
+}
+
+static int is_same(const char *a, const char *b)
+{
+    while (*a && *a == *b)
+        a++, b++;
+    return *a == *b;
+}
+
+static void follow_hotplug(const struct output *out, unsigned changes)
+{
+    static const char path[] = "/sys/devices/system/cpu/online";
+    static char was_there[CPUS_MAX];
+    char before[LINE_BYTES], now[LINE_BYTES];
+    long pause[2] = {0, HOTPLUG_WAIT_MS * 1000000};
+    read_line(path, before, sizeof(before));
+    for (unsigned waits = 0; changes && waits < HOTPLUG_WAITS; waits++) {
+        bring_new_cpus_online(out, was_there);
+        read_line(path, now, sizeof(now));
+        if (!is_same(before, now)) {
+            print(out, "online CPUs ", now);
+            for (unsigned at = 0; at < sizeof(before); at++)
+                before[at] = now[at];
+            changes--;
+        }
+        system_call(__NR_nanosleep, (long)pause, 0, 0, 0, 0);
+    }
+    if (changes)
+        print(out, "FAILED to see the online CPUs change", "");
+}
+
 void init_main(void);
 
 void init_main(void)
@@ -198,6 +258,7 @@ void init_main(void)
     print_online(&out);
     for (unsigned left = find_number(command_line, "bootrace.replug=", 1); left; left--)
         replug_cpu1(&out);
+    follow_hotplug(&out, find_number(command_line, "bootrace.hotplug=", 0));
     start_next_kernel(&out, command_line);
     print(&out, "done", "");
     long result = reboot(REBOOT_POWER_OFF);

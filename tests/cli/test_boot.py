@@ -168,7 +168,7 @@ def unknown_options_and_missing_arguments_are_refused():
 def help_and_version_are_no_errors():
     got = run("boot", "--help")
     expect(got.returncode == 0 and not got.stderr, got.returncode, got.stderr)
-    for word in ("--kernel", "--initrd", "--cmdline", "--vcpus", "--memory", "--mode", "--xen", "--until", "--steps-max",
+    for word in ("--kernel", "--initrd", "--cmdline", "--vcpus", "--online", "--hotplug", "--memory", "--mode", "--xen", "--until", "--steps-max",
                  "--digest", "--json", "--console", "--calls", "Exit status", "130"):
         expect(word in got.stdout, "--help does not say", word)
     got = run("--help")
@@ -206,6 +206,39 @@ def json_and_the_log_count_the_guests_hypercalls():
     for name, count in told["operations"].items():
         expect(log.count(f": {name} = ") == count, name, count, "calls by --json, not so many in", log)
     refused("calls", SMP, "--calls", os.path.join(folder.name, "nowhere", "calls"), says="No such file")
+
+
+def hotplug_scripts_are_checked_and_their_places_told():
+    for line, says in (("10 plug", "STEPS plug VCPU"), ("plug 1", "STEPS plug VCPU"), ("-5 plug 1", "STEPS plug VCPU"),
+                       ("5 plug 1 2", "STEPS plug VCPU"), ("5 insert 1", "STEPS plug VCPU"), ("5 plug 0", "from 1 to"),
+                       ("5 unplug 64", "from 1 to"), ("1000 unplug 2 # late\n999 plug 2", ":3: .*before the line above"),
+                       ("x" * 300, "too long")):
+        path = file_with("hotplug", f"# a comment\n{line}\n".encode())
+        refused(line, SMP, "--hotplug", path, says=says)
+        refused(line, SMP, "--hotplug", path, says=re.escape(path) + ":")
+    refused("missing script", SMP, "--hotplug", os.path.join(folder.name, "nowhere"), says="No such file")
+    refused("more than there are", SMP, "--vcpus", "2", "--online", "3", says="--vcpus 3")
+    for script, says in ((b"1000 unplug 2\n1000 unplug 2\n", ":2: .*offline already"), (b"1000 unplug 3\n", ":1: .*vCPU 3"),
+                         (b"99999999999 unplug 2\n", ":1: .*has ended")):
+        got = run("boot", SMP, "--vcpus", "3", "--hotplug", file_with("hotplug", script))
+        expect(got.returncode == 2 and re.search(says, got.stderr), script, got.returncode, got.stderr)
+
+
+def a_recorded_hotplug_is_replayed():
+    record = os.path.join(folder.name, "hotplug.yaml")
+    script = file_with("hotplug", b"2000 unplug 2 # while it runs\n3001 plug 2\n3001 plug 1\n")
+    first = run("boot", SMP, "--vcpus", "3", "--online", "3", "--hotplug", script, "--record", record, "--digest")
+    expect(first.returncode == 2 and "already" in first.stderr, first.stderr)
+    script = file_with("hotplug", b"2000 unplug 2\n3001 plug 2\n")
+    first = run("boot", SMP, "--vcpus", "3", "--online", "3", "--hotplug", script, "--record", record, "--digest")
+    with open(record, encoding="ascii") as f:
+        text = f.read()
+    expect(first.returncode == 0 and " unplug 2" in text and " plug 2" in text, first.returncode, first.stderr, text)
+    got = run("replay", record)
+    expect(got.returncode == 0, got.returncode, got.stdout, got.stderr, text)
+    script = file_with("hotplug", b"2000 unplug 2\n")
+    other = run("boot", SMP, "--vcpus", "3", "--hotplug", script, "--digest")
+    expect(other.returncode == 0 and other.stdout != first.stdout, "unplugging changes nothing")
 
 
 def the_digest_alone_is_the_digest_of_json_and_the_same_again():
@@ -296,6 +329,8 @@ TESTS = (
     a_guest_that_passes_is_status_0_and_its_console_is_shown,
     json_ends_with_one_object_that_tells_all,
     json_and_the_log_count_the_guests_hypercalls,
+    hotplug_scripts_are_checked_and_their_places_told,
+    a_recorded_hotplug_is_replayed,
     the_digest_alone_is_the_digest_of_json_and_the_same_again,
     a_run_until_a_place_stops_there,
     a_budget_is_status_4,
