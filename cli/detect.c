@@ -115,8 +115,8 @@ static bool operations_are_slots(const struct pv_ops *o, const struct patch_tabl
 
 static void copy_slots(struct op_table_config *c, const struct pv_ops *o)
 {
-    static_assert(PV_OPS_SLOTS_MAX <= OP_TABLE_SLOTS_MAX);
-    static_assert(PV_OPS_NAME_BYTES <= OP_TABLE_NAME_BYTES);
+    static_assert(PV_OPS_SLOTS_MAX <= OP_TABLE_SLOTS_MAX, "every slot has room");
+    static_assert(PV_OPS_NAME_BYTES <= OP_TABLE_NAME_BYTES, "every name has room");
     for (unsigned i = 0; i < o->slot_count; i++) {
         struct op_table_slot *slot = &c->slots[i];
 
