@@ -38,8 +38,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 const struct argp cache_argp = {options, parse, NULL, NULL, NULL, NULL, NULL};
 
-/* False if the user has no home; then there is no cache. */
-static bool find_folder(const struct cache_options *o, char folder[SNAPSHOT_CACHE_FOLDER_BYTES])
+bool cache_find_folder(const struct cache_options *o, char folder[SNAPSHOT_CACHE_FOLDER_BYTES])
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     int n = -1;
@@ -70,7 +69,7 @@ enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, uint64
     char *text = NULL;
     struct diag trouble;
     enum emu_err err = EMU_OK;
-    bool usable = !o->off && find_folder(o, folder);
+    bool usable = !o->off && cache_find_folder(o, folder);
 
     diag_init(&trouble);
     if (usable) {
@@ -204,7 +203,7 @@ int cache_run(int argc, char **argv)
     diag_init(&d);
     if (c.size && guest_parse_bytes(c.size, &bytes_max, &d) != EMU_OK)
         err = diag_set(&d, EMU_EINPUT, "a size is given like 500M or 2G, from 16M, not '%s'", c.size);
-    if (err == EMU_OK && !find_folder(&c.cache, folder))
+    if (err == EMU_OK && !cache_find_folder(&c.cache, folder))
         err = diag_set(&d, EMU_EINPUT, "there is no home for a cache; give --cache DIR");
     if (err == EMU_OK)
         err = snapshot_cache_init(&cache, folder, SNAPSHOT_CACHE_BYTES_MAX_DEFAULT, &d);

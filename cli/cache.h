@@ -11,6 +11,7 @@
 #include "cli/guest.h"
 #include "emu/diag.h"
 #include "emu/machine.h"
+#include "emu/snapshot_cache.h"
 
 struct cache_options {  /* zero means the default */
     const char *folder; /* NULL: ${XDG_CACHE_HOME:-~/.cache}/bootrace, and none if there is no home */
@@ -25,6 +26,9 @@ extern const struct argp cache_argp;
    standard error and nothing else. EMU_EINPUT or EMU_EHOST: the guest can only be given up. */
 enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, uint64_t gva, enum machine_stop_reason *why,
                           struct diag *d) EMU_MUST_CHECK;
+
+/* Where the cache is: what `o` says, or the default. False if the user has no home; then there is none. */
+bool cache_find_folder(const struct cache_options *o, char folder[SNAPSHOT_CACHE_FOLDER_BYTES]);
 
 int cache_run(int argc, char **argv);
 

@@ -3,7 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <libgen.h>
+#include <limits.h>
 #include <regex.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -616,6 +616,8 @@ void case_places_init(struct case_places *p, const char *guests)
     char exe[CASE_PATH_BYTES] = "";
     ssize_t length = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
+    char resolved[PATH_MAX];
+
     memset(p, 0, sizeof(*p));
     exe[length > 0 ? length : 0] = '\0';
     if (strrchr(exe, '/'))
@@ -628,8 +630,14 @@ void case_places_init(struct case_places *p, const char *guests)
         if (!is_folder(p->guests))
             sprintf(p->guests, "%s/../%s", exe, BOOTRACE_GUESTS);
     }
+    if (!guests && realpath(p->guests, resolved))
+        snprintf(p->guests, sizeof(p->guests), "%s", resolved);
     if (strlen(exe) < CASE_PATH_BYTES - 128)
         sprintf(p->cache, "%s/../../.cache", exe);
+    if (is_folder("corpus") || strlen(exe) >= CASE_PATH_BYTES - 128)
+        sprintf(p->corpus, "corpus");
+    else
+        sprintf(p->corpus, "%s/../" BOOTRACE_CORPUS, exe);
     if (!is_folder(p->cache))
         p->cache[0] = '\0';
 }

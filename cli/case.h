@@ -75,10 +75,11 @@ void case_fini(struct test_case *c);
 EMU_MUST_CHECK enum emu_err case_read(struct test_case *c, const char *path, struct diag *d);
 EMU_MUST_CHECK enum emu_err case_write(const struct test_case *c, FILE *to, struct diag *d);
 
-/* Where free-standing guests and cached kernels are. Empty text: not found. */
+/* Where free-standing guests, the corpus and cached kernels are. Empty text: not found. */
 #define CASE_PATH_BYTES 4096
 struct case_places {
     char guests[CASE_PATH_BYTES];
+    char corpus[CASE_PATH_BYTES]; /* ./corpus, or the one that was installed */
     char cache[CASE_PATH_BYTES];
 };
 /* Beside this program (in its build folder, or as installed), or `guests` if that is given. */

@@ -20,7 +20,6 @@
 
 #define JOBS_MAX  64u
 #define CASES_MAX 100000u
-#define FOLDER    "corpus"
 
 static double host_seconds(void)
 {
@@ -103,11 +102,19 @@ static enum emu_err add_all(struct list *l, const char *path, struct diag *d)
     return err;
 }
 
+static enum emu_err add_default(struct list *l, struct diag *d)
+{
+    struct case_places places;
+
+    case_places_init(&places, NULL);
+    return add_all(l, places.corpus, d);
+}
+
 /* ---- run ---- */
 
 static const char run_doc[] =
     "Run cases, several at a time, and say which do not end as they expect.\v"
-    "A FOLDER stands for all *.yaml below it; without any argument it is ./corpus.\n\n"
+    "A FOLDER stands for all *.yaml below it; without any argument it is ./corpus, or the one that was installed.\n\n"
     "Examples:\n"
     "  bootrace corpus run\n"
     "  bootrace corpus run corpus/s0-late-module.yaml --verbose\n"
@@ -165,7 +172,7 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
         break;
     case ARGP_KEY_END:
         if (!r->list.count)
-            err = add_all(&r->list, FOLDER, &r->diag);
+            err = add_default(&r->list, &r->diag);
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -372,7 +379,7 @@ static error_t parse_list(int key, char *arg, struct argp_state *state)
     else if (key == KEY_JSON)
         l->json = true;
     else if (key == ARGP_KEY_END && !l->list.count)
-        err = add_all(&l->list, FOLDER, &l->diag);
+        err = add_default(&l->list, &l->diag);
     else if (key != ARGP_KEY_END)
         return ARGP_ERR_UNKNOWN;
     if (err != EMU_OK) {
@@ -417,7 +424,7 @@ static int list_cases(int argc, char **argv)
 /* ---- show ---- */
 
 static const char show_doc[] = "Say what a case is: its prose, its run, what it expects, how to run it.\v"
-                               "CASE is a file, or the name of one in ./corpus.\n\n"
+                               "CASE is a file, or the name of one in the corpus.\n\n"
                                "Examples:\n"
                                "  bootrace corpus show s0-late-module\n"
                                "  bootrace corpus show found.yaml\n\n"
@@ -444,10 +451,13 @@ static error_t parse_show(int key, char *arg, struct argp_state *state)
 
 static void find_case(const char *name, char path[CASE_PATH_BYTES])
 {
+    struct case_places places;
+
     snprintf(path, CASE_PATH_BYTES, "%s", name);
     if (access(path, F_OK) == 0 || strchr(name, '/'))
         return;
-    snprintf(path, CASE_PATH_BYTES, FOLDER "/%s%s", name,
+    case_places_init(&places, NULL);
+    snprintf(path, CASE_PATH_BYTES, "%.3000s/%.1000s%s", places.corpus, name,
              strlen(name) > 5 && !strcmp(name + strlen(name) - 5, ".yaml") ? "" : ".yaml");
 }
 

@@ -32,7 +32,8 @@ static const char doc[] =
     "  gdb vmlinux.symbols -ex 'target remote :1234'\n"
     "  bootrace debug guest.elf --mode hvm --vcpus 4 --gdb /tmp/gdb.socket\n"
     "  bootrace debug corpus/s0-late-module.yaml --gdb :1234\n\n"
-    "It ends when gdb kills the guest (or quits), with status 0; after `detach` the guest runs on to its end, whose "
+    "Exit status: it ends when gdb kills the guest (or quits), with status 0; after `detach` the guest runs on to its "
+    "end, whose "
     "status `bootrace boot --help` explains. If the connection breaks, another gdb may come.";
 
 enum { KEY_GDB = 256, KEY_SCHEDULE };

@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/corpus.h"
 #include "cli/debug.h"
+#include "cli/doctor.h"
 #include "cli/edit.h"
 #include "cli/elfnotes.h"
 #include "cli/operations.h"
@@ -20,6 +21,7 @@ static const struct command commands[] = {
     {"cache", "show, or empty, the folder of snapshots that searches keep", cache_run},
     {"corpus", "run, list, show cases: every bug ever found, and its repair", corpus_run},
     {"debug", "let gdb look at a boot, forwards and backwards", debug_run},
+    {"doctor", "check what bootrace needs on this machine", doctor_run},
     {"edit", "what an edit by meaning would change in a kernel", edit_run},
     {"elfnotes", "would each Xen version's toolstack load this image, and why not", elfnotes_run},
     {"patches", "which of its instructions a kernel patches, and by which tables", patches_run},

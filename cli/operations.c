@@ -80,7 +80,8 @@ static const char doc[] =
     "Examples:\n"
     "  bootrace operations\n"
     "  bootrace operations --xen 4.4\n\n"
-    "scripts/rows --coverage prints the same list with the tests of each operation.";
+    "scripts/rows --coverage prints the same list with the tests of each operation.\n\n"
+    "Exit status: 0, 2 wrong input.";
 
 enum { KEY_XEN = 256 };
 

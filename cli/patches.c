@@ -61,6 +61,10 @@ static const struct argp argp = {
     "IMAGE",
     "Lists the tables by which a Linux kernel patches its own code: alternatives, paravirt, jump_labels, static_calls, "
     "smp_locks, retpolines, returns, calls, endbr, fentry. With --table or --function also each site.\v"
+    "Examples:\n"
+    "  bootrace patches vmlinuz\n"
+    "  bootrace patches vmlinuz --table paravirt\n"
+    "  bootrace patches vmlinuz --function _raw_spin_lock --json\n\n"
     "Exit status: 0 listed, 2 wrong input, no tables, or no site there, 5 our own failure.",
     NULL,
     NULL,

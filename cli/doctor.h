@@ -1,0 +1,9 @@
+/*
+ * doctor: the sub-command `bootrace doctor`: does this machine have what bootrace needs, and what is to be done if not.
+ */
+#ifndef BOOTRACE_CLI_DOCTOR_H
+#define BOOTRACE_CLI_DOCTOR_H
+
+int doctor_run(int argc, char **argv);
+
+#endif
