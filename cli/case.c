@@ -106,6 +106,8 @@ static const struct field case_fields[] = {
     {"prose", FIELD_SECTION, 0, true, prose_fields, 0, 0},
     {"guest", FIELD_SECTION, 0, true, guest_fields, 0, 0},
     {"machine", FIELD_SECTION, 0, false, machine_fields, 0, 0},
+    {"detect", FIELD_WORD, AT(detect), false, NULL, 0, 0},
+    {"op-table", FIELD_TEXT, AT(op_table), false, NULL, 0, 0},
     {"schedule", FIELD_BLOCK, AT(schedule), false, NULL, 0, 0},
     {"search", FIELD_SECTION, 0, false, search_fields, 0, 0},
     {"expect", FIELD_SECTION, 0, true, expect_fields, 0, 0},
@@ -642,12 +644,16 @@ void case_places_init(struct case_places *p, const char *guests)
         p->cache[0] = '\0';
 }
 
+static enum emu_err join_in(const char *folder, const char *name, char *path, size_t bytes, struct diag *d)
+{
+    int n = *name == '/' || !*folder ? snprintf(path, bytes, "%s", name) : snprintf(path, bytes, "%s/%s", folder, name);
+
+    return n >= 0 && (size_t)n < bytes ? EMU_OK : diag_set(d, EMU_EINPUT, "the path of '%.60s…' is too long", name);
+}
+
 static enum emu_err join(const char *folder, const char *name, char path[CASE_PATH_BYTES], struct diag *d)
 {
-    int n = *name == '/' || !*folder ? snprintf(path, CASE_PATH_BYTES, "%s", name)
-                                     : snprintf(path, CASE_PATH_BYTES, "%s/%s", folder, name);
-
-    return n < CASE_PATH_BYTES ? EMU_OK : diag_set(d, EMU_EINPUT, "the path of '%.60s…' is too long", name);
+    return join_in(folder, name, path, CASE_PATH_BYTES, d);
 }
 
 static bool is_plain_name(const char *name)
@@ -711,6 +717,13 @@ enum emu_err case_find_guest(const struct test_case *c, const struct case_places
     if (err == EMU_OK && c->guest.vmlinux) {
         err = join(folder, c->guest.vmlinux, g->vmlinux, d);
         o->vmlinux = g->vmlinux;
+    }
+    o->detect = c->detect;
+    o->op_table = c->op_table;
+    if (err == EMU_OK && c->op_table && c->op_table[0] == '@') {
+        g->op_table[0] = '@';
+        err = join_in(folder, c->op_table + 1, g->op_table + 1, sizeof(g->op_table) - 1, d);
+        o->op_table = g->op_table;
     }
     o->cmdline = c->machine.cmdline;
     o->mode = c->machine.mode;

@@ -43,6 +43,8 @@ struct test_case {
         enum platform_mode mode;
         unsigned xen_version; /* 0 for the default */
     } machine;
+    const char *detect;   /* names with commas, besides crash and hang */
+    const char *op_table; /* a declaration (fuzz/op_table_text.h), or @ and a file that has it, relative to this one */
     const char *schedule;
     unsigned schedule_line; /* of its first line, in the file */
     struct {
@@ -89,6 +91,7 @@ void case_places_init(struct case_places *p, const char *guests);
 struct case_guest {
     struct guest_options options;
     char kernel[CASE_PATH_BYTES], initrd[CASE_PATH_BYTES], system_map[CASE_PATH_BYTES], vmlinux[CASE_PATH_BYTES];
+    char op_table[CASE_PATH_BYTES];
 };
 EMU_MUST_CHECK enum emu_err case_find_guest(const struct test_case *c, const struct case_places *p,
                                             struct case_guest *g, struct diag *d);

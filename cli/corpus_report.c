@@ -20,8 +20,11 @@ void corpus_print_tap_plan(size_t count, FILE *to)
 
 void corpus_print_tap(const struct corpus_entry *e, size_t number, FILE *to)
 {
-    fprintf(to, "%s %zu - %s\n", e->state == CORPUS_EXPECTED ? "ok" : "not ok", number, e->id);
-    if (e->state != CORPUS_EXPECTED)
+    if (e->state == CORPUS_SKIPPED)
+        fprintf(to, "ok %zu - %s # SKIP %s\n", number, e->id, e->message);
+    else
+        fprintf(to, "%s %zu - %s\n", e->state == CORPUS_EXPECTED ? "ok" : "not ok", number, e->id);
+    if (e->state == CORPUS_DIFFERENT || e->state == CORPUS_ERROR)
         fprintf(to, "# %s%s\n", e->state == CORPUS_ERROR ? "ERROR: " : "", e->message);
     fflush(to);
 }
@@ -82,13 +85,18 @@ static void write_testcase(struct junit *j, const struct corpus_entry *e)
         text(j, corpus_report_text(e, "title"));
         end(j);
     }
+    if (e->state == CORPUS_SKIPPED) {
+        begin(j, "skipped");
+        attribute(j, "message", e->message);
+        end(j);
+    }
     end(j);
 }
 
 enum emu_err corpus_write_junit(const char *path, const struct corpus_entry *e, size_t count, struct diag *d)
 {
     struct junit j = {xmlNewTextWriterFilename(path, 0), false};
-    size_t failures = 0, errors = 0;
+    size_t failures = 0, errors = 0, skipped = 0;
     double total_s = 0;
 
     if (!j.writer)
@@ -96,6 +104,7 @@ enum emu_err corpus_write_junit(const char *path, const struct corpus_entry *e, 
     for (size_t i = 0; i < count; i++) {
         failures += e[i].state == CORPUS_DIFFERENT;
         errors += e[i].state == CORPUS_ERROR;
+        skipped += e[i].state == CORPUS_SKIPPED;
         total_s += e[i].host_s;
     }
     xmlTextWriterSetIndent(j.writer, 1);
@@ -106,7 +115,7 @@ enum emu_err corpus_write_junit(const char *path, const struct corpus_entry *e, 
     number(&j, "tests", count);
     number(&j, "failures", failures);
     number(&j, "errors", errors);
-    number(&j, "skipped", 0);
+    number(&j, "skipped", skipped);
     seconds(&j, "time", total_s);
     for (size_t i = 0; i < count; i++)
         write_testcase(&j, &e[i]);
@@ -120,7 +129,7 @@ enum emu_err corpus_write_junit(const char *path, const struct corpus_entry *e, 
 /* One result a case: `pass` where it ended as expected, `fail` where not. */
 static json_t *sarif_result(const struct corpus_entry *e)
 {
-    bool pass = e->state == CORPUS_EXPECTED;
+    bool pass = e->state == CORPUS_EXPECTED || e->state == CORPUS_SKIPPED;
     const char *place = corpus_report_text(e, "place"), *detector = corpus_report_text(e, "detector");
     json_t *location = json_pack("{s:{s:{s:s}, s:{s:i}}}", "physicalLocation", "artifactLocation", "uri", e->path,
                                  "region", "startLine", 1);

@@ -13,6 +13,7 @@ enum corpus_state {
     CORPUS_WAITS,
     CORPUS_EXPECTED,  /* the case ended as it expects */
     CORPUS_DIFFERENT, /* it did not */
+    CORPUS_SKIPPED,   /* Debian's kernel that it needs was not fetched */
     CORPUS_ERROR,     /* it could not be run: a broken file, or one that does not fit its guest */
 };
 

@@ -65,6 +65,7 @@ static const struct argp argp = {
     "IMAGE EDIT...",
     "Says what edits would change in a kernel, in order. Each EDIT is one argument:\n"
     "  'drop-call FUNCTION CALLEE|+OFFSET [OCCURRENCE]'\n"
+    "  'call-after FUNCTION CALLEE NEW [OCCURRENCE]'\n"
     "  'unguard FUNCTION'\n"
     "  'replace FUNCTION+OFFSET PATTERN BYTES'\n"
     "  'skip-entry TABLE FUNCTION+OFFSET'\v"

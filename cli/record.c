@@ -67,6 +67,7 @@ enum emu_err record_save(const struct test_case *c, const char *path, struct dia
 
 static void set_machine(struct test_case *c, const struct guest_options *o)
 {
+    c->detect = o->detect;
     c->machine.cmdline = o->cmdline;
     c->machine.mode = o->mode;
     c->machine.xen_version = o->xen_version;
@@ -111,7 +112,8 @@ static char *schedule_text(const struct schedule *s)
 enum emu_err record_write(const struct record *r, const char *path, struct diag *d)
 {
     const struct guest_options *o = r->guest;
-    char relative[4][CASE_PATH_BYTES], title[sizeof(r->outcome->text) + 32], place[sizeof(r->outcome->place)];
+    char relative[4][CASE_PATH_BYTES], op_table[CASE_PATH_BYTES + 1] = "@", title[sizeof(r->outcome->text) + 32],
+                                                                  place[sizeof(r->outcome->place)];
     struct test_case c;
     char *text = NULL;
     enum emu_err err;
@@ -132,6 +134,11 @@ enum emu_err record_write(const struct record *r, const char *path, struct diag 
             continue;
         err = record_relative_path(files[i], path, relative[i], d);
         *keys[i] = relative[i];
+    }
+    c.op_table = o->op_table;
+    if (err == EMU_OK && o->op_table && o->op_table[0] == '@') {
+        err = record_relative_path(o->op_table + 1, path, op_table + 1, d);
+        c.op_table = op_table;
     }
     set_machine(&c, o);
     set_expectation(&c, r->outcome, place);

@@ -14,6 +14,8 @@
 
 #define FUNCTION_AT 0x200u
 #define CALLEE_AT   0x600u
+#define PADDED_AT   0x900u                      /* a return, and padding */
+#define JUMPER_AT   0x940u                      /* a jump to the callee */
 #define SLOTS_AT    (PATCHED_OTHER_AT + 0x100u) /* in data: save_fl, irq_disable, irq_enable */
 
 /* The places of the calls in the made function. */
@@ -40,12 +42,16 @@ struct fixture {
     struct diag d;
 };
 
+static void put_branch(struct fixture *f, uint8_t opcode, uint64_t gva, uint64_t target_gva)
+{
+    int32_t offset = (int32_t)(uint32_t)(target_gva - (gva + 5));
+    *patched_at(&f->made, gva) = opcode;
+    memcpy(patched_at(&f->made, gva + 1), &offset, 4);
+}
+
 static void put_call(struct fixture *f, unsigned at, uint64_t target_gva)
 {
-    uint64_t gva = f->made.text_gva + FUNCTION_AT + at;
-    int32_t offset = (int32_t)(uint32_t)(target_gva - (gva + 5));
-    *patched_at(&f->made, gva) = 0xe8;
-    memcpy(patched_at(&f->made, gva + 1), &offset, 4);
+    put_branch(f, 0xe8, f->made.text_gva + FUNCTION_AT + at, target_gva);
 }
 
 static void put_slot_call(struct fixture *f, unsigned at, unsigned slot, uint64_t native_gva)
@@ -108,6 +114,8 @@ static struct fixture *make(unsigned bits)
     put_call(f, AT_STATIC, text_gva + CALLEE_AT + 16);
     put_slot_call(f, AT_ENABLE, 2, text_gva + 0x820);
     *patched_at(&f->made, text_gva + CALLEE_AT + 32) = 0xe8;
+    *patched_at(&f->made, text_gva + PADDED_AT) = 0xc3;
+    put_branch(f, 0xe9, text_gva + JUMPER_AT, text_gva + CALLEE_AT);
     add_tables(f);
     patched_finish(&f->made, true);
     memcpy(f->before, f->made.bytes, PATCHED_ROOM);
@@ -118,6 +126,8 @@ static struct fixture *make(unsigned bits)
     name(f, text_gva + CALLEE_AT + 16, 16, "trampoline");
     name(f, text_gva + CALLEE_AT + 32, 16, "twin");
     name(f, text_gva + CALLEE_AT + 48, 16, "twin");
+    name(f, text_gva + PADDED_AT, 30, "padded");
+    name(f, text_gva + JUMPER_AT, 8, "jumper");
     name(f, text_gva + 0x800, 16, "native_save_fl");
     name(f, text_gva + 0x810, 16, "pv_native_irq_disable");
     name(f, text_gva + 0x820, 16, "pv_native_irq_enable");
@@ -238,6 +248,42 @@ static void a_call_is_dropped_by_its_callee_or_its_place(void **state)
     }
 }
 
+static void assert_branch(struct fixture *f, uint64_t gva, uint64_t target_gva)
+{
+    int32_t offset;
+    assert_int_equal(*patched_at(&f->made, gva), 0xe8);
+    memcpy(&offset, patched_at(&f->made, gva + 1), 4);
+    assert_int_equal(gva + 5 + (uint64_t)(int64_t)offset, target_gva);
+}
+
+static void a_call_is_added_behind_another_in_the_padding_of_a_function(void **state)
+{
+    for (unsigned bits = 32; bits <= 64; bits += 32) {
+        struct fixture *f = make(bits);
+        uint64_t text_gva = f->made.text_gva, added = text_gva + PADDED_AT + 1;
+        unsigned second = bits == 64 ? 8 : 9; /* where its second call is */
+        must_fit(f, "call-after guarded callee trampoline 2", 2, 0);
+        assert_branch(f, text_gva + FUNCTION_AT + AT_FIRST, text_gva + CALLEE_AT);
+        assert_branch(f, text_gva + FUNCTION_AT + AT_SECOND, added);
+        assert_branch(f, added + 1, text_gva + CALLEE_AT);
+        assert_branch(f, added + second, text_gva + CALLEE_AT + 16);
+        assert_memory_equal(patched_at(&f->made, added), bits == 64 ? "\x57" : "\x50", 1);
+        assert_memory_equal(patched_at(&f->made, added + second + 5), "\x58\xc3", 2);
+        /* The rest of the padding is too short for another. */
+        assert_int_equal(apply(f, "call-after guarded callee trampoline 1"), EMU_EINPUT);
+        assert_non_null(strstr(f->d.text, "padding"));
+        drop_fixture(f);
+    }
+}
+
+static void a_jump_to_a_function_is_dropped_as_its_last_call(void **state)
+{
+    struct fixture *f = make(64);
+    must_fit(f, "drop-call jumper callee", 1, 0);
+    assert_memory_equal(patched_at(&f->made, f->made.text_gva + JUMPER_AT), "\xc3\x0f\x1f\x40\x00", 5);
+    drop_fixture(f);
+}
+
 static void an_edit_that_does_not_fit_changes_nothing_and_says_why(void **state)
 {
     static const struct {
@@ -340,6 +386,8 @@ static void lines_are_parsed_and_printed_back(void **state)
         {"drop-call f g", "drop-call f g"},
         {" drop-call  f\tg 2\n", "drop-call f g 2"},
         {"drop-call f +16", "drop-call f +0x10"},
+        {"call-after f g h", "call-after f g h"},
+        {"call-after f  g h 3", "call-after f g h 3"},
         {"unguard text_poke_early", "unguard text_poke_early"},
         {"unguard 0xffffffff81000000", "unguard 0xffffffff81000000"},
         {"replace f+0x12 E8????0090 9090909090", "replace f+0x12 e8????0090 9090909090"},
@@ -478,6 +526,8 @@ int main(void)
         cmocka_unit_test(unguard_removes_the_guard_and_its_entries_and_nothing_else),
         cmocka_unit_test(cli_and_sti_are_guards_too),
         cmocka_unit_test(a_call_is_dropped_by_its_callee_or_its_place),
+        cmocka_unit_test(a_call_is_added_behind_another_in_the_padding_of_a_function),
+        cmocka_unit_test(a_jump_to_a_function_is_dropped_as_its_last_call),
         cmocka_unit_test(an_edit_that_does_not_fit_changes_nothing_and_says_why),
         cmocka_unit_test(a_refused_table_stops_the_removal_of_code),
         cmocka_unit_test(bytes_that_match_are_replaced),

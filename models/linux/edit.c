@@ -9,9 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS_MAX          5u
+#define WORDS_MAX          6u
 #define FUNCTION_BYTES_MAX (1u << 20) /* a longer one is a gap between symbols */
 #define NOP_BYTES_MAX      9u
+#define JUMP_BYTES         5u /* E8 or E9, and the distance */
+#define TRAMPOLINE_BYTES   16u
+#define PADDED_BYTES_MAX   2048u /* of a function in whose padding code may stand */
 
 /* Bytes that the kernel must not patch any more. */
 struct range {
@@ -29,6 +32,7 @@ struct plan {
     struct range ranges[EDIT_CHANGES_MAX];
     unsigned count;
     struct edit_change changes[EDIT_CHANGES_MAX];
+    uint64_t new_callee_gva; /* call-after */
 };
 
 /* One instruction of a function. */
@@ -39,10 +43,8 @@ struct place {
 };
 
 static const char *const kind_names[] = {
-    [EDIT_DROP_CALL] = "drop-call",
-    [EDIT_UNGUARD] = "unguard",
-    [EDIT_REPLACE] = "replace",
-    [EDIT_SKIP_ENTRY] = "skip-entry",
+    [EDIT_DROP_CALL] = "drop-call", [EDIT_CALL_AFTER] = "call-after", [EDIT_UNGUARD] = "unguard",
+    [EDIT_REPLACE] = "replace",     [EDIT_SKIP_ENTRY] = "skip-entry",
 };
 
 void edit_nop(uint8_t *dst, unsigned bytes)
@@ -110,9 +112,17 @@ static enum emu_err parse_bytes(const char *word, uint8_t *bytes, uint8_t *mask,
     return EMU_OK;
 }
 
-static enum emu_err parse_drop_call(char **words, unsigned count, struct edit *e, struct diag *d)
+static enum emu_err parse_occurrence(const char *word, struct edit *e, struct diag *d)
 {
     uint64_t occurrence = 0;
+    if (!parse_number(word, &occurrence) || !occurrence || occurrence > FUNCTION_BYTES_MAX)
+        return diag_set(d, EMU_EINPUT, "'%.80s' is no occurrence: they count from 1", word);
+    e->occurrence = (unsigned)occurrence;
+    return EMU_OK;
+}
+
+static enum emu_err parse_drop_call(char **words, unsigned count, struct edit *e, struct diag *d)
+{
     if (count < 3)
         return diag_set(d, EMU_EINPUT, "drop-call needs a FUNCTION and a CALLEE or +OFFSET");
     if (words[2][0] == '+') {
@@ -125,10 +135,21 @@ static enum emu_err parse_drop_call(char **words, unsigned count, struct edit *e
     } else {
         strcpy(e->callee, words[2]);
     }
-    if (count > 3 && (!parse_number(words[3], &occurrence) || !occurrence || occurrence > FUNCTION_BYTES_MAX))
-        return diag_set(d, EMU_EINPUT, "'%.80s' is no occurrence: they count from 1", words[3]);
-    e->occurrence = (unsigned)occurrence;
-    return EMU_OK;
+    if (count > 4)
+        return diag_set(d, EMU_EINPUT, "drop-call has the wrong number of words");
+    return count > 3 ? parse_occurrence(words[3], e, d) : EMU_OK;
+}
+
+static enum emu_err parse_call_after(char **words, unsigned count, struct edit *e, struct diag *d)
+{
+    if (count < 4)
+        return diag_set(d, EMU_EINPUT, "call-after needs a FUNCTION, the CALLEE after whose call, and the NEW callee");
+    for (unsigned i = 2; i < 4; i++)
+        if (strlen(words[i]) >= EDIT_NAME_BYTES)
+            return diag_set(d, EMU_EINPUT, "the name '%.80s…' is too long", words[i]);
+    strcpy(e->callee, words[2]);
+    strcpy(e->new_callee, words[3]);
+    return count > 4 ? parse_occurrence(words[4], e, d) : EMU_OK;
 }
 
 static enum emu_err parse_replace(char **words, unsigned count, struct edit *e, struct diag *d)
@@ -166,6 +187,12 @@ static enum emu_err parse_words(char **words, unsigned count, struct edit *e, st
             return err;
         break;
     }
+    case EDIT_CALL_AFTER: {
+        enum emu_err err = parse_call_after(words, count, e, d);
+        if (err)
+            return err;
+        break;
+    }
     case EDIT_REPLACE: {
         enum emu_err err = parse_replace(words, count, e, d);
         if (err)
@@ -174,7 +201,7 @@ static enum emu_err parse_words(char **words, unsigned count, struct edit *e, st
     }
     }
     enum emu_err err = parse_place(place, &e->place, d);
-    if (!err && e->place.name[0] && e->place.offset && (e->kind == EDIT_UNGUARD || e->kind == EDIT_DROP_CALL))
+    if (!err && e->place.name[0] && e->place.offset && e->kind != EDIT_REPLACE && e->kind != EDIT_SKIP_ENTRY)
         err = diag_set(d, EMU_EINPUT, "%s takes a whole function, without an offset", kind_names[e->kind]);
     return err;
 }
@@ -198,7 +225,8 @@ enum emu_err edit_parse(const char *text, unsigned line, struct edit *e, struct 
     if (!err && !count)
         err = diag_set(d, EMU_EINPUT, "there is no edit");
     if (!err && kind == kinds)
-        err = diag_set(d, EMU_EINPUT, "there is no edit '%.80s': drop-call, unguard, replace, skip-entry", words[0]);
+        err = diag_set(d, EMU_EINPUT, "there is no edit '%.80s': drop-call, call-after, unguard, replace, skip-entry",
+                       words[0]);
     if (!err && (count < 2 || count == WORDS_MAX))
         err = diag_set(d, EMU_EINPUT, "%s has the wrong number of words", words[0]);
     if (!err)
@@ -230,6 +258,10 @@ int edit_print(const struct edit *e, char *text, size_t bytes)
         if (e->occurrence)
             snprintf(tail, sizeof(tail), " %u", e->occurrence);
         return snprintf(text, bytes, "drop-call %s %s%s", place, e->callee, tail);
+    case EDIT_CALL_AFTER:
+        if (e->occurrence)
+            snprintf(tail, sizeof(tail), " %u", e->occurrence);
+        return snprintf(text, bytes, "call-after %s %s %s%s", place, e->callee, e->new_callee, tail);
     case EDIT_UNGUARD:
         return snprintf(text, bytes, "unguard %s", place);
     case EDIT_SKIP_ENTRY:
@@ -398,14 +430,19 @@ static enum emu_err neutralise_table(struct plan *p, enum patch_kind kind, unsig
     return EMU_OK;
 }
 
-/* An instruction becomes a NOP. */
+/* An instruction becomes a NOP, a jump to a function a return. */
 static enum emu_err drop(struct plan *p, const struct place *place)
 {
     uint8_t nop[NOP_BYTES_MAX];
+    bool is_jump = place->bytes == JUMP_BYTES && place->code[0] == 0xe9;
     if (place->bytes > NOP_BYTES_MAX)
         return diag_set(p->d, EMU_EINPUT, "the instruction at 0x%" PRIx64 " has %u bytes, more than a NOP can have",
                         place->gva, place->bytes);
     edit_nop(nop, place->bytes);
+    if (is_jump) {
+        nop[0] = 0xc3;
+        edit_nop(nop + 1, JUMP_BYTES - 1);
+    }
     enum emu_err err = add_change(p, place->gva, place->code, nop, place->bytes, PATCH_KINDS, place->gva);
     if (!err)
         p->ranges[p->range_count++] = (struct range){.gva = place->gva, .bytes = place->bytes, .dropped = true};
@@ -465,6 +502,7 @@ static bool is_guard(const struct plan *p, const struct place *place)
     return strstr(s.name, "native_irq_disable") || strstr(s.name, "native_irq_enable");
 }
 
+typedef enum emu_err(visit_fn)(struct plan *p, const struct place *place);
 typedef bool(wanted_fn)(const struct plan *p, const struct place *place, const void *what);
 
 static bool want_guard(const struct plan *p, const struct place *place, const void *what)
@@ -473,19 +511,29 @@ static bool want_guard(const struct plan *p, const struct place *place, const vo
     return is_guard(p, place);
 }
 
+/* A call of the function, or a jump to it, which is the last call of its caller. */
 static bool want_callee(const struct plan *p, const struct place *place, const void *what)
 {
+    struct place as_call = *place;
     struct call c;
-    return read_call(p, place, &c) && is_called(p, &c, what);
+    if (place->bytes == JUMP_BYTES && place->code[0] == 0xe9)
+        as_call.code[0] = 0xe8;
+    return read_call(p, &as_call, &c) && is_called(p, &c, what);
+}
+
+static bool want_direct_call(const struct plan *p, const struct place *place, const void *what)
+{
+    struct call c;
+    return read_call(p, place, &c) && c.direct && place->bytes == JUMP_BYTES && is_called(p, &c, what);
 }
 
 /*
- * Walk a function's instructions in order and drop the ones wanted: all, or the n-th (from 1). *seen counts them. A
+ * Walk a function's instructions in order and visit the ones wanted: all, or the n-th (from 1). *seen counts them. A
  * function of the kernel is code from start to end (tables are elsewhere), but bytes that decode to nothing are passed
  * over one by one.
  */
 static enum emu_err walk(struct plan *p, const struct symbol *f, wanted_fn *wanted, const void *what, unsigned nth,
-                         unsigned *seen)
+                         visit_fn *visit, unsigned *seen)
 {
     uint8_t *code = malloc(f->bytes);
     enum emu_err err = EMU_OK;
@@ -505,7 +553,7 @@ static enum emu_err walk(struct plan *p, const struct symbol *f, wanted_fn *want
             continue;
         (*seen)++;
         if (!nth || *seen == nth)
-            err = drop(p, &place);
+            err = visit(p, &place);
     }
     free(code);
     return err;
@@ -519,7 +567,7 @@ static enum emu_err plan_unguard(struct plan *p, const struct edit *e)
     unsigned seen;
     enum emu_err err = find_function(p, &e->place, &f);
     if (!err)
-        err = walk(p, &f, want_guard, NULL, 0, &seen);
+        err = walk(p, &f, want_guard, NULL, 0, drop, &seen);
     if (!err && !seen)
         err = diag_set(p->d, EMU_EINPUT, "%s neither disables nor enables interrupts", f.name);
     return err ? err : keep_dropped(p);
@@ -542,16 +590,14 @@ static enum emu_err plan_drop_at(struct plan *p, const struct edit *e, const str
     return err ? err : keep_dropped(p);
 }
 
-static enum emu_err plan_drop_call(struct plan *p, const struct edit *e)
+/* Visit the call that the edit means. */
+static enum emu_err visit_call(struct plan *p, const struct edit *e, wanted_fn *wanted, visit_fn *visit)
 {
     struct symbol f;
     unsigned seen;
     enum emu_err err = find_function(p, &e->place, &f);
-    if (err)
-        return err;
-    if (!e->callee[0])
-        return plan_drop_at(p, e, &f);
-    err = walk(p, &f, want_callee, e->callee, e->occurrence ? e->occurrence : 1, &seen);
+    if (!err)
+        err = walk(p, &f, wanted, e->callee, e->occurrence ? e->occurrence : 1, visit, &seen);
     if (err)
         return err;
     if (!seen)
@@ -560,7 +606,140 @@ static enum emu_err plan_drop_call(struct plan *p, const struct edit *e)
         return diag_set(p->d, EMU_EINPUT, "%s calls %s only %u times", f.name, e->callee, seen);
     if (seen > 1 && !e->occurrence)
         return diag_set(p->d, EMU_EINPUT, "%s calls %s %u times: say which occurrence", f.name, e->callee, seen);
-    return keep_dropped(p);
+    return EMU_OK;
+}
+
+static enum emu_err plan_drop_call(struct plan *p, const struct edit *e)
+{
+    struct symbol f;
+    enum emu_err err = e->callee[0] ? EMU_OK : find_function(p, &e->place, &f);
+    if (!err && !e->callee[0])
+        return plan_drop_at(p, e, &f);
+    if (!err)
+        err = visit_call(p, e, want_callee, drop);
+    return err ? err : keep_dropped(p);
+}
+
+/* ---- adding a call ---- */
+
+static bool is_padding(const uint8_t *code, unsigned bytes)
+{
+    unsigned at = 0;
+    while (at + 1 < bytes && (code[at] == 0x66 || code[at] == 0x2e))
+        at++;
+    return code[at] == 0x90 || code[at] == 0xcc || (at + 1 < bytes && code[at] == 0x0f && code[at + 1] == 0x1f);
+}
+
+static bool is_end(const uint8_t *code)
+{
+    return code[0] == 0xc3 || code[0] == 0xe9 || code[0] == 0xeb || code[0] == 0xcc;
+}
+
+/* Where a function's code has ended and only padding is left, TRAMPOLINE_BYTES of it or more. */
+static bool find_padding_of(const struct plan *p, const struct symbol *f, uint64_t *gva)
+{
+    uint8_t code[PADDED_BYTES_MAX];
+    uint64_t padding = 0;
+    bool has_ended = false, is_behind_end = false;
+    if (f->bytes > sizeof(code) || f->bytes < TRAMPOLINE_BYTES ||
+        !p->memory->read(p->memory->context, f->start_gva, code, f->bytes))
+        return false;
+    for (uint64_t at = 0; at < f->bytes;) {
+        struct insn insn;
+        if (!decoder_decode(p->k->decoder, p->k->view->bits, code + at, f->bytes - at, &insn))
+            return false;
+        if (!is_padding(code + at, insn.length)) {
+            has_ended = is_end(code + at);
+            is_behind_end = false;
+        } else if (has_ended && !is_behind_end) {
+            is_behind_end = true;
+            padding = at;
+        }
+        at += insn.length;
+    }
+    *gva = f->start_gva + padding;
+    return is_behind_end && f->bytes - padding >= TRAMPOLINE_BYTES;
+}
+
+/* In the text proper, which stays when the kernel frees what was for its start. */
+static enum emu_err find_padding(struct plan *p, uint64_t *gva)
+{
+    struct symbol f, first, end;
+    bool is_bounded = symbols_find_name(p->k->symbols, "_stext", &first) == 1 &&
+                      symbols_find_name(p->k->symbols, "_etext", &end) == 1;
+    for (size_t i = 0; i < symbols_count(p->k->symbols); i++) {
+        symbols_get(p->k->symbols, i, &f);
+        if ((f.kind != 't' && f.kind != 'T') || !patch_tables_is_code(p->k->view, f.start_gva, f.bytes) ||
+            (is_bounded && (f.start_gva < first.start_gva || f.start_gva >= end.start_gva)))
+            continue;
+        if (find_padding_of(p, &f, gva))
+            return EMU_OK;
+    }
+    return diag_set(p->d, EMU_EINPUT, "no function has %u bytes of padding behind it, to add a call in",
+                    TRAMPOLINE_BYTES);
+}
+
+static void put_branch(uint8_t *code, uint8_t opcode, uint64_t gva, uint64_t target_gva)
+{
+    uint32_t distance = (uint32_t)(target_gva - (gva + JUMP_BYTES));
+    code[0] = opcode;
+    memcpy(code + 1, &distance, sizeof(distance));
+}
+
+/* The first argument is in RDI, or in EAX where the result is, too. */
+static unsigned make_trampoline(const struct plan *p, uint64_t gva, uint64_t callee_gva, uint64_t new_gva,
+                                uint8_t code[TRAMPOLINE_BYTES])
+{
+    uint8_t *at = code;
+    *at++ = p->k->view->bits == 64 ? 0x57 : 0x50; /* push rdi, eax */
+    put_branch(at, 0xe8, gva + (uint64_t)(at - code), callee_gva);
+    at += JUMP_BYTES;
+    if (p->k->view->bits == 64) {
+        *at++ = 0x5f; /* pop rdi */
+        *at++ = 0x50; /* push rax */
+    } else {
+        *at++ = 0x87, *at++ = 0x04, *at++ = 0x24; /* xchg [esp], eax */
+    }
+    put_branch(at, 0xe8, gva + (uint64_t)(at - code), new_gva);
+    at += JUMP_BYTES;
+    *at++ = 0x58; /* pop rax, eax */
+    *at++ = 0xc3;
+    ensure(at - code <= (ptrdiff_t)TRAMPOLINE_BYTES);
+    return (unsigned)(at - code);
+}
+
+static enum emu_err add_call(struct plan *p, const struct place *place)
+{
+    uint8_t code[TRAMPOLINE_BYTES], before[TRAMPOLINE_BYTES], call[JUMP_BYTES];
+    struct call c;
+    uint64_t gva;
+    enum emu_err err = find_padding(p, &gva);
+    if (err)
+        return err;
+    ensure(read_call(p, place, &c));
+    unsigned bytes = make_trampoline(p, gva, c.target_gva, p->new_callee_gva, code);
+    if (!p->memory->read(p->memory->context, gva, before, bytes))
+        return diag_set(p->d, EMU_EINPUT, "the padding at 0x%" PRIx64 " is not in memory", gva);
+    put_branch(call, 0xe8, place->gva, gva);
+    err = add_change(p, gva, before, code, bytes, PATCH_KINDS, gva);
+    if (!err)
+        err = add_change(p, place->gva, place->code, call, JUMP_BYTES, PATCH_KINDS, place->gva);
+    if (!err)
+        p->ranges[p->range_count++] = (struct range){.gva = place->gva, .bytes = JUMP_BYTES, .dropped = true};
+    return err;
+}
+
+static enum emu_err plan_call_after(struct plan *p, const struct edit *e)
+{
+    struct symbol new_callee;
+    enum emu_err err = find_symbol(p, e->new_callee, &new_callee);
+    if (err)
+        return err;
+    p->new_callee_gva = new_callee.start_gva;
+    if (!patch_tables_is_code(p->k->view, new_callee.start_gva, 1))
+        return diag_set(p->d, EMU_EINPUT, "%s is no function", e->new_callee);
+    err = visit_call(p, e, want_direct_call, add_call);
+    return err ? err : keep_dropped(p);
 }
 
 static enum emu_err plan_replace(struct plan *p, const struct edit *e)
@@ -598,6 +777,8 @@ static enum emu_err make_plan(struct plan *p, const struct edit *e)
     switch (e->kind) {
     case EDIT_DROP_CALL:
         return plan_drop_call(p, e);
+    case EDIT_CALL_AFTER:
+        return plan_call_after(p, e);
     case EDIT_UNGUARD:
         return plan_unguard(p, e);
     case EDIT_REPLACE:

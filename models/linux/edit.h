@@ -1,10 +1,12 @@
 /*
  * edit: changes to a loaded Linux kernel by meaning, not by address: one line of text each.
  *
- *   drop-call FUNCTION CALLEE|+OFFSET [OCCURRENCE]   a call becomes a NOP of the same length
- *   unguard FUNCTION                                 every disabling and enabling of interrupts in it becomes a NOP
- *   replace FUNCTION+OFFSET PATTERN BYTES            bytes that match (hexadecimal, ?? is any) become others
- *   skip-entry TABLE FUNCTION+OFFSET                 the kernel does not patch this site
+ *   drop-call FUNCTION CALLEE|+OFFSET [OCCURRENCE]   a call becomes a NOP of the same length, a jump to CALLEE a return
+ *   call-after FUNCTION CALLEE NEW [OCCURRENCE]      after a direct call of CALLEE, NEW is called too, with the same
+ * first argument; the result stays CALLEE's unguard FUNCTION                                 every disabling and
+ * enabling of interrupts in it becomes a NOP replace FUNCTION+OFFSET PATTERN BYTES            bytes that match
+ * (hexadecimal, ?? is any) become others skip-entry TABLE FUNCTION+OFFSET                 the kernel does not patch
+ * this site
  *
  * A place may also be written as a link address, 0x…. CALLEE is the called function, or for an indirect call through
  * memory the function whose address the image has there (so `pv_native_irq_disable` is a slot of the operations table);
@@ -12,6 +14,9 @@
  * entries of the patch tables for it are neutralised too: alternatives and LOCK prefixes by lengths or an address of
  * zero, paravirt sites by making the entry a copy of another. What can't be kept away so (static calls, jump labels,
  * thunks, the calls for function tracing) is refused.
+ *
+ * What call-after adds stands in the padding behind some function of the text; CALLEE must take no argument on the
+ * stack. To move a call is to drop it and to add it elsewhere.
  *
  * An edit fits or fails as a whole: nothing is written unless all of it can be. Edits are applied one after the other,
  * each to what the ones before left. `unguard` leaves PUSHF, POPF and the slots that save and restore flags alone:
@@ -33,7 +38,7 @@
 #define EDIT_LINE_BYTES  1024u
 #define EDIT_CHANGES_MAX 256u
 
-enum edit_kind { EDIT_DROP_CALL, EDIT_UNGUARD, EDIT_REPLACE, EDIT_SKIP_ENTRY };
+enum edit_kind { EDIT_DROP_CALL, EDIT_CALL_AFTER, EDIT_UNGUARD, EDIT_REPLACE, EDIT_SKIP_ENTRY };
 
 /* A place: `name` + offset, or the link address `offset` if name is "". */
 struct edit_place {
@@ -45,9 +50,10 @@ struct edit {
     enum edit_kind kind;
     unsigned line;                /* of the text it came from, 0 if none */
     struct edit_place place;      /* the function, or the place in it */
-    char callee[EDIT_NAME_BYTES]; /* drop-call: "" if the call is at call_offset */
+    char callee[EDIT_NAME_BYTES]; /* drop-call, call-after; "" if the call is at call_offset */
     uint64_t call_offset;
-    unsigned occurrence; /* drop-call: from 1; 0: it is the only one */
+    unsigned occurrence;              /* drop-call, call-after: from 1; 0: it is the only one */
+    char new_callee[EDIT_NAME_BYTES]; /* call-after */
     unsigned pattern_bytes;
     uint8_t pattern[EDIT_BYTES_MAX], mask[EDIT_BYTES_MAX]; /* replace: mask 0 for any byte, else 0xff */
     uint8_t bytes[EDIT_BYTES_MAX];                         /* replace: pattern_bytes of them */
