@@ -24,6 +24,7 @@ static const char doc[] = "Boot a guest kernel on the modelled Xen host, determi
                           "  bootrace boot vmlinuz --until start_kernel\n"
                           "  bootrace boot vmlinuz --until 'console:Run /init' --json\n"
                           "  bootrace boot vmlinuz --record boot.yaml && bootrace replay boot.yaml\n"
+                          "  bootrace boot vmlinuz --vcpus 4 --disturb 7 --record boot.yaml\n"
                           "  bootrace boot vmlinuz --snapshot-at 1000000000 here.snap\n"
                           "  bootrace boot --from here.snap\n"
                           "  bootrace boot vmlinuz --detect op-table\n\n"
@@ -41,6 +42,7 @@ enum {
     KEY_STOPS,
     KEY_RECORD,
     KEY_SCHEDULE,
+    KEY_DISTURB,
     KEY_CALLS,
     KEY_FROM,
     KEY_SNAPSHOT_AT,
@@ -58,6 +60,10 @@ static const struct argp_option options[] = {
     {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
     {"hotplug", KEY_HOTPLUG, "SCRIPT", 0,
      "Plug and unplug vCPUs as the toolstack does: lines 'STEPS plug N', 'STEPS unplug N' (steps of all vCPUs)", 0},
+    {"disturb", KEY_DISTURB, "SEED[:STEPS]", 0,
+     "An unfair host: about every STEPS steps (default: 1000000) it preempts, lets time pass, or lets a timer expire "
+     "early or late",
+     0},
     {"extra-stops", KEY_STOPS, "N", 0, "Stop and go on at arbitrary places, about every N steps: must change nothing",
      0},
     {"calls", KEY_CALLS, "FILE", 0, "Write every hypercall with its answer to FILE", 0},
@@ -71,6 +77,8 @@ static const struct argp_option options[] = {
     {0},
 };
 
+#define DISTURB_STEPS_DEFAULT 1000000u
+
 struct boot {
     struct guest_options guest;
     struct session_options session;
@@ -83,6 +91,21 @@ struct boot {
     struct schedule schedule, record;
     struct diag diag;
 };
+
+static enum emu_err parse_disturb(struct boot *b, const char *text, struct diag *d)
+{
+    const char *colon = strchr(text, ':');
+    char seed[32];
+    enum emu_err err;
+
+    snprintf(seed, sizeof(seed), "%.*s", colon ? (int)(colon - text) : (int)sizeof(seed) - 1, text);
+    b->session.disturb_steps = DISTURB_STEPS_DEFAULT;
+    err = guest_parse_number("the seed of --disturb", seed, 1, UINT64_MAX, &b->session.disturb_seed, d);
+    if (err == EMU_OK && colon)
+        err = guest_parse_number("the distance of disturbances", colon + 1, 1, UINT64_MAX / 4,
+                                 &b->session.disturb_steps, d);
+    return err;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -115,6 +138,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_SCHEDULE:
         b->schedule_path = arg;
         break;
+    case KEY_DISTURB:
+        err = parse_disturb(b, arg, d);
+        break;
     case KEY_STOPS:
         err = guest_parse_number("the distance of extra stops", arg, 1, UINT64_MAX / 4, &b->session.extra_stops, d);
         break;
@@ -136,6 +162,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         err = snapshot_plan_add(&b->snapshots, arg, state->argv[state->next++], d);
         break;
     case ARGP_KEY_END:
+        if (b->schedule_path && b->session.disturb_seed)
+            argp_error(state, "--disturb makes a schedule of its own, so that --schedule can't be given too");
         if (!b->guest.kernel && !b->from)
             argp_error(state, "which IMAGE? For example: bootrace boot vmlinuz");
         if (b->from && (b->record_path || b->schedule_path))

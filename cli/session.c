@@ -92,6 +92,8 @@ enum emu_err session_init(struct session *s, const struct guest_options *guest, 
     trace_listen(s->guest.machine, console_listen, &s->console);
     if (s->options.schedule)
         player_init(&s->player, s->guest.machine, s->options.schedule, s->guest.symbols, s->options.schedule_file);
+    if (s->options.disturb_seed)
+        disturb_init(&s->disturb, s->guest.machine, s->options.disturb_seed, s->options.disturb_steps);
     trace_listen(s->guest.machine, operations_listen, &s->operations);
     s->calls.to = options->calls;
     if (s->calls.to)
@@ -138,6 +140,8 @@ static uint64_t next_stop(struct session *s, uint64_t budget)
         slice = s->digest_steps;
     if (has_hotplug(s) && slice > s->options.hotplug->at[s->hotplug_next].steps)
         slice = s->options.hotplug->at[s->hotplug_next].steps;
+    if (s->options.disturb_seed && slice > s->disturb.next_steps)
+        slice = s->disturb.next_steps;
     if (slice > budget)
         slice = budget;
     return slice > s->until_steps ? s->until_steps : slice;
@@ -291,6 +295,8 @@ static enum emu_err run_to_the_end(struct session *s, struct diag *d)
                 print_digest(s);
             else if (s->options.record && machine_steps(m) >= s->checkpoint_steps)
                 err = record_checkpoint(s, d);
+            else if (s->options.disturb_seed && machine_steps(m) >= s->disturb.next_steps)
+                err = disturb_act(&s->disturb, m, s->options.record, d);
             break;
         }
         if (err != EMU_OK)

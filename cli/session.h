@@ -15,6 +15,7 @@
 #include "cli/hotplug.h"
 #include "cli/operations.h"
 #include "emu/player.h"
+#include "fuzz/disturb.h"
 #include "cli/snapshot_plan.h"
 
 struct session_options {
@@ -27,6 +28,7 @@ struct session_options {
     const char *schedule_file;       /* for errors */
     const struct hotplug *hotplug;   /* NULL: none; the caller's */
     /* What the schedule did and digests of the state at some places are added here; NULL for none. The caller's. */
+    uint64_t disturb_seed, disturb_steps; /* an unfair host; seed 0 for none, not together with a schedule */
     struct schedule *record;
     /* At these steps a line is printed here that says the state's digest (diverge.h); the run ends with the last. */
     struct {
@@ -46,7 +48,8 @@ struct session {
     unsigned hotplug_next;
     uint64_t random; /* of extra stops */
     struct player player;
-    uint64_t digest_steps;     /* the next of them */
+    uint64_t digest_steps; /* the next of them */
+    struct disturb disturb;
     uint64_t checkpoint_steps; /* when the next digest is to be recorded */
     size_t recorded;           /* decisions of the schedule that are in the record */
     double started, host_s;

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Recorded runs under an unfair host replay to the same digest: in another process, with extra stops, and from a
+snapshot taken on the way; every free-standing guest that ends by itself, with several vCPUs.
+Arguments: the program, the folder of the guests, the number of seeds a guest. Speaks TAP."""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+program, guests, seeds = sys.argv[1], sys.argv[2], int(sys.argv[3])
+RUNS = [
+    ("hello64.elf", "pvh", 1, ""),
+    ("hello32.elf", "hvm", 1, ""),
+    ("smp64.elf", "pvh", 4, ""),
+    ("smp32.elf", "hvm", 3, ""),
+    ("s0-64.elf", "hvm", 4, "order=early-ticketlock vcpus=4 rounds=20"),
+    ("s0-32.elf", "hvm", 2, "order=pv-never vcpus=2 rounds=20"),
+    ("s1.elf", "hvm", 1, "variant=fixed2006 memcpy=movsb delay=200 after=200"),
+    ("s4-64.elf", "hvm", 2, ""),
+]
+folder = tempfile.mkdtemp()
+count = 0
+failed = 0
+
+
+def report(ok, what, why=""):
+    global count, failed
+    count += 1
+    failed += not ok
+    print(("ok" if ok else "not ok") + f" {count} {what}", flush=True)
+    if not ok:
+        print("# " + why.replace("\n", "\n# "), flush=True)
+
+
+def run(*arguments):
+    done = subprocess.run([program, *arguments], capture_output=True, text=True)
+    digest = re.search(r"digest ([0-9a-f]{16})", done.stdout)
+    return (digest.group(1) if digest else None), done.stdout[-400:] + done.stderr[-400:]
+
+
+for guest, mode, vcpus, cmdline in RUNS:
+    options = [os.path.join(guests, guest), "--mode", mode, "--vcpus", str(vcpus), "--memory", "32M", "--cmdline", cmdline,
+               "--steps-max", "3000000"]
+    good = 0
+    seen = set()
+    why = ""
+    for seed in range(1, seeds + 1):
+        case = os.path.join(folder, "case.yaml")
+        snapshot = os.path.join(folder, "here.snap")
+        recorded, text = run("boot", *options, "--disturb", f"{seed}:{50 + 137 * seed % 3000}", "--record", case)
+        replayed, text2 = run("replay", case)
+        stopped, text3 = run("boot", *options, "--disturb", f"{seed}:{50 + 137 * seed % 3000}", "--extra-stops", "97")
+        if recorded and recorded == replayed == stopped:
+            good += 1
+            seen.add(recorded)
+        else:
+            why += f"seed {seed}: {recorded} {replayed} {stopped}\n{text}{text2}{text3}\n"
+    report(good == seeds, f"{guest} {mode} {vcpus} vCPUs: {good} of {seeds} recorded runs replay, {len(seen)} different",
+           why[:3000])
+    first, text = run("boot", *options)
+    _, _ = run("boot", *options, "--snapshot-at", "1500", snapshot)
+    again, text2 = run("boot", "--from", snapshot, "--steps-max", "3000000")
+    report(first is not None and first == again, f"{guest} {mode}: goes on from a snapshot file to the same digest",
+           f"{first} {again} {text} {text2}")
+
+print(f"1..{count}")
+sys.exit(1 if failed else 0)
