@@ -6,35 +6,47 @@
 #include <string.h>
 
 #include "cli/guest.h"
+#include "fuzz/lost_event.h"
 #include "fuzz/op_table.h"
 #include "fuzz/op_table_text.h"
+#include "fuzz/stale_owner.h"
 #include "models/linux/kernel_view.h"
 #include "models/linux/patch_tables.h"
 #include "models/linux/pv_ops.h"
+#include "models/xen/xen.h"
 
 #define LIST_BYTES        256u
 #define DECLARATION_BYTES 8192u
 #define SLOW_VALUE        3 /* _Q_SLOW_VAL: the holder must wake a waiter */
 
+enum { ONE_STALE_OWNER = 1, ONE_LOST_EVENT = 2 };
+
 /* Every detector: a row. */
 static const struct detector {
     const char *name;
-    unsigned op_table; /* OP_TABLE_*, or 0: the machine looks for it always */
+    unsigned op_table; /* OP_TABLE_* */
+    unsigned ones;     /* ONE_*; neither: the machine looks for it always */
 } detectors[] = {
-    {"crash", 0},
-    {"hang", 0},
-    {"op-table", OP_TABLE_ALL},
-    {"op-table-switch", OP_TABLE_SWITCH},
-    {"op-table-sites", OP_TABLE_SITES},
-    {"op-table-locks", OP_TABLE_LOCKS},
+    {"crash", 0, 0},
+    {"hang", 0, 0},
+    {"stale-owner", 0, ONE_STALE_OWNER},
+    {"lost-event", 0, ONE_LOST_EVENT},
+    {"op-table", OP_TABLE_ALL, 0},
+    {"op-table-switch", OP_TABLE_SWITCH, 0},
+    {"op-table-sites", OP_TABLE_SITES, 0},
+    {"op-table-locks", OP_TABLE_LOCKS, 0},
 };
 
 struct detect {
+    struct machine *machine;
+    unsigned ones; /* ONE_* that are attached */
+    struct stale_owner stale_owner;
+    struct lost_event lost_event;
     struct op_table *op_table;
     struct op_table_site *sites;
 };
 
-static enum emu_err parse_names(const char *names, unsigned *op_table, struct diag *d)
+static enum emu_err parse_names(const char *names, unsigned *op_table, unsigned *ones, struct diag *d)
 {
     char list[LIST_BYTES], *rest = list, *one;
 
@@ -49,6 +61,7 @@ static enum emu_err parse_names(const char *names, unsigned *op_table, struct di
         if (i == n)
             return diag_set(d, EMU_EINPUT, "there is no detector '%s'; there are " DETECT_NAMES, one);
         *op_table |= detectors[i].op_table;
+        *ones |= detectors[i].ones;
     }
     return EMU_OK;
 }
@@ -227,24 +240,52 @@ static enum emu_err attach_op_table(const struct guest *g, unsigned checks, stru
     return err;
 }
 
+/* ---- the others ---- */
+
+/* Linux leaves for the next kernel there; a free-standing guest says what changes hands. */
+static enum emu_err attach_stale_owner(const struct guest *g, struct detect *x, struct diag *d)
+{
+    struct stale_owner_options options = {
+        .fail = true, .leave_gva = g->symbols ? find_one(g, "machine_kexec") : 0, .write_name = xen_host_write_name};
+
+    return stale_owner_attach(&x->stale_owner, g->machine, &options, d);
+}
+
+static enum emu_err attach_ones(const struct guest *g, unsigned ones, struct detect *x, struct diag *d)
+{
+    struct lost_event_options lost = {.fail = true, .patience_ns = LOST_EVENT_PATIENCE_DEFAULT_NS};
+    enum emu_err err = EMU_OK;
+
+    if (ones & ONE_STALE_OWNER)
+        err = attach_stale_owner(g, x, d);
+    if (err == EMU_OK && (ones & ONE_LOST_EVENT))
+        err = lost_event_attach(&x->lost_event, g->machine, &lost, d);
+    x->ones = ones;
+    return err;
+}
+
 enum emu_err detect_new(const struct guest *g, struct detect **out, struct diag *d)
 {
-    unsigned op_table = 0;
+    unsigned op_table = 0, ones = 0;
     enum emu_err err = EMU_OK;
 
     *out = NULL;
     if (g->options.detect)
-        err = parse_names(g->options.detect, &op_table, d);
+        err = parse_names(g->options.detect, &op_table, &ones, d);
     if (err == EMU_OK && g->options.op_table && !op_table)
         err = diag_set(d, EMU_EINPUT, "--op-table declares what --detect op-table is to watch: give that too");
     if (err == EMU_OK && op_table && g->options.snapshot)
         err = diag_set(d, EMU_EINPUT, "--detect op-table has to see the kernel patch itself: boot from the start");
-    if (err != EMU_OK || !op_table)
+    if (err != EMU_OK || !(op_table | ones))
         return err;
     *out = calloc(1, sizeof(**out));
     if (!*out)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
-    err = attach_op_table(g, op_table, *out, d);
+    (*out)->machine = g->machine;
+    if (op_table)
+        err = attach_op_table(g, op_table, *out, d);
+    if (err == EMU_OK)
+        err = attach_ones(g, ones, *out, d);
     if (err != EMU_OK) {
         detect_free(*out);
         *out = NULL;
@@ -256,7 +297,8 @@ void detect_free(struct detect *x)
 {
     if (!x)
         return;
-    op_table_free(x->op_table);
+    if (x->op_table)
+        op_table_free(x->op_table);
     free(x->sites);
     free(x);
 }
@@ -271,6 +313,10 @@ void detect_print(const struct detect *x, FILE *to)
     unsigned slots;
     size_t sites;
 
+    if (x && (x->ones & ONE_STALE_OWNER))
+        stale_owner_print(&x->stale_owner, x->machine, to);
+    if (x && (x->ones & ONE_LOST_EVENT))
+        lost_event_print(&x->lost_event, x->machine, to);
     if (!x || !x->op_table)
         return;
     op_table_count(x->op_table, &slots, &sites);

@@ -126,14 +126,16 @@ const char *words_fact(const struct symbols *s, const struct window_fact *f, cha
         break;
     case TRACE_EVENT:
         snprintf(text, bytes, "event-channel port %" PRIu64 " raised for vCPU %" PRIu64 "%s", x->a, x->b,
-                 x->c ? ", upcall pending" : "");
+                 x->c == TRACE_EVENT_DROPPED ? ", and dropped"
+                 : x->c                      ? ", upcall pending"
+                                             : "");
         break;
     case TRACE_MSR_WRITE:
         snprintf(text, bytes, "writes 0x%" PRIx64 " to MSR 0x%" PRIx64, x->b, x->a);
         break;
     case TRACE_HOST_WRITE:
         snprintf(text, bytes, "the host writes %" PRIu64 " bytes of guest memory at 0x%" PRIx64 " (%s)%s", x->b, x->a,
-                 host_write_name(x->c & ~TRACE_HOST_WRITE_SAME), x->c & TRACE_HOST_WRITE_SAME ? ", as they were" : "");
+                 host_write_name(x->c & TRACE_HOST_WRITE_WHAT), x->c & TRACE_HOST_WRITE_SAME ? ", as they were" : "");
         break;
     case TRACE_HOST_AREA:
         if (x->b)

@@ -37,6 +37,15 @@ struct cpuid_regs {
 
 #define MODEL_NO_VECTOR (-1)
 
+/* An interrupt or event that waits for the guest. */
+struct held_event {
+    const char *what; /* "virq", "ipi", …, static */
+    uint32_t number;  /* of the virq, pirq, … */
+    uint32_t port;    /* event channel; 0 if it is none */
+    uint32_t vcpu;    /* that is to take it */
+    const char *why;  /* … and does not: a static clause */
+};
+
 struct model {
     const char *name;
     size_t state_bytes;
@@ -70,6 +79,11 @@ struct model {
     /* What a schedule lets the world outside do at a boundary (schedule.h): the kinds of decision that are not the
        machine's own. MODEL_DONE, MODEL_NOT_MINE, or MODEL_REFUSED and one sentence in `diag`. */
     enum model_answer (*host_act)(struct machine *m, const struct decision *d, struct diag *diag);
+
+    /* What waits for the guest and is not taken, and why, at most `max`; returns how many. For reports: nothing
+     * changes.
+     */
+    unsigned (*held_events)(struct machine *m, struct held_event *out, unsigned max);
 
     /* A timer of this model (timer.h) has reached its deadline. */
     void (*timer_expired)(struct machine *m, unsigned timer_kind, unsigned vcpu);

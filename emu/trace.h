@@ -16,7 +16,8 @@ enum trace_kind {
     TRACE_EXCEPTION,  /* a: vector, b: error code, c: CR2 for #PF */
     TRACE_HYPERCALL,  /* a: number, b: first argument (the sub-operation where there is one), c: result */
     TRACE_VCPU_STATE, /* a: enum vcpu_state */
-    TRACE_EVENT,      /* a: event-channel port raised, b: target vCPU, c: 1 if it made an upcall pending */
+    TRACE_EVENT,      /* a: event-channel port raised, b: target vCPU, c: 1 if it made an upcall pending,
+                         TRACE_EVENT_DROPPED if the host forgets it */
     TRACE_MSR_WRITE,  /* a: msr, b: value */
     TRACE_HOST_WRITE, /* the host wrote guest memory: a: gpa, b: bytes, c: what (model's own code) and
                          TRACE_HOST_WRITE_* */
@@ -26,6 +27,8 @@ enum trace_kind {
     TRACE_OWNER,      /* the guest says that memory has another owner: a: gpa, b: bytes, c: enum trace_owner */
     TRACE_KIND_COUNT,
 };
+
+#define TRACE_EVENT_DROPPED 2
 
 #define TRACE_HOST_WRITE_SAME  (1ull << 63) /* it put there what was there */
 #define TRACE_HOST_WRITE_ASKED (1ull << 62) /* not by itself: the guest has just asked for it */

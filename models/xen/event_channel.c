@@ -120,13 +120,14 @@ void xen_port_raise(struct machine *m, uint32_t port)
 {
     struct xen_state *x = xen_state(m);
     unsigned vcpu = x->port[port].vcpu;
-    bool before = xen_upcall_pending(m, vcpu);
+    bool before = xen_upcall_pending(m, vcpu), kept = true;
 
     if (x->fifo)
-        xen_fifo_raise(m, vcpu, port);
+        kept = xen_fifo_raise(m, vcpu, port);
     else
         raise_2l(m, vcpu, port);
-    trace_add(m, TRACE_EVENT, machine_current(m), port, vcpu, !before && xen_upcall_pending(m, vcpu));
+    trace_add(m, TRACE_EVENT, machine_current(m), port, vcpu,
+              kept ? !before && xen_upcall_pending(m, vcpu) : TRACE_EVENT_DROPPED);
 }
 
 bool xen_port_is_pending(struct machine *m, uint32_t port)

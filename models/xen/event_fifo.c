@@ -59,7 +59,7 @@ static bool link_tail(struct machine *m, uint32_t tail, uint32_t port)
     return true;
 }
 
-void xen_fifo_raise(struct machine *m, unsigned vcpu, uint32_t port)
+bool xen_fifo_raise(struct machine *m, unsigned vcpu, uint32_t port)
 {
     struct xen_state *x = xen_state(m);
     struct xen_port *p = &x->port[port];
@@ -72,10 +72,10 @@ void xen_fifo_raise(struct machine *m, unsigned vcpu, uint32_t port)
 
     if (!word_gpa(x, port, &gpa)) {
         p->pending = 1;
-        return;
+        return true;
     }
     if (!f->control_gpa) /* dropped; see XSA-107 for the version that did not check */
-        return;
+        return false;
     word = word_read(m, gpa);
     poll = !(word & WORD_PENDING);
     word |= WORD_PENDING;
@@ -99,6 +99,7 @@ void xen_fifo_raise(struct machine *m, unsigned vcpu, uint32_t port)
     }
     if (poll)
         xen_check_pollers(m, port);
+    return true;
 }
 
 void xen_fifo_clear_pending(struct machine *m, uint32_t port)
@@ -120,7 +121,7 @@ void xen_fifo_unmask(struct machine *m, uint32_t port)
     word = word_read(m, gpa) & ~WORD_MASKED;
     word_write(m, gpa, word);
     if (word & WORD_PENDING)
-        xen_fifo_raise(m, x->port[port].vcpu, port);
+        (void)xen_fifo_raise(m, x->port[port].vcpu, port);
 }
 
 bool xen_fifo_is_pending(struct machine *m, uint32_t port)

@@ -38,7 +38,7 @@ static bool model_is_present(const struct machine *m)
     return false;
 }
 
-static int gsi_pirq(const struct xen_state *x, unsigned gsi)
+int xen_gsi_pirq(const struct xen_state *x, unsigned gsi)
 {
     for (unsigned i = 0; i < PIRQS; i++) {
         if (x->pirq_used[i] && x->pirq_gsi[i] == (int32_t)gsi)
@@ -59,7 +59,7 @@ bool xen_gsi_is_event(struct machine *m, unsigned gsi, bool level)
     x = xen_state(m);
     before = x->gsi_levels >> gsi & 1;
     x->gsi_levels = (x->gsi_levels & ~(1ull << gsi)) | (uint64_t)level << gsi;
-    pirq = gsi_pirq(x, gsi);
+    pirq = xen_gsi_pirq(x, gsi);
     if (!level || pirq < 0 || !x->pirq_port[pirq])
         return false;
     if (!before)

@@ -47,7 +47,6 @@ static_assert(offsetof(struct shared_info, wc_version) == 0xc00, "public/xen.h")
 static_assert(offsetof(struct vcpu_info, evtchn_pending_sel) == 8, "public/xen.h");
 static_assert(offsetof(struct vcpu_info, time) == 32, "public/xen.h");
 
-enum { CALLBACK_NONE, CALLBACK_GSI, CALLBACK_INTX, CALLBACK_VECTOR };
 #define CALLBACK_TYPE_SHIFT 56
 #define UPCALL_VECTOR_NONE  0
 

@@ -304,6 +304,9 @@ void xen_area_gone(struct machine *m, unsigned vcpu, struct xen_area *area, enum
 enum model_answer xen_mmio_read(struct machine *m, unsigned vcpu, uint64_t gpa, unsigned bytes, uint64_t *value);
 enum model_answer xen_mmio_write(struct machine *m, unsigned vcpu, uint64_t gpa, unsigned bytes, uint64_t value);
 
+/* What callback_type holds. */
+enum xen_callback { CALLBACK_NONE, CALLBACK_GSI, CALLBACK_INTX, CALLBACK_VECTOR };
+
 /* shared_info.c: vcpu_info wherever it is, delivery of the upcall. */
 void xen_info_read(struct machine *m, unsigned vcpu, unsigned offset, void *dst, unsigned bytes);
 void xen_info_write(struct machine *m, unsigned vcpu, unsigned offset, const void *src, unsigned bytes,
@@ -354,7 +357,8 @@ int64_t xen_event_channel_reset(struct machine *m);
 bool xen_virq_is_global(unsigned virq);
 
 /* event_fifo.c */
-void xen_fifo_raise(struct machine *m, unsigned vcpu, uint32_t port);
+/* False if there is no control block, and the event is dropped. */
+bool xen_fifo_raise(struct machine *m, unsigned vcpu, uint32_t port);
 void xen_fifo_clear_pending(struct machine *m, uint32_t port);
 void xen_fifo_unmask(struct machine *m, uint32_t port);
 bool xen_fifo_is_pending(struct machine *m, uint32_t port);
@@ -394,6 +398,12 @@ void xen_console_notified(struct machine *m);
 /* xenstore.c */
 void xen_store_init(struct machine *m);
 void xen_store_notified(struct machine *m);
+
+/* physdev_op.c: the pirq to which an emulated GSI is mapped, -1 if none. */
+int xen_gsi_pirq(const struct xen_state *x, unsigned gsi);
+
+/* describe.c */
+unsigned xen_held_events(struct machine *m, struct held_event *out, unsigned max);
 
 /* hvm_op.c */
 void xen_hvm_params_init(struct machine *m);
