@@ -111,6 +111,11 @@ static enum emu_err take_case(struct debug *b, struct diag *d)
         err =
             schedule_parse(b->c.schedule, strlen(b->c.schedule), b->schedule_path, b->c.schedule_line, &b->schedule, d);
     }
+    if (err == EMU_OK && b->c.search.window)
+        fprintf(stderr,
+                "%s is a search: this is its run without what it injects; the cases that `bootrace fuzz --out` writes "
+                "have that\n",
+                b->guest.kernel);
     if (err == EMU_OK)
         b->guest = b->case_guest.options;
     return err;
