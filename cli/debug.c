@@ -14,6 +14,7 @@
 #include "cli/post_mortem.h"
 #include "emu/player.h"
 #include "emu/schedule.h"
+#include "emu/snapshot_file.h"
 
 #define GDB_ADDRESS_DEFAULT "127.0.0.1:0"
 
@@ -36,7 +37,7 @@ static const char doc[] =
     "end, whose "
     "status `bootrace boot --help` explains. If the connection breaks, another gdb may come.";
 
-enum { KEY_GDB = 256, KEY_SCHEDULE };
+enum { KEY_GDB = 256, KEY_SCHEDULE, KEY_FROM };
 
 static const struct argp_option options[] = {
     {"gdb", KEY_GDB, "ADDRESS", 0,
@@ -44,6 +45,9 @@ static const struct argp_option options[] = {
      "(default: " GDB_ADDRESS_DEFAULT ")",
      0},
     {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
+    {"from", KEY_FROM, "FILE", 0,
+     "Begin at a snapshot file (bootrace boot --snapshot-at); IMAGE then only gives the symbols and may be left away",
+     0},
     {0},
 };
 
@@ -51,10 +55,19 @@ struct debug {
     struct guest_options guest;
     const char *address;
     const char *schedule_path; /* NULL if there is none */
+    const char *from_path;
+    struct snapshot_file *from;
     struct schedule schedule;
     struct test_case c;
     struct case_guest case_guest;
 };
+
+static bool is_case(const char *path)
+{
+    size_t length = strlen(path);
+
+    return length > 5 && !strcmp(path + length - 5, ".yaml");
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -70,8 +83,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_SCHEDULE:
         b->schedule_path = arg;
         return 0;
+    case KEY_FROM:
+        b->from_path = arg;
+        return 0;
     case ARGP_KEY_END:
-        if (!b->guest.kernel)
+        if (b->from_path && (b->schedule_path || (b->guest.kernel && is_case(b->guest.kernel))))
+            argp_error(state, "--from can't be combined with a schedule or a case, which begin with the boot");
+        if (!b->guest.kernel && !b->from_path)
             argp_error(state, "which IMAGE or CASE? For example: bootrace debug vmlinuz --gdb :1234");
         return 0;
     default:
@@ -84,13 +102,6 @@ static volatile sig_atomic_t stop;
 static void on_signal(int number)
 {
     stop = 1;
-}
-
-static bool is_case(const char *path)
-{
-    size_t length = strlen(path);
-
-    return length > 5 && !strcmp(path + length - 5, ".yaml");
 }
 
 static enum emu_err take_case(struct debug *b, struct diag *d)
@@ -126,10 +137,13 @@ static enum emu_err prepare(struct debug *b, struct guest *g, struct diag *d)
 {
     enum emu_err err = EMU_OK;
 
-    if (is_case(b->guest.kernel))
+    if (b->from_path)
+        err = snapshot_file_open(b->from_path, &b->from, d);
+    else if (is_case(b->guest.kernel))
         err = take_case(b, d);
     else if (b->schedule_path)
         err = schedule_read(b->schedule_path, &b->schedule, d);
+    b->guest.snapshot = b->from;
     for (size_t i = 0; i < b->schedule.count; i++)
         if (b->schedule.decision[i].kind == DECISION_CHECK)
             b->schedule.decision[i].kind = DECISION_MARK;
@@ -138,10 +152,10 @@ static enum emu_err prepare(struct debug *b, struct guest *g, struct diag *d)
 
 static void say_where(const struct debug *b, const struct guest *g, const struct gdb_link *l)
 {
-    bool bare = g->image->kind == IMAGE_ELF;
-
     fprintf(stderr, "waiting for gdb at %s\n", gdb_link_address(l));
-    if (bare)
+    if (!g->image)
+        fprintf(stderr, "type: gdb -ex 'target remote %s'\n", gdb_link_address(l));
+    else if (g->image->kind == IMAGE_ELF)
         fprintf(stderr, "type: gdb %s -ex 'target remote %s'\n", b->guest.kernel, gdb_link_address(l));
     else
         fprintf(stderr,
@@ -184,6 +198,13 @@ static int serve(const struct debug *b, struct guest *g, struct gdb_link *l, str
     }
 }
 
+static void debug_fini(struct debug *b)
+{
+    snapshot_file_close(b->from);
+    schedule_fini(&b->schedule);
+    case_fini(&b->c);
+}
+
 int debug_run(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&guest_argp, 0, "The guest and its machine:", 1}, {0}};
@@ -206,8 +227,7 @@ int debug_run(int argc, char **argv)
     err = prepare(&b, &g, &d);
     if (err != EMU_OK) {
         diag_print(&d, "bootrace debug", stderr);
-        schedule_fini(&b.schedule);
-        case_fini(&b.c);
+        debug_fini(&b);
         return err == EMU_EINPUT ? COMMAND_INPUT : COMMAND_ERROR;
     }
     player_init(&player, g.machine, &b.schedule, g.symbols, b.schedule_path);
@@ -225,7 +245,6 @@ int debug_run(int argc, char **argv)
     gdb_server_free(s);
     gdb_link_free(l);
     guest_fini(&g);
-    schedule_fini(&b.schedule);
-    case_fini(&b.c);
+    debug_fini(&b);
     return status;
 }

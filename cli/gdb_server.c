@@ -618,6 +618,17 @@ bool gdb_server_run_on(struct gdb_server *s)
     return stops_continue(s->stops, s->last.vcpu).kind != STOP_ASKED;
 }
 
+/* By the image; a snapshot's guest may have none, and is then what it runs as. */
+static unsigned bits_of(const struct guest *g)
+{
+    struct vcpu_regs r;
+
+    if (g->image)
+        return g->image->elf_class == 32 ? 32 : 64;
+    vcpu_get_regs(g->machine, 0, &r);
+    return r.efer & EFER_LMA ? 64 : 32;
+}
+
 enum emu_err gdb_server_new(struct guest *g, const struct player *player, struct gdb_link *l,
                             const volatile sig_atomic_t *stop, struct gdb_server **out, struct diag *d)
 {
@@ -631,7 +642,7 @@ enum emu_err gdb_server_new(struct guest *g, const struct player *player, struct
     s->m = g->machine;
     s->link = l;
     s->stop = stop;
-    s->bits = g->image->elf_class == 32 ? 32 : 64;
+    s->bits = bits_of(g);
     err = history_new(s->m, player, &ops, &s->history, d);
     if (err == EMU_OK) {
         s->stops = stops_new(s->m, s->history);

@@ -27,7 +27,8 @@ enum gdb_server_end {
     GDB_SERVER_SIGNAL,   /* *stop was set by a signal handler */
 };
 
-/* The guest must not have run yet; `player` as for history_new. All arguments stay the caller's and outlive the server.
+/* The history begins where the guest is; `player` as for history_new. All arguments stay the caller's and outlive the
+ * server.
  */
 enum emu_err gdb_server_new(struct guest *g, const struct player *player, struct gdb_link *l,
                             const volatile sig_atomic_t *stop, struct gdb_server **out, struct diag *d) EMU_MUST_CHECK;

@@ -8,7 +8,7 @@
 #include "emu/memory.h"
 #include "emu/vcpu.h"
 
-#define BREAKS_MAX (MACHINE_BREAKS_MAX - 1u) /* one more is ours while we go to one */
+#define BREAKS_MAX (MACHINE_BREAKS_MAX - 1u) /* one more is the schedule's */
 /* With accesses watched the engine is an order of magnitude slower: go back in smaller pieces. */
 #define WATCHED_DISTANCE_STEPS 2000000ull
 /* A run shorter than this is not worth translating the guest anew without the watching. */

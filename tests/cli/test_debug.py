@@ -35,7 +35,7 @@ def expect(condition, *what):
 def debugged(image, *options, address=None):
     """A waiting `bootrace debug`, and the address that it says."""
     path = os.path.join(folder.name, "gdb")
-    process = subprocess.Popen([BOOTRACE, "debug", image, "--gdb", address or path, *options], stdin=subprocess.DEVNULL,
+    process = subprocess.Popen([BOOTRACE, "debug", *([image] if image else []), "--gdb", address or path, *options], stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
     try:
         first = process.stderr.readline()
@@ -247,6 +247,19 @@ def a_case_is_debugged_under_its_schedule():
     expect(marked(out, "digest").strip() == plain, plain, out)
 
 
+def the_history_may_begin_at_a_snapshot_file():
+    snapshot = os.path.join(folder.name, "here.snap")
+    made = subprocess.run([BOOTRACE, "boot", guest("smp64"), "--snapshot-at", "40000", snapshot, "--digest"],
+                          capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    for image in (guest("smp64"), None):
+        out, _ = session(image, [
+            *mark("begin", "monitor position"), "stepi", "reverse-continue", *mark("back", "monitor position"), "continue",
+            *mark("end", "monitor digest"), "kill"], "--from", snapshot, symbols=guest("smp64"))
+        expect("step 40000 of all vCPUs" in marked(out, "begin"), out)
+        expect(marked(out, "begin") == marked(out, "back"), out)
+        expect(marked(out, "end") == made.stdout, out, made.stdout)
+
+
 def whatever_comes_over_the_line_is_answered_or_dropped():
     bad = ("", "g", "p", "pzz", "pffffffffffffffff", "p40", "P", "P0", "P0=", "P0=zz", "P12=00000000", "G", "G00", "m", "m0",
            "m0,", "m,1", "m0,ffffffffffffffff", "mffffffffffffffff,10", "M0,1", "M0,1:", "M0,2:00", "M0,1:zz",
@@ -347,6 +360,7 @@ TESTS = (
     what_the_user_changes_is_changed_on_every_visit,
     monitor_commands_tell_of_the_host,
     a_case_is_debugged_under_its_schedule,
+    the_history_may_begin_at_a_snapshot_file,
     whatever_comes_over_the_line_is_answered_or_dropped,
     an_interrupt_stops_the_guest_and_another_gdb_may_come,
     a_guest_that_is_left_alone_runs_to_its_end,
