@@ -182,8 +182,13 @@ static int run_on(struct guest *g, struct gdb_server *s)
 static int serve(const struct debug *b, struct guest *g, struct gdb_link *l, struct gdb_server *s)
 {
     for (;;) {
+        enum gdb_link_event event;
+
         say_where(b, g, l);
-        if (!gdb_link_accept(l))
+        do {
+            event = gdb_link_accept(l);
+        } while (event == GDB_LINK_PAUSE && !stop);
+        if (event != GDB_LINK_PACKET)
             return stop ? COMMAND_INTERRUPTED : COMMAND_ERROR;
         switch (gdb_server_run(s)) {
         case GDB_SERVER_KILLED:

@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define RECEIVE_BYTES 4096u
+/* How long a wait is at most: a signal may come just before it begins. */
+#define PAUSE_MS 500
 
 struct gdb_link {
     int listener, peer; /* -1: none */
@@ -130,22 +132,30 @@ const char *gdb_link_address(const struct gdb_link *l)
     return l->address;
 }
 
-bool gdb_link_accept(struct gdb_link *l)
+/* Whether there is something to take from the socket. */
+static bool wait_for(int fd, int ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, ms) > 0;
+}
+
+enum gdb_link_event gdb_link_accept(struct gdb_link *l)
 {
     int yes = 1;
 
     gdb_link_close(l);
-    do {
-        l->peer = accept4(l->listener, NULL, NULL, SOCK_CLOEXEC);
-    } while (l->peer < 0 && errno == ECONNABORTED);
+    if (!wait_for(l->listener, PAUSE_MS))
+        return GDB_LINK_PAUSE;
+    l->peer = accept4(l->listener, NULL, NULL, SOCK_CLOEXEC);
     if (l->peer < 0)
-        return false;
+        return errno == ECONNABORTED || errno == EINTR ? GDB_LINK_PAUSE : GDB_LINK_CLOSED;
     if (!l->path[0])
         (void)setsockopt(l->peer, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
     memset(&l->reader, 0, sizeof(l->reader));
     l->acknowledges = true;
     l->received_at = l->received_bytes = l->frame_bytes = 0;
-    return true;
+    return GDB_LINK_PACKET;
 }
 
 void gdb_link_close(struct gdb_link *l)
@@ -221,9 +231,11 @@ enum gdb_link_event gdb_link_receive(struct gdb_link *l, const struct gdb_reader
             return GDB_LINK_INTERRUPT;
         if (l->peer < 0)
             return GDB_LINK_CLOSED;
+        if (!wait_for(l->peer, PAUSE_MS))
+            return GDB_LINK_PAUSE;
         got = read_more(l, 0);
         if (got < 0 && errno == EINTR)
-            return GDB_LINK_SIGNAL;
+            return GDB_LINK_PAUSE;
         if (got <= 0) {
             gdb_link_close(l);
             return GDB_LINK_CLOSED;
@@ -233,8 +245,6 @@ enum gdb_link_event gdb_link_receive(struct gdb_link *l, const struct gdb_reader
 
 bool gdb_link_interrupted(struct gdb_link *l)
 {
-    struct pollfd p = {.fd = l->peer, .events = POLLIN};
-
     if (l->peer < 0)
         return true;
     /* A packet that comes now is for later: only what precedes it is looked at. */
@@ -243,7 +253,7 @@ bool gdb_link_interrupted(struct gdb_link *l)
             if (gdb_reader_feed(&l->reader, l->received[l->received_at++]) == GDB_INPUT_INTERRUPT)
                 return true;
         }
-        if (l->received_at < l->received_bytes || poll(&p, 1, 0) <= 0)
+        if (l->received_at < l->received_bytes || !wait_for(l->peer, 0))
             return false;
         if (read_more(l, MSG_DONTWAIT) <= 0) {
             if (errno == EAGAIN || errno == EINTR)

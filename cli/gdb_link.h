@@ -20,15 +20,17 @@ struct gdb_link;
 enum emu_err gdb_link_new(const char *address, struct gdb_link **out, struct diag *d) EMU_MUST_CHECK;
 void gdb_link_free(struct gdb_link *l);
 
+enum gdb_link_event { GDB_LINK_PACKET, GDB_LINK_INTERRUPT, GDB_LINK_CLOSED, GDB_LINK_PAUSE };
+
 /* What gdb's `target remote` takes. */
 const char *gdb_link_address(const struct gdb_link *l);
 
-/* Wait for a gdb; what was there of the last one is forgotten. False if a signal came instead. */
-bool gdb_link_accept(struct gdb_link *l);
+/* Wait for a gdb; what was there of the last one is forgotten. GDB_LINK_PAUSE: none came for a while, or a signal did;
+   GDB_LINK_CLOSED: none can come any more; GDB_LINK_PACKET: it is there. */
+enum gdb_link_event gdb_link_accept(struct gdb_link *l);
 void gdb_link_close(struct gdb_link *l);
 
-enum gdb_link_event { GDB_LINK_PACKET, GDB_LINK_INTERRUPT, GDB_LINK_CLOSED, GDB_LINK_SIGNAL };
-/* Wait for the next packet; GDB_LINK_SIGNAL if a signal comes first. */
+/* Wait for the next packet; GDB_LINK_PAUSE if nothing comes for a while, or a signal does. */
 enum gdb_link_event gdb_link_receive(struct gdb_link *l, const struct gdb_reader **packet);
 /* While the guest runs: has gdb sent Ctrl-C, or gone away? Does not wait. */
 bool gdb_link_interrupted(struct gdb_link *l);

@@ -603,7 +603,7 @@ enum gdb_server_end gdb_server_run(struct gdb_server *s)
         case GDB_LINK_CLOSED:
             return GDB_SERVER_CLOSED;
         case GDB_LINK_INTERRUPT: /* the guest does not run */
-        case GDB_LINK_SIGNAL:
+        case GDB_LINK_PAUSE:
             break;
         }
     }

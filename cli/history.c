@@ -92,6 +92,11 @@ unsigned history_snapshots(const struct history *h)
     return h->entries;
 }
 
+const struct player *history_player(const struct history *h)
+{
+    return h->has_player ? &h->player : NULL;
+}
+
 uint64_t history_begin(const struct history *h)
 {
     return h->entry[0]->step;

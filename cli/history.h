@@ -73,5 +73,7 @@ bool history_write(struct history *h, uint64_t gpa, const void *src, size_t byte
 unsigned history_hypercalls(const struct history *h);
 const struct history_hypercall *history_hypercall(const struct history *h, unsigned i);
 unsigned history_snapshots(const struct history *h);
+/* NULL if no schedule is played. */
+const struct player *history_player(const struct history *h);
 
 #endif

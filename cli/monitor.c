@@ -9,6 +9,7 @@
 #include "cli/history.h"
 #include "cli/post_mortem.h"
 #include "emu/model.h"
+#include "emu/player.h"
 #include "emu/timer.h"
 #include "emu/vcpu.h"
 #include "models/xen/xen.h"
@@ -37,6 +38,22 @@ static void print_history(const struct monitor *monitor, const char *argument, F
 {
     fprintf(to, "the history begins at step %" PRIu64 " and has %u snapshots\n", history_begin(monitor->history),
             history_snapshots(monitor->history));
+}
+
+static void print_schedule(const struct monitor *monitor, const char *argument, FILE *to)
+{
+    const struct player *p = history_player(monitor->history);
+    char text[DECISION_TEXT_BYTES];
+
+    if (!p) {
+        fprintf(to, "there is no schedule: all is as by default\n");
+        return;
+    }
+    fprintf(to, "%zu of %zu decisions were carried out\n", p->next, p->schedule->count);
+    if (!player_is_done(p)) {
+        decision_print(&p->schedule->decision[p->next], text, sizeof(text));
+        fprintf(to, "%s: %s\n", p->on_the_way ? "begun" : "next", text);
+    }
 }
 
 static void print_digest(const struct monitor *monitor, const char *argument, FILE *to)
@@ -161,6 +178,7 @@ static const struct command_row {
     {"history", "from where one can go back", print_history},
     {"hypercalls", "the last 64 hypercalls with their results", print_hypercalls},
     {"position", "which step of the run this is", print_position},
+    {"schedule", "which decision of the schedule comes next", print_schedule},
     {"timers", "the armed timers of the host and its devices", print_timers},
     {"vcpus", "each vCPU's state, place and steps", print_vcpus},
 };

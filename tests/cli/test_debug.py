@@ -190,7 +190,8 @@ def a_torn_instruction_leads_back_to_the_store_that_tore_it():
     with open(schedule, "w", encoding="utf-8") as f:
         f.write("at 0:alternative_instructions mark\nat 0:patch_copy_byte+0x24#7 expire\n")
     out, _ = session(guest("s1"), [
-        "break panic_trap", "continue", "delete", *mark("panic", "monitor digest"),
+        *mark("schedule", "monitor schedule"), "break panic_trap", "continue", *mark("schedule behind", "monitor schedule"), "delete",
+        *mark("panic", "monitor digest"),
         "break *&site_mb2", "reverse-continue", *mark("torn", "x/1i $pc", "x/5xb $pc"), "delete",
         "watch *(long long*)&site_mb2", "reverse-continue",
         *mark("store", "info symbol $pc", "x/1i $pc", "p $edx - 1 - (int)&site_mb2", "x/5xb &site_mb2"), "delete",
@@ -204,6 +205,9 @@ def a_torn_instruction_leads_back_to_the_store_that_tore_it():
     expect("= 1\n" in marked(out, "store") and "0x0f\t0x83\t0x04\t0x24\t0x00" in marked(out, "store"), out)
     expect("0x0f\t0xae\t0x04\t0x24\t0x00" in marked(out, "stored"), out)
     expect(marked(out, "panic") == marked(out, "again"), out)
+    expect("0 of 2 decisions" in marked(out, "schedule") and "next: at 0:alternative_instructions mark" in marked(out, "schedule"),
+           out)
+    expect("2 of 2 decisions" in marked(out, "schedule behind"), out)
 
 
 def what_the_user_changes_is_changed_on_every_visit():
@@ -226,7 +230,7 @@ def monitor_commands_tell_of_the_host():
         *mark("vcpus", "monitor vcpus"), *mark("history", "monitor history"), *mark("end", "monitor position"),
         *mark("bad", "monitor goto x"), *mark("goto", "monitor goto 1000", "maintenance flush register-cache"),
         *mark("there", "monitor position", "monitor hypercalls"), "kill"])
-    for word in ("digest", "events", "goto", "hypercalls", "position", "timers", "vcpus"):
+    for word in ("digest", "events", "goto", "hypercalls", "position", "schedule", "timers", "vcpus"):
         expect(f"monitor {word}" in marked(out, "help"), out)
     expect("there is no monitor command 'frobnicate'" in marked(out, "unknown"), out)
     expect("no hypercall" in marked(out, "empty") and "no hypercall" in marked(out, "there"), out)
