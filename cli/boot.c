@@ -166,8 +166,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "--disturb makes a schedule of its own, so that --schedule can't be given too");
         if (!b->guest.kernel && !b->from)
             argp_error(state, "which IMAGE? For example: bootrace boot vmlinuz");
-        if (b->from && (b->record_path || b->schedule_path))
-            argp_error(state, "--from can't be combined with --record and --schedule, which begin with the boot");
+        if (b->from && (b->record_path || b->schedule_path || b->hotplug_path))
+            argp_error(state, "--from can't be combined with --record, --schedule and --hotplug: they begin with the "
+                              "boot");
+        if (b->from && b->guest.detect)
+            argp_error(state, "--from can't be combined with --detect: a detector has to see the boot from its start");
         if (b->snapshots.count && b->schedule_path)
             argp_error(state, "--snapshot-at can't be combined with --schedule: a snapshot holds no decisions");
         break;

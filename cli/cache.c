@@ -69,7 +69,7 @@ enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, uint64
     char *text = NULL;
     struct diag trouble;
     enum emu_err err = EMU_OK;
-    bool usable = !o->off && cache_find_folder(o, folder);
+    bool usable = !o->off && !g->detect && cache_find_folder(o, folder);
 
     diag_init(&trouble);
     if (usable) {

@@ -23,7 +23,8 @@ extern const struct argp cache_argp;
 
 /* machine_run() of a guest that has not run, to the first time that a vCPU stands before the instruction at `gva`: from
    the cache where it is there, else by running, and then it is put there. A cache that can't be used is one line on
-   standard error and nothing else. EMU_EINPUT or EMU_EHOST: the guest can only be given up. */
+   standard error and nothing else. With detectors, which have to see the way, it is not used. EMU_EINPUT or EMU_EHOST:
+   the guest can only be given up. */
 enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, uint64_t gva, enum machine_stop_reason *why,
                           struct diag *d) EMU_MUST_CHECK;
 

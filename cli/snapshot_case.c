@@ -1,5 +1,6 @@
 #include "cli/snapshot_case.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -10,6 +11,8 @@
 #include <xxhash.h>
 
 #define DIGEST_TEXT_BYTES 33 /* 128 bits */
+
+static_assert(sizeof(struct guest_options) == 240, "a new option that changes a run belongs into the case below");
 
 static enum emu_err digest_file(const char *path, char text[DIGEST_TEXT_BYTES], struct diag *d)
 {
@@ -63,9 +66,10 @@ enum emu_err snapshot_case_print(const struct guest_options *o, char **text, str
         json_array_append_new(edits, json_string(o->edit[i]));
     snprintf(xen, sizeof(xen), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
     snprintf(seed, sizeof(seed), "%" PRIu64, o->seed);
-    root = json_pack("{s:s, s:s*, s:s, s:s, s:s, s:s, s:i, s:I, s:o*}", "image", image, "initrd",
+    root = json_pack("{s:s, s:s*, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:o*}", "image", image, "initrd",
                      o->initrd ? initrd : NULL, "cmdline", o->cmdline, "mode", mode_name(o->mode), "xen", xen, "seed",
-                     seed, "vcpus", (int)o->vcpus, "memory", (json_int_t)o->ram_bytes, "edits", edits);
+                     seed, "vcpus", (int)o->vcpus, "online", (int)o->online, "memory", (json_int_t)o->ram_bytes,
+                     "edits", edits);
     *text = root && json_array_size(edits) == o->edits ? json_dumps(root, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
     if (!root)
         json_decref(edits);
@@ -127,7 +131,7 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
     const char *image, *initrd = NULL, *cmdline, *mode, *xen, *seed;
     struct snapshot_case *c = calloc(1, sizeof(*c));
     struct guest_options theirs = {0};
-    json_int_t vcpus, memory;
+    json_int_t vcpus, online, memory;
     json_t *edits;
     char ours[64];
     bool ok;
@@ -136,12 +140,12 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
     if (!c)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     c->root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    ok = c->root && !json_unpack(c->root, "{s:s, s?s, s:s, s:s, s:s, s:s, s:I, s:I, s:o !}", "image", &image, "initrd",
-                                 &initrd, "cmdline", &cmdline, "mode", &mode, "xen", &xen, "seed", &seed, "vcpus",
-                                 &vcpus, "memory", &memory, "edits", &edits);
-    ok = ok && vcpus >= 1 && vcpus <= VCPUS_MAX && memory > 0 && json_is_array(edits) &&
-         json_array_size(edits) <= GUEST_EDITS_MAX && guest_parse_xen(xen, &theirs.xen_version, d) == EMU_OK &&
-         guest_parse_mode(mode, &theirs.mode, d) == EMU_OK &&
+    ok = c->root && !json_unpack(c->root, "{s:s, s?s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o !}", "image", &image,
+                                 "initrd", &initrd, "cmdline", &cmdline, "mode", &mode, "xen", &xen, "seed", &seed,
+                                 "vcpus", &vcpus, "online", &online, "memory", &memory, "edits", &edits);
+    ok = ok && vcpus >= 1 && vcpus <= VCPUS_MAX && online >= 0 && online <= vcpus && memory > 0 &&
+         json_is_array(edits) && json_array_size(edits) <= GUEST_EDITS_MAX &&
+         guest_parse_xen(xen, &theirs.xen_version, d) == EMU_OK && guest_parse_mode(mode, &theirs.mode, d) == EMU_OK &&
          guest_parse_number("the seed", seed, 1, UINT64_MAX, &theirs.seed, d) == EMU_OK;
     for (size_t i = 0; ok && i < json_array_size(edits); i++)
         ok = json_is_string(json_array_get(edits, i));
@@ -166,6 +170,9 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
     if (err == EMU_OK && o->vcpus_given && o->vcpus != (uint64_t)vcpus)
         err = diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: it has %d vCPUs, not %u", (int)vcpus,
                           o->vcpus);
+    if (err == EMU_OK && o->online && o->online != (uint64_t)online)
+        err = diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: --online was %d, not %u", (int)online,
+                          o->online);
     if (err == EMU_OK && o->ram_bytes && o->ram_bytes != (uint64_t)memory)
         err = diag_set_at(d, EMU_EINPUT, name, 0,
                           "is a snapshot of another case: it has %" PRIu64 " bytes of memory, not %" PRIu64,
@@ -182,6 +189,7 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
     o->seed = theirs.seed;
     o->vcpus = (unsigned)vcpus;
     o->vcpus_given = true;
+    o->online = (unsigned)online;
     o->ram_bytes = (uint64_t)memory;
     o->edits = (unsigned)json_array_size(edits);
     for (unsigned i = 0; i < o->edits; i++)

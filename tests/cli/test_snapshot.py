@@ -118,13 +118,15 @@ def what_the_user_says_has_to_fit():
     initrd = path("initrd")
     with open(initrd, "wb") as f:
         f.write(b"an initrd")
-    options = (guest("hello64"), "--cmdline", "a b", "--vcpus", "2", "--memory", "64M", "--xen", "4.18", "--seed", "5")
+    options = (guest("hello64"), "--cmdline", "a b", "--vcpus", "2", "--memory", "64M", "--xen", "4.18", "--seed", "5",
+               "--online", "1")
     whole = end_of(*options)
     end_of(*options, "--snapshot-at", "10", file)
     expect(end_of("--from", file, *options) == whole, "the same options")
     expect(end_of("--from", file) == whole, "no options")
     refused("--from", file, "--cmdline", "c", says="another case: its command line is 'a b', not 'c'")
     refused("--from", file, "--vcpus", "3", says="it has 2 vCPUs, not 3")
+    refused("--from", file, "--online", "2", says="--online was 1, not 2")
     refused("--from", file, "--memory", "128M", says="67108864 bytes of memory, not 134217728")
     refused("--from", file, "--xen", "4.17", says="its Xen version is '4.18', not '4.17'")
     refused("--from", file, "--seed", "6", says="its seed is '5', not '6'")
@@ -158,6 +160,7 @@ def a_schedule_begins_with_the_boot():
     file = path("scheduled")
     end_of(guest("hello64"), "--snapshot-at", "10", file)
     for options in (("--from", file, "--record", path("r")), ("--from", file, "--schedule", path("r")),
+                    ("--from", file, "--hotplug", path("r")), ("--from", file, "--detect", "op-table"),
                     (guest("hello64"), "--snapshot-at", "10", file, "--schedule", path("r"))):
         got = run("boot", *options)
         expect(got.returncode == 2 and "can't be combined with" in got.stderr, got.stderr)
