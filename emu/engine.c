@@ -1140,26 +1140,32 @@ struct engine_save {
     uc_context *context[ENGINE_VCPUS_MAX];
 };
 
+void engine_save_update(struct engine *e, struct engine_save *s)
+{
+    s->now_ns = e->now_ns;
+    s->current = e->current;
+    s->loaded = e->loaded;
+    for (unsigned v = 0; v < e->vcpus; v++) {
+        s->steps[v] = engine_steps(e, v);
+        if (e->loaded && v == e->current)
+            uc_context_save(e->uc, s->context[v]);
+        else
+            memcpy(s->context[v], e->context[v], uc_context_size(e->uc));
+    }
+}
+
 struct engine_save *engine_save_new(struct engine *e)
 {
     struct engine_save *s = calloc(1, sizeof(*s));
 
     if (!s)
         return NULL;
-    s->now_ns = e->now_ns;
-    s->current = e->current;
-    s->loaded = e->loaded;
-    for (unsigned v = 0; v < e->vcpus; v++) {
-        s->steps[v] = engine_steps(e, v);
+    for (unsigned v = 0; v < e->vcpus; v++)
         if (uc_context_alloc(e->uc, &s->context[v]) != UC_ERR_OK) {
             engine_save_free(e, s);
             return NULL;
         }
-        if (e->loaded && v == e->current)
-            uc_context_save(e->uc, s->context[v]);
-        else
-            memcpy(s->context[v], e->context[v], uc_context_size(e->uc));
-    }
+    engine_save_update(e, s);
     return s;
 }
 

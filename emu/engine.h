@@ -117,6 +117,7 @@ void engine_library_version(unsigned *major, unsigned *minor, unsigned *patch);
 /* All vCPUs' registers, counters and the time at an exact boundary, in this process. NULL if the host has no memory. */
 struct engine_save;
 struct engine_save *engine_save_new(struct engine *e);
+void engine_save_update(struct engine *e, struct engine_save *s);
 void engine_save_restore(struct engine *e, const struct engine_save *s);
 void engine_save_free(struct engine *e, struct engine_save *s);
 

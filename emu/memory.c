@@ -21,6 +21,8 @@ struct pagemap_scan {
     uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
 };
 #define PAGEMAP_SCAN_IOCTL   _IOWR('f', 16, struct pagemap_scan)
+#define PAGEMAP_PROTECT      1u
+#define PAGEMAP_PAGE_WRITTEN (1u << 1)
 #define PAGEMAP_PAGE_FILE    (1u << 2)
 #define PAGEMAP_PAGE_PRESENT (1u << 3)
 #define PAGEMAP_PAGE_SWAPPED (1u << 4)
@@ -78,11 +80,14 @@ enum emu_err memory_new_with_area(uint64_t ram_bytes, uint64_t area_bytes, struc
     mem->stale = calloc((mem->pages + 7) / 8, 1);
     mem->stale_page = calloc(mem->pages, sizeof(*mem->stale_page));
     mem->written = calloc(mem->pages, sizeof(*mem->written));
+    mem->open.userfault = -1;
+    mem->open.page = calloc(mem->pages, sizeof(*mem->open.page));
+    mem->open.is = calloc((mem->pages + 7) / 8, 1);
     mem->base_page_digest = calloc(mem->pages, sizeof(*mem->base_page_digest));
     mem->base_page_known = calloc((mem->pages + 7) / 8, 1);
     mem->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    if (host == MAP_FAILED || !mem->code || !mem->stale || !mem->stale_page || !mem->written ||
-        !mem->base_page_digest || !mem->base_page_known) {
+    if (host == MAP_FAILED || !mem->code || !mem->stale || !mem->stale_page || !mem->written || !mem->open.page ||
+        !mem->open.is || !mem->base_page_digest || !mem->base_page_known) {
         memory_free(mem);
         return diag_set(d, EMU_EHOST, "the host can't map %llu MiB for the guest's memory",
                         (unsigned long long)(ram_bytes >> 20));
@@ -110,10 +115,14 @@ void memory_free(struct memory *mem)
         munmap(mem->base, mem->mapped_bytes);
     if (mem->pagemap >= 0)
         close(mem->pagemap);
+    if (mem->open.userfault >= 0)
+        close(mem->open.userfault);
     free(mem->code);
     free(mem->stale);
     free(mem->stale_page);
     free(mem->written);
+    free(mem->open.page);
+    free(mem->open.is);
     free(mem->base_page_digest);
     free(mem->base_page_known);
     free(mem);
@@ -237,23 +246,25 @@ bool memory_pop_stale(struct memory *mem, uint64_t *ppn)
 
 /* ---- which pages were written ---- */
 
-static bool find_by_scan(struct memory *mem)
+/* The pages of the private mapping that are not the memfd's; with `open` only those that are not protected. */
+static bool scan(const struct memory *mem, bool open, bool protect, uint64_t *list, uint64_t *count)
 {
     struct pagemap_region region[PAGEMAP_REGIONS];
     uint64_t first = (uintptr_t)mem->range[0].host, end = first + mem->mapped_bytes;
     struct pagemap_scan scan = {
         .size = sizeof(scan),
+        .flags = protect ? PAGEMAP_PROTECT : 0,
         .start = first,
         .end = end,
         .vec = (uintptr_t)region,
         .vec_len = PAGEMAP_REGIONS,
         .category_inverted = PAGEMAP_PAGE_FILE,
-        .category_mask = PAGEMAP_PAGE_FILE,
+        .category_mask = PAGEMAP_PAGE_FILE | (open ? PAGEMAP_PAGE_WRITTEN : 0),
         .category_anyof_mask = PAGEMAP_PAGE_PRESENT | PAGEMAP_PAGE_SWAPPED,
         .return_mask = PAGEMAP_PAGE_PRESENT,
     };
 
-    mem->written_count = 0;
+    *count = 0;
     while (scan.start < end) {
         int n = ioctl(mem->pagemap, PAGEMAP_SCAN_IOCTL, &scan);
 
@@ -261,10 +272,15 @@ static bool find_by_scan(struct memory *mem)
             return false;
         for (int i = 0; i < n; i++)
             for (uint64_t at = region[i].start; at < region[i].end; at += PAGE_BYTES)
-                mem->written[mem->written_count++] = (at - first) >> PAGE_SHIFT;
+                list[(*count)++] = (at - first) >> PAGE_SHIFT;
         scan.start = scan.walk_end;
     }
     return true;
+}
+
+bool memory_scan_open(const struct memory *mem, bool protect, uint64_t *list, uint64_t *count)
+{
+    return !mem->no_scan && mem->pagemap >= 0 && scan(mem, true, protect, list, count);
 }
 
 static void find_by_pagemap(struct memory *mem)
@@ -288,7 +304,7 @@ static void find_by_pagemap(struct memory *mem)
 
 void memory_find_written(struct memory *mem)
 {
-    if (!mem->no_scan && mem->pagemap >= 0 && find_by_scan(mem))
+    if (!mem->no_scan && mem->pagemap >= 0 && scan(mem, false, false, mem->written, &mem->written_count))
         return;
     mem->no_scan = true;
     find_by_pagemap(mem);

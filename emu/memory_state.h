@@ -29,6 +29,17 @@ struct memory {
     uint64_t mapped_bytes;
     uint64_t *written; /* page indices, filled by memory_find_written() */
     uint64_t written_count;
+    const struct memory_snapshot *synced; /* RAM was as in it when it was looked at last; NULL if none, or freed */
+    struct {                              /* memory_open.c: the pages that may have been written since then */
+        uint64_t *page;                   /* indices, in any order */
+        uint64_t count;
+        uint8_t *is; /* one bit a page: it is in the list */
+        bool known;  /* the list is complete, but for what was written since `faults` */
+        uint64_t faults;
+        uint64_t idle; /* how often a page of the list was found unchanged, since they were protected */
+        int userfault; /* by which the host protects pages; -1: it can't */
+        int process;   /* whose faults, and whose protection */
+    } open;
     memory_watch_fn *watch;
     void *watch_context;
 };
@@ -39,6 +50,24 @@ uint64_t memory_page_number(const struct memory *mem, uint64_t index);
 
 /* Fill mem->written with the indices, ascending, of all pages that may differ from the base. */
 void memory_find_written(struct memory *mem);
+
+/* The same for pages that may have been written since they were protected last, in any order, to `list`; those are
+   protected at once if `protect`. False if the host can't say. */
+bool memory_scan_open(const struct memory *mem, bool protect, uint64_t *list, uint64_t *count);
+
+/*
+ * The open pages: every page that may differ from what `synced` holds is in mem->open.page. A page that is not open
+ * costs a page fault when it is written, and no page becomes open without one: so as long as the process's count of
+ * faults stands still the list is complete, and nothing is scanned. Without the host's help (Linux 6.7's userfaultfd
+ * for asynchronous write protection) all pages written since the base stay open.
+ */
+void memory_find_open(struct memory *mem);
+void memory_add_open(struct memory *mem, uint64_t index); /* the host is about to write it */
+/* RAM is as in `synced`: what has happened so far to the host's page tables is known. Protects the open pages, which
+   empties the list, when most of them are never written. */
+void memory_settle_open(struct memory *mem);
+/* No page of the private mapping is written. */
+void memory_reset_open(struct memory *mem);
 
 /* The host changes page `index`: translated code of it is stale. */
 void memory_mark_stale(struct memory *mem, uint64_t index);

@@ -34,6 +34,17 @@ enum emu_err snapshot_take(struct machine *m, struct snapshot *parent, struct sn
     return EMU_OK;
 }
 
+enum emu_err snapshot_update(struct machine *m, struct snapshot *s, struct diag *d)
+{
+    enum emu_err err = memory_snapshot_update(m->mem, s->memory, d);
+
+    if (err != EMU_OK)
+        return err;
+    engine_save_update(m->engine, s->engine);
+    s->run = m->run;
+    return EMU_OK;
+}
+
 void snapshot_restore(struct machine *m, const struct snapshot *s)
 {
     memory_snapshot_restore(m->mem, s->memory);

@@ -311,7 +311,7 @@ static enum emu_err run_at(struct search *s)
 {
     struct verdict v = {0};
     enum outcome outcome;
-    enum emu_err err = snapshot_take(s->m, NULL, &s->at, s->d);
+    enum emu_err err = s->at ? snapshot_update(s->m, s->at, s->d) : snapshot_take(s->m, s->start, &s->at, s->d);
 
     if (err != EMU_OK)
         return err;
@@ -320,8 +320,6 @@ static enum emu_err run_at(struct search *s)
         return diag_set(s->d, EMU_EINPUT, "no timer is armed in the window, so there is nothing to deliver");
     s->r->runs++;
     snapshot_restore(s->m, s->at);
-    snapshot_free(s->m, s->at);
-    s->at = NULL;
     return EMU_OK;
 }
 
