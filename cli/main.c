@@ -28,7 +28,7 @@ static const struct command commands[] = {
     {"fuzz", "search a window of a boot for the interrupt that breaks it", fuzz_run},
     {"replay", "run a case again and say whether it ends as it should", replay_run},
     {"operations", "which hypercall operations the Xen model has, and from which version on", operations_run},
-    {"report", "tell what happened in a run: story, timeline, bytes", report_run},
+    {"report", "tell what happened in a run: story, timeline, bytes; HTML, text or trace", report_run},
     {"symbols", "where an image's symbols come from, and what a name or an address is", symbols_run},
     {NULL, NULL, NULL},
 };

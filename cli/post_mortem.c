@@ -125,3 +125,16 @@ void post_mortem_print(struct machine *m, const struct symbols *symbols, FILE *t
         print_vcpu(m, v, symbols, dec, to);
     decoder_free(dec);
 }
+
+void post_mortem_print_vcpu(struct machine *m, unsigned vcpu, const struct symbols *symbols, FILE *to)
+{
+    struct decoder *dec;
+    struct diag d;
+
+    if (decoder_new(&dec, &d) != EMU_OK) {
+        diag_print(&d, "bootrace", to);
+        return;
+    }
+    print_vcpu(m, vcpu, symbols, dec, to);
+    decoder_free(dec);
+}

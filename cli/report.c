@@ -18,16 +18,17 @@ static const char doc[] =
     "whole, and in detail around the schedule's last decision and around its end.\n\n"
     "Examples:\n"
     "  bootrace report corpus/s0-late-module.yaml                        # text, on the terminal\n"
+    "  bootrace report found.yaml -o report.html                         # one file for a browser\n"
     "  bootrace report found.yaml --format perfetto -o trace.json        # for ui.perfetto.dev\n"
-    "  bootrace report guest.elf --mode hvm --vcpus 1 --schedule race.txt -o report.txt --around 200000\n\n"
-    "The format follows from FILE's name (.json for perfetto, else text). Exit status: 0 the report is written "
+    "  bootrace report guest.elf --mode hvm --vcpus 1 --schedule race.txt -o report.html --around 200000\n\n"
+    "The format follows from FILE's name (.html, .json for perfetto, else text). Exit status: 0 the report is written "
     "(whatever the verdict in it), 2 wrong input, 5 ERROR (ours), 130 interrupted.";
 
 enum { KEY_FORMAT = 256, KEY_AROUND, KEY_SCHEDULE, KEY_STEPS_MAX, KEY_UNTIL, KEY_GUESTS };
 
 static const struct argp_option options[] = {
     {"output", 'o', "FILE", 0, "Write the report to FILE (default: text on standard output)", 0},
-    {"format", KEY_FORMAT, "text|perfetto", 0, "Whatever FILE's name says", 0},
+    {"format", KEY_FORMAT, "html|text|perfetto", 0, "Whatever FILE's name says", 0},
     {"around", KEY_AROUND, "NS", 0, "Virtual time shown in detail before and after (default: 1000000)", 0},
     {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
     {"steps-max", KEY_STEPS_MAX, "N", 0, "Budget of guest steps (default: the case's, or none)", 0},
@@ -36,7 +37,7 @@ static const struct argp_option options[] = {
     {0},
 };
 
-enum format { FORMAT_BY_NAME, FORMAT_TEXT, FORMAT_PERFETTO };
+enum format { FORMAT_BY_NAME, FORMAT_HTML, FORMAT_TEXT, FORMAT_PERFETTO };
 
 struct arguments {
     struct guest_options guest;
@@ -53,7 +54,8 @@ struct arguments {
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-    static const char *const formats[] = {[FORMAT_TEXT] = "text", [FORMAT_PERFETTO] = "perfetto"};
+    static const char *const formats[] = {
+        [FORMAT_HTML] = "html", [FORMAT_TEXT] = "text", [FORMAT_PERFETTO] = "perfetto"};
     struct arguments *a = state->input;
     enum emu_err err = EMU_OK;
     struct diag d;
@@ -66,11 +68,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->output = arg;
         break;
     case KEY_FORMAT:
-        for (unsigned i = FORMAT_TEXT; i <= FORMAT_PERFETTO; i++)
+        for (unsigned i = FORMAT_HTML; i <= FORMAT_PERFETTO; i++)
             if (!strcmp(arg, formats[i]))
                 a->format = (enum format)i;
         if (!a->format)
-            argp_error(state, "the format is text or perfetto, not '%s'", arg);
+            argp_error(state, "the format is html, text or perfetto, not '%s'", arg);
         break;
     case KEY_AROUND:
         err = guest_parse_number("the time around", arg, 1000, AROUND_NS_MAX, &a->around_ns, &d);
@@ -112,6 +114,8 @@ static enum format format_of(const struct arguments *a)
 {
     if (a->format)
         return a->format;
+    if (a->output && (ends_in(a->output, ".html") || ends_in(a->output, ".htm")))
+        return FORMAT_HTML;
     return a->output && ends_in(a->output, ".json") ? FORMAT_PERFETTO : FORMAT_TEXT;
 }
 
@@ -183,7 +187,7 @@ static char *command_of(const struct arguments *a, const struct guest_options *o
         add_option(to, "--steps-max", a->session.steps_max ? number : NULL);
     }
     if (!strcmp(command, "report"))
-        add_option(to, "-o", a->output ? a->output : "report.txt");
+        add_option(to, "-o", a->output ? a->output : "report.html");
     if (fclose(to)) {
         free(text);
         return NULL;
@@ -245,6 +249,9 @@ static enum emu_err write_report(const struct arguments *a, const struct report 
     if (!to)
         return diag_set_at(d, EMU_EINPUT, a->output, 0, "can't be written: %s", strerror(errno));
     switch (format_of(a)) {
+    case FORMAT_HTML:
+        err = report_write_html(r, to, d);
+        break;
     case FORMAT_PERFETTO:
         err = report_write_perfetto(r, to, d);
         break;

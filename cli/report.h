@@ -1,6 +1,6 @@
 /*
  * report: a run as a person wants to read it: what happened in sentences, timelines, the bytes that were changed, the
- * registers, the schedule, and the command that does it again. As text, or as a trace for a viewer.
+ * registers, the schedule, and the command that does it again. As one HTML file, as text, or as a trace for a viewer.
  */
 #ifndef BOOTRACE_CLI_REPORT_H
 #define BOOTRACE_CLI_REPORT_H
@@ -17,7 +17,8 @@
 /* The headline and the story; all text is derived from the timeline. */
 struct story {
     char headline[VERDICT_TEXT_BYTES + 96]; /* one sentence */
-    char place[256];            /* "hypercall_page+0x3a5 on vCPU 0"; "" if there is none */
+    char lead[WORDS_BYTES];                 /* what was behind it, in one more; "" if it is not known */
+    char place[256];                        /* "hypercall_page+0x3a5 on vCPU 0"; "" if there is none */
     char *paragraph[STORY_PARAGRAPHS_MAX];
     unsigned paragraphs;
 };
@@ -40,6 +41,7 @@ void story_fini(struct story *s);
 
 /* Write it. EMU_EHOST: a library or the stream refuses. */
 enum emu_err report_write_text(const struct report *r, FILE *to, struct diag *d) EMU_MUST_CHECK;
+enum emu_err report_write_html(const struct report *r, FILE *to, struct diag *d) EMU_MUST_CHECK;
 enum emu_err report_write_perfetto(const struct report *r, FILE *to, struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -9,6 +9,7 @@
 
 #define DECISIONS_TOLD     3u
 #define CONSOLE_LINES      3u
+#define BAD_BYTES_SHOWN    4u /* of what is no instruction */
 #define CONSOLE_LINE_SHOWN 120u
 #define SPIN_SHARE         8u /* spinning for more than 1/8 of the last window is worth a sentence */
 
@@ -37,6 +38,46 @@ static const struct machine_config *config_of(const struct report *r)
 static const char *place_of(const struct report *r, uint64_t gva, char text[static 160])
 {
     return words_place(symbols_of(r), gva, text, 160);
+}
+
+/* The first handler that was entered at or behind the anchor. */
+static const struct window_handler *first_handler(const struct report *r)
+{
+    const struct timeline *t = r->timeline;
+    const struct window *w = &t->window[0];
+
+    for (size_t i = 0; t->anchor && i < w->handlers; i++)
+        if (w->handler[i].from_ns >= t->anchor->time_ns && w->handler[i].kind != TRACE_EXCEPTION)
+            return &w->handler[i];
+    return NULL;
+}
+
+static const struct window_torn *first_torn(const struct window *w)
+{
+    for (unsigned i = 0; i < w->torns; i++)
+        if (w->torn[i].executed)
+            return &w->torn[i];
+    return NULL;
+}
+
+/* How long the vCPU has done nothing but spin when the last window ended, and where. */
+static uint64_t last_spin(const struct window *w, unsigned vcpu, uint64_t *symbol_gva)
+{
+    uint64_t spun = 0;
+
+    *symbol_gva = 0;
+    for (size_t i = w->spans; i-- > 0;) {
+        const struct window_span *s = &w->span[i];
+
+        if (s->vcpu != vcpu)
+            continue;
+        if (s->kind != WINDOW_SPINNING)
+            break;
+        if (!*symbol_gva)
+            *symbol_gva = s->symbol_gva;
+        spun += s->to_ns - s->from_ns;
+    }
+    return spun;
 }
 
 static void tell_headline(struct story *s, const struct report *r)
@@ -68,6 +109,55 @@ static void tell_headline(struct story *s, const struct report *r)
     if (session_has_place(v))
         snprintf(s->place, sizeof(s->place), "%s, on vCPU %u before its step %" PRIu64, place_of(r, v->rip_gva, place),
                  v->vcpu, v->position);
+}
+
+/* Who executed code that was half changed: the interrupt's handler, another vCPU. */
+static const char *torn_by(const struct report *r, const struct window_torn *t, char text[static 64])
+{
+    const struct window_handler *h = first_handler(r);
+
+    if (t->vcpu != r->timeline->site[t->site].vcpu)
+        snprintf(text, 64, "vCPU %u", t->vcpu);
+    else
+        snprintf(text, 64, "%s",
+                 h && h->kind == TRACE_NMI ? "the NMI's handler"
+                 : h                       ? "the interrupt's handler"
+                                           : "the same vCPU");
+    return text;
+}
+
+static void tell_lead(struct story *s, const struct report *r)
+{
+    const struct timeline *t = r->timeline;
+    const struct window_torn *torn = first_torn(&t->window[0]);
+    const struct window *w = &t->window[t->windows - 1];
+    char place[160], who[64], time[64];
+
+    if (t->verdict.kind == VERDICT_PASS)
+        return;
+    if (torn) {
+        snprintf(s->lead, sizeof(s->lead),
+                 "While vCPU %u was changing code at %s, %s executed it: an instruction, half old and half new, that "
+                 "nobody ever wrote.",
+                 t->site[torn->site].vcpu, place_of(r, t->site[torn->site].gva, place), torn_by(r, torn, who));
+        return;
+    }
+    if (t->window[0].cause != WINDOW_NONE) {
+        const struct window_handler *h = &t->window[0].handler[t->window[0].cause];
+
+        snprintf(s->lead, sizeof(s->lead), "vCPU %u raised %s at %s and never came back from it.", h->vcpu,
+                 exception_name((unsigned)h->vector), place_of(r, h->interrupted_gva, place));
+        return;
+    }
+    for (unsigned v = 0; v < machine_vcpus(w->machine); v++) {
+        uint64_t where, spun = last_spin(w, v, &where);
+
+        if (vcpu_state(w->machine, v) != VCPU_RUNNABLE || spun * 2 < w->to_ns - w->from_ns)
+            continue;
+        snprintf(s->lead, sizeof(s->lead), "vCPU %u spins in %s for ever: for the last %s it did nothing else.", v,
+                 window_symbol_name(symbols_of(r), where, place, sizeof(place)), words_time(spun, time, sizeof(time)));
+        return;
+    }
 }
 
 static const char *base_name(const char *path)
@@ -120,18 +210,6 @@ static void tell_decisions(struct story *s, const struct report *r)
         say(s, "The schedule interfered %s times; these are the last.", words_number(t->decisions_made, n, sizeof(n)));
     for (unsigned i = first; i < t->decisions; i++)
         tell_decision(s, r, &t->decision[i]);
-}
-
-/* The first handler that was entered at or behind the anchor. */
-static const struct window_handler *first_handler(const struct report *r)
-{
-    const struct timeline *t = r->timeline;
-    const struct window *w = &t->window[0];
-
-    for (size_t i = 0; t->anchor && i < w->handlers; i++)
-        if (w->handler[i].from_ns >= t->anchor->time_ns && w->handler[i].kind != TRACE_EXCEPTION)
-            return &w->handler[i];
-    return NULL;
 }
 
 static void tell_delivery(struct story *s, const struct report *r, const struct window_handler *h)
@@ -195,36 +273,30 @@ static void tell_site(struct story *s, const struct report *r, struct decoder *d
         t->sites > 1 ? " (Other code was being changed at the same time, too: see below.)" : "");
 }
 
-static const struct window_torn *first_torn(const struct window *w)
-{
-    for (unsigned i = 0; i < w->torns; i++)
-        if (w->torn[i].executed)
-            return &w->torn[i];
-    return NULL;
-}
-
 static void tell_torn(struct story *s, const struct report *r, struct decoder *dec)
 {
     const struct window_torn *t = first_torn(&r->timeline->window[0]);
-    const struct window_site *site;
     struct words_insn insn;
-    char place[160], bytes[64];
+    char place[160], bytes[64], who[64];
+    unsigned shown;
+    bool is_insn;
 
     if (!t) {
         if (r->timeline->sites)
             say(s, "No vCPU was seen executing the half-changed code in the time around this.");
         return;
     }
-    site = &r->timeline->site[t->site];
     if (!words_code(r->timeline->session->guest.machine, symbols_of(r), dec, t->bits, t->gva, t->code, t->length, &insn,
                     1))
         return;
+    is_insn = insn.text[0] != '(';
+    shown = is_insn || t->length < BAD_BYTES_SHOWN ? t->length : BAD_BYTES_SHOWN;
     say(s,
-        "Then %s executed that half-changed code: at %s it took the bytes %s for “%s”. This is neither an instruction "
-        "of "
-        "the old code nor one of the new: nobody ever wrote it.",
-        t->vcpu == site->vcpu ? "what had interrupted it" : "another vCPU", place_of(r, t->gva, place),
-        words_bytes(t->code, t->length, bytes, sizeof(bytes)), insn.text);
+        "Then %s executed that half-changed code: at %s it took the bytes %s for %s%s%s. This is neither an "
+        "instruction "
+        "of the old code nor one of the new: nobody ever wrote it.",
+        torn_by(r, t, who), place_of(r, t->gva, place), words_bytes(t->code, shown, bytes, sizeof(bytes)),
+        is_insn ? "“" : "", is_insn ? insn.text : "an instruction, which they are not", is_insn ? "”" : "");
 }
 
 static void tell_exception(struct story *s, const struct report *r)
@@ -253,26 +325,6 @@ static void tell_exception(struct story *s, const struct report *r)
                 later[0] ? later : "", h->vcpu, fact, place_of(r, h->handler_gva, place));
         return;
     }
-}
-
-/* How long the vCPU has done nothing but spin when the last window ended, and where. */
-static uint64_t last_spin(const struct window *w, unsigned vcpu, uint64_t *symbol_gva)
-{
-    uint64_t spun = 0;
-
-    *symbol_gva = 0;
-    for (size_t i = w->spans; i-- > 0;) {
-        const struct window_span *s = &w->span[i];
-
-        if (s->vcpu != vcpu)
-            continue;
-        if (s->kind != WINDOW_SPINNING)
-            break;
-        if (!*symbol_gva)
-            *symbol_gva = s->symbol_gva;
-        spun += s->to_ns - s->from_ns;
-    }
-    return spun;
 }
 
 static void tell_end(struct story *s, const struct report *r)
@@ -346,6 +398,7 @@ enum emu_err story_tell(struct story *s, const struct report *r, struct diag *d)
     if (err != EMU_OK)
         return err;
     tell_headline(s, r);
+    tell_lead(s, r);
     tell_setting(s, r);
     tell_decisions(s, r);
     tell_delivery(s, r, first_handler(r));

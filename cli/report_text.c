@@ -272,6 +272,8 @@ enum emu_err report_write_text(const struct report *r, FILE *to, struct diag *d)
     fprintf(to, "%s%s%s%s\n", verdict_kind_name(t->verdict.kind), t->verdict.detector ? " (" : "",
             t->verdict.detector ? t->verdict.detector : "", t->verdict.detector ? ")" : "");
     print_filled(r->story.headline, to);
+    if (r->story.lead[0])
+        print_filled(r->story.lead, to);
     if (r->story.place[0])
         fprintf(to, "Place: %s\n\n", r->story.place);
     for (unsigned i = 0; i < r->story.paragraphs; i++)
