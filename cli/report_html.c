@@ -254,7 +254,8 @@ static void write_story(struct html *h, const struct report *r)
     html_close(h);
 }
 
-static void write_insns(struct html *h, const struct words_insn *insn, unsigned count)
+/* Places count from `base_gva`. */
+static void write_insns(struct html *h, const struct words_insn *insn, unsigned count, uint64_t base_gva)
 {
     html_open(h, "div", "class", "scroll", NULL);
     html_open(h, "table", NULL);
@@ -262,7 +263,9 @@ static void write_insns(struct html *h, const struct words_insn *insn, unsigned 
         char bytes[64];
 
         html_open(h, "tr", NULL);
-        html_element(h, "td", "code soft", insn[i].place);
+        html_open(h, "td", "class", "code soft", NULL);
+        html_print(h, "+0x%" PRIx64, insn[i].gva - base_gva);
+        html_close(h);
         html_element(h, "td", "code", words_bytes(insn[i].code, insn[i].length, bytes, sizeof(bytes)));
         html_element(h, "td", "code", insn[i].text);
         html_close(h);
@@ -296,7 +299,8 @@ static void write_version(struct html *h, const struct report *r, struct decoder
     write_strip(h, s, bytes);
     write_insns(h, insn,
                 words_code(r->timeline->session->guest.machine, symbols_of(r), dec, bits, s->gva, bytes, s->bytes, insn,
-                           DECODED));
+                           DECODED),
+                s->gva);
     html_close(h);
 }
 
@@ -335,7 +339,8 @@ static void write_bytes(struct html *h, const struct report *r, struct decoder *
             html_element(h, "p", NULL, "Neither old nor new:");
             write_insns(h, &insn,
                         words_code(t->session->guest.machine, symbols_of(r), dec, x->bits, x->gva, x->code, x->length,
-                                   &insn, 1));
+                                   &insn, 1),
+                        s->gva);
             html_close(h);
         }
         html_close(h);

@@ -531,7 +531,8 @@ static void write_windows(struct figure *f)
             f->high = timeline_axis_at(&f->axis, to);
             f->marks = 0;
             caption_of(f, zeros[t->focus[i]], from, to, caption, sizeof(caption));
-            write_figure(f, "Where it went wrong", caption);
+            write_figure(f, f->w->cause != WINDOW_NONE || f->w->torns ? "Where it went wrong" : "At the last decision",
+                         caption);
         }
         f->low = 0;
         f->high = f->axis.length ? f->axis.length : 1;

@@ -111,8 +111,9 @@ static void add_window(struct writer *w, const struct report *r, const struct wi
 
         snprintf(text, sizeof(text), "code changed at %s", words_place(x->symbols, c->gva, place, sizeof(place)));
         add_instant(w, thread_of(c->vcpu, TRACK_CODE), text, "code", c->time_ns,
-                    json_pack("{s:s, s:s, s:s}", "before", words_bytes(c->before, c->bytes, before, sizeof(before)),
-                              "after", words_bytes(c->after, c->bytes, after, sizeof(after)), "by",
+                    json_pack("{s:I, s:s, s:s, s:s}", "step", (json_int_t)c->position, "before",
+                              words_bytes(c->before, c->bytes, before, sizeof(before)), "after",
+                              words_bytes(c->after, c->bytes, after, sizeof(after)), "by",
                               words_place(x->symbols, c->rip_gva, by, sizeof(by))));
     }
 }

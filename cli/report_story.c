@@ -353,7 +353,7 @@ static void tell_end(struct story *s, const struct report *r)
                 "At the end vCPU %u had been spinning in %s for %s%s, with interrupts %s: the same few instructions, "
                 "without writing anything.",
                 v, window_symbol_name(symbols_of(r), where, name, sizeof(name)), words_time(spun, time, sizeof(time)),
-                spun + 1000 > w->to_ns - w->from_ns ? " and longer" : "",
+                spun + (w->to_ns - w->from_ns) / 64 > w->to_ns - w->from_ns ? " and longer" : "",
                 regs.rflags & RFLAGS_IF ? "enabled" : "disabled");
     }
 }
