@@ -15,6 +15,8 @@
 #define SPIN_STEPS       64u    /* fewer say nothing */
 #define SPIN_BLOCKS      8u
 #define SPIN_READS       6u
+#define KEPT_BEFORE_NS   3000u
+#define KEPT_BEHIND_NS   20000u
 #define NONE             WINDOW_NONE
 #define FUNCTION_BYTES   0x8000u /* instructions are found by decoding from a function's start, if it is this near */
 #define MARGIN_BYTES     INSN_BYTES_MAX
@@ -56,6 +58,7 @@ struct window_inside {
     size_t pending_write;
     struct decoder *decoder;
     bool freeze; /* armed */
+    uint64_t armed_ns;
     size_t frozen_handler;
     struct window_block *frozen;
     uint64_t frozen_blocks;
@@ -196,6 +199,16 @@ static bool spans_touch(const struct window_span *a, const struct window_span *b
     return b->from_ns <= a->to_ns + slack_ns;
 }
 
+/* Near the place that matters spans stay as they are. */
+static bool is_kept(const struct window *w, const struct window_span *s)
+{
+    const struct window_inside *in = w->inside;
+    uint64_t cause = in->frozen_handler == NONE ? 0 : w->handler[in->frozen_handler].from_ns;
+
+    return (in->freeze && s->to_ns + KEPT_BEFORE_NS > in->armed_ns && s->from_ns < in->armed_ns + KEPT_BEHIND_NS) ||
+           (cause && s->to_ns + KEPT_BEFORE_NS > cause && s->from_ns < cause + KEPT_BEFORE_NS);
+}
+
 /* Join neighbours that are equal, and those shorter than `least_ns` with what is before them. */
 static void join_spans(struct window *w, uint64_t least_ns)
 {
@@ -206,11 +219,12 @@ static void join_spans(struct window *w, uint64_t least_ns)
         struct window_span s = w->span[i], *p = last[s.vcpu] == NONE ? NULL : &w->span[last[s.vcpu]];
         bool equal = p && p->kind == s.kind && p->symbol_gva == s.symbol_gva;
 
-        if (p && spans_touch(p, &s, least_ns) && (equal || s.to_ns - s.from_ns < least_ns)) {
+        if (p && spans_touch(p, &s, least_ns) && (equal || (s.to_ns - s.from_ns < least_ns && !is_kept(w, &s)))) {
             p->to_ns = s.to_ns;
             continue;
         }
-        if (p && spans_touch(p, &s, least_ns) && p->to_ns - p->from_ns < least_ns) {
+        if (p && spans_touch(p, &s, least_ns) && p->to_ns - p->from_ns < least_ns && !is_kept(w, p) &&
+            !is_kept(w, &s)) {
             s.from_ns = p->from_ns;
             *p = s;
             continue;
@@ -681,6 +695,7 @@ enum emu_err window_start(struct window *w, struct machine *m, const struct symb
 void window_freeze_at_exception(struct window *w)
 {
     w->inside->freeze = true;
+    w->inside->armed_ns = clock_now_ns(w->machine);
 }
 
 void window_pause(struct window *w)
