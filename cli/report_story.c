@@ -358,6 +358,50 @@ static void tell_end(struct story *s, const struct report *r)
     }
 }
 
+/* Code that led to the exception, and had been changed shortly before. */
+static void tell_changed(struct story *s, const struct report *r, struct decoder *dec)
+{
+    const struct window *w = &r->timeline->window[0];
+    const struct window_write *last = NULL;
+    struct words_insn insn[2];
+    uint64_t position[2];
+    unsigned vcpu[2], count;
+    char at[160], by[160], before[64], after[64], steps[32];
+
+    if (w->cause == WINDOW_NONE || first_torn(w))
+        return;
+    count = words_last_insns(w, dec, insn, position, vcpu, 2);
+    for (size_t i = 0; count && i < w->writes; i++) {
+        const struct window_write *x = &w->write[i];
+
+        if (memcmp(x->before, x->after, x->bytes) && x->gva < insn[count - 1].gva + insn[count - 1].length &&
+            insn[count - 1].gva < x->gva + x->bytes && x->time_ns <= w->handler[w->cause].from_ns)
+            last = x;
+    }
+    if (!last)
+        return;
+    say(s,
+        "The last instruction before it, “%s” at %s, had been changed shortly before: when vCPU %u had made %s steps, "
+        "the instruction at %s wrote %s where %s had been.",
+        insn[count - 1].text, place_of(r, insn[count - 1].gva, at), last->vcpu,
+        words_number(last->position, steps, sizeof(steps)), words_place(symbols_of(r), last->rip_gva, by, sizeof(by)),
+        words_bytes(last->after, last->bytes, after, sizeof(after)),
+        words_bytes(last->before, last->bytes, before, sizeof(before)));
+}
+
+static void tell_refusals(struct story *s, const struct report *r)
+{
+    const struct timeline *t = r->timeline;
+    char fact[WORDS_BYTES], time[64], n[32];
+
+    if (!t->refusals || t->verdict.kind == VERDICT_PASS)
+        return;
+    say(s, "Xen refused %s hypercall%s; the last such, at %s, was by vCPU %u: %s.",
+        words_number(t->refusals, n, sizeof(n)), t->refusals == 1 ? "" : "s",
+        words_time(t->refused.fact.time_ns, time, sizeof(time)), t->refused.fact.vcpu,
+        words_fact(symbols_of(r), &t->refused, fact, sizeof(fact)));
+}
+
 /* The guest's own last words: the last lines that say something. */
 static void tell_console(struct story *s, const struct report *r)
 {
@@ -405,6 +449,8 @@ enum emu_err story_tell(struct story *s, const struct report *r, struct diag *d)
     tell_site(s, r, dec);
     tell_torn(s, r, dec);
     tell_exception(s, r);
+    tell_changed(s, r, dec);
+    tell_refusals(s, r);
     tell_end(s, r);
     tell_console(s, r);
     decoder_free(dec);

@@ -8,6 +8,8 @@
 #include "emu/symbols.h"
 #include "models/xen/xen.h"
 
+#define ERRNO_END 200
+
 const char *words_time(uint64_t ns, char *text, size_t bytes)
 {
     if (ns < 1000)
@@ -85,6 +87,15 @@ const char *words_exception(uint64_t vector)
     return vector < 32 ? names[vector] : NULL;
 }
 
+const char *words_errno(uint64_t result)
+{
+    int64_t n = (int64_t)result;
+
+    if (result <= UINT32_MAX) /* of a 32-bit guest */
+        n = (int32_t)result;
+    return n < 0 && n > -ERRNO_END ? strerrorname_np((int)-n) : NULL;
+}
+
 static const char *host_write_name(uint64_t what)
 {
     const char *name = xen_host_write_name(what);
@@ -118,8 +129,12 @@ const char *words_fact(const struct symbols *s, const struct window_fact *f, cha
         break;
     }
     case TRACE_HYPERCALL:
-        snprintf(text, bytes, "hypercall %s = %" PRId64, xen_operation_name(x->a, x->b, name, sizeof(name)),
-                 (int64_t)x->c);
+        if (words_errno(x->c))
+            snprintf(text, bytes, "hypercall %s = -%s", xen_operation_name(x->a, x->b, name, sizeof(name)),
+                     words_errno(x->c));
+        else
+            snprintf(text, bytes, "hypercall %s = %" PRId64, xen_operation_name(x->a, x->b, name, sizeof(name)),
+                     (int64_t)x->c);
         break;
     case TRACE_VCPU_STATE:
         snprintf(text, bytes, "becomes %s", vcpu_state_name((enum vcpu_state)x->a));

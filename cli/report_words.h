@@ -22,7 +22,9 @@ const char *words_place(const struct symbols *s, uint64_t gva, char *text, size_
 const char *words_bytes(const uint8_t *code, size_t n, char *text, size_t bytes);
 /* "invalid opcode", or NULL if the manual has no name for the vector. */
 const char *words_exception(uint64_t vector);
-/* The kind in a word ("interrupt"), and what happened ("interrupt 0x31 delivered before memcpy+0x1c"). */
+/* "ENOENT" if a hypercall's result is an error, else NULL. Xen's numbers are Linux's. */
+const char *words_errno(uint64_t result);
+/* What happened ("interrupt 0x31 delivered before memcpy+0x1c"). */
 const char *words_fact(const struct symbols *s, const struct window_fact *f, char *text, size_t bytes);
 /* What a decision did, as a clause ("the earliest timer expired"). */
 const char *words_decision(const struct decision *d, char *text, size_t bytes);

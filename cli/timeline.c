@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/detect.h"
+#include "cli/report_words.h"
 #include "emu/snapshot.h"
 #include "emu/symbols.h"
 
@@ -256,6 +257,10 @@ static void on_fact(struct machine *m, const struct trace_fact *fact, void *cont
     case TRACE_HYPERCALL:
         bin->hypercalls[fact->vcpu]++;
         ring_add(&in->hypercalls, &f);
+        if (words_errno(fact->c)) {
+            t->refused = f;
+            t->refusals++;
+        }
         break;
     default:
         break;

@@ -70,6 +70,8 @@ struct timeline {
 
     /* The last of each, in order. */
     struct window_fact *event, *hypercall;
+    struct window_fact refused; /* the last hypercall with an error for its result, if there were `refusals` */
+    uint64_t refusals;
     unsigned events, hypercalls;
     struct timeline_decision *decision;
     unsigned decisions;
