@@ -6,20 +6,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/cache.h"
 #include "cli/command.h"
-#include "cli/console.h"
+#include "cli/fuzz_exhaustive.h"
 #include "cli/fuzz_schedules.h"
 #include "cli/guest.h"
-#include "cli/post_mortem.h"
+#include "cli/search_part.h"
 #include "emu/vcpu.h"
-#include "fuzz/exhaustive.h"
-#include "fuzz/window.h"
 
-#define HANDLER_STEPS_MAX 300000ull
-#define CONFIRM_STEPS_MAX 5000000ull
 #define ASSUMPTIONS                                                                                                    \
     "the handler's course does not depend on the interrupted registers beyond putting them back, nor on the time it "  \
     "reads; memory below the interrupted stack pointer is dead; one vCPU runs"
@@ -34,6 +29,7 @@ static const char doc[] =
     "Examples:\n"
     "  bootrace fuzz vmlinuz --window alternative_instructions --inject timer\n"
     "  bootrace fuzz guest.elf --cmdline variant=buggy --window alternative_instructions --inject timer,nmi --json\n"
+    "  bootrace fuzz vmlinuz --window alternative_instructions --jobs 2 --out search\n"
     "  bootrace fuzz guest.elf --vcpus 2 --window start_secondary --strategy preempt --depth 2 --out found\n\n"
     "Exit status: 0 no boundary fails, 1 some do, 2 wrong input, 4 the search is not complete, 130 interrupted.";
 
@@ -50,7 +46,9 @@ enum {
     KEY_STEPS,
     KEY_REACH,
     KEY_FAILURES,
-    KEY_OUT
+    KEY_OUT,
+    KEY_JOBS,
+    KEY_SHARD
 };
 
 static const struct argp_option options[] = {
@@ -68,12 +66,17 @@ static const struct argp_option options[] = {
     {"run-steps-max", KEY_STEPS, "N", 0, "Follow each run for N steps from the window's start (default: 20000000)", 0},
     {"reach", KEY_REACH, "SYMBOL", 0, "A run passes when it gets there, and is out of budget when it does not", 0},
     {"failures", KEY_FAILURES, "N", 0, "Stop after N different failures", 0},
-    {"out", KEY_OUT, "DIR", 0, "Write each failure, minimised, as a case into this folder", 0},
+    {"out", KEY_OUT, "DIR", 0,
+     "Keep the search in this folder, and each failure as a case; the same command goes on where it was stopped", 0},
+    {"jobs", KEY_JOBS, "N", 0, "Processes of the exhaustive search (default: 1)", 0},
+    {"shard", KEY_SHARD, "K/N", 0, "Only the K-th of N parts of the window; `bootrace merge` joins parts", 0},
     {"every-boundary", KEY_EVERY, NULL, 0, "Leave nothing out: to check the pruning on a small window", 0},
     {"window-steps-max", KEY_MAX, "N", 0, "End the window after N steps at the latest", 0},
     {"json", KEY_JSON, NULL, 0, "End with one JSON object on standard output", 0},
     {0},
 };
+
+#define SHARDS_MAX 100000u
 
 struct fuzz {
     struct guest_options guest;
@@ -84,6 +87,7 @@ struct fuzz {
     uint8_t vector;
     uint64_t window_steps_max;
     const char *inject;
+    struct fuzz_exhaustive exhaustive;
     struct fuzz_schedules schedules; /* its strategy is NULL for the exhaustive search */
     struct diag diag;
 };
@@ -141,6 +145,19 @@ static enum emu_err parse_sources(struct fuzz *f, const char *list, struct diag 
     return EMU_OK;
 }
 
+static enum emu_err parse_shard(struct fuzz *f, const char *text, struct diag *d)
+{
+    unsigned k, n;
+    char rest;
+
+    if (sscanf(text, "%u/%u%c", &k, &n, &rest) != 2 || !k || k > n || n > SHARDS_MAX)
+        return diag_set(d, EMU_EINPUT, "a shard is K/N with K from 1 to N and N up to %u, like 1/8, not '%s'",
+                        SHARDS_MAX, text);
+    f->exhaustive.shard = k;
+    f->exhaustive.shards = n;
+    return EMU_OK;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct fuzz *f = state->input;
@@ -149,6 +166,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
     switch (key) {
     case ARGP_KEY_INIT:
+        f->exhaustive.jobs = f->exhaustive.shard = f->exhaustive.shards = 1;
         state->child_inputs[0] = &f->guest;
         state->child_inputs[1] = &f->cache;
         break;
@@ -181,7 +199,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         err = guest_parse_number("the number of failures", arg, 1, UINT64_MAX, &f->schedules.failures_max, &f->diag);
         break;
     case KEY_OUT:
-        f->schedules.out = arg;
+        f->schedules.out = f->exhaustive.out = arg;
+        break;
+    case KEY_JOBS:
+        err = guest_parse_number("the number of processes", arg, 1, FUZZ_JOBS_MAX, &n, &f->diag);
+        f->exhaustive.jobs = (unsigned)n;
+        break;
+    case KEY_SHARD:
+        err = parse_shard(f, arg, &f->diag);
         break;
     case KEY_EVERY:
         f->every = true;
@@ -217,38 +242,6 @@ static volatile sig_atomic_t interrupted;
 static void on_signal(int number)
 {
     interrupted = 1;
-}
-
-static double host_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-struct view { /* what the progress line shows */
-    struct console console;
-    const char *source;
-    double started;
-    uint64_t calls;
-};
-
-static bool show(void *context, const struct exhaustive_report *r, uint64_t position)
-{
-    struct view *v = context;
-    double s = host_seconds() - v->started;
-    uint64_t length = r->last_position - r->first_position;
-    char line[200];
-
-    if (v->calls++ % 16 == 0) {
-        snprintf(line, sizeof(line),
-                 "[%.1f s] %s: %" PRIu64 " of %" PRIu64 " boundaries, %" PRIu64 " runs (%.0f/s), %" PRIu64 " failing",
-                 s, v->source, position - r->first_position, length, r->runs, (double)r->runs / (s > 0 ? s : 1),
-                 r->failing);
-        console_progress(&v->console, line);
-    }
-    return interrupted;
 }
 
 static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_gva, struct diag *d)
@@ -294,68 +287,6 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
     if (!vcpu_read_gva(g->machine, machine_current(g->machine), sp, end_gva, word, NULL))
         return diag_set(d, EMU_EINPUT, "the return address of %s can't be read", f->window);
     return EMU_OK;
-}
-
-static json_t *json_of_window(const struct window *w)
-{
-    const struct window_report *r = window_report(w);
-    json_t *writers = json_array(), *calls = json_object();
-
-    for (unsigned i = 0; i < r->writers; i++)
-        json_array_append_new(writers,
-                              json_pack("{s:s, s:I, s:I}", "function", r->writer[i].name, "writes",
-                                        (json_int_t)r->writer[i].writes, "bytes", (json_int_t)r->writer[i].bytes));
-    for (unsigned i = 0; i < WINDOW_CALLS_MAX; i++) {
-        char number[16];
-
-        snprintf(number, sizeof(number), "%u", i);
-        if (r->hypercall[i])
-            json_object_set_new(calls, number, json_integer((json_int_t)r->hypercall[i]));
-    }
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "first", (json_int_t)window_first(w),
-                     "steps", (json_int_t)r->steps, "open", (json_int_t)r->open, "closed", (json_int_t)r->closed,
-                     "interrupts", (json_int_t)r->interrupts, "exceptions", (json_int_t)r->exceptions, "leaves",
-                     (json_int_t)r->leaves, "code_bytes", (json_int_t)r->code_bytes, "code_writes",
-                     (json_int_t)r->code_writes, "writers", writers, "hypercalls", calls);
-}
-
-static json_t *json_of(struct guest *g, const char *source, const struct exhaustive_report *r, double s)
-{
-    json_t *cases = json_array();
-
-    for (unsigned i = 0; i < r->failures; i++) {
-        const struct exhaustive_failure *x = &r->failure[i];
-        char place[160];
-
-        post_mortem_place(g->symbols, x->rip_gva, place, sizeof(place));
-        json_array_append_new(cases, json_pack("{s:I, s:I, s:I, s:s, s:s, s:s, s:s}", "first",
-                                               (json_int_t)x->first_position, "last", (json_int_t)x->last_position,
-                                               "delivered", (json_int_t)x->delivered_position, "place", place,
-                                               "verdict", verdict_kind_name(x->verdict.kind), "reason", x->verdict.text,
-                                               "detector", x->verdict.detector ? x->verdict.detector : ""));
-    }
-    return json_pack("{s:s, s:I, s:I, s:I, s:b, s:f, s:o, s:o}", "source", source, "boundaries",
-                     (json_int_t)r->boundaries, "runs", (json_int_t)r->runs, "failing", (json_int_t)r->failing,
-                     "complete", r->complete, "host_s", s, "window", json_of_window(r->window), "cases", cases);
-}
-
-static void print_report(struct guest *g, const char *source, const struct exhaustive_report *r, double s, FILE *to)
-{
-    window_print(r->window, to);
-    fprintf(to,
-            "%s: %" PRIu64 " boundaries %s, %" PRIu64 " runs of the handler (%" PRIu64 " steps at most), %" PRIu64
-            " failing boundaries, %.1f s\n",
-            source, r->boundaries, r->complete ? "covered" : "covered so far", r->runs, r->handler_steps_max,
-            r->failing, s);
-    for (unsigned i = 0; i < r->failures; i++) {
-        const struct exhaustive_failure *x = &r->failure[i];
-        char place[160], where[160];
-
-        post_mortem_place(g->symbols, x->rip_gva, place, sizeof(place));
-        post_mortem_place(g->symbols, x->verdict.rip_gva, where, sizeof(where));
-        fprintf(to, "  steps %" PRIu64 " to %" PRIu64 ", delivered at %s: %s: %s, at %s\n", x->first_position,
-                x->last_position, place, verdict_kind_name(x->verdict.kind), x->verdict.text, where);
-    }
 }
 
 static int search_schedules(struct fuzz *f, struct guest *g, uint64_t end_gva, FILE *to)
@@ -417,43 +348,34 @@ int fuzz_run(int argc, char **argv)
         guest_fini(&g);
         return status;
     }
-    for (unsigned i = 0; i < 3; i++) {
-        static const char *const names[] = {"timer", "nmi", "vector"};
+    f.exhaustive.window = f.window;
+    f.exhaustive.end_rip_gva = end_gva;
+    f.exhaustive.window_steps_max = f.window_steps_max;
+    f.exhaustive.every_boundary = f.every;
+    f.exhaustive.vector = f.vector;
+    f.exhaustive.interrupted = &interrupted;
+    for (unsigned i = 0; i < 3 && !interrupted; i++) {
         const bool asked[] = {f.timer, f.nmi, f.by_vector};
-        struct view v = {.source = names[i], .started = host_seconds()};
-        struct exhaustive_options o = {
-            .vcpu = machine_current(g.machine),
-            .source = (enum exhaustive_source)i,
-            .vector = f.vector,
-            .end_rip_gva = end_gva,
-            .steps_max = f.window_steps_max ? f.window_steps_max : UINT64_MAX / 2,
-            .handler_steps_max = HANDLER_STEPS_MAX,
-            .confirm_steps_max = CONFIRM_STEPS_MAX,
-            .every_boundary = f.every,
-            .symbols = g.symbols,
-            .progress = show,
-            .context = &v,
-        };
-        struct exhaustive_report r;
+        bool done;
+        json_t *joined;
 
         if (!asked[i])
             continue;
-        if (exhaustive_search(g.machine, &o, &r, &f.diag) != EMU_OK) {
-            console_progress(&v.console, NULL);
+        if (fuzz_exhaustive(&f.exhaustive, &g, (enum exhaustive_source)i, to, &joined, &done, &f.diag) != EMU_OK) {
             diag_print(&f.diag, "bootrace fuzz", stderr);
-            exhaustive_report_fini(&r);
+            json_decref(joined);
             json_decref(parts);
             guest_fini(&g);
             return COMMAND_INPUT;
         }
-        console_progress(&v.console, NULL);
-        print_report(&g, names[i], &r, host_seconds() - v.started, to);
-        json_array_append_new(parts, json_of(&g, names[i], &r, host_seconds() - v.started));
-        failing += r.failing;
-        boundaries += r.boundaries;
-        runs += r.runs;
-        complete = complete && r.complete;
-        exhaustive_report_fini(&r);
+        complete = complete && done;
+        if (!joined)
+            continue;
+        search_part_print(joined, to);
+        failing += (uint64_t)json_integer_value(json_object_get(joined, "failing"));
+        boundaries += (uint64_t)json_integer_value(json_object_get(joined, "boundaries"));
+        runs += (uint64_t)json_integer_value(json_object_get(joined, "runs"));
+        json_array_append_new(parts, joined);
     }
     fprintf(to, "assuming that %s\n", ASSUMPTIONS);
     if (f.json) {

@@ -10,6 +10,7 @@
 #include "cli/patches.h"
 #include "cli/fuzz.h"
 #include "cli/replay.h"
+#include "cli/search_part.h"
 #include "cli/report.h"
 #include "cli/symbols.h"
 
@@ -24,6 +25,7 @@ static const struct command commands[] = {
     {"doctor", "check what bootrace needs on this machine", doctor_run},
     {"edit", "what an edit by meaning would change in a kernel", edit_run},
     {"elfnotes", "would each Xen version's toolstack load this image, and why not", elfnotes_run},
+    {"merge", "join the parts of an exhaustive search", merge_run},
     {"patches", "which of its instructions a kernel patches, and by which tables", patches_run},
     {"fuzz", "search a window of a boot for the interrupt that breaks it", fuzz_run},
     {"replay", "run a case again and say whether it ends as it should", replay_run},

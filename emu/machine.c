@@ -94,6 +94,11 @@ void machine_free(struct machine *m)
     free(m);
 }
 
+enum emu_err machine_forked(struct machine *m, struct diag *d)
+{
+    return memory_forked(m->mem, d);
+}
+
 const struct machine_config *machine_config(const struct machine *m)
 {
     return &m->config;

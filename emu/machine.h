@@ -34,6 +34,8 @@ struct machine_config {
 
 enum emu_err machine_new(const struct machine_config *config, struct machine **out, struct diag *d) EMU_MUST_CHECK;
 void machine_free(struct machine *m);
+/* In the child, after fork(): the machine is the child's own from here on. */
+enum emu_err machine_forked(struct machine *m, struct diag *d) EMU_MUST_CHECK;
 const struct machine_config *machine_config(const struct machine *m);
 
 #define MACHINE_BREAKS_MAX 62

@@ -103,6 +103,15 @@ enum emu_err memory_new_with_area(uint64_t ram_bytes, uint64_t area_bytes, struc
     return EMU_OK;
 }
 
+enum emu_err memory_forked(struct memory *mem, struct diag *d)
+{
+    if (mem->pagemap < 0)
+        return EMU_OK;
+    close(mem->pagemap);
+    mem->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    return mem->pagemap >= 0 ? EMU_OK : diag_set(d, EMU_EHOST, "the host does not open /proc/self/pagemap in a child");
+}
+
 void memory_free(struct memory *mem)
 {
     if (!mem)

@@ -31,6 +31,9 @@ enum emu_err memory_new_with_area(uint64_t ram_bytes, uint64_t area_bytes, struc
                                   struct diag *d) EMU_MUST_CHECK;
 void *memory_area(struct memory *mem);
 void memory_free(struct memory *mem);
+/* In the child, after fork(): what the host says of "this process" is the child's from here on. The base of snapshots
+   stays shared with the parent; neither makes a new one while it has snapshots. */
+enum emu_err memory_forked(struct memory *mem, struct diag *d) EMU_MUST_CHECK;
 
 uint64_t memory_ram_bytes(const struct memory *mem);
 

@@ -27,9 +27,9 @@ struct course {
     struct verdict verdict;
 };
 
-struct search {
+struct exhaustive {
     struct machine *m;
-    const struct exhaustive_options *o;
+    struct exhaustive_options o;
     struct exhaustive_report *r;
     struct window *window;
     struct window_cursor cursor;
@@ -58,7 +58,7 @@ struct search {
 
 static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes)
 {
-    struct search *s = context;
+    struct exhaustive *s = context;
 
     if (!s->handling)
         return;
@@ -86,7 +86,7 @@ static bool is_failure_exception(uint64_t vector)
 
 static void on_fact(struct machine *m, const struct trace_fact *fact, void *context)
 {
-    struct search *s = context;
+    struct exhaustive *s = context;
 
     if (!s->handling || s->exception || fact->kind != TRACE_EXCEPTION || !is_failure_exception(fact->a))
         return;
@@ -96,18 +96,18 @@ static void on_fact(struct machine *m, const struct trace_fact *fact, void *cont
     machine_stop(m);
 }
 
-static uint64_t position(const struct search *s)
+static uint64_t position(const struct exhaustive *s)
 {
-    return vcpu_position(s->m, s->o->vcpu);
+    return vcpu_position(s->m, s->o.vcpu);
 }
 
-static struct machine_limits limits_of(const struct search *s)
+static struct machine_limits limits_of(const struct exhaustive *s)
 {
-    return (struct machine_limits){.steps_max = UINT64_MAX, .pinned = true, .vcpu = s->o->vcpu};
+    return (struct machine_limits){.steps_max = UINT64_MAX, .pinned = true, .vcpu = s->o.vcpu};
 }
 
 /* Go on undisturbed to an exact position. */
-static bool run_to(struct search *s, uint64_t to)
+static bool run_to(struct exhaustive *s, uint64_t to)
 {
     struct machine_limits l = limits_of(s);
 
@@ -123,19 +123,19 @@ static bool run_to(struct search *s, uint64_t to)
 
 enum outcome { OUTCOME_RETURNED, OUTCOME_FAILED, OUTCOME_NOTHING_TO_DELIVER };
 
-static void note_budget(struct search *s, struct verdict *v, uint64_t rip_gva)
+static void note_budget(struct exhaustive *s, struct verdict *v, uint64_t rip_gva)
 {
-    *v = (struct verdict){.kind = VERDICT_BUDGET, .vcpu = s->o->vcpu, .rip_gva = rip_gva, .position = position(s)};
+    *v = (struct verdict){.kind = VERDICT_BUDGET, .vcpu = s->o.vcpu, .rip_gva = rip_gva, .position = position(s)};
     snprintf(v->text, sizeof(v->text), "the handler has not returned after %llu steps",
-             (unsigned long long)s->o->handler_steps_max);
+             (unsigned long long)s->o.handler_steps_max);
 }
 
-static enum outcome deliver(struct search *s)
+static enum outcome deliver(struct exhaustive *s)
 {
-    if (s->o->source == SOURCE_NMI)
-        vcpu_raise_nmi(s->m, s->o->vcpu);
-    else if (s->o->source == SOURCE_VECTOR)
-        vcpu_raise_vector(s->m, s->o->vcpu, s->o->vector);
+    if (s->o.source == SOURCE_NMI)
+        vcpu_raise_nmi(s->m, s->o.vcpu);
+    else if (s->o.source == SOURCE_VECTOR)
+        vcpu_raise_vector(s->m, s->o.vcpu, s->o.vector);
     else if (!machine_pass_time(s->m))
         return OUTCOME_NOTHING_TO_DELIVER;
     return OUTCOME_RETURNED;
@@ -143,7 +143,7 @@ static enum outcome deliver(struct search *s)
 
 /* The guest's own end says more than the first exception: run the same again, without looking, for a while. Done once
    for each place that fails. */
-static void confirm(struct search *s, struct verdict *v)
+static void confirm(struct exhaustive *s, struct verdict *v)
 {
     struct machine_limits l = {0};
     enum machine_stop_reason why;
@@ -159,7 +159,7 @@ static void confirm(struct search *s, struct verdict *v)
     snapshot_restore(s->m, s->at);
     if (deliver(s) != OUTCOME_RETURNED)
         return;
-    l.steps_max = machine_steps(s->m) + s->o->confirm_steps_max;
+    l.steps_max = machine_steps(s->m) + s->o.confirm_steps_max;
     do {
         why = machine_run(s->m, &l);
     } while (why == MACHINE_STOPPED_ASKED);
@@ -172,25 +172,25 @@ static void confirm(struct search *s, struct verdict *v)
     s->confirmations++;
 }
 
-static void note_dead_stack(struct search *s, uint64_t sp)
+static void note_dead_stack(struct exhaustive *s, uint64_t sp)
 {
     uint64_t top_gpa, below_gpa, used = (sp - 1) % PAGE_BYTES + 1;
 
-    if (!vcpu_translate(s->m, s->o->vcpu, sp - 1, &top_gpa))
+    if (!vcpu_translate(s->m, s->o.vcpu, sp - 1, &top_gpa))
         return;
     footprint_add_dead(s->course->footprint, top_gpa + 1 - used, top_gpa + 1);
-    if (vcpu_translate(s->m, s->o->vcpu, sp - used - 1, &below_gpa))
+    if (vcpu_translate(s->m, s->o.vcpu, sp - used - 1, &below_gpa))
         footprint_add_dead(s->course->footprint, below_gpa + 1 - PAGE_BYTES, below_gpa + 1);
 }
 
 /* Run the handler until it returns to the interrupted instruction. */
-static enum outcome run_handler(struct search *s, struct verdict *v)
+static enum outcome run_handler(struct exhaustive *s, struct verdict *v)
 {
     uint64_t rip = vcpu_rip(s->m), sp = vcpu_gpr(s->m, GPR_RSP), before = position(s);
     struct machine_limits l = limits_of(s);
 
     l.until_rip_gva = rip;
-    l.position_max = before + s->o->handler_steps_max;
+    l.position_max = before + s->o.handler_steps_max;
     for (;;) {
         enum machine_stop_reason why = machine_run(s->m, &l);
 
@@ -209,11 +209,11 @@ static enum outcome run_handler(struct search *s, struct verdict *v)
     }
 }
 
-static void describe_failure(struct search *s, struct verdict *v)
+static void describe_failure(struct exhaustive *s, struct verdict *v)
 {
     if (!s->is_torn && !s->exception)
         return;
-    *v = (struct verdict){.kind = VERDICT_FAIL, .vcpu = s->o->vcpu, .position = position(s)};
+    *v = (struct verdict){.kind = VERDICT_FAIL, .vcpu = s->o.vcpu, .position = position(s)};
     if (s->is_torn) {
         char bytes[VERDICT_TEXT_BYTES - 100];
 
@@ -229,7 +229,7 @@ static void describe_failure(struct search *s, struct verdict *v)
     snprintf(v->text, sizeof(v->text), "exception vector %u in the handler", s->vector);
 }
 
-static struct course *oldest_course(struct search *s)
+static struct course *oldest_course(struct exhaustive *s)
 {
     struct course *c = &s->known[0];
 
@@ -240,11 +240,11 @@ static struct course *oldest_course(struct search *s)
 }
 
 /* A run from here that is known already; NULL if there is none. While code is being changed it must be looked at. */
-static struct course *find_course(struct search *s, uint64_t at)
+static struct course *find_course(struct exhaustive *s, uint64_t at)
 {
     struct course *best = NULL;
 
-    if (s->o->every_boundary || s->changing)
+    if (s->o.every_boundary || s->changing)
         return NULL;
     for (;;) { /* the latest first */
         uint64_t below = best ? best->used : UINT64_MAX;
@@ -264,7 +264,7 @@ static struct course *find_course(struct search *s, uint64_t at)
 }
 
 /* Deliver at the present boundary, which s->at holds, and run the handler. */
-static enum outcome handle(struct search *s, struct verdict *v)
+static enum outcome handle(struct exhaustive *s, struct verdict *v)
 {
     uint64_t before = position(s);
     enum outcome outcome;
@@ -294,7 +294,7 @@ static enum outcome handle(struct search *s, struct verdict *v)
     return outcome;
 }
 
-static void add_failure(struct search *s, uint64_t first, uint64_t last, uint64_t delivered, uint64_t rip_gva,
+static void add_failure(struct exhaustive *s, uint64_t first, uint64_t last, uint64_t delivered, uint64_t rip_gva,
                         const struct verdict *v)
 {
     s->r->failing += last - first + 1;
@@ -307,7 +307,7 @@ static void add_failure(struct search *s, uint64_t first, uint64_t last, uint64_
 }
 
 /* Run the handler from the present boundary, and be there again. */
-static enum emu_err run_at(struct search *s)
+static enum emu_err run_at(struct exhaustive *s)
 {
     struct verdict v = {0};
     enum outcome outcome;
@@ -323,18 +323,21 @@ static enum emu_err run_at(struct search *s)
     return EMU_OK;
 }
 
-static enum emu_err search(struct search *s)
+enum emu_err exhaustive_cover(struct exhaustive *s, uint64_t from, uint64_t to)
 {
-    uint64_t next = window_first(s->window), end = window_last(s->window);
-    enum emu_err err;
+    uint64_t end = to < window_last(s->window) ? to : window_last(s->window);
 
-    while (next < end) {
-        uint64_t delivered = window_next_open(s->window, next, s->o->source != SOURCE_NMI), rip, last;
+    s->r->next_position = from;
+    while (s->r->next_position < end) {
+        uint64_t next = s->r->next_position;
+        uint64_t delivered = window_next_open(s->window, next, s->o.source != SOURCE_NMI), rip, last;
+        enum emu_err err;
 
-        if (s->o->progress && s->o->progress(s->o->context, s->r, next))
+        if (s->o.progress && s->o.progress(s->o.context, s->r, next))
             return EMU_OK;
-        if (delivered >= end) {
+        if (delivered >= window_last(s->window)) {
             s->r->boundaries += end - next;
+            s->r->next_position = end;
             break;
         }
         if (!run_to(s, delivered))
@@ -347,7 +350,7 @@ static enum emu_err search(struct search *s)
             if (err != EMU_OK)
                 return err;
         }
-        last = s->o->every_boundary
+        last = s->o.every_boundary
                    ? delivered
                    : window_next_conflict(s->window, &s->cursor, s->course->footprint, s->course->leaves, delivered);
         if (last >= end)
@@ -355,16 +358,16 @@ static enum emu_err search(struct search *s)
         s->r->boundaries += last - next + 1;
         if (s->course->failed)
             add_failure(s, next, last, delivered, rip, &s->course->verdict);
-        next = last + 1;
+        s->r->next_position = last + 1;
     }
     s->r->complete = true;
     return EMU_OK;
 }
 
-static enum emu_err record(struct search *s)
+static enum emu_err record(struct exhaustive *s)
 {
     struct window_options o = {
-        .vcpu = s->o->vcpu, .end_rip_gva = s->o->end_rip_gva, .steps_max = s->o->steps_max, .symbols = s->o->symbols};
+        .vcpu = s->o.vcpu, .end_rip_gva = s->o.end_rip_gva, .steps_max = s->o.steps_max, .symbols = s->o.symbols};
     enum emu_err err = window_record(s->m, &o, &s->window, s->d);
 
     if (err != EMU_OK)
@@ -379,42 +382,53 @@ static enum emu_err record(struct search *s)
     return err;
 }
 
-enum emu_err exhaustive_search(struct machine *m, const struct exhaustive_options *options,
-                               struct exhaustive_report *report, struct diag *d)
+enum emu_err exhaustive_new(struct machine *m, const struct exhaustive_options *options,
+                            struct exhaustive_report *report, struct exhaustive **out, struct diag *d)
 {
-    struct search s = {.m = m, .o = options, .r = report, .d = d};
-    enum emu_err err, off;
+    struct exhaustive *s = calloc(1, sizeof(*s));
+    enum emu_err err = EMU_OK;
 
     memset(report, 0, sizeof(*report));
+    if (!s)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    *s = (struct exhaustive){.m = m, .o = *options, .r = report, .d = d};
     report->failure = calloc(EXHAUSTIVE_FAILURES_MAX, sizeof(*report->failure));
     if (!report->failure)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
-    err = EMU_OK;
+        err = diag_set(d, EMU_EHOST, "the host has no memory left");
     for (unsigned i = 0; err == EMU_OK && i < COURSES_MAX; i++)
-        err = footprint_new(machine_memory(m), &s.known[i].footprint, d);
+        err = footprint_new(machine_memory(m), &s->known[i].footprint, d);
     if (err == EMU_OK)
-        err = snapshot_take(m, NULL, &s.start, d);
+        err = snapshot_take(m, NULL, &s->start, d);
     if (err == EMU_OK)
-        err = record(&s);
+        err = record(s);
     if (err == EMU_OK)
-        err = engine_watch_accesses(machine_engine(m), on_access, &s, d);
-    if (err == EMU_OK) {
-        trace_listen(m, on_fact, &s);
-        err = search(&s);
-        trace_unlisten(m, on_fact, &s);
+        err = engine_watch_accesses(machine_engine(m), on_access, s, d);
+    if (err != EMU_OK) {
+        exhaustive_free(s);
+        return err;
     }
-    off = engine_watch_accesses(machine_engine(m), NULL, NULL, d);
-    if (err == EMU_OK)
-        err = off;
-    snapshot_free(m, s.at);
-    if (s.start) {
-        snapshot_restore(m, s.start);
-        snapshot_free(m, s.start);
+    trace_listen(m, on_fact, s);
+    *out = s;
+    return EMU_OK;
+}
+
+void exhaustive_free(struct exhaustive *s)
+{
+    struct diag ignored;
+
+    if (!s)
+        return;
+    trace_unlisten(s->m, on_fact, s);
+    (void)!engine_watch_accesses(machine_engine(s->m), NULL, NULL, &ignored);
+    snapshot_free(s->m, s->at);
+    if (s->start) {
+        snapshot_restore(s->m, s->start);
+        snapshot_free(s->m, s->start);
     }
-    torn_code_free(s.torn);
+    torn_code_free(s->torn);
     for (unsigned i = 0; i < COURSES_MAX; i++)
-        footprint_free(s.known[i].footprint);
-    return err;
+        footprint_free(s->known[i].footprint);
+    free(s);
 }
 
 void exhaustive_report_fini(struct exhaustive_report *report)

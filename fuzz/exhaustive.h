@@ -56,9 +56,10 @@ struct exhaustive_report {
     uint64_t handler_steps_max;
     struct exhaustive_failure *failure; /* EXHAUSTIVE_FAILURES_MAX places */
     unsigned failures;
-    bool complete;         /* the whole window was covered */
-    struct window *window; /* what was recorded of it; lives as long as the report */
-    uint64_t changes;      /* sites of code that the window changes, each time counted */
+    uint64_t next_position; /* of the part that is covered now: what lies before it is done */
+    bool complete;          /* … and all of it is */
+    struct window *window;  /* what was recorded of it; lives as long as the report */
+    uint64_t changes;       /* sites of code that the window changes, each time counted */
 };
 
 struct exhaustive_options {
@@ -76,9 +77,16 @@ struct exhaustive_options {
     void *context;
 };
 
-/* The machine stands at the window's first boundary; it stands there again on return. */
-enum emu_err exhaustive_search(struct machine *m, const struct exhaustive_options *options,
-                               struct exhaustive_report *report, struct diag *d) EMU_MUST_CHECK;
+/* A search of a window. The machine stands at the window's first boundary; the window is recorded, and the machine
+   stands there again. `report` and `d` stay in use until exhaustive_free(), after which the machine stands there again
+   too. */
+struct exhaustive;
+enum emu_err exhaustive_new(struct machine *m, const struct exhaustive_options *options,
+                            struct exhaustive_report *report, struct exhaustive **out, struct diag *d) EMU_MUST_CHECK;
+/* Cover the boundaries [from, to) of the window, behind those covered before; the report grows. A process that was
+   forked after exhaustive_new() may do a part of its own (machine_forked()). */
+enum emu_err exhaustive_cover(struct exhaustive *x, uint64_t from, uint64_t to) EMU_MUST_CHECK;
+void exhaustive_free(struct exhaustive *x);
 void exhaustive_report_fini(struct exhaustive_report *report);
 
 #endif

@@ -1,0 +1,383 @@
+#include "cli/fuzz_exhaustive.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/console.h"
+#include "cli/search_part.h"
+#include "cli/snapshot_case.h"
+#include "emu/build_id.h"
+#include "emu/machine.h"
+#include "fuzz/window.h"
+
+#define HANDLER_STEPS_MAX 300000ull
+#define CONFIRM_STEPS_MAX 5000000ull
+#define SAVE_EVERY_S      5.0
+#define LOOK_EVERY_NS     100000000l
+#define PIECES_MAX        4096u
+
+const char *fuzz_source_name(enum exhaustive_source source)
+{
+    static const char *const names[] = {[SOURCE_TIMER] = "timer", [SOURCE_NMI] = "nmi", [SOURCE_VECTOR] = "vector"};
+
+    return names[source];
+}
+
+struct counters { /* of one piece, in memory that the processes share */
+    uint64_t boundaries, runs, failing;
+};
+
+struct piece {
+    uint64_t from, to;
+    pid_t child;
+};
+
+struct search {
+    const struct fuzz_exhaustive *f;
+    struct guest *g;
+    enum exhaustive_source source;
+    const char *folder;
+    char *text; /* what is searched */
+    json_t *window;
+    struct exhaustive *x;
+    struct exhaustive_report report;
+    struct piece piece[PIECES_MAX];
+    unsigned pieces, now; /* now: the one that this process does */
+    struct counters *counters;
+    struct console console;
+    double started, saved, shown;
+    uint64_t calls, looked_at;
+    struct diag *d;
+};
+
+static double host_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static enum emu_err save(struct search *s, struct diag *d)
+{
+    const struct piece *p = &s->piece[s->now];
+    json_t *part =
+        search_part_new(s->text, fuzz_source_name(s->source), p->from, p->to, s->window, &s->report, s->g->symbols);
+    enum emu_err err = search_part_save(part, s->folder, d);
+
+    json_decref(part);
+    return err;
+}
+
+static void show(struct search *s)
+{
+    struct counters sum = {0};
+    uint64_t all = 0;
+    double seconds = host_seconds() - s->started;
+    char line[200];
+
+    for (unsigned i = 0; i < s->pieces; i++) {
+        sum.boundaries += s->counters[i].boundaries;
+        sum.runs += s->counters[i].runs;
+        sum.failing += s->counters[i].failing;
+        all += s->piece[i].to - s->piece[i].from;
+    }
+    snprintf(line, sizeof(line),
+             "[%.1f s] %s: %" PRIu64 " of %" PRIu64 " boundaries, %" PRIu64 " runs (%.0f/s), %" PRIu64 " failing",
+             seconds, fuzz_source_name(s->source), sum.boundaries, all, sum.runs,
+             (double)sum.runs / (seconds > 0 ? seconds : 1), sum.failing);
+    console_progress(&s->console, line);
+}
+
+/* In the process that searches. What can't be saved now is saved, or complained of, at the end. */
+static bool look(void *context, const struct exhaustive_report *r, uint64_t position)
+{
+    struct search *s = context;
+    struct counters *c = &s->counters[s->now];
+    struct diag ignored;
+    double now;
+
+    c->boundaries = r->boundaries;
+    c->runs = r->runs;
+    c->failing = r->failing;
+    if (s->calls++ % 16)
+        return *s->f->interrupted;
+    now = host_seconds();
+    if (s->f->jobs == 1 && now - s->shown > 0.2) {
+        s->shown = now;
+        show(s);
+    }
+    if (s->f->out && now - s->saved > SAVE_EVERY_S) {
+        s->saved = now;
+        (void)!save(s, &ignored);
+    }
+    return *s->f->interrupted;
+}
+
+static void reset_report(struct search *s)
+{
+    s->report.boundaries = s->report.runs = s->report.failing = s->report.handler_steps_max = 0;
+    s->report.failures = 0;
+    s->report.complete = false;
+}
+
+static enum emu_err do_piece(struct search *s, unsigned i)
+{
+    enum emu_err err;
+
+    s->now = i;
+    reset_report(s);
+    err = exhaustive_cover(s->x, s->piece[i].from, s->piece[i].to);
+    s->counters[i] = (struct counters){s->report.boundaries, s->report.runs, s->report.failing};
+    return err == EMU_OK ? save(s, s->d) : err;
+}
+
+/* The child says in words what went wrong, and by its status that something did. */
+static void be_child(struct search *s, unsigned i)
+{
+    enum emu_err err = machine_forked(s->g->machine, s->d);
+
+    if (err == EMU_OK)
+        err = do_piece(s, i);
+    if (err != EMU_OK)
+        diag_print(s->d, "bootrace fuzz", stderr);
+    _exit(err == EMU_OK ? 0 : 2);
+}
+
+static enum emu_err reap(struct search *s, unsigned *running, bool *failed)
+{
+    int status;
+    pid_t child = waitpid(-1, &status, WNOHANG);
+
+    if (child <= 0)
+        return EMU_OK;
+    for (unsigned i = 0; i < s->pieces; i++)
+        if (s->piece[i].child == child) {
+            s->piece[i].child = 0;
+            (*running)--;
+            if (WIFSIGNALED(status)) {
+                *failed = true;
+                return diag_set(s->d, EMU_EHOST,
+                                "the process that searched boundaries %" PRIu64 " to %" PRIu64
+                                " was killed by signal %d; with --out, the same command goes on where it was",
+                                s->piece[i].from, s->piece[i].to, WTERMSIG(status));
+            }
+            *failed = *failed || WEXITSTATUS(status) != 0;
+        }
+    return EMU_OK;
+}
+
+/* Up to `jobs` processes at a time, a piece each. */
+static enum emu_err do_in_processes(struct search *s)
+{
+    const struct timespec nap = {.tv_nsec = LOOK_EVERY_NS};
+    unsigned next = 0, running = 0;
+    bool failed = false, told = false;
+    enum emu_err err = EMU_OK;
+
+    fflush(NULL);
+    while (running || (next < s->pieces && !*s->f->interrupted && !failed)) {
+        enum emu_err reaped;
+
+        while (running < s->f->jobs && next < s->pieces && !*s->f->interrupted && !failed) {
+            pid_t child = fork();
+
+            if (child == 0)
+                be_child(s, next);
+            if (child < 0) {
+                err = diag_set(s->d, EMU_EHOST, "the host gives no more processes: %s", strerror(errno));
+                failed = true;
+                break;
+            }
+            s->piece[next].child = child;
+            next++;
+            running++;
+        }
+        if ((*s->f->interrupted || failed) && !told) {
+            told = true;
+            for (unsigned i = 0; i < next; i++)
+                if (s->piece[i].child)
+                    kill(s->piece[i].child, SIGTERM);
+        }
+        nanosleep(&nap, NULL);
+        reaped = reap(s, &running, &failed);
+        if (err == EMU_OK)
+            err = reaped;
+        show(s);
+    }
+    if (err == EMU_OK && failed)
+        err = diag_set(s->d, EMU_EINPUT, "a part of the search could not be done; see above");
+    return err;
+}
+
+static uint64_t shard_begin(const struct search *s, unsigned shard)
+{
+    uint64_t first = s->report.first_position, length = s->report.last_position - first;
+
+    return first + length * shard / s->f->shards;
+}
+
+/* What is left of the shard, in as many pieces as there are processes. */
+static enum emu_err plan(struct search *s, const json_t *known)
+{
+    const struct fuzz_exhaustive *f = s->f;
+    json_t *missing = search_parts_missing(known, fuzz_source_name(s->source), shard_begin(s, f->shard - 1),
+                                           shard_begin(s, f->shard));
+    json_t *range;
+    enum emu_err err = EMU_OK;
+    size_t i;
+
+    json_array_foreach(missing, i, range)
+    {
+        uint64_t begin = (uint64_t)json_integer_value(json_array_get(range, 0));
+        uint64_t end = (uint64_t)json_integer_value(json_array_get(range, 1));
+        uint64_t pieces = end - begin < f->jobs ? 1 : f->jobs;
+
+        for (uint64_t k = 0; k < pieces && err == EMU_OK; k++) {
+            if (s->pieces == PIECES_MAX)
+                err = diag_set(s->d, EMU_EINPUT, "what is left of the window is in too many pieces: use another --out");
+            else
+                s->piece[s->pieces++] = (struct piece){.from = begin + (end - begin) * k / pieces,
+                                                       .to = begin + (end - begin) * (k + 1) / pieces};
+        }
+    }
+    json_decref(missing);
+    return err;
+}
+
+static char *search_text(const struct fuzz_exhaustive *f, struct guest *g, struct diag *d)
+{
+    char build[BUILD_ID_BYTES], *guest_text = NULL, *text;
+    json_t *o;
+
+    if (snapshot_case_print(&g->options, &guest_text, d) != EMU_OK)
+        return NULL;
+    build_id(build);
+    o = json_pack("{s:s, s:o?, s:s, s:I, s:b, s:i}", "build", build, "guest", json_loads(guest_text, 0, NULL), "window",
+                  f->window, "window-steps-max", (json_int_t)f->window_steps_max, "every-boundary", f->every_boundary,
+                  "vector", (int)f->vector);
+    free(guest_text);
+    text = o ? json_dumps(o, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    json_decref(o);
+    if (!text)
+        (void)!diag_set(d, EMU_EHOST, "the host has no memory left");
+    return text;
+}
+
+static void remove_folder(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    char path[4096];
+
+    while (dir && (entry = readdir(dir)))
+        if (entry->d_name[0] != '.') {
+            snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+            unlink(path);
+        }
+    if (dir)
+        closedir(dir);
+    rmdir(folder);
+}
+
+static enum emu_err search(struct search *s, FILE *to, json_t *known)
+{
+    enum emu_err err;
+
+    s->window = search_part_window(s->report.window);
+    window_print(s->report.window, to);
+    err = plan(s, known);
+    if (err == EMU_OK && !s->pieces)
+        fprintf(to, "%s: nothing is left to do; all of it is in %s\n", fuzz_source_name(s->source), s->folder);
+    if (err != EMU_OK)
+        return err;
+    s->counters =
+        mmap(NULL, PIECES_MAX * sizeof(*s->counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (s->counters == MAP_FAILED) {
+        s->counters = NULL;
+        return diag_set(s->d, EMU_EHOST, "the host has no memory left");
+    }
+    if (s->f->jobs > 1)
+        return do_in_processes(s);
+    for (unsigned i = 0; err == EMU_OK && i < s->pieces && !*s->f->interrupted; i++)
+        err = do_piece(s, i);
+    return err;
+}
+
+enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, enum exhaustive_source source, FILE *to,
+                             json_t **joined, bool *done, struct diag *d)
+{
+    char temporary[] = "/tmp/bootrace-fuzz-XXXXXX";
+    struct search *s = calloc(1, sizeof(*s));
+    json_t *known = json_array();
+    struct exhaustive_options o = {.vcpu = machine_current(g->machine),
+                                   .source = source,
+                                   .vector = f->vector,
+                                   .end_rip_gva = f->end_rip_gva,
+                                   .steps_max = f->window_steps_max ? f->window_steps_max : UINT64_MAX / 2,
+                                   .handler_steps_max = HANDLER_STEPS_MAX,
+                                   .confirm_steps_max = CONFIRM_STEPS_MAX,
+                                   .every_boundary = f->every_boundary,
+                                   .symbols = g->symbols,
+                                   .progress = look,
+                                   .context = s};
+    enum emu_err err = EMU_OK;
+
+    *joined = NULL;
+    *done = false;
+    if (!s) {
+        json_decref(known);
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    }
+    *s = (struct search){.f = f, .g = g, .source = source, .folder = f->out, .started = host_seconds(), .d = d};
+    s->saved = s->started;
+    if (!f->out) {
+        s->folder = mkdtemp(temporary);
+        if (!s->folder)
+            err = diag_set(d, EMU_EHOST, "no temporary folder can be made: %s", strerror(errno));
+    }
+    s->text = err == EMU_OK ? search_text(f, g, d) : NULL;
+    if (err == EMU_OK && !s->text)
+        err = EMU_EHOST;
+    if (err == EMU_OK && f->out)
+        err = search_parts_load(f->out, known, d);
+    if (err == EMU_OK)
+        err = search_parts_check(known, s->text, d);
+    if (err == EMU_OK)
+        err = exhaustive_new(g->machine, &o, &s->report, &s->x, d);
+    if (err == EMU_OK)
+        err = search(s, to, known);
+    console_progress(&s->console, NULL);
+    if (err == EMU_OK) {
+        json_array_clear(known);
+        err = search_parts_load(s->folder, known, d);
+    }
+    if (err == EMU_OK) {
+        json_t *missing = search_parts_missing(known, fuzz_source_name(source), shard_begin(s, f->shard - 1),
+                                               shard_begin(s, f->shard));
+
+        *done = json_array_size(missing) == 0;
+        json_decref(missing);
+        *joined = search_parts_join(known, fuzz_source_name(source));
+    }
+    if (*joined)
+        json_object_set_new(*joined, "host_s", json_real(host_seconds() - s->started));
+    exhaustive_free(s->x);
+    exhaustive_report_fini(&s->report);
+    if (s->counters)
+        munmap(s->counters, PIECES_MAX * sizeof(*s->counters));
+    if (!f->out && s->folder)
+        remove_folder(s->folder);
+    json_decref(s->window);
+    json_decref(known);
+    free(s->text);
+    free(s);
+    return err;
+}

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""An exhaustive search in parts says what it says in one: by processes, by shards that are merged, after an interruption,
+after a part that was killed; and parts of different searches are refused. Arguments: program, guest s1. Speaks TAP."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+program, guest = sys.argv[1:3]
+count = 0
+failed = 0
+
+
+def report(ok, what, why=""):
+    global count, failed
+    count += 1
+    failed += not ok
+    print(("ok" if ok else "not ok") + f" {count} {what}", flush=True)
+    if not ok:
+        print("# " + str(why)[:1500].replace("\n", "\n# "), flush=True)
+
+
+def command(*options, variant="buggy", delay=200):
+    return [program, "fuzz", guest, "--mode", "hvm", "--vcpus", "1", "--memory", "32M", "--window",
+            "alternative_instructions", "--json", "--cmdline", f"variant={variant} memcpy=byte delay={delay} after=200",
+            *options]
+
+
+def run(arguments):
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    return done.returncode, (json.loads(done.stdout) if done.stdout else {}), done.stderr
+
+
+def said(r):
+    """What must be the same: counts of boundaries, and the outcome of each boundary."""
+    source = r["sources"][0]
+    outcome = {}
+    for c in source["cases"]:
+        for b in range(c["first"], c["last"] + 1):
+            outcome[b] = (c["verdict"], c["detector"], c["reason"], c["at"])
+    return source["boundaries"], source["failing"], outcome
+
+
+folder = tempfile.mkdtemp()
+status, whole, _ = run(command())
+report(status == 1 and whole["complete"] and whole["failing"] > 0, "in one piece", whole)
+
+status, r, err = run(command("--jobs", "3"))
+report(status == 1 and r["complete"] and said(r) == said(whole), "three processes say the same", err)
+
+parts = [os.path.join(folder, f"shard{k}") for k in range(1, 9)]
+statuses = [run(command("--shard", f"{k + 1}/8", "--out", part))[0] for k, part in enumerate(parts)]
+status, r, err = run([program, "merge", "--json", *parts])
+report(set(statuses) <= {0, 1} and status == 1 and r["complete"] and said(r) == said(whole),
+       "eight shards, merged, say the same", (statuses, err))
+status, r, err = run([program, "merge", "--json", *parts[:3], *parts[4:]])
+report(not r["complete"] and r["sources"][0]["boundaries"] < whole["boundaries"], "a missing shard is missed", err)
+status, r, err = run([program, "merge", parts[0], parts[0]])
+report(status == 2 and "were done twice" in err, "a shard given twice is refused", err)
+other = os.path.join(folder, "other")
+run(command("--out", other, variant="fixed2006"))
+status, r, err = run([program, "merge", parts[0], other])
+report(status == 2 and "of different searches: guest is" in err, "parts of different searches are refused", err)
+status, r, err = run(command("--out", other))
+report(status == 2 and "of different searches" in err, "so are they when a search goes on", err)
+status, r, err = run([program, "merge", os.path.join(folder, "nothing")])
+report(status == 2 and "there are no parts of a search" in err, "an empty folder is refused", err)
+broken = os.path.join(folder, "broken")
+os.mkdir(broken)
+with open(os.path.join(broken, "timer-1-2.part.json"), "w") as f:
+    f.write('{"search": "x", "from": -1}')
+status, r, err = run([program, "merge", broken])
+report(status == 2 and "this is no part of a search" in err, "a file that is no part is refused", err)
+with open(os.path.join(broken, "timer-1-2.part.json"), "w") as f:
+    f.write('{"search": \n')
+status, r, err = run([program, "merge", broken])
+report(status == 2 and ".part.json:" in err, "a broken file is named with its line", err)
+
+for name, number in (("SIGINT", signal.SIGINT), ("SIGKILL", signal.SIGKILL)):
+    out = os.path.join(folder, name)
+    # Every boundary is slow enough to be interrupted.
+    process = subprocess.Popen(command("--every-boundary", "--out", out), stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    time.sleep(0.4)
+    process.send_signal(number)
+    process.wait()
+    status, r, err = run(command("--every-boundary", "--out", out))
+    report(status == 1 and r["complete"] and said(r)[:2] == said(whole)[:2],
+           f"after {name} the same command goes on to the same end", (process.returncode, err))
+
+print(f"1..{count}")
+sys.exit(1 if failed else 0)
