@@ -13,6 +13,9 @@ struct state {
     uint64_t next_look_ns;
     uint64_t since_ns[VCPUS_MAX]; /* an upcall waits since then; 0: none does */
     uint8_t told[VCPUS_MAX];      /* … and was found to be overdue */
+    uint64_t line_since_ns;       /* an interrupt line waits since it was looked at then; 0: none does */
+    uint32_t line;                /* its number */
+    uint32_t line_told;
 };
 
 static unsigned held_events(struct machine *m, struct held_event *held, unsigned max)
@@ -63,11 +66,23 @@ static void dropped(const struct lost_event *l, struct machine *m, struct state 
 }
 
 static void overdue(const struct lost_event *l, struct machine *m, struct state *s, const struct trace_fact *fact,
-                    unsigned vcpu)
+                    const struct held_event *held, uint64_t since_ns)
+{
+    char text[VERDICT_TEXT_BYTES - 100];
+
+    s->report.overdue++;
+    note_first(&s->report, fact, held->port, held->vcpu);
+    print_held(held, text, sizeof(text));
+    if (l->options.fail)
+        machine_set_verdict(m, VERDICT_FAIL, "lost-event", "an event has waited for %" PRIu64 " ns: %s",
+                            fact->time_ns - since_ns, text);
+}
+
+static void look_at_upcall(const struct lost_event *l, struct machine *m, struct state *s,
+                           const struct trace_fact *fact, unsigned vcpu)
 {
     struct held_event held[LOST_EVENT_HELD_MAX];
     unsigned n = held_events(m, held, LOST_EVENT_HELD_MAX), i = 0;
-    char text[VERDICT_TEXT_BYTES - 100];
 
     while (i < n && (!held[i].port || held[i].vcpu != vcpu))
         i++;
@@ -76,12 +91,26 @@ static void overdue(const struct lost_event *l, struct machine *m, struct state 
         return;
     }
     s->told[vcpu] = 1;
-    s->report.overdue++;
-    note_first(&s->report, fact, held[i].port, vcpu);
-    print_held(&held[i], text, sizeof(text));
-    if (l->options.fail)
-        machine_set_verdict(m, VERDICT_FAIL, "lost-event", "an event has waited for %" PRIu64 " ns: %s",
-                            fact->time_ns - s->since_ns[vcpu], text);
+    overdue(l, m, s, fact, &held[i], s->since_ns[vcpu]);
+}
+
+static void look_at_lines(const struct lost_event *l, struct machine *m, struct state *s, const struct trace_fact *fact)
+{
+    struct held_event held[LOST_EVENT_HELD_MAX];
+    unsigned n = held_events(m, held, LOST_EVENT_HELD_MAX), i = 0;
+
+    while (i < n && held[i].port)
+        i++;
+    if (i == n) {
+        s->line_since_ns = 0;
+    } else if (!s->line_since_ns || s->line != held[i].number) {
+        s->line_since_ns = fact->time_ns;
+        s->line = held[i].number;
+        s->line_told = 0;
+    } else if (!s->line_told && fact->time_ns - s->line_since_ns >= l->options.patience_ns) {
+        s->line_told = 1;
+        overdue(l, m, s, fact, &held[i], s->line_since_ns);
+    }
 }
 
 static void look_for_overdue(const struct lost_event *l, struct machine *m, struct state *s,
@@ -92,7 +121,8 @@ static void look_for_overdue(const struct lost_event *l, struct machine *m, stru
     s->next_look_ns = fact->time_ns + l->options.patience_ns / 4;
     for (unsigned v = 0; v < machine_vcpus(m); v++)
         if (s->since_ns[v] && !s->told[v] && fact->time_ns - s->since_ns[v] >= l->options.patience_ns)
-            overdue(l, m, s, fact, v);
+            look_at_upcall(l, m, s, fact, v);
+    look_at_lines(l, m, s, fact);
 }
 
 static void listen(struct machine *m, const struct trace_fact *fact, void *context)

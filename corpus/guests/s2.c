@@ -19,6 +19,8 @@
  *   areas=linear|phys  (default linear)
  *   fifo=0|1      FIFO events (default 1)
  *   pirq=0|1      GSI 4 (serial) as an event (default 0; needs a domain with emulated devices)
+ *   vcpu_info=0|1 register one (default 1), or stay in shared_info
+ *   domid=N       the guest's own, where CPUID does not say (default 1)
  *   grant_version=1|2, pin=0|1 (one entry mapped and left so; default 0)
  *   period=NS     A's and B's tick (default 1000000)
  *   mismatch=loop|fail  what purgatory does about a wrong digest (default loop, without a word, as the real one)

@@ -2,6 +2,7 @@
 #include "s2.h"
 #include <xen/grant_table.h>
 #include <xen/physdev.h>
+#include <xen/arch-x86/cpuid.h>
 
 #define UPCALL_VECTOR        0xf3
 #define STORM_UPCALLS        1000
@@ -11,7 +12,8 @@
 #define SERIAL_MCR           0x3fc
 #define VCPUOP_RUNSTATE_PHYS 14
 #define VCPUOP_TIME_PHYS     15
-#define GRANT_REF            8 /* the first that a change of version must care for */
+#define ENOSYS_OF_XEN        38 /* what a Xen is too old for is no refusal */
+#define GRANT_REF            8  /* the first that a change of version must care for */
 
 struct s2_drivers s2_drivers;
 static bool fifo;
@@ -20,7 +22,7 @@ static uint32_t upcalls;
 static void report(const char *name, const char *step, long result, long expected)
 {
     printk("%s %s %ld\n", name, step, result);
-    if (result != expected)
+    if (result != expected && result != -ENOSYS_OF_XEN)
         s2_drivers.refused++;
 }
 
@@ -110,10 +112,15 @@ static void events_init(const char *name, const struct s2_places *places)
             words[i] = 1u << EVTCHN_FIFO_MASKED;
         memset(places->control, 0, PAGE_BYTES);
         struct evtchn_init_control init = {.control_gfn = (uintptr_t)places->control >> 12};
-        report(name, "init_control", evtchn_op(EVTCHNOP_init_control, &init), 0);
+        long result = evtchn_op(EVTCHNOP_init_control, &init);
+        report(name, "init_control", result, 0);
         struct evtchn_expand_array expand = {.array_gfn = (uintptr_t)places->events >> 12};
-        report(name, "expand_array", evtchn_op(EVTCHNOP_expand_array, &expand), 0);
-    } else {
+        if (result == 0)
+            report(name, "expand_array", evtchn_op(EVTCHNOP_expand_array, &expand), 0);
+        else
+            fifo = false; /* as Linux does: by itself, whatever Xen does */
+    }
+    if (!fifo) {
         struct shared_info *shared = places->shared_info;
         memset(shared->evtchn_mask, 0xff, sizeof shared->evtchn_mask);
     }
@@ -170,6 +177,8 @@ static void grants_init(const char *name, const struct s2_places *places)
         return;
     uint32_t a, b, c, d;
     cpuid(xen_cpuid_base() + 4, &a, &b, &c, &d);
+    if (!(a & XEN_HVM_CPUID_DOMID_PRESENT))
+        c = param_u32("domid", 1);
     struct grant_entry_v1 *entry = (struct grant_entry_v1 *)places->grants + GRANT_REF;
     entry->domid = (domid_t)c;
     entry->frame = (uint32_t)((uintptr_t)granted >> 12);
@@ -200,7 +209,7 @@ void s2_drivers_init(const char *name, const struct s2_places *places)
     report(name, "shared_info", memory_op(XENMEM_add_to_physmap, &map), 0);
     struct shared_info *shared = places->shared_info;
     s2_drivers.vcpu_info = &shared->vcpu_info[0];
-    if (places->vcpu_info)
+    if (places->vcpu_info && param_u32("vcpu_info", 1))
         vcpu_info_init(name, places);
     areas_init(name, places);
     events_init(name, places);
