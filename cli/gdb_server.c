@@ -33,7 +33,8 @@ struct gdb_server {
     char *description; /* target.xml */
     unsigned bits;
 
-    unsigned vcpu_general, vcpu_continue; /* chosen by H */
+    unsigned vcpu_general, vcpu_continue; /* chosen by H; a stop chooses the first */
+    bool continue_any;                    /* no vCPU was chosen: the general one */
     bool swbreak, hwbreak;                /* gdb understands these stop reasons */
     struct stop last;
     bool ended;
@@ -151,7 +152,7 @@ static void stopped(struct gdb_server *s, struct stop stop)
     const struct verdict *v = machine_verdict(s->m);
 
     s->last = stop;
-    s->vcpu_general = s->vcpu_continue = stop.vcpu;
+    s->vcpu_general = stop.vcpu;
     flush_line(s);
     if (stop.kind == STOP_END)
         snprintf(text, sizeof(text), "bootrace: the run is over: %s: %s\n", verdict_kind_name(v->kind), v->text);
@@ -299,11 +300,19 @@ static void handle_choose_thread(struct gdb_server *s, struct gdb_cursor *c)
 
     if ((!general && !gdb_read_text(c, "c")) || !read_thread(s, c, &any, &vcpu))
         return reply(s, ERROR_MALFORMED);
-    if (general)
+    if (general) {
         s->vcpu_general = vcpu;
-    else
-        s->vcpu_continue = any ? s->vcpu_general : vcpu;
+    } else {
+        s->vcpu_continue = vcpu;
+        s->continue_any = any;
+    }
     reply(s, "OK");
+}
+
+/* The vCPU that steps. */
+static unsigned stepping(const struct gdb_server *s)
+{
+    return s->continue_any ? s->vcpu_general : s->vcpu_continue;
 }
 
 static void handle_thread_alive(struct gdb_server *s, struct gdb_cursor *c)
@@ -358,7 +367,7 @@ static void handle_step(struct gdb_server *s, struct gdb_cursor *c)
 {
     if (gdb_left(c))
         return reply(s, ERROR_REFUSED);
-    stopped(s, stops_step(s->stops, s->vcpu_continue));
+    stopped(s, stops_step(s->stops, stepping(s)));
 }
 
 /* A signal for the guest: there are none. */
@@ -382,12 +391,12 @@ static void handle_step_signal(struct gdb_server *s, struct gdb_cursor *c)
 
 static void handle_step_back(struct gdb_server *s, struct gdb_cursor *c)
 {
-    stopped(s, stops_step_back(s->stops, s->vcpu_continue));
+    stopped(s, stops_step_back(s->stops, stepping(s)));
 }
 
 static void handle_continue_back(struct gdb_server *s, struct gdb_cursor *c)
 {
-    stopped(s, stops_continue_back(s->stops, s->vcpu_continue));
+    stopped(s, stops_continue_back(s->stops, s->last.vcpu));
 }
 
 /* "vCont;s:1;c": the leftmost action that fits a thread is its. One thread may step; whatever the others' action, they
@@ -395,7 +404,7 @@ static void handle_continue_back(struct gdb_server *s, struct gdb_cursor *c)
 static void handle_vcont(struct gdb_server *s, struct gdb_cursor *c)
 {
     bool steps = false, goes = false;
-    unsigned stepping = s->last.vcpu;
+    unsigned vcpu_stepping = s->last.vcpu;
 
     while (gdb_read_text(c, ";")) {
         bool step = gdb_read_text(c, "s") || gdb_read_text(c, "S"), any = true;
@@ -410,13 +419,13 @@ static void handle_vcont(struct gdb_server *s, struct gdb_cursor *c)
             return reply(s, ERROR_MALFORMED);
         if (step && !steps && !(goes && any)) {
             steps = true;
-            stepping = vcpu;
+            vcpu_stepping = vcpu;
         }
         goes = true;
     }
     if (!goes || gdb_left(c))
         return reply(s, ERROR_MALFORMED);
-    stopped(s, steps ? stops_step(s->stops, stepping) : stops_continue(s->stops, s->last.vcpu));
+    stopped(s, steps ? stops_step(s->stops, vcpu_stepping) : stops_continue(s->stops, s->last.vcpu));
 }
 
 static void handle_vcont_actions(struct gdb_server *s, struct gdb_cursor *c)
@@ -589,6 +598,8 @@ enum gdb_server_end gdb_server_run(struct gdb_server *s)
 {
     s->ended = false;
     s->swbreak = s->hwbreak = false;
+    s->continue_any = true;
+    s->vcpu_general = s->last.vcpu;
     stops_remove_all(s->stops);
     while (!s->ended) {
         const struct gdb_reader *packet;

@@ -311,11 +311,6 @@ static struct stop meet(struct stops *s, const struct hit *hit)
     return history_advance(s->h, &l, &why) ? at_breakpoint(s) : cut_short(s);
 }
 
-static struct stop back_to_begin(struct stops *s, unsigned vcpu)
-{
-    return go(s, history_begin(s->h)) ? simple(STOP_BEGIN, vcpu) : cut_short(s);
-}
-
 struct stop stops_continue_back(struct stops *s, unsigned vcpu)
 {
     uint64_t end = now(s), from;
@@ -337,7 +332,7 @@ struct stop stops_continue_back(struct stops *s, unsigned vcpu)
         }
         end = from;
     }
-    return back_to_begin(s, vcpu);
+    return go(s, history_begin(s->h)) ? simple(STOP_BEGIN, vcpu) : cut_short(s);
 }
 
 struct stop stops_step_back(struct stops *s, unsigned vcpu)
@@ -346,15 +341,14 @@ struct stop stops_step_back(struct stops *s, unsigned vcpu)
     struct machine_limits l = {.steps_max = UINT64_MAX, .vcpu = vcpu, .position_max = position};
     enum machine_stop_reason why;
 
-    if (to == history_begin(s->h) || !position)
-        return back_to_begin(s, vcpu);
+    /* A vCPU that has made no step in this history has none to take back, and the others' stay. */
+    if (!position || !history_find_position(s->h, vcpu, position - 1, &from))
+        return simple(STOP_BEGIN, vcpu);
     /* Mostly it made the last step of all. */
     if (!go(s, to - 1))
         return cut_short(s);
     if (vcpu_position(s->m, vcpu) == position - 1)
         return simple(STOP_DONE, vcpu);
-    if (!history_find_position(s->h, vcpu, position - 1, &from))
-        return back_to_begin(s, vcpu);
     if (!go(s, from))
         return cut_short(s);
     do {

@@ -36,7 +36,7 @@ enum stop_kind {
     STOP_DONE,   /* the step that was asked for is made */
     STOP_POINT,  /* `point` at `gva` */
     STOP_END,    /* the machine has a verdict */
-    STOP_BEGIN,  /* the history begins here */
+    STOP_BEGIN,  /* there is nothing before this: of the run, or of the vCPU that was to step back */
     STOP_ASKED,  /* the user interrupted */
     STOP_FAILED, /* the host refused, or the schedule does not fit; `why` says it, until the next run */
 };

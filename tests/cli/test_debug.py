@@ -163,6 +163,15 @@ def vcpus_are_threads():
     expect("Current thread is 3 " in marked(out, "third"), out)
 
 
+def a_vcpu_that_has_made_no_step_takes_none_back():
+    out, _ = session(guest("smp64"), [
+        "break secondary", "continue", *mark("before", "monitor position"), "thread 3", "set scheduler-locking step",
+        "reverse-stepi",
+        *mark("after", "monitor position"), "kill"], "--vcpus", "3")
+    expect("No more reverse-execution history" in out and "vCPU 2: step 0" in marked(out, "before"), out)
+    expect(marked(out, "before") == marked(out, "after"), out)
+
+
 def a_variable_is_watched_to_its_writer_and_back():
     where = ["thread", "info symbol $pc", "p *(int*)&arrived"]
     out, _ = session(guest("smp64"), [
@@ -358,6 +367,7 @@ TESTS = (
     stepping_back_comes_to_the_same_registers_and_digest,
     a_debugged_run_ends_as_an_undebugged_one,
     vcpus_are_threads,
+    a_vcpu_that_has_made_no_step_takes_none_back,
     a_variable_is_watched_to_its_writer_and_back,
     reads_are_watched_and_hardware_breakpoints_hit,
     a_torn_instruction_leads_back_to_the_store_that_tore_it,
