@@ -293,6 +293,18 @@ def a_browser_runs_the_page_without_an_error():
     expect(len(ranges) >= 3 and all(" to " in r for r in ranges), "no timeline was drawn:", ranges)
 
 
+def keys_zoom_a_timeline_in_a_browser():
+    keys = """<script>var l=document.querySelector('.lanes'),said=[];['+','ArrowRight','-','Home'].forEach(function(k){
+        l.dispatchEvent(new KeyboardEvent('keydown',{key:k,bubbles:true,cancelable:true}));
+        said.push(document.querySelector('.range').textContent)});document.title=said.join('|')</script></body>"""
+    got = open_in_browser(path("keys.html", page().replace("</body>", keys)), "--dump-dom")
+    expect("CONSOLE" not in got.stderr, got.stderr)
+    said = re.search(r"<title>(.*?)</title>", got.stdout).group(1).split("|")
+    expect(len(said) == 4 and said[0] != said[1], "ranges:", said)
+    expect("(all)" not in said[0] and "(all)" not in said[1], "plus does not zoom:", said)
+    expect(said[3].endswith("(all)"), "Home does not show all:", said)
+
+
 def a_browser_shows_it_light_dark_and_narrow():
     page()
     for name, options in (("light", ["--window-size=1200,2000", "--blink-settings=preferredColorScheme=1"]),
@@ -311,7 +323,7 @@ TESTS = [the_text_says_what_went_wrong, the_story_has_the_bytes_of_the_source,
          what_the_user_and_the_guest_say_is_escaped, every_vcpu_has_a_lane, the_command_of_a_report_makes_the_same_run,
          the_same_run_gives_the_same_report, a_smaller_window_gives_the_same_story, the_trace_is_one_that_viewers_read,
          wrong_input_is_a_sentence_and_status_2, a_browser_runs_the_page_without_an_error,
-         a_browser_shows_it_light_dark_and_narrow]
+         keys_zoom_a_timeline_in_a_browser, a_browser_shows_it_light_dark_and_narrow]
 
 print(f"1..{len(TESTS)}")
 failed = 0
