@@ -237,7 +237,7 @@ static void write_story(struct html *h, const struct report *r)
         write_pre(h, "wrap", r->timeline->detectors);
     }
     if (r->test_case && r->test_case->prose.mechanism) {
-        html_open(h, "details", NULL);
+        html_open(h, "details", "open", "open", NULL);
         html_element(h, "summary", NULL, "What the case says of itself");
         html_element(h, "h3", NULL, "Mechanism");
         html_element(h, "p", NULL, r->test_case->prose.mechanism);

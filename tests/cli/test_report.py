@@ -116,7 +116,7 @@ def a_repaired_guest_shows_no_torn_code():
 
 
 def a_hang_says_who_spins_where():
-    text = words(report(HANG))
+    text = words(report(HANG, "--guests", GUESTS))
     expect("FAIL (hang)" in text, text[:300])
     expect(re.search(r"vCPU 0 spins in \w*spin_lock for ever", text), text[:1000])
     expect("with interrupts disabled" in text, text[:2000])
