@@ -1,6 +1,7 @@
 #include "cli/timeline.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -328,6 +329,8 @@ static enum emu_err run_whole(struct timeline *t, struct diag *d)
     if (err != EMU_OK)
         return err;
     look(t);
+    signal(SIGINT, SIG_DFL); /* what follows takes as long again: a second Ctrl-C ends it */
+    signal(SIGTERM, SIG_DFL);
     t->verdict = *machine_verdict(m);
     t->end_ns = clock_now_ns(m);
     t->end_steps = machine_steps(m);
