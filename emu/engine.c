@@ -920,6 +920,11 @@ static void on_host_access(void *context, bool write, uint64_t gpa, uint64_t byt
         e->access(e->access_context, write ? ENGINE_WRITE : ENGINE_READ, gpa, (unsigned)bytes);
 }
 
+void *engine_access_context(const struct engine *e)
+{
+    return e->access ? e->access_context : NULL;
+}
+
 uint64_t engine_access_position(struct engine *e)
 {
     return e->fetching ? e->steps : e->steps + steps_in_block(e);

@@ -302,6 +302,7 @@ static void on_cpuid(void *context, uint32_t leaf, uint32_t subleaf, uint32_t ou
     struct cpuid_regs r = {0};
     bool known = false;
 
+    hang_probe_note_question(m);
     m->in_engine = true;
     for (unsigned i = 0; !known && i < m->config.model_count; i++) {
         const struct model *model = m->config.models[i];
@@ -322,6 +323,7 @@ static uint64_t on_rdtsc(void *context)
 {
     struct machine *m = context;
 
+    hang_probe_note_question(m);
     return engine_now_ns(m->engine);
 }
 

@@ -1,6 +1,7 @@
 /*
- * hang: a proof that nothing will ever change again. Two proofs: no vCPU can run and no timer is armed; or the whole
- * state, time aside, is one that was there before, with no timer armed and no fact in between.
+ * hang: a proof that nothing will ever change again. Three proofs: no vCPU can run and no timer is armed; or the whole
+ * state, time aside, is one that was there before, with no timer armed and no fact in between; or, of vCPUs that take
+ * turns, all that the guest uses is (hang_probe.h).
  *
  * The second is Brent's cycle search over turns: a mark is set at growing distances, and each turn's state is compared
  * with the mark: the registers first, and the whole state only if they are the same. It looks only after a stretch
@@ -15,7 +16,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define QUIET_NS        300000ull /* virtual time without a fact before the search begins: a few turns */
+#define QUIET_NS        300000ull   /* virtual time without a fact before the search begins: a few turns */
+#define PROBE_NS_MAX    20000000ull /* a longer period is not looked into */
+#define PROBE_REST      2u          /* the next look comes after so many times the silence up to now */
 #define FIRST_PERIOD_NS 400000ull
 
 static void describe(struct machine *m, char *text, size_t bytes)
@@ -63,31 +66,53 @@ static uint64_t registers_digest(struct machine *m)
     return sum;
 }
 
+static void prove(struct machine *m, const char *what, uint64_t period_ns)
+{
+    char text[VERDICT_TEXT_BYTES - 120];
+
+    describe(m, text, sizeof(text));
+    machine_set_verdict(m, VERDICT_FAIL, "hang", "%s repeats every %llu ns and no timer is armed: %s", what,
+                        (unsigned long long)period_ns, text);
+}
+
 void hang_check_turn(struct machine *m)
 {
-    uint64_t now = engine_now_ns(m->engine), registers;
+    uint64_t now = engine_now_ns(m->engine), registers, period_ns;
+    bool is_back;
 
-    if (m->run.hang.mark_trace != m->run.trace_count) {
-        m->run.hang.mark_trace = m->run.trace_count;
+    if (m->run.hang.mark_trace != m->run.hang.facts) {
+        hang_probe_end(m);
+        m->run.hang.mark_trace = m->run.hang.facts;
         m->run.hang.next_ns = now + QUIET_NS;
         m->run.hang.period_ns = FIRST_PERIOD_NS;
         m->run.hang.mark_is_set = false;
+        m->run.hang.mark_trace_ns = now;
+        m->run.hang.next_probe_ns = 0;
         return;
     }
-    if (now < m->run.hang.next_ns || timer_next_ns(m) != TIMER_NEVER)
+    if (now < m->run.hang.next_ns || timer_next_ns(m) != TIMER_NEVER) {
+        hang_probe_end(m);
         return;
+    }
     registers = registers_digest(m);
-    if (m->run.hang.mark_is_set && m->run.hang.mark_ns != now && registers == m->run.hang.mark_registers &&
-        memory_digest(m->mem) == m->run.hang.mark_memory) {
-        char text[VERDICT_TEXT_BYTES - 120];
-
-        describe(m, text, sizeof(text));
-        machine_set_verdict(m, VERDICT_FAIL, "hang", "the whole state repeats every %llu ns and no timer is armed: %s",
-                            (unsigned long long)(now - m->run.hang.mark_ns), text);
+    if (hang_probe_is_on(m)) {
+        if (hang_probe_look(m, registers, now, &period_ns))
+            prove(m, "all that the guest uses", period_ns);
+        return;
+    }
+    is_back = m->run.hang.mark_is_set && m->run.hang.mark_ns != now && registers == m->run.hang.mark_registers;
+    if (is_back && m->run.trace_count == m->run.hang.mark_count && memory_digest(m->mem) == m->run.hang.mark_memory) {
+        prove(m, "the whole state", now - m->run.hang.mark_ns);
+        return;
+    }
+    if (is_back && now - m->run.hang.mark_ns <= PROBE_NS_MAX && now >= m->run.hang.next_probe_ns) {
+        m->run.hang.next_probe_ns = now + PROBE_REST * (now - m->run.hang.mark_trace_ns);
+        hang_probe_begin(m, registers, now);
         return;
     }
     if (!m->run.hang.mark_is_set || now - m->run.hang.mark_ns >= m->run.hang.period_ns) {
         m->run.hang.mark_is_set = true;
+        m->run.hang.mark_count = m->run.trace_count;
         m->run.hang.mark_registers = registers;
         m->run.hang.mark_memory = memory_digest(m->mem);
         m->run.hang.mark_ns = now;

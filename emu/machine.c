@@ -83,6 +83,7 @@ void machine_free(struct machine *m)
 {
     if (!m)
         return;
+    hang_probe_free(m);
     engine_free(m->engine);
     memory_free(m->mem);
     while (m->kept_texts) {
@@ -424,7 +425,9 @@ static void begin_turn(struct machine *m, unsigned v)
     m->run.yielded = false;
     m->run.turn_end_ns = engine_now_ns(m->engine) + TURN_NS;
     hang_check_turn(m);
+    hang_probe_set_switching(m, true);
     switch_to(m, v);
+    hang_probe_set_switching(m, false);
 }
 
 bool machine_give_turn(struct machine *m, unsigned vcpu)

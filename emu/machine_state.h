@@ -7,6 +7,7 @@
 
 #include "emu/delivery.h"
 #include "emu/engine.h"
+#include "emu/hang_probe.h"
 #include "emu/machine.h"
 #include "emu/model.h"
 #include "emu/timer.h"
@@ -47,8 +48,12 @@ struct machine_run {
         uint64_t mark_registers;
         uint64_t mark_memory;
         bool mark_is_set;
+        uint64_t mark_count; /* of all facts */
         uint64_t next_ns;
         uint64_t period_ns;
+        uint64_t facts;         /* those that are not the host's own writes, as of time records at every switch */
+        uint64_t mark_trace_ns; /* when the silence began */
+        uint64_t next_probe_ns;
     } hang;
     bool watch_wrote; /* what is watched was written, and nobody told yet */
     struct watch_write watch_write;
@@ -89,6 +94,7 @@ struct machine {
         unsigned watchers;
         bool changed; /* the engine does not know the places yet */
     } watch;
+    struct hang_probe *hang_probe; /* NULL until it is needed */
     volatile int asked_to_stop;
     struct kept_text *kept_texts;
 };

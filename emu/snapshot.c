@@ -47,6 +47,7 @@ enum emu_err snapshot_update(struct machine *m, struct snapshot *s, struct diag 
 
 void snapshot_restore(struct machine *m, const struct snapshot *s)
 {
+    hang_probe_end(m);
     memory_snapshot_restore(m->mem, s->memory);
     engine_save_restore(m->engine, s->engine);
     m->run = s->run;

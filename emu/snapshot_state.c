@@ -118,12 +118,16 @@ static const struct field run_fields[] = {
     NUMBER(struct machine_run, hang.mark_registers),
     NUMBER(struct machine_run, hang.mark_memory),
     FLAG(struct machine_run, hang.mark_is_set),
+    NUMBER(struct machine_run, hang.mark_count),
     NUMBER(struct machine_run, hang.next_ns),
     NUMBER(struct machine_run, hang.period_ns),
+    NUMBER(struct machine_run, hang.facts),
+    NUMBER(struct machine_run, hang.mark_trace_ns),
+    NUMBER(struct machine_run, hang.next_probe_ns),
 };
 static_assert(sizeof(struct machine_run) - sizeof(struct verdict) - sizeof(struct paging) * VCPUS_MAX -
                       sizeof(char *) * VCPUS_MAX - WATCH_STATE_BYTES ==
-                  152,
+                  184,
               "a field of the run that is not in run_fields would be lost: add it");
 static_assert(sizeof(struct verdict) == 40 + VERDICT_TEXT_BYTES, "a field of the verdict would be lost");
 

@@ -51,6 +51,8 @@ void trace_add(struct machine *m, enum trace_kind kind, unsigned vcpu, uint64_t 
 
     m->run.trace_digest = XXH3_64bits(words, sizeof(words));
     m->run.trace_count++;
+    if (kind != TRACE_HOST_WRITE || (c & TRACE_HOST_WRITE_ASKED))
+        m->run.hang.facts++;
     for (unsigned i = 0; i < m->listeners; i++)
         m->listener[i].fn(m, &fact, m->listener[i].context);
 }

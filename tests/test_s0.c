@@ -232,6 +232,24 @@ static void test_class(const struct guest *g, const struct class *c, bool all)
         printf("# | %-24s | s0-%u | %3u of %u hang |\n", c->name, g->bits, hung, count);
 }
 
+/* The one with h = 0 of the table: the lock's word is 0x0200 after the second try. More vCPUs change nothing. */
+static void test_more_vcpus(const struct guest *g)
+{
+    for (unsigned vcpus = 1; vcpus <= 4; vcpus++) {
+        char parameters[64];
+        struct result r;
+
+        snprintf(parameters, sizeof(parameters), "order=late vcpus=%u", vcpus);
+        r = run(g, vcpus, parameters, 0);
+        check(r.verdict.kind == VERDICT_FAIL && r.verdict.detector && !strcmp(r.verdict.detector, "hang") &&
+                  !strcmp(r.place, "ticket_spin_lock") && r.lock_word == 0x0100 + 0x0100 * vcpus && !r.sends,
+              g, parameters, "hangs in the ticket loop, each vCPU with a ticket", &r);
+        snprintf(parameters, sizeof(parameters), "order=pv-never h=9 vcpus=%u", vcpus);
+        r = run(g, vcpus, parameters, 0);
+        check(r.verdict.kind == VERDICT_PASS, g, parameters, "passes", &r);
+    }
+}
+
 /* ---- class B: the waiter's last look against the release ---- */
 
 static void test_class_b(const struct guest *g)
@@ -322,6 +340,7 @@ int main(int argc, char **argv)
         load(g, argv[1], i ? 64 : 32);
         for (unsigned c = 0; c < sizeof(classes) / sizeof(*classes); c++)
             test_class(g, &classes[c], all);
+        test_more_vcpus(g);
         test_class_b(g);
         test_detector(g);
         image_free(g->image);

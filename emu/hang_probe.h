@@ -1,0 +1,36 @@
+/*
+ * hang_probe: a proof that vCPUs that take turns do nothing new, although memory changes: the host writes time records
+ * at every switch, which nobody need read.
+ *
+ * A period begins with a turn and ends with a later one before which all registers are the same. During the period it
+ * collects each word that the guest fetches, reads or writes, with its value before. If at the end all these words are
+ * as before, the host wrote none of them, the guest asked the host for nothing (not for the time either), no fact came
+ * and no timer is armed, then the next period is the same, and so are all others.
+ *
+ * It makes the guest run slowly, so it is tried for short periods only, and more and more seldom. ASSUMES: the host
+ * writes no page tables.
+ */
+#ifndef BOOTRACE_EMU_HANG_PROBE_H
+#define BOOTRACE_EMU_HANG_PROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct machine;
+struct hang_probe; /* no part of any state: a snapshot put back ends it */
+
+/* Begin at this turn, with these registers. Nothing if somebody else watches the accesses, or the host has no memory.
+ */
+void hang_probe_begin(struct machine *m, uint64_t registers, uint64_t now_ns);
+bool hang_probe_is_on(const struct machine *m);
+/* A turn begins: true if that is proof. It ends itself when it can be none. */
+bool hang_probe_look(struct machine *m, uint64_t registers, uint64_t now_ns, uint64_t *period_ns);
+void hang_probe_end(struct machine *m);
+void hang_probe_free(struct machine *m);
+
+/* What is written from here on is the host's; until false. */
+void hang_probe_set_switching(struct machine *m, bool switching);
+/* The guest has asked what time it is, or what it runs on. */
+void hang_probe_note_question(struct machine *m);
+
+#endif
