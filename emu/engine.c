@@ -166,6 +166,9 @@ struct engine {
         uint64_t gpa, bytes;
     } watched[ENGINE_WRITE_WATCHES_MAX];
     unsigned watches;
+    struct memory_hole hole[MEMORY_HOLES_MAX]; /* as they are mapped */
+    unsigned holes;
+    bool unmapped; /* the library has refused to map something */
 };
 
 /* ---- the context block ---- */
@@ -957,13 +960,15 @@ enum emu_err engine_watch_accesses(struct engine *e, engine_access_fn *fn, void 
 /*
  * A watched page is read-only for the translator, so that writes to it leave the fast path; unlike a hook on accesses,
  * this changes no code of other pages. The write that is refused is then done here. One that lies across a page's end
- * is asked for as a whole and again byte by byte.
+ * is asked for as a whole and again byte by byte. Holes in RAM are read-only for the translator too.
  */
 static bool on_write_refused(uc_engine *uc, uc_mem_type type, uint64_t gpa, int bytes, int64_t value, void *user)
 {
     struct engine *e = user;
     uint64_t room = PAGE_BYTES - gpa % PAGE_BYTES, count = (unsigned)bytes;
 
+    if (memory_is_hole(e->mem, gpa)) /* the write is lost */
+        return true;
     if (count > room)
         count = room;
     if (count > sizeof(value) || !memory_write(e->mem, gpa, &value, count)) {
@@ -981,9 +986,35 @@ static bool on_write_refused(uc_engine *uc, uc_mem_type type, uint64_t gpa, int 
     return true;
 }
 
-enum emu_err engine_watch_writes(struct engine *e, uint64_t gpa, uint64_t bytes, struct diag *d)
+/* What is mapped changes between these two: in a context without paging, like drop_stale_code(), since the library
+   looks up addresses on the way. Translated code goes: the library may know its pages by other numbers afterwards. */
+static void begin_mapping(struct engine *e)
+{
+    peek(e);
+    uc_context_restore(e->uc, e->flat);
+    uc_ctl_flush_tlb(e->uc);
+}
+
+static void end_mapping(struct engine *e)
+{
+    uc_ctl_flush_tb(e->uc);
+    uc_context_restore(e->uc, e->scratch);
+    uc_ctl_flush_tlb(e->uc);
+    drop_translations(e);
+}
+
+/* Pages from which writes are to be refused: these of [gpa, gpa + bytes). */
+static bool refuse_writes(struct engine *e, uint64_t gpa, uint64_t bytes)
 {
     uint64_t first = gpa & ~(uint64_t)(PAGE_BYTES - 1);
+
+    return uc_mem_protect(e->uc, first, (gpa + bytes - first + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1),
+                          UC_PROT_READ | UC_PROT_EXEC) == UC_ERR_OK;
+}
+
+enum emu_err engine_watch_writes(struct engine *e, uint64_t gpa, uint64_t bytes, struct diag *d)
+{
+    bool ok;
 
     if (!bytes || !memory_is_ram(e->mem, gpa, bytes))
         return diag_set(d, EMU_EINPUT, "what is to be watched at guest-physical 0x%llx is no RAM",
@@ -993,11 +1024,11 @@ enum emu_err engine_watch_writes(struct engine *e, uint64_t gpa, uint64_t bytes,
             return EMU_OK;
     if (e->watches == ENGINE_WRITE_WATCHES_MAX)
         return diag_set(d, EMU_EHOST, "more than %u places are watched", ENGINE_WRITE_WATCHES_MAX);
-    if (uc_mem_protect(e->uc, first, (gpa + bytes - first + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1),
-                       UC_PROT_READ | UC_PROT_EXEC) != UC_ERR_OK)
+    begin_mapping(e);
+    ok = refuse_writes(e, gpa, bytes);
+    end_mapping(e);
+    if (!ok)
         return diag_set(d, EMU_EHOST, "the CPU engine can't watch writes");
-    uc_ctl_flush_tlb(e->uc);
-    drop_translations(e);
     e->watched[e->watches].gpa = gpa;
     e->watched[e->watches++].bytes = bytes;
     return EMU_OK;
@@ -1040,6 +1071,70 @@ static bool map_memory(struct engine *e)
                        on_device_write, &e->window[0]) == UC_ERR_OK &&
            uc_mmio_map(e->uc, after_high, DEVICE_END_GPA - after_high, on_device_read, &e->window[1], on_device_write,
                        &e->window[1]) == UC_ERR_OK;
+}
+
+/* Map what lies between `from` and `to` anew: RAM with its holes. The library splits its regions where protection
+   changes, and never joins them again; so what is mapped is taken away first. */
+static bool remap(struct engine *e, uint64_t from_gpa, uint64_t to_gpa)
+{
+    const struct memory_hole *hole;
+    unsigned count;
+    bool ok = uc_mem_unmap(e->uc, from_gpa, to_gpa - from_gpa) == UC_ERR_OK;
+
+    hole = memory_holes(e->mem, &count);
+    for (uint64_t gpa = from_gpa; ok && gpa < to_gpa;) {
+        struct memory_range range = memory_range(e->mem, gpa >= MEMORY_HIGH_RAM_GPA);
+        uint64_t end = to_gpa;
+        bool is_hole = false;
+
+        for (unsigned i = 0; i < count; i++) {
+            if (hole[i].gpa + hole[i].bytes <= gpa)
+                continue;
+            is_hole = hole[i].gpa <= gpa;
+            end = is_hole ? hole[i].gpa + hole[i].bytes : hole[i].gpa;
+            break;
+        }
+        if (end > to_gpa)
+            end = to_gpa;
+        /* The library obeys a protection only if it was set afterwards. */
+        ok = uc_mem_map_ptr(e->uc, gpa, end - gpa, UC_PROT_ALL, range.host + (gpa - range.gpa)) == UC_ERR_OK &&
+             (!is_hole || refuse_writes(e, gpa, end - gpa));
+        gpa = end;
+    }
+    return ok;
+}
+
+/* The holes have changed: map anew what lies between those that have not, and so are mapped as they should be. */
+static void take_holes(struct engine *e)
+{
+    unsigned count, before = 0, behind = 0;
+    const struct memory_hole *hole = memory_holes(e->mem, &count);
+    uint64_t from_gpa = 0, to_gpa = UINT64_MAX;
+
+    while (before < count && before < e->holes && !memcmp(&hole[before], &e->hole[before], sizeof(*hole)))
+        before++;
+    while (before + behind < count && before + behind < e->holes &&
+           !memcmp(&hole[count - 1 - behind], &e->hole[e->holes - 1 - behind], sizeof(*hole)))
+        behind++;
+    begin_mapping(e);
+    if (before)
+        from_gpa = hole[before - 1].gpa + hole[before - 1].bytes;
+    if (behind)
+        to_gpa = hole[count - behind].gpa;
+    for (unsigned i = 0; i < 2; i++) {
+        struct memory_range range = memory_range(e->mem, i);
+        uint64_t from = from_gpa > range.gpa ? from_gpa : range.gpa;
+        uint64_t to = to_gpa < range.gpa + range.bytes ? to_gpa : range.gpa + range.bytes;
+
+        if (from < to && !remap(e, from, to))
+            e->unmapped = true;
+    }
+    for (unsigned i = 0; i < e->watches; i++)
+        if (!refuse_writes(e, e->watched[i].gpa, e->watched[i].bytes))
+            e->unmapped = true;
+    memcpy(e->hole, hole, count * sizeof(*hole));
+    e->holes = count;
+    end_mapping(e);
 }
 
 static bool make_contexts(struct engine *e)
@@ -1413,6 +1508,13 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
         if (e->asked || e->now_ns >= limit_ns || e->steps >= limit_steps) {
             e->asked = false;
             x.kind = ENGINE_EXIT_BOUNDARY;
+            return x;
+        }
+        if (memory_pop_holes_changed(e->mem))
+            take_holes(e);
+        if (e->unmapped) {
+            x.kind = ENGINE_EXIT_BROKEN;
+            x.text = "the CPU engine can't map the guest's memory as it is now";
             return x;
         }
         drop_stale_code(e);

@@ -79,6 +79,13 @@ enum emu_err machine_new(const struct machine_config *config, struct machine **o
     return EMU_OK;
 }
 
+void machine_tell_models_restored(struct machine *m)
+{
+    for (unsigned i = 0; i < m->config.model_count; i++)
+        if (m->config.models[i]->restored)
+            m->config.models[i]->restored(m);
+}
+
 void machine_free(struct machine *m)
 {
     if (!m)

@@ -119,4 +119,7 @@ void watch_tell_restored(struct machine *m);
 /* vcpu.c: load `vcpu` into the engine. */
 void machine_switch(struct machine *m, unsigned vcpu);
 
+/* After the machine's state was put back: model->restored(). */
+void machine_tell_models_restored(struct machine *m);
+
 #endif

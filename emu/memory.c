@@ -160,9 +160,69 @@ static uint8_t *find_host(const struct memory *mem, uint64_t gpa, uint64_t bytes
     return NULL;
 }
 
+/* The first hole that ends behind `gpa`, or hole_count. */
+static unsigned find_hole(const struct memory *mem, uint64_t gpa)
+{
+    unsigned low = 0, high = mem->hole_count;
+
+    while (low < high) {
+        unsigned middle = low + (high - low) / 2;
+
+        if (mem->hole[middle].gpa + mem->hole[middle].bytes <= gpa)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool touches_hole(const struct memory *mem, uint64_t gpa, uint64_t bytes)
+{
+    unsigned i = mem->hole_count ? find_hole(mem, gpa) : 0;
+
+    return i < mem->hole_count && bytes && mem->hole[i].gpa < gpa + bytes;
+}
+
+bool memory_is_hole(const struct memory *mem, uint64_t gpa)
+{
+    return touches_hole(mem, gpa, 1);
+}
+
+void memory_set_holes(struct memory *mem, const struct memory_hole *hole, unsigned count)
+{
+    ensure(count <= MEMORY_HOLES_MAX);
+    if (count == mem->hole_count && !memcmp(hole, mem->hole, count * sizeof(*hole)))
+        return;
+    memcpy(mem->hole, hole, count * sizeof(*hole));
+    mem->hole_count = count;
+    mem->holes_changed = true;
+}
+
+const struct memory_hole *memory_holes(const struct memory *mem, unsigned *count)
+{
+    *count = mem->hole_count;
+    return mem->hole;
+}
+
+bool memory_pop_holes_changed(struct memory *mem)
+{
+    bool changed = mem->holes_changed;
+
+    mem->holes_changed = false;
+    return changed;
+}
+
+/* The same for what is to be accessed as memory: no holes. */
+static uint8_t *find_ram(const struct memory *mem, uint64_t gpa, uint64_t bytes)
+{
+    uint8_t *host = find_host(mem, gpa, bytes);
+
+    return host && !touches_hole(mem, gpa, bytes) ? host : NULL;
+}
+
 bool memory_is_ram(const struct memory *mem, uint64_t gpa, uint64_t bytes)
 {
-    return find_host(mem, gpa, bytes) != NULL;
+    return find_ram(mem, gpa, bytes) != NULL;
 }
 
 void memory_mark_stale(struct memory *mem, uint64_t index)
@@ -203,12 +263,12 @@ bool memory_read(const struct memory *mem, uint64_t gpa, void *dst, size_t bytes
 {
     if (mem->watch)
         mem->watch(mem->watch_context, false, gpa, bytes);
-    return memory_peek(mem, gpa, dst, bytes);
+    return !touches_hole(mem, gpa, bytes) && memory_peek(mem, gpa, dst, bytes);
 }
 
 bool memory_write(struct memory *mem, uint64_t gpa, const void *src, size_t bytes)
 {
-    uint8_t *host = find_host(mem, gpa, bytes);
+    uint8_t *host = find_ram(mem, gpa, bytes);
 
     if (!host)
         return false;
@@ -221,7 +281,7 @@ bool memory_write(struct memory *mem, uint64_t gpa, const void *src, size_t byte
 
 bool memory_fill(struct memory *mem, uint64_t gpa, uint8_t byte, size_t bytes)
 {
-    uint8_t *host = find_host(mem, gpa, bytes);
+    uint8_t *host = find_ram(mem, gpa, bytes);
 
     if (!host)
         return false;

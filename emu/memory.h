@@ -53,6 +53,21 @@ void memory_watch(struct memory *mem, memory_watch_fn *fn, void *context);
 /* Whether the whole range is RAM. */
 bool memory_is_ram(const struct memory *mem, uint64_t gpa, uint64_t bytes);
 
+/*
+ * Holes: pages of RAM that are no memory to the guest. What is no RAM to memory_is_ram() can't be read or written here
+ * either, but its content stays (memory_peek()): the guest reads it, and its writes are lost.
+ *
+ * The list is not part of any state: whoever makes holes says so again after a snapshot was restored
+ * (model->restored()).
+ */
+#define MEMORY_HOLES_MAX 1024u
+struct memory_hole {
+    uint64_t gpa, bytes; /* whole pages of RAM */
+};
+/* Exactly these are holes from now on: ascending, neither overlapping nor adjacent, at most MEMORY_HOLES_MAX. */
+void memory_set_holes(struct memory *mem, const struct memory_hole *hole, unsigned count);
+bool memory_is_hole(const struct memory *mem, uint64_t gpa);
+
 /* The digest of the content of all RAM: a function of (gpa, bytes) only, incremental over pages changed since. */
 uint64_t memory_digest(struct memory *mem);
 
@@ -63,6 +78,10 @@ struct memory_range {
     uint8_t *host;
 };
 struct memory_range memory_range(const struct memory *mem, unsigned index);
+
+/* For the engine: the holes, and whether they have changed since asked last. */
+const struct memory_hole *memory_holes(const struct memory *mem, unsigned *count);
+bool memory_pop_holes_changed(struct memory *mem);
 
 /* For the engine: `ppn` holds translated code; and the pages among those that the host has written since asked last.
    memory_pop_stale() returns false when there are no more. */

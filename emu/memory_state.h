@@ -40,6 +40,9 @@ struct memory {
         int userfault; /* by which the host protects pages; -1: it can't */
         int process;   /* whose faults, and whose protection */
     } open;
+    struct memory_hole hole[MEMORY_HOLES_MAX];
+    unsigned hole_count;
+    bool holes_changed; /* since the engine looked */
     memory_watch_fn *watch;
     void *watch_context;
 };

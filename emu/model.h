@@ -72,6 +72,10 @@ struct model {
     /* The vCPU has accepted it (INTA). */
     void (*accept_vector)(struct machine *m, unsigned vcpu, int vector);
 
+    /* The machine's state was put back to a snapshot's: tell the machine again what is not part of the state
+       (memory_set_holes()). NULL if there is nothing. */
+    void (*restored)(struct machine *m);
+
     /* `vcpu` has executed HLT with interrupts masked and is halted. A hypervisor may take that for going down; NULL or
        a plain return leaves it halted until an NMI. */
     void (*halted_masked)(struct machine *m, unsigned vcpu);

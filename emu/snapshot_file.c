@@ -641,6 +641,8 @@ enum emu_err snapshot_file_load(const struct snapshot_file *f, struct machine *m
         err = load_pages(f, m, d);
     if (err == EMU_OK)
         err = snapshot_state_apply(m, state, d);
+    if (err == EMU_OK)
+        machine_tell_models_restored(m);
     snapshot_state_free(state);
     if (err == EMU_OK && machine_digest(m) != f->info.digest)
         err = say(f, d, "is damaged: the machine's digest after loading is %016llx, and %016llx was written",

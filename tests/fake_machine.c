@@ -96,6 +96,16 @@ struct memory_range memory_range(const struct memory *mem, unsigned index)
     return index == 0 ? (struct memory_range){.bytes = mem->bytes, .host = mem->ram} : (struct memory_range){0};
 }
 
+/* Holes are Xen's matter here: nobody executes. */
+void memory_set_holes(struct memory *mem, const struct memory_hole *hole, unsigned count)
+{
+}
+
+bool memory_is_hole(const struct memory *mem, uint64_t gpa)
+{
+    return false;
+}
+
 void memory_set_code(struct memory *mem, uint64_t ppn)
 {
 }

@@ -321,6 +321,95 @@ static void port_and_msr_instructions_are_left_to_the_machine(void **state)
     world_fini(&w);
 }
 
+/* mov eax,[ebx]; mov [ebx],ecx; mov edx,[ebx]; lock xadd [ebx],ecx; mov dword [ebx-2],0x11223344; mov esi,[ebx]; hlt;
+   and again. */
+static const uint8_t hole_program[] = {0x8b, 0x03, 0x89, 0x0b, 0x8b, 0x13, 0xf0, 0x0f, 0xc1, 0x0b, 0xc7,
+                                       0x43, 0xfe, 0x44, 0x33, 0x22, 0x11, 0x8b, 0x33, 0xf4, 0xeb, 0xea};
+
+static void run_to_halt(struct world *w)
+{
+    uint64_t before = engine_steps(w->engine, 0);
+    struct engine_exit x;
+
+    do
+        x = engine_run(w->engine, UINT64_MAX, UINT64_MAX);
+    while (x.kind == ENGINE_EXIT_BOUNDARY); /* a write to a watched page */
+    assert_int_equal(x.kind, ENGINE_EXIT_HLT);
+    assert_int_equal(engine_steps(w->engine, 0) - before, before ? 8 : 7);
+}
+
+static void assert_gpr(struct world *w, enum gpr reg, uint32_t value)
+{
+    assert_int_equal((uint32_t)engine_gpr(w->engine, reg), value);
+}
+
+static void a_hole_reads_its_content_and_loses_what_is_written(void **state)
+{
+    static const struct memory_hole hole = {DATA_GPA, PAGE_BYTES};
+    struct world w;
+    uint32_t value;
+
+    world_init(&w, hole_program, sizeof(hole_program));
+    for (unsigned round = 0; round < 3; round++) {
+        engine_set_gpr(w.engine, GPR_RCX, 7);
+        assert_true(memory_fill(w.mem, DATA_GPA - 4, 0, 4));
+        assert_true(memory_fill(w.mem, DATA_GPA, 0xff, PAGE_BYTES));
+        memory_set_holes(w.mem, &hole, 1);
+        run_to_halt(&w);
+        assert_gpr(&w, GPR_RAX, UINT32_MAX);
+        assert_gpr(&w, GPR_RDX, UINT32_MAX);
+        assert_gpr(&w, GPR_RCX, UINT32_MAX);
+        assert_gpr(&w, GPR_RSI, UINT32_MAX);
+        assert_false(memory_read(w.mem, DATA_GPA, &value, sizeof(value)));
+        assert_false(memory_write(w.mem, DATA_GPA + PAGE_BYTES - 1, &value, 2));
+        assert_true(memory_peek(w.mem, DATA_GPA, &value, sizeof(value)));
+        assert_int_equal(value, UINT32_MAX);
+        assert_true(memory_read(w.mem, DATA_GPA - 4, &value, sizeof(value)));
+        assert_int_equal(value, 0x33440000);
+        memory_set_holes(w.mem, NULL, 0);
+        engine_set_gpr(w.engine, GPR_RCX, 7);
+        run_to_halt(&w);
+        assert_gpr(&w, GPR_RAX, UINT32_MAX);
+        assert_gpr(&w, GPR_RDX, 7);
+        assert_gpr(&w, GPR_RSI, 0x1122);
+        assert_true(memory_read(w.mem, DATA_GPA, &value, sizeof(value)));
+        assert_int_equal(value, 0x1122);
+    }
+    world_fini(&w);
+}
+
+/* As many as there may be, in an order that splits and joins what is mapped; and what is watched stays watched. */
+static void many_holes_come_and_go(void **state)
+{
+    enum { EVERY = 2, FIRST_PAGE = 64, COUNT = 200 };
+    struct memory_hole hole[COUNT];
+    struct world w;
+    struct diag d;
+    uint32_t value;
+
+    world_init(&w, hole_program, sizeof(hole_program));
+    assert_int_equal(engine_watch_writes(w.engine, DATA_GPA, 8, &d), EMU_OK);
+    for (unsigned n = 0; n <= COUNT; n += 20) {
+        for (unsigned i = 0; i < n; i++)
+            hole[i] = (struct memory_hole){(FIRST_PAGE + (uint64_t)i * EVERY + n / 20 % 2) * PAGE_BYTES, PAGE_BYTES};
+        memory_set_holes(w.mem, NULL, 0); /* the engine does not see this */
+        assert_true(memory_fill(w.mem, FIRST_PAGE * PAGE_BYTES, 0, (EVERY * COUNT + 2) * PAGE_BYTES));
+        memory_set_holes(w.mem, hole, n);
+        engine_set_gpr(w.engine, GPR_RBX, n ? hole[n / 2].gpa : DATA_GPA);
+        run_to_halt(&w);
+        assert_gpr(&w, GPR_RSI, n ? (uint32_t)0 : 0x1122); /* nobody has filled it with ones */
+        engine_set_gpr(w.engine, GPR_RBX, n ? hole[n - 1].gpa + PAGE_BYTES : DATA_GPA);
+        run_to_halt(&w);
+        assert_gpr(&w, GPR_RSI, 0x1122);
+    }
+    memory_set_holes(w.mem, NULL, 0);
+    engine_set_gpr(w.engine, GPR_RBX, FIRST_PAGE * PAGE_BYTES);
+    run_to_halt(&w);
+    assert_true(memory_read(w.mem, FIRST_PAGE * PAGE_BYTES, &value, sizeof(value)));
+    assert_int_equal(value, 0x1122);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +419,8 @@ int main(void)
         cmocka_unit_test(a_second_vcpu_in_between_changes_nothing),
         cmocka_unit_test(a_write_of_the_host_into_translated_code_is_seen),
         cmocka_unit_test(a_fault_in_the_middle_of_a_block_counts_what_was_executed),
+        cmocka_unit_test(a_hole_reads_its_content_and_loses_what_is_written),
+        cmocka_unit_test(many_holes_come_and_go),
         cmocka_unit_test(port_and_msr_instructions_are_left_to_the_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,7 +136,7 @@ static int64_t map_gmfn(struct machine *m, uint64_t from, uint64_t to)
         return XEN_EINVAL;
     if (from == to)
         return 0;
-    if (!memory_is_ram(machine_memory(m), to << PAGE_SHIFT, PAGE_BYTES)) {
+    if (!memory_is_ram(machine_memory(m), to << PAGE_SHIFT, PAGE_BYTES) && !xen_gfn_is_hole(xen_state(m), to)) {
         machine_unmodelled(m, "add_to_physmap(gmfn) to frame 0x%llx outside RAM", (unsigned long long)to);
         return XEN_EINVAL;
     }

@@ -1,8 +1,8 @@
 /*
  * p2m: what is behind the guest's frame numbers: RAM, a hole that was RAM, a page of Xen, or nothing.
  *
- * DEVIATION: a hole in RAM reads as all ones until the guest writes to it; on Xen writes vanish. A guest that uses RAM
- * which it has given away is seen as soon as it reads it before it writes.
+ * A hole reads as all ones, and writes to it vanish.
+ *
  * DEVIATION: Xen pins the page behind a registered address and goes on writing there when the guest gives the frame
  * away; here such writes go to what is at the frame then, and nowhere if that is a hole.
  */
@@ -21,13 +21,42 @@ void xen_p2m_init(struct xen_state *x)
         x->page_gfn[i] = GFN_NONE;
 }
 
+/* The first hole that ends behind `gfn`, or hole_count. */
+static uint32_t find_hole(const struct xen_state *x, uint64_t gfn)
+{
+    uint32_t low = 0, high = x->hole_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (x->hole[middle].gfn + x->hole[middle].count <= gfn)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 bool xen_gfn_is_hole(const struct xen_state *x, uint64_t gfn)
 {
-    for (uint32_t i = 0; i < x->hole_count; i++) {
-        if (gfn - x->hole[i].gfn < x->hole[i].count)
-            return true;
-    }
-    return false;
+    uint32_t i = find_hole(x, gfn);
+
+    return i < x->hole_count && x->hole[i].gfn <= gfn;
+}
+
+static void tell_memory(struct machine *m)
+{
+    const struct xen_state *x = xen_state(m);
+    struct memory_hole hole[HOLES_MAX];
+
+    for (uint32_t i = 0; i < x->hole_count; i++)
+        hole[i] = (struct memory_hole){x->hole[i].gfn << PAGE_SHIFT, x->hole[i].count << PAGE_SHIFT};
+    memory_set_holes(machine_memory(m), hole, x->hole_count);
+}
+
+void xen_p2m_restored(struct machine *m)
+{
+    tell_memory(m);
 }
 
 uint64_t xen_p2m_holes(const struct xen_state *x)
@@ -52,7 +81,8 @@ int xen_page_at(const struct xen_state *x, uint64_t gfn)
 
 static bool gfn_in_memory(struct machine *m, uint64_t gfn)
 {
-    return gfn <= UINT64_MAX >> PAGE_SHIFT && memory_is_ram(machine_memory(m), gfn << PAGE_SHIFT, PAGE_BYTES);
+    return gfn <= UINT64_MAX >> PAGE_SHIFT && (memory_is_ram(machine_memory(m), gfn << PAGE_SHIFT, PAGE_BYTES) ||
+                                               memory_is_hole(machine_memory(m), gfn << PAGE_SHIFT));
 }
 
 bool xen_gfn_is_ram(struct machine *m, uint64_t gfn)
@@ -119,64 +149,76 @@ static bool page_fill(struct machine *m, uint64_t gfn, uint8_t byte)
     return memory_fill(machine_memory(m), gfn << PAGE_SHIFT, byte, PAGE_BYTES);
 }
 
+static bool has_room_for_hole(struct machine *m)
+{
+    if (xen_state(m)->hole_count < HOLES_MAX)
+        return true;
+    machine_unmodelled(m, "more than %u separate holes in the guest's memory", HOLES_MAX);
+    return false;
+}
+
+static void insert_hole(struct xen_state *x, uint32_t at, uint64_t gfn, uint64_t count)
+{
+    memmove(&x->hole[at + 1], &x->hole[at], (x->hole_count - at) * sizeof(x->hole[0]));
+    x->hole[at] = (struct xen_hole){.gfn = gfn, .count = count};
+    x->hole_count++;
+}
+
+static void remove_hole(struct xen_state *x, uint32_t at)
+{
+    x->hole_count--;
+    memmove(&x->hole[at], &x->hole[at + 1], (x->hole_count - at) * sizeof(x->hole[0]));
+    x->hole[x->hole_count] = (struct xen_hole){0};
+}
+
 bool xen_p2m_punch(struct machine *m, uint64_t gfn)
 {
     struct xen_state *x = xen_state(m);
-    struct xen_hole *before = NULL, *after = NULL;
+    uint32_t i = find_hole(x, gfn);
+    bool joins_before = i > 0 && x->hole[i - 1].gfn + x->hole[i - 1].count == gfn;
+    bool joins_after = i < x->hole_count && x->hole[i].gfn == gfn + 1;
 
     if (xen_gfn_is_hole(x, gfn))
         return true;
-    for (uint32_t i = 0; i < x->hole_count; i++) {
-        if (x->hole[i].gfn + x->hole[i].count == gfn)
-            before = &x->hole[i];
-        if (x->hole[i].gfn == gfn + 1)
-            after = &x->hole[i];
-    }
-    if (before && after) {
-        before->count += 1 + after->count;
-        *after = x->hole[--x->hole_count];
-        x->hole[x->hole_count] = (struct xen_hole){0};
-    } else if (before) {
-        before->count++;
-    } else if (after) {
-        after->gfn--;
-        after->count++;
-    } else if (x->hole_count < HOLES_MAX) {
-        x->hole[x->hole_count++] = (struct xen_hole){.gfn = gfn, .count = 1};
-    } else {
-        machine_unmodelled(m, "more than %u separate holes in the guest's memory", HOLES_MAX);
+    if (!joins_before && !joins_after && !has_room_for_hole(m))
         return false;
+    if (!page_fill(m, gfn, HOLE_BYTE))
+        return false;
+    if (joins_before) {
+        x->hole[i - 1].count += 1 + (joins_after ? x->hole[i].count : 0);
+        if (joins_after)
+            remove_hole(x, i);
+    } else if (joins_after) {
+        x->hole[i].gfn--;
+        x->hole[i].count++;
+    } else {
+        insert_hole(x, i, gfn, 1);
     }
-    return page_fill(m, gfn, HOLE_BYTE);
+    tell_memory(m);
+    return true;
 }
 
 /* Forget that `gfn` is a hole; its content is up to the caller. */
 static bool hole_close(struct machine *m, uint64_t gfn)
 {
     struct xen_state *x = xen_state(m);
+    uint32_t i = find_hole(x, gfn);
+    struct xen_hole *h = &x->hole[i];
 
-    for (uint32_t i = 0; i < x->hole_count; i++) {
-        struct xen_hole *h = &x->hole[i];
-        uint64_t end = h->gfn + h->count;
-
-        if (gfn - h->gfn >= h->count)
-            continue;
-        if (gfn > h->gfn && gfn + 1 < end) {
-            if (x->hole_count == HOLES_MAX) {
-                machine_unmodelled(m, "more than %u separate holes in the guest's memory", HOLES_MAX);
-                return false;
-            }
-            x->hole[x->hole_count++] = (struct xen_hole){.gfn = gfn + 1, .count = end - gfn - 1};
-            h->count = gfn - h->gfn;
-        } else if (h->count == 1) {
-            *h = x->hole[--x->hole_count];
-            x->hole[x->hole_count] = (struct xen_hole){0};
-        } else {
-            h->gfn += gfn == h->gfn;
-            h->count--;
-        }
+    if (!xen_gfn_is_hole(x, gfn))
         return true;
+    if (gfn > h->gfn && gfn + 1 < h->gfn + h->count) {
+        if (!has_room_for_hole(m))
+            return false;
+        insert_hole(x, i + 1, gfn + 1, h->gfn + h->count - gfn - 1);
+        h->count = gfn - h->gfn;
+    } else if (h->count == 1) {
+        remove_hole(x, i);
+    } else {
+        h->gfn += gfn == h->gfn;
+        h->count--;
     }
+    tell_memory(m);
     return true;
 }
 

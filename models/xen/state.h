@@ -111,8 +111,9 @@ enum xen_page {
     PAGE_COUNT = PAGE_STATUS + STATUS_FRAMES_MAX,
 };
 #define GFN_NONE  UINT64_MAX
-#define HOLES_MAX 2048u
+#define HOLES_MAX MEMORY_HOLES_MAX
 
+/* Frames of RAM that are none; ascending, neither overlapping nor adjacent. */
 struct xen_hole {
     uint64_t gfn, count;
 };
@@ -268,6 +269,8 @@ enum model_answer xen_cpuid(struct machine *m, unsigned vcpu, uint32_t leaf, uin
 
 /* p2m.c: what is behind guest frame numbers. */
 void xen_p2m_init(struct xen_state *x);
+/* The machine's state was put back: tell its memory where holes are. */
+void xen_p2m_restored(struct machine *m);
 bool xen_gfn_is_hole(const struct xen_state *x, uint64_t gfn);
 /* The Xen page at this frame, or -1. */
 int xen_page_at(const struct xen_state *x, uint64_t gfn);
