@@ -289,6 +289,15 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
     return EMU_OK;
 }
 
+/* Where the window starts, in a run from the beginning. */
+static struct position anchor_of(const struct fuzz *f, struct guest *g)
+{
+    struct position p = {.kind = POSITION_ANCHOR, .vcpu = machine_current(g->machine), .occurrence = 1};
+
+    snprintf(p.symbol, sizeof(p.symbol), "%s", f->symbol);
+    return p;
+}
+
 static int search_schedules(struct fuzz *f, struct guest *g, uint64_t end_gva, FILE *to)
 {
     struct fuzz_schedules *s = &f->schedules;
@@ -299,8 +308,7 @@ static int search_schedules(struct fuzz *f, struct guest *g, uint64_t end_gva, F
     s->end_rip_gva = end_gva;
     s->window_steps_max = f->window_steps_max;
     s->interrupted = &interrupted;
-    s->start_anchor = (struct position){.kind = POSITION_ANCHOR, .vcpu = machine_current(g->machine), .occurrence = 1};
-    snprintf(s->start_anchor.symbol, sizeof(s->start_anchor.symbol), "%s", f->symbol);
+    s->start_anchor = anchor_of(f, g);
     status = fuzz_schedules(s, g, to, f->json ? &report : NULL, &f->diag);
     if (status == COMMAND_INPUT)
         diag_print(&f->diag, "bootrace fuzz", stderr);
@@ -321,6 +329,7 @@ int fuzz_run(int argc, char **argv)
     struct guest g;
     struct sigaction action = {.sa_handler = on_signal};
     uint64_t end_gva, failing = 0, boundaries = 0, runs = 0;
+    struct position start_anchor;
     bool complete = true;
     json_t *parts = json_array();
     FILE *to;
@@ -354,6 +363,7 @@ int fuzz_run(int argc, char **argv)
     f.exhaustive.every_boundary = f.every;
     f.exhaustive.vector = f.vector;
     f.exhaustive.interrupted = &interrupted;
+    start_anchor = anchor_of(&f, &g);
     for (unsigned i = 0; i < 3 && !interrupted; i++) {
         const bool asked[] = {f.timer, f.nmi, f.by_vector};
         bool done;
@@ -376,6 +386,14 @@ int fuzz_run(int argc, char **argv)
         boundaries += (uint64_t)json_integer_value(json_object_get(joined, "boundaries"));
         runs += (uint64_t)json_integer_value(json_object_get(joined, "runs"));
         json_array_append_new(parts, joined);
+        if (f.exhaustive.out && json_array_size(json_object_get(joined, "cases")) &&
+            fuzz_exhaustive_keep(&f.exhaustive, &g, (enum exhaustive_source)i, joined, &start_anchor, to, &f.diag) !=
+                EMU_OK) {
+            diag_print(&f.diag, "bootrace fuzz", stderr);
+            json_decref(parts);
+            guest_fini(&g);
+            return COMMAND_INPUT;
+        }
     }
     fprintf(to, "assuming that %s\n", ASSUMPTIONS);
     if (f.json) {

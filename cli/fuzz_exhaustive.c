@@ -11,10 +11,14 @@
 #include <unistd.h>
 
 #include "cli/console.h"
+#include "cli/fuzz_case.h"
 #include "cli/search_part.h"
 #include "cli/snapshot_case.h"
 #include "emu/build_id.h"
 #include "emu/machine.h"
+#include "emu/snapshot.h"
+#include "fuzz/minimise.h"
+#include "fuzz/search.h"
 #include "fuzz/window.h"
 
 #define HANDLER_STEPS_MAX 300000ull
@@ -22,6 +26,9 @@
 #define SAVE_EVERY_S      5.0
 #define LOOK_EVERY_NS     100000000l
 #define PIECES_MAX        4096u
+#define KEEP_MAX          8u /* cases of one source */
+#define KEEP_STEPS_MAX    100000000ull
+#define KEEP_TRIES_MAX    32u
 
 const char *fuzz_source_name(enum exhaustive_source source)
 {
@@ -379,5 +386,94 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
     json_decref(known);
     free(s->text);
     free(s);
+    return err;
+}
+
+static struct decision decision_of(const struct fuzz_exhaustive *f, enum exhaustive_source source, unsigned vcpu,
+                                   uint64_t position)
+{
+    static const enum decision_kind kinds[] = {
+        [SOURCE_TIMER] = DECISION_EXPIRE, [SOURCE_NMI] = DECISION_NMI, [SOURCE_VECTOR] = DECISION_VECTOR};
+
+    return (struct decision){.kind = kinds[source],
+                             .vcpu = source == SOURCE_TIMER ? DECISION_ANY_VCPU : vcpu,
+                             .value = f->vector,
+                             .at = {.kind = POSITION_STEPS, .vcpu = vcpu, .steps = position}};
+}
+
+/* One failing boundary. *kept: it ends in a failure of the guest, and is a case now. */
+static enum emu_err keep_one(const struct fuzz_exhaustive *f, const struct minimise_options *mo, struct guest *g,
+                             const struct decision *decision, const char *reason, const char *place, bool *kept,
+                             FILE *to, struct diag *d)
+{
+    char path[FUZZ_CASE_PATH_BYTES], mechanism[1536];
+    struct schedule s;
+    struct trial trial;
+    bool anchored = false;
+    enum emu_err err;
+
+    schedule_init(&s);
+    err = schedule_append(&s, decision, d);
+    snapshot_restore(g->machine, mo->start);
+    if (err == EMU_OK)
+        err = trial_play(g->machine, &s, g->symbols, &mo->end, &trial, d);
+    *kept = err == EMU_OK && trial.kind == TRIAL_FAIL;
+    if (*kept)
+        err = anchor_schedule(mo, &s, trial.digest, &anchored, d);
+    if (err == EMU_OK && *kept) {
+        snprintf(
+            mechanism, sizeof(mechanism),
+            "Found by `bootrace fuzz --window %s`, which covers every boundary: an interrupt (%s) is taken before %s. "
+            "%s\n",
+            f->window, decision_kind_name(decision->kind), place, reason);
+        err = fuzz_case_write(f->out, f->window, mechanism, g, &s, &trial.verdict, trial.digest, path, d);
+    }
+    if (err == EMU_OK && *kept) {
+        fprintf(to, "  %s\n", trial.verdict.text);
+        fuzz_case_print_schedule(&s, to);
+        fprintf(to, "  replay: bootrace replay %s\n", path);
+    }
+    schedule_fini(&s);
+    return err;
+}
+
+enum emu_err fuzz_exhaustive_keep(const struct fuzz_exhaustive *f, struct guest *g, enum exhaustive_source source,
+                                  const json_t *joined, const struct position *start_anchor, FILE *to, struct diag *d)
+{
+    struct minimise_options mo = {.machine = g->machine,
+                                  .symbols = g->symbols,
+                                  .start_anchor = *start_anchor,
+                                  .end = {.steps_max = KEEP_STEPS_MAX}};
+    unsigned vcpu = machine_current(g->machine), kept = 0, tries = 0;
+    struct snapshot *start;
+    enum emu_err err = snapshot_take(g->machine, NULL, &start, d);
+    const char *before = "";
+    json_t *one;
+    size_t i;
+
+    if (err != EMU_OK)
+        return err;
+    mo.start = start;
+    json_array_foreach(json_object_get(joined, "cases"), i, one)
+    {
+        const char *at = json_string_value(json_object_get(one, "at"));
+        struct decision decision =
+            decision_of(f, source, vcpu, (uint64_t)json_integer_value(json_object_get(one, "delivered")));
+        bool is_kept;
+
+        /* Neighbours at one place are one failure. */
+        if (!at || (!strcmp(at, before) && kept) || *f->interrupted || kept == KEEP_MAX || tries == KEEP_TRIES_MAX)
+            continue;
+        tries++;
+        err = keep_one(f, &mo, g, &decision, json_string_value(json_object_get(one, "reason")),
+                       json_string_value(json_object_get(one, "place")), &is_kept, to, d);
+        if (err != EMU_OK)
+            break;
+        kept += is_kept;
+        if (is_kept)
+            before = at;
+    }
+    snapshot_restore(g->machine, start);
+    snapshot_free(g->machine, start);
     return err;
 }

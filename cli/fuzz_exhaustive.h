@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "cli/guest.h"
+#include "emu/schedule.h"
 #include "fuzz/exhaustive.h"
 
 #define FUZZ_JOBS_MAX 256u
@@ -32,6 +33,12 @@ struct fuzz_exhaustive {
 EMU_MUST_CHECK enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g,
                                             enum exhaustive_source source, FILE *to, json_t **joined, bool *done,
                                             struct diag *d);
+
+/* Follow failing boundaries of `joined`, one of each outcome, to the guest's own end, and write those that end in a
+   failure as cases of one decision into f->out. `start_anchor` is the window's start in a run from the beginning. */
+EMU_MUST_CHECK enum emu_err fuzz_exhaustive_keep(const struct fuzz_exhaustive *f, struct guest *g,
+                                                 enum exhaustive_source source, const json_t *joined,
+                                                 const struct position *start_anchor, FILE *to, struct diag *d);
 
 /* "timer", "nmi", "vector". */
 const char *fuzz_source_name(enum exhaustive_source source);

@@ -1,16 +1,14 @@
 #include "cli/fuzz_schedules.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/fuzz_case.h"
 #include "cli/post_mortem.h"
-#include "cli/record.h"
 #include "emu/snapshot.h"
 #include "emu/vcpu.h"
 #include "fuzz/minimise.h"
@@ -127,51 +125,13 @@ static enum emu_err measure(const struct fuzz_schedules *f, struct guest *g, con
     return EMU_OK;
 }
 
-static enum emu_err write_case(const struct fuzz_schedules *f, struct guest *g, const struct schedule *s,
-                               const struct verdict *v, uint64_t digest, char *path, size_t path_bytes, struct diag *d)
-{
-    struct outcome outcome;
-    struct record r = {.guest = &g->options, .schedule = s, .outcome = &outcome};
-    char mechanism[768];
-
-    outcome_init(&outcome);
-    outcome.verdict = v->kind;
-    snprintf(outcome.detector, sizeof(outcome.detector), "%s", v->detector ? v->detector : "");
-    snprintf(outcome.text, sizeof(outcome.text), "%s", v->text);
-    outcome.rip_gva = v->rip_gva;
-    post_mortem_place(g->symbols, v->rip_gva, outcome.place, sizeof(outcome.place));
-    outcome.digest = digest;
-    snprintf(mechanism, sizeof(mechanism),
-             "Found by `bootrace fuzz --strategy %s --window %s`, and minimised to %zu "
-             "decision%s. Nobody has said yet why it fails.\n",
-             f->strategy->name, f->window, s->count, s->count == 1 ? "" : "s");
-    r.mechanism = mechanism;
-    if (mkdir(f->out, 0777) && errno != EEXIST)
-        return diag_set_at(d, EMU_EINPUT, f->out, 0, "can't be made: %s", strerror(errno));
-    snprintf(path, path_bytes, "%s/%s-%s-%08x.yaml", f->out, f->window, v->detector ? v->detector : "fail",
-             (unsigned)digest);
-    return record_write(&r, path, d);
-}
-
-static void print_schedule(const struct schedule *s, FILE *to)
-{
-    char text[DECISION_TEXT_BYTES];
-
-    for (size_t i = 0; i < s->count && i < 12; i++) {
-        decision_print(&s->decision[i], text, sizeof(text));
-        fprintf(to, "    %s\n", text);
-    }
-    if (s->count > 12)
-        fprintf(to, "    ... (%zu more)\n", s->count - 12);
-}
-
 static enum emu_err tell_failure(const struct fuzz_schedules *f, struct guest *g, const struct minimise_options *mo,
                                  struct search_failure *x, FILE *to, json_t *cases, struct diag *d)
 {
-    size_t before = x->schedule.count;
+    size_t before = x->schedule.count, decisions;
     uint64_t runs = 0;
     bool anchored = false;
-    char place[160], path[4096] = "", *text = NULL;
+    char place[160], path[FUZZ_CASE_PATH_BYTES] = "", *text = NULL;
     size_t bytes;
     FILE *memory;
     enum emu_err err = minimise(mo, &x->schedule, &x->verdict, &x->digest, &runs, d);
@@ -180,14 +140,22 @@ static enum emu_err tell_failure(const struct fuzz_schedules *f, struct guest *g
         err = anchor_schedule(mo, &x->schedule, x->digest, &anchored, d);
     if (err != EMU_OK)
         return err;
+    decisions = x->schedule.count - (anchored ? 1 : 0);
     post_mortem_place(g->symbols, x->verdict.rip_gva, place, sizeof(place));
     fprintf(to, "  %s: %s, at %s; first in run %" PRIu64 ", %" PRIu64 " runs in all\n",
             verdict_kind_name(x->verdict.kind), x->verdict.text, place, x->run, x->count);
-    fprintf(to, "  minimised from %zu to %zu decisions in %" PRIu64 " runs%s:\n", before,
-            x->schedule.count - (anchored ? 1 : 0), runs, anchored ? ", by anchors" : "");
-    print_schedule(&x->schedule, to);
+    fprintf(to, "  minimised from %zu to %zu decisions in %" PRIu64 " runs%s:\n", before, decisions, runs,
+            anchored ? ", by anchors" : "");
+    fuzz_case_print_schedule(&x->schedule, to);
     if (f->out) {
-        err = write_case(f, g, &x->schedule, &x->verdict, x->digest, path, sizeof(path), d);
+        char mechanism[512];
+
+        snprintf(
+            mechanism, sizeof(mechanism),
+            "Found by `bootrace fuzz --strategy %s --window %s`, and minimised to %zu decision%s. Nobody has said yet "
+            "why it fails.\n",
+            f->strategy->name, f->window, decisions, decisions == 1 ? "" : "s");
+        err = fuzz_case_write(f->out, f->window, mechanism, g, &x->schedule, &x->verdict, x->digest, path, d);
         if (err != EMU_OK)
             return err;
         fprintf(to, "  replay: bootrace replay %s\n", path);
@@ -197,11 +165,11 @@ static enum emu_err tell_failure(const struct fuzz_schedules *f, struct guest *g
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     schedule_print(&x->schedule, memory);
     fclose(memory);
-    json_array_append_new(
-        cases, json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "verdict",
-                         verdict_kind_name(x->verdict.kind), "detector", x->verdict.detector, "reason", x->verdict.text,
-                         "place", place, "run", (json_int_t)x->run, "count", (json_int_t)x->count, "decisions",
-                         (json_int_t)(x->schedule.count - (anchored ? 1 : 0)), "schedule", text, "file", path));
+    json_array_append_new(cases, json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "verdict",
+                                           verdict_kind_name(x->verdict.kind), "detector", x->verdict.detector,
+                                           "reason", x->verdict.text, "place", place, "run", (json_int_t)x->run,
+                                           "count", (json_int_t)x->count, "decisions", (json_int_t)decisions,
+                                           "schedule", text, "file", path));
     free(text);
     return EMU_OK;
 }
