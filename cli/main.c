@@ -12,6 +12,7 @@
 #include "cli/replay.h"
 #include "cli/search_part.h"
 #include "cli/report.h"
+#include "cli/snapshot.h"
 #include "cli/symbols.h"
 
 #include <stdio.h>
@@ -31,6 +32,7 @@ static const struct command commands[] = {
     {"replay", "run a case again and say whether it ends as it should", replay_run},
     {"operations", "which hypercall operations the Xen model has, and from which version on", operations_run},
     {"report", "tell what happened in a run: story, timeline, bytes; HTML, text or trace", report_run},
+    {"snapshot", "what a snapshot file is of, and where it stands", snapshot_run},
     {"symbols", "where an image's symbols come from, and what a name or an address is", symbols_run},
     {NULL, NULL, NULL},
 };

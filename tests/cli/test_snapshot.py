@@ -113,6 +113,20 @@ def the_image_gives_the_symbols():
     expect(got.returncode == 0 and "PASS: reached guest_main" in got.stdout, got.stdout, got.stderr)
 
 
+def a_file_is_shown():
+    file = path("shown")
+    end_of(guest("smp64"), "--snapshot-at", "1:40", file)
+    got = run("snapshot", "show", file, guest("smp64"))
+    expect(got.returncode == 0 and re.search("vCPU 1: runnable, 40 steps, (16|32|64)-bit code at ", got.stdout), got)
+    shown = json.loads(run("snapshot", "show", file, "--json").stdout)
+    expect(shown["vcpus"][1]["steps"] == 40 and shown["bytes"] == os.path.getsize(file), shown)
+    expect(shown["steps"] == sum(v["steps"] for v in shown["vcpus"]) and shown["case"]["vcpus"] == 2, shown)
+    for bad in (["snapshot"], ["snapshot", "eat", file], ["snapshot", "show"], ["snapshot", "show", guest("smp64")],
+                ["snapshot", "show", file, guest("smp32")]):
+        got = run(*bad)
+        expect(got.returncode == 2 and got.stderr.startswith("bootrace snapshot: ") and not got.stdout, bad, got)
+
+
 def what_the_user_says_has_to_fit():
     file = path("fits")
     initrd = path("initrd")
@@ -204,6 +218,7 @@ TESTS = [
     positions_of_one_vcpu_are_its_own,
     a_snapshot_of_a_snapshot_goes_on,
     the_image_gives_the_symbols,
+    a_file_is_shown,
     what_the_user_says_has_to_fit,
     bad_positions_are_refused,
     a_schedule_begins_with_the_boot,

@@ -1,0 +1,146 @@
+#include "cli/snapshot.h"
+
+#include <argp.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/guest.h"
+#include "cli/post_mortem.h"
+#include "emu/snapshot_file.h"
+#include "emu/vcpu.h"
+
+static const char doc[] = "Say what a snapshot file is of, where it stands, and how large it is.\v"
+                          "IMAGE, which must be the one that was booted, gives the symbols.\n\n"
+                          "Examples:\n"
+                          "  bootrace snapshot show here.snap\n"
+                          "  bootrace snapshot show here.snap vmlinuz\n"
+                          "  bootrace snapshot show here.snap --json\n\n"
+                          "Exit status: 0, 2 no snapshot of this build.";
+
+enum { KEY_JSON = 256 };
+
+static const struct argp_option options[] = {
+    {"json", KEY_JSON, NULL, 0, "Print one JSON object", 0},
+    {0},
+};
+
+struct show {
+    const char *what, *file, *image;
+    bool json;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct show *s = state->input;
+
+    switch (key) {
+    case ARGP_KEY_ARG:
+        if (!s->what)
+            s->what = arg;
+        else if (!s->file)
+            s->file = arg;
+        else if (!s->image)
+            s->image = arg;
+        else
+            argp_error(state, "'%s' is too much", arg);
+        break;
+    case KEY_JSON:
+        s->json = true;
+        break;
+    case ARGP_KEY_END:
+        if (!s->what || strcmp(s->what, "show") || !s->file)
+            argp_error(state, "show which file? For example: bootrace snapshot show here.snap");
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static json_t *vcpu_json(const struct guest *g, unsigned v)
+{
+    const char *waits = vcpu_wait_reason(g->machine, v);
+    struct vcpu_regs r;
+    char place[160];
+
+    vcpu_get_regs(g->machine, v, &r);
+    post_mortem_place(g->symbols, r.rip, place, sizeof(place));
+    return json_pack("{s:s, s:s*, s:I, s:I, s:s}", "state", vcpu_state_name(vcpu_state(g->machine, v)), "waits_for",
+                     waits, "steps", (json_int_t)vcpu_position(g->machine, v), "rip", (json_int_t)r.rip, "place",
+                     place);
+}
+
+static void print_json(const struct guest *g, const struct snapshot_file_info *i)
+{
+    json_t *vcpus = json_array(), *o;
+    char digest[17];
+
+    for (unsigned v = 0; v < i->vcpus; v++)
+        json_array_append_new(vcpus, vcpu_json(g, v));
+    snprintf(digest, sizeof(digest), "%016" PRIx64, i->digest);
+    o = json_pack("{s:i, s:s, s:I, s:I, s:s, s:I, s:I, s:i, s:o, s:o*}", "format", (int)i->format, "build", i->build,
+                  "bytes", (json_int_t)i->file_bytes, "ram_pages", (json_int_t)i->ram_pages, "digest", digest, "steps",
+                  (json_int_t)i->steps, "virtual_ns", (json_int_t)i->now_ns, "current",
+                  (int)machine_current(g->machine), "vcpus", vcpus, "case", json_loads(i->case_text, 0, NULL));
+    json_dumpf(o, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(o);
+}
+
+static void print_text(const struct guest *g, const struct snapshot_file_info *i)
+{
+    printf("case:   %s\n", i->case_text);
+    printf("build:  %s\n", i->build);
+    printf("where:  step %" PRIu64 ", %.6f s virtual, digest %016" PRIx64 "\n", i->steps, (double)i->now_ns / 1e9,
+           i->digest);
+    for (unsigned v = 0; v < i->vcpus; v++) {
+        const char *waits = vcpu_wait_reason(g->machine, v);
+        struct vcpu_regs r;
+        char place[160];
+
+        vcpu_get_regs(g->machine, v, &r);
+        post_mortem_place(g->symbols, r.rip, place, sizeof(place));
+        printf("vCPU %u: %s%s%s%s, %" PRIu64 " steps, %u-bit code at %s%s\n", v,
+               vcpu_state_name(vcpu_state(g->machine, v)), waits ? " (" : "", waits ? waits : "", waits ? ")" : "",
+               vcpu_position(g->machine, v), regs_code_bits(&r), place,
+               v == machine_current(g->machine) ? ", the current one" : "");
+    }
+    printf("size:   %.1f MiB, for %.1f MiB of RAM that is not zero, of %.1f MiB\n", (double)i->file_bytes / (1 << 20),
+           (double)i->ram_pages / 256, (double)i->ram_bytes / (1 << 20));
+}
+
+int snapshot_run(int argc, char **argv)
+{
+    static const struct argp argp = {options, parse, "show FILE [IMAGE]", doc, NULL, NULL, NULL};
+    struct guest_options guest_options = {0};
+    struct snapshot_file *file = NULL;
+    struct show s = {0};
+    struct guest g;
+    struct diag d;
+    enum emu_err err;
+
+    argp_err_exit_status = COMMAND_INPUT;
+    argp_parse(&argp, argc, argv, 0, NULL, &s);
+    diag_init(&d);
+    err = snapshot_file_open(s.file, &file, &d);
+    if (err == EMU_OK) {
+        guest_options.snapshot = file;
+        guest_options.kernel = s.image;
+        err = guest_init(&g, &guest_options, &d);
+    }
+    if (err != EMU_OK) {
+        diag_print(&d, "bootrace snapshot", stderr);
+        snapshot_file_close(file);
+        return COMMAND_INPUT;
+    }
+    if (s.json)
+        print_json(&g, snapshot_file_info(file));
+    else
+        print_text(&g, snapshot_file_info(file));
+    guest_fini(&g);
+    snapshot_file_close(file);
+    return COMMAND_PASS;
+}

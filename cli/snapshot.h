@@ -1,0 +1,7 @@
+/* snapshot: the sub-command that says what a snapshot file is of. */
+#ifndef BOOTRACE_CLI_SNAPSHOT_H
+#define BOOTRACE_CLI_SNAPSHOT_H
+
+int snapshot_run(int argc, char **argv);
+
+#endif
