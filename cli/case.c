@@ -77,6 +77,13 @@ static const struct field machine_fields[] = {
 static const struct field search_fields[] = {
     {"window", FIELD_WORD, AT(search.window), true, NULL, 0, 0},
     {"inject", FIELD_WORD, AT(search.inject), false, NULL, 0, 0},
+    {"strategy", FIELD_WORD, AT(search.strategy), false, NULL, 0, 0},
+    {"runs", FIELD_NUMBER, AT(search.runs), false, NULL, 1, UINT64_MAX / 4},
+    {"depth", FIELD_NUMBER, AT(search.depth), false, NULL, 0, UINT64_MAX / 4},
+    {"search-seed", FIELD_NUMBER, AT(search.search_seed), false, NULL, 0, UINT64_MAX - 1},
+    {"run-steps-max", FIELD_NUMBER, AT(search.run_steps_max), false, NULL, 1, UINT64_MAX / 4},
+    {"reach", FIELD_WORD, AT(search.reach), false, NULL, 0, 0},
+    {"failures", FIELD_NUMBER, AT(search.failures), false, NULL, 1, UINT64_MAX / 4},
     {"window-steps-max", FIELD_NUMBER, AT(search.window_steps_max), false, NULL, 1, UINT64_MAX / 4},
     {"every-boundary", FIELD_YES, AT(search.every_boundary), false, NULL, 0, 0},
     {0},

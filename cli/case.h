@@ -47,10 +47,9 @@ struct test_case {
     const char *op_table; /* a declaration (fuzz/op_table_text.h), or @ and a file that has it, relative to this one */
     const char *schedule;
     unsigned schedule_line; /* of its first line, in the file */
-    struct {
-        const char *window;
-        const char *inject;
-        uint64_t window_steps_max;
+    struct {                /* as the options of `bootrace fuzz` */
+        const char *window, *inject, *strategy, *reach;
+        uint64_t window_steps_max, runs, depth, search_seed, run_steps_max, failures;
         bool every_boundary;
     } search;
     struct {
@@ -60,7 +59,7 @@ struct test_case {
         const char *text;          /* regular expression for the verdict's sentence */
         const char *console;       /* regular expression for a line of the console */
         uint64_t digest, steps;    /* of the final state */
-        uint64_t failing, covered; /* boundaries; of a search */
+        uint64_t failing, covered; /* boundaries or runs; of a search */
     } expect;
     struct {
         uint64_t steps_max;

@@ -74,25 +74,34 @@ bool outcome_of_search(struct outcome *o, const char *report, int status)
     json_t *root = json_loads(report, 0, NULL);
     const json_t *source;
     json_int_t failing, covered;
+    bool complete;
     size_t i;
 
-    if (json_unpack(root, "{s:I, s:I}", "failing", &failing, "boundaries", &covered)) {
+    if (json_unpack(root, "{s:I, s:I}", "failing", &failing, "boundaries", &covered) &&
+        json_unpack(root, "{s:I, s:I}", "failing", &failing, "runs", &covered)) {
         json_decref(root);
         return false;
     }
+    /* What a strategy leaves out it says itself; only the exhaustive search knows when it has covered all. */
+    complete = !json_is_false(json_object_get(root, "complete"));
     o->failing = (uint64_t)failing;
     o->covered = (uint64_t)covered;
-    o->verdict = failing                                                                     ? VERDICT_FAIL
-                 : status == COMMAND_INTERRUPTED                                             ? VERDICT_INTERRUPTED
-                 : status == COMMAND_PASS && json_is_true(json_object_get(root, "complete")) ? VERDICT_PASS
-                                                                                             : VERDICT_BUDGET;
+    o->verdict = failing                              ? VERDICT_FAIL
+                 : status == COMMAND_INTERRUPTED      ? VERDICT_INTERRUPTED
+                 : status == COMMAND_PASS && complete ? VERDICT_PASS
+                                                      : VERDICT_BUDGET;
     json_array_foreach(json_object_get(root, "sources"), i, source)
     {
         o->host_s += json_number_value(json_object_get(source, "host_s"));
         add_failures(o, source);
     }
+    if (!json_object_get(root, "sources")) {
+        o->host_s = json_number_value(json_object_get(root, "host_s"));
+        add_failures(o, root);
+    }
     if (!o->text[0])
-        snprintf(o->text, sizeof(o->text), "no boundary of %" PRIu64 " fails", o->covered);
+        snprintf(o->text, sizeof(o->text), "none of %" PRIu64 " %s fails", o->covered,
+                 json_object_get(root, "sources") ? "boundaries" : "runs");
     json_decref(root);
     return true;
 }

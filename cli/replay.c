@@ -14,7 +14,8 @@
 #include "cli/session.h"
 
 #define CONSOLE_BYTES_MAX (8u << 20) /* of what a pattern is looked for in */
-#define SEARCH_ARGUMENTS  (32 + 2 * GUEST_EDITS_MAX)
+#define SEARCH_ARGUMENTS  (64 + 2 * GUEST_EDITS_MAX)
+#define NUMBERS_MAX       16
 
 static const char doc[] =
     "Run a case again: its guest, its machine, its schedule or search.\v"
@@ -224,7 +225,7 @@ static enum emu_err run_once(struct replay *r, struct diag *d)
 struct arguments {
     const char *argv[SEARCH_ARGUMENTS];
     unsigned count;
-    char number[8][24];
+    char number[NUMBERS_MAX][24];
     unsigned numbers;
 };
 
@@ -238,9 +239,9 @@ static void add(struct arguments *a, const char *option, const char *value)
 
 static void add_number(struct arguments *a, const char *option, uint64_t value)
 {
-    char *text = a->number[a->numbers];
+    char *text = a->number[a->numbers < NUMBERS_MAX ? a->numbers : 0];
 
-    if (value == CASE_NONE)
+    if (value == CASE_NONE || a->numbers == NUMBERS_MAX - 1)
         return;
     a->numbers++;
     snprintf(text, sizeof(a->number[0]), "%" PRIu64, value);
@@ -251,7 +252,7 @@ static void search_arguments(const struct replay *r, struct arguments *a)
 {
     const struct test_case *c = &r->c;
     const struct guest_options *o = &r->guest.options;
-    char *xen = a->number[7];
+    char *xen = a->number[NUMBERS_MAX - 1];
 
     a->argv[a->count++] = "bootrace";
     a->argv[a->count++] = "fuzz";
@@ -265,7 +266,7 @@ static void search_arguments(const struct replay *r, struct arguments *a)
     add(a, "--op-table", o->op_table);
     add(a, "--mode", o->mode == PLATFORM_HVM ? "hvm" : "pvh");
     if (o->xen_version) {
-        snprintf(xen, sizeof(a->number[7]), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
+        snprintf(xen, sizeof(a->number[0]), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
         add(a, "--xen", xen);
     }
     add_number(a, "--vcpus", c->machine.vcpus);
@@ -276,6 +277,14 @@ static void search_arguments(const struct replay *r, struct arguments *a)
         add(a, "--edit", o->edit[i]);
     add(a, "--window", c->search.window);
     add(a, "--inject", c->search.inject);
+    add(a, "--strategy", c->search.strategy);
+    add(a, "--reach", c->search.reach);
+    add_number(a, "--runs", c->search.runs);
+    add_number(a, "--depth", c->search.depth);
+    add_number(a, "--search-seed", c->search.search_seed);
+    add_number(a, "--run-steps-max", c->search.run_steps_max);
+    add_number(a, "--failures", c->search.failures);
+    add_number(a, "--online", c->machine.online);
     add_number(a, "--window-steps-max", c->search.window_steps_max);
     if (c->search.every_boundary)
         a->argv[a->count++] = "--every-boundary";
