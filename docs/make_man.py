@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 PROGRAM, TEMPLATE = sys.argv[1:3]
+COLUMN = 29  # where argp begins the texts of options
 
 
 def help_of(*words):
@@ -34,6 +35,8 @@ def commands():
 
 def option_line(line):
     """`  -k, --kernel=IMAGE   text` as a tagged paragraph; None if the line is no option."""
+    if line[COLUMN - 1:COLUMN] == " " and line[COLUMN:COLUMN + 1].strip() and "  " not in line[4:COLUMN].strip():
+        line = line[:COLUMN] + "  " + line[COLUMN:]  # a long option, with one blank before its text
     match = re.match(r" +((?:-\S, +)?--[a-z].*?|-\S)(?:  +(\S.*))?$", line)
     if not match:
         return None
