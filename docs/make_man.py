@@ -35,7 +35,7 @@ def commands():
 
 def option_line(line):
     """`  -k, --kernel=IMAGE   text` as a tagged paragraph; None if the line is no option."""
-    if line[COLUMN - 1:COLUMN] == " " and line[COLUMN:COLUMN + 1].strip() and "  " not in line[4:COLUMN].strip():
+    if line[COLUMN - 1:COLUMN] == " " and re.search("[a-z]", line[COLUMN:]) and line[COLUMN] != " " and "  " not in line[4:COLUMN].strip():
         line = line[:COLUMN] + "  " + line[COLUMN:]  # a long option, with one blank before its text
     match = re.match(r" +((?:-\S, +)?--[a-z].*?|-\S)(?:  +(\S.*))?$", line)
     if not match:
