@@ -123,6 +123,17 @@ def a_hang_says_who_spins_where():
     expect(f"bootrace replay {HANG}" in text, text[-500:])
 
 
+def what_the_search_writes_can_be_reported():
+    found = path("found")
+    run("fuzz", *S1, *BUGGY, "--window", "alternative_instructions", "--inject", "timer", "--strategy", "random",
+        "--failures", "1", "--out", found)
+    case = os.path.join(found, next(f for f in sorted(os.listdir(found)) if f.endswith(".yaml")))
+    text = words(report(case))
+    expect(text.startswith("FAIL"), text[:300])
+    expect("patch_copy_byte" in text and "was changing code at site_" in text, text[:3000])
+    expect(f"bootrace replay {case}" in text, text[-500:])
+
+
 class Tags(html.parser.HTMLParser):
     VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -318,6 +329,7 @@ def a_browser_shows_it_light_dark_and_narrow():
 
 TESTS = [the_text_says_what_went_wrong, the_story_has_the_bytes_of_the_source,
          a_run_that_no_decision_disturbs_is_told_too, a_repaired_guest_shows_no_torn_code, a_hang_says_who_spins_where,
+         what_the_search_writes_can_be_reported,
          the_page_is_well_formed_as_html_and_as_xml, the_page_needs_nothing_from_elsewhere,
          the_page_says_what_the_text_says, the_page_can_be_used_by_keyboard_and_read_aloud,
          what_the_user_and_the_guest_say_is_escaped, every_vcpu_has_a_lane, the_command_of_a_report_makes_the_same_run,
