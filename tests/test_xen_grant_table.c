@@ -171,6 +171,62 @@ static void copies_between_own_frames_are_checked(void **state)
     machine_free(m);
 }
 
+#define TABLE_GPA 0x50000ull
+#define FRAME_GPA 0x60000ull
+#define ALIAS_GPA 0x70000ull
+
+/* A guest that maps its own entry: it is pinned, and a pinned one keeps the table's version. */
+static void a_pinned_entry_keeps_the_version(void **state)
+{
+    static const struct {
+        unsigned ref;
+        uint16_t flags, domid;
+        int16_t status;
+    } rows[] = {
+        {8, GTF_permit_access, XEN_GUEST_DOMID, GNTST_okay},
+        {9, GTF_invalid, XEN_GUEST_DOMID, GNTST_bad_gntref},
+        {9, GTF_permit_access, 7, GNTST_bad_gntref},
+        {511, GTF_permit_access | GTF_readonly, XEN_GUEST_DOMID, GNTST_okay},
+        {512, GTF_permit_access, XEN_GUEST_DOMID, GNTST_bad_gntref},
+        {UINT32_MAX, GTF_permit_access, XEN_GUEST_DOMID, GNTST_bad_gntref},
+    };
+
+    for (unsigned i = 0; i < ROWS(rows); i++) {
+        struct machine *m = guest_new(V(17), 1);
+        struct xen_add_to_physmap map = {
+            .domid = DOMID_SELF, .space = XENMAPSPACE_grant_table, .gpfn = TABLE_GPA >> PAGE_SHIFT};
+        struct grant_entry_v1 entry = {
+            .flags = rows[i].flags, .domid = rows[i].domid, .frame = FRAME_GPA >> PAGE_SHIFT};
+        struct gnttab_map_grant_ref ref = {
+            .host_addr = ALIAS_GPA, .flags = GNTMAP_host_map, .ref = rows[i].ref, .dom = XEN_GUEST_DOMID};
+        struct gnttab_set_version two = {.version = 2};
+        bool mapped = rows[i].status == GNTST_okay;
+
+        put(m, ARG_GPA, &map, sizeof(map));
+        assert_int_equal(call(m, __HYPERVISOR_memory_op, XENMEM_add_to_physmap, ARG_GPA, 0), 0);
+        if (rows[i].ref < 512)
+            put(m, TABLE_GPA + rows[i].ref * sizeof(entry), &entry, sizeof(entry));
+        put(m, FRAME_GPA, &(uint64_t){0x1122}, 8);
+        assert_int_equal(grant(m, GNTTABOP_map_grant_ref, &ref, sizeof(ref), 1), 0);
+        assert_int_equal(ref.status, rows[i].status);
+        assert_int_equal(get_word(m, ALIAS_GPA, 8), mapped ? 0x1122 : 0);
+        assert_int_equal(grant(m, GNTTABOP_set_version, &two, sizeof(two), 1), mapped ? XEN_EBUSY : 0);
+        if (mapped) {
+            struct gnttab_unmap_grant_ref unmap = {.host_addr = ALIAS_GPA, .handle = ref.handle};
+
+            assert_int_equal(get_word(m, TABLE_GPA + rows[i].ref * sizeof(entry), 2) & (GTF_reading | GTF_writing),
+                             GTF_reading | GTF_writing);
+            assert_int_equal(grant(m, GNTTABOP_unmap_grant_ref, &unmap, sizeof(unmap), 1), 0);
+            assert_int_equal(unmap.status, GNTST_okay);
+            assert_int_equal(get_word(m, TABLE_GPA + rows[i].ref * sizeof(entry), 2), rows[i].flags);
+            assert_int_equal(grant(m, GNTTABOP_unmap_grant_ref, &unmap, sizeof(unmap), 1), 0);
+            assert_int_equal(unmap.status, GNTST_bad_handle);
+            assert_int_equal(grant(m, GNTTABOP_set_version, &two, sizeof(two), 1), 0);
+        }
+        machine_free(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +236,7 @@ int main(void)
         cmocka_unit_test(a_change_of_version_clears_the_entries),
         cmocka_unit_test(grants_of_others_lead_nowhere),
         cmocka_unit_test(copies_between_own_frames_are_checked),
+        cmocka_unit_test(a_pinned_entry_keeps_the_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
