@@ -104,7 +104,7 @@ static const struct stale_owner_area *areas_find(const struct state *s, const st
 static const char *const when_text[STALE_WHENS] = {
     [STALE_BEFORE_DIGEST] = "its digest has not been taken and will not match",
     [STALE_AFTER_DIGEST] = "its digest has been taken: the damage is silent",
-    [STALE_IN_USE] = "that kernel runs",
+    [STALE_IN_USE] = "all memory is that kernel's",
 };
 
 static const char *name_of(const struct stale_owner *s, uint64_t what)
