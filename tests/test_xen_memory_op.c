@@ -1,5 +1,7 @@
 #include "tests/xen_guest.h"
 
+#include "models/xen/pvh_loader.h"
+
 #define V(minor)    XEN_VERSION(4, minor)
 #define ROWS(a)     (sizeof(a) / sizeof((a)[0]))
 #define EXTENTS_GVA 0x210000ull
@@ -228,6 +230,32 @@ static void the_memory_map_covers_the_ram(void **state)
         if (e[i].type == XEN_HVM_MEMMAP_TYPE_RAM)
             assert_true(end <= FAKE_RAM_BYTES);
     }
+    /* The ACPI tables lie in RAM's first MiB, as start_info says too. */
+    assert_int_equal(e[1].gpa, PVH_ACPI_GPA);
+    assert_int_equal(e[1].bytes, PVH_ACPI_BYTES);
+    assert_int_equal(e[1].type, XEN_HVM_MEMMAP_TYPE_ACPI);
+    machine_free(m);
+}
+
+static void an_hvm_guests_map_is_of_ram_above_the_first_mib(void **state)
+{
+    static const struct platform_config hvm = {.mode = PLATFORM_HVM};
+    struct {
+        uint32_t entries, zero;
+        uint64_t gva;
+    } a = {.entries = 16, .gva = EXTENTS_GVA};
+    struct {
+        uint64_t gpa, bytes;
+        uint32_t type;
+    } __attribute__((packed)) e;
+    struct machine *m = guest_new_mode(V(17), 1, 64, &hvm);
+
+    assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_memory_map, &a), 0);
+    assert_int_equal(a.entries, 1);
+    get(m, EXTENTS_GVA, &e, sizeof(e));
+    assert_int_equal(e.gpa, 1 << 20);
+    assert_int_equal(e.bytes, FAKE_RAM_BYTES - (1 << 20));
+    assert_int_equal(e.type, XEN_HVM_MEMMAP_TYPE_RAM);
     machine_free(m);
 }
 
@@ -242,6 +270,7 @@ int main(void)
         cmocka_unit_test(a_removed_frame_is_a_hole),
         cmocka_unit_test(a_batch_tells_each_entrys_error),
         cmocka_unit_test(the_memory_map_covers_the_ram),
+        cmocka_unit_test(an_hvm_guests_map_is_of_ram_above_the_first_mib),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

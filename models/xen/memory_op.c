@@ -7,13 +7,15 @@
 #include "models/xen/state.h"
 
 #include "models/platform.h"
+#include "models/xen/pvh_loader.h"
 
 #define EXTENTS_MAX (1u << 20) /* per call; DEVIATION: more is UNMODELLED, Xen takes them in slices */
 #define ORDER_MAX   9u         /* what an unprivileged domain may ask for */
 #define BATCH_MAX   4096u
 
-#define EXCHANGE_BYTES_32 44u   /* struct compat_memory_exchange */
-#define MFN_LIST_BYTES_32 12u   /* struct compat_machphys_mfn_list */
+#define EXCHANGE_BYTES_32 44u /* struct compat_memory_exchange */
+#define MFN_LIST_BYTES_32 12u /* struct compat_machphys_mfn_list */
+#define HVM_LOW_RAM_GPA   0x100000ull
 #define E820_ENTRIES_MAX  1024u /* arch/x86/include/asm/e820.h, E820MAX */
 
 /* struct xen_memory_reservation of both word sizes. */
@@ -357,35 +359,43 @@ static int64_t op_maximum_ram_page(struct xen_call *c)
 }
 
 /* A PVH guest's map is in its start_info, and Xen's copy of it is the same; an HVM guest's comes from its firmware. */
+/* What the toolstack has set: a PVH guest's start_info says the same; an HVM guest, whose firmware makes a map of its
+   own, is told of RAM alone, above the first MiB. Source: Xen tools/libs/light/libxl_x86.c,
+   libxl__arch_domain_construct_memmap(). */
+static uint32_t toolstack_map(struct machine *m, struct hvm_memmap_table_entry e[PVH_MEMMAP_ENTRIES_MAX])
+{
+    uint64_t ram = memory_ram_bytes(machine_memory(m));
+    uint64_t low = ram < MEMORY_LOW_RAM_END_GPA ? ram : MEMORY_LOW_RAM_END_GPA;
+
+    if (platform_config(m)->mode == PLATFORM_PVH)
+        return pvh_memory_map(m, e);
+    e[0] = (struct hvm_memmap_table_entry){
+        .addr = HVM_LOW_RAM_GPA, .size = low - HVM_LOW_RAM_GPA, .type = XEN_HVM_MEMMAP_TYPE_RAM};
+    e[1] = (struct hvm_memmap_table_entry){
+        .addr = MEMORY_HIGH_RAM_GPA, .size = ram - low, .type = XEN_HVM_MEMMAP_TYPE_RAM};
+    return ram > low ? 2 : 1;
+}
+
 static int64_t op_memory_map(struct xen_call *c)
 {
-    uint64_t low = memory_ram_bytes(machine_memory(c->m)), high = 0, gva = 0;
+    struct hvm_memmap_table_entry map[PVH_MEMMAP_ENTRIES_MAX];
     struct {
         uint64_t address, bytes;
         uint32_t type;
-    } __attribute__((packed)) e[4];
-    uint32_t entries, count = 0;
+    } __attribute__((packed)) e[PVH_MEMMAP_ENTRIES_MAX]; /* struct e820entry */
+    uint32_t room, count = toolstack_map(c->m, map);
     unsigned word = c->compat ? 4 : 8;
+    uint64_t gva = 0;
 
-    if (low > MEMORY_LOW_RAM_END_GPA) {
-        high = low - MEMORY_LOW_RAM_END_GPA;
-        low = MEMORY_LOW_RAM_END_GPA;
-    }
-    if (!xen_copy_in(c, c->arg[1], &entries, sizeof(entries)) || !xen_copy_in(c, c->arg[1] + word, &gva, word))
+    if (!xen_copy_in(c, c->arg[1], &room, sizeof(room)) || !xen_copy_in(c, c->arg[1] + word, &gva, word))
         return XEN_EFAULT;
-    memset(e, 0, sizeof(e));
-    e[count].bytes = low;
-    e[count++].type = XEN_HVM_MEMMAP_TYPE_RAM;
-    e[count].address = 0xfc000000;
-    e[count].bytes = MEMORY_HIGH_RAM_GPA - 0xfc000000;
-    e[count++].type = XEN_HVM_MEMMAP_TYPE_RESERVED;
-    if (high) {
-        e[count].address = MEMORY_HIGH_RAM_GPA;
-        e[count].bytes = high;
-        e[count++].type = XEN_HVM_MEMMAP_TYPE_RAM;
+    if (count > room)
+        count = room;
+    for (uint32_t i = 0; i < count; i++) {
+        e[i].address = map[i].addr;
+        e[i].bytes = map[i].size;
+        e[i].type = map[i].type;
     }
-    if (count > entries)
-        count = entries;
     if (!xen_copy_out(c, gva, e, count * sizeof(e[0])) || !xen_copy_out(c, c->arg[1], &count, sizeof(count)))
         return XEN_EFAULT;
     return 0;

@@ -13,8 +13,6 @@
 #include "models/platform.h"
 #include "models/xen/elfnote.h"
 
-#define MEMMAP_ENTRIES_MAX 8u
-
 struct layout {
     uint64_t kernel_start_gpa, kernel_end_gpa;
     uint64_t info_gpa; /* start_info, module list and memory map in one page, then the command line */
@@ -65,23 +63,19 @@ static enum emu_err plan(const struct machine *m, const struct image *img, struc
     return EMU_OK;
 }
 
-static uint32_t build_memmap(const struct machine *m, const struct layout *l, struct hvm_memmap_table_entry *e)
+uint32_t pvh_memory_map(const struct machine *m, struct hvm_memmap_table_entry *e)
 {
-    uint64_t ram = machine_config(m)->ram_bytes;
-    uint32_t n = 0;
+    uint64_t ram = machine_config(m)->ram_bytes, low = ram < MEMORY_LOW_RAM_END_GPA ? ram : MEMORY_LOW_RAM_END_GPA;
+    const struct hvm_memmap_table_entry all[PVH_MEMMAP_ENTRIES_MAX] = {
+        {.addr = 0, .size = PVH_ACPI_GPA, .type = XEN_HVM_MEMMAP_TYPE_RAM},
+        {.addr = PVH_ACPI_GPA, .size = PVH_ACPI_BYTES, .type = XEN_HVM_MEMMAP_TYPE_ACPI},
+        {.addr = PVH_ACPI_END_GPA, .size = low - PVH_ACPI_END_GPA, .type = XEN_HVM_MEMMAP_TYPE_RAM},
+        {.addr = PVH_SPECIAL_GPA, .size = MEMORY_HIGH_RAM_GPA - PVH_SPECIAL_GPA, .type = XEN_HVM_MEMMAP_TYPE_RESERVED},
+        {.addr = MEMORY_HIGH_RAM_GPA, .size = ram - low, .type = XEN_HVM_MEMMAP_TYPE_RAM},
+    };
 
-    e[n++] = (struct hvm_memmap_table_entry){.addr = 0, .size = PVH_ACPI_GPA, .type = XEN_HVM_MEMMAP_TYPE_RAM};
-    e[n++] =
-        (struct hvm_memmap_table_entry){.addr = PVH_ACPI_GPA, .size = PVH_ACPI_BYTES, .type = XEN_HVM_MEMMAP_TYPE_ACPI};
-    e[n++] = (struct hvm_memmap_table_entry){.addr = PVH_ACPI_GPA + PVH_ACPI_BYTES,
-                                             .size = l->low_ram_bytes - PVH_ACPI_GPA - PVH_ACPI_BYTES,
-                                             .type = XEN_HVM_MEMMAP_TYPE_RAM};
-    e[n++] = (struct hvm_memmap_table_entry){
-        .addr = PVH_SPECIAL_GPA, .size = MEMORY_HIGH_RAM_GPA - PVH_SPECIAL_GPA, .type = XEN_HVM_MEMMAP_TYPE_RESERVED};
-    if (ram > l->low_ram_bytes)
-        e[n++] = (struct hvm_memmap_table_entry){
-            .addr = MEMORY_HIGH_RAM_GPA, .size = ram - l->low_ram_bytes, .type = XEN_HVM_MEMMAP_TYPE_RAM};
-    return n;
+    memcpy(e, all, sizeof(all));
+    return ram > low ? PVH_MEMMAP_ENTRIES_MAX : PVH_MEMMAP_ENTRIES_MAX - 1;
 }
 
 static bool write_info(struct machine *m, const struct layout *l, uint64_t rsdp_gpa)
@@ -90,7 +84,7 @@ static bool write_info(struct machine *m, const struct layout *l, uint64_t rsdp_
     struct {
         struct hvm_start_info info;
         struct hvm_modlist_entry module;
-        struct hvm_memmap_table_entry memmap[MEMMAP_ENTRIES_MAX];
+        struct hvm_memmap_table_entry memmap[PVH_MEMMAP_ENTRIES_MAX];
     } page = {0};
     const char *cmdline = p->cmdline ? p->cmdline : "";
 
@@ -102,7 +96,7 @@ static bool write_info(struct machine *m, const struct layout *l, uint64_t rsdp_
         .cmdline_paddr = l->cmdline_gpa,
         .rsdp_paddr = rsdp_gpa,
         .memmap_paddr = l->info_gpa + ((char *)page.memmap - (char *)&page),
-        .memmap_entries = build_memmap(m, l, page.memmap),
+        .memmap_entries = pvh_memory_map(m, page.memmap),
     };
     page.module = (struct hvm_modlist_entry){.paddr = p->initrd ? l->initrd_gpa : 0, .size = p->initrd_bytes};
     return memory_write(machine_memory(m), l->info_gpa, &page, sizeof(page)) &&
