@@ -66,10 +66,43 @@ static uint64_t registers_digest(struct machine *m)
     return sum;
 }
 
+static void forget(struct machine *m, uint64_t now)
+{
+    hang_probe_end(m);
+    m->run.hang.mark_trace = m->run.hang.facts;
+    m->run.hang.next_ns = now + QUIET_NS;
+    m->run.hang.period_ns = FIRST_PERIOD_NS;
+    m->run.hang.mark_is_set = false;
+    m->run.hang.mark_trace_ns = now;
+    m->run.hang.next_probe_ns = 0;
+}
+
+void hang_set_pinned(struct machine *m, uint64_t pinned)
+{
+    if (m->run.hang.pinned == pinned)
+        return;
+    m->run.hang.pinned = pinned;
+    forget(m, engine_now_ns(m->engine));
+}
+
+/* Somebody who could end what the pinned vCPU repeats, were it his turn. */
+static bool others_wait_for_their_turn(const struct machine *m)
+{
+    for (unsigned v = 0; m->run.hang.pinned && v < m->config.vcpus; v++)
+        if (v + 1 != m->run.hang.pinned && m->vcpu[v].state == VCPU_RUNNABLE)
+            return true;
+    return false;
+}
+
 static void prove(struct machine *m, const char *what, uint64_t period_ns)
 {
     char text[VERDICT_TEXT_BYTES - 120];
 
+    if (others_wait_for_their_turn(m)) {
+        m->pinned_is_stuck = m->pinned_to_place;
+        forget(m, engine_now_ns(m->engine));
+        return;
+    }
     describe(m, text, sizeof(text));
     machine_set_verdict(m, VERDICT_FAIL, "hang", "%s repeats every %llu ns and no timer is armed: %s", what,
                         (unsigned long long)period_ns, text);
@@ -81,13 +114,7 @@ void hang_check_turn(struct machine *m)
     bool is_back;
 
     if (m->run.hang.mark_trace != m->run.hang.facts) {
-        hang_probe_end(m);
-        m->run.hang.mark_trace = m->run.hang.facts;
-        m->run.hang.next_ns = now + QUIET_NS;
-        m->run.hang.period_ns = FIRST_PERIOD_NS;
-        m->run.hang.mark_is_set = false;
-        m->run.hang.mark_trace_ns = now;
-        m->run.hang.next_probe_ns = 0;
+        forget(m, now);
         return;
     }
     if (now < m->run.hang.next_ns || timer_next_ns(m) != TIMER_NEVER) {

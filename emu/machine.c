@@ -639,6 +639,9 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
 
     ensure(limits->vcpu < m->config.vcpus && limits->also.vcpu < m->config.vcpus);
     set_breakpoints(m, limits);
+    hang_set_pinned(m, limits->pinned ? (uint64_t)limits->vcpu + 1 : 0);
+    m->pinned_to_place = limits->pinned && !limits->position_max && (limits->until_rip_gva || limits->breaks);
+    m->pinned_is_stuck = false;
     for (;;) {
         uint64_t steps, limit_ns, left;
         struct engine_exit x;
@@ -666,6 +669,8 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
             continue;
         }
         idle_turns = 0;
+        if (m->pinned_is_stuck)
+            return MACHINE_STOPPED_NOT_RUNNABLE;
         if (m->run.verdict.kind != VERDICT_NONE)
             continue;
         left = deliver_pending(m);

@@ -63,7 +63,7 @@ enum machine_stop_reason {
     MACHINE_STOPPED_ASKED,
     MACHINE_STOPPED_INTERRUPTIBLE,
     MACHINE_STOPPED_POSITION,     /* `vcpu` is at position_max, or also.vcpu at also.position_max */
-    MACHINE_STOPPED_NOT_RUNNABLE, /* the pinned vCPU is offline, or waits for what will never come by itself */
+    MACHINE_STOPPED_NOT_RUNNABLE, /* the pinned vCPU is offline, or waits or spins for what never comes by itself */
 };
 enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits);
 /* Ask a running machine to stop at the next boundary; for callbacks and, as the only function, for signal handlers. */

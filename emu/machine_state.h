@@ -54,6 +54,7 @@ struct machine_run {
         uint64_t facts;         /* those that are not the host's own writes, as of time records at every switch */
         uint64_t mark_trace_ns; /* when the silence began */
         uint64_t next_probe_ns;
+        uint64_t pinned; /* the vCPU that runs alone by order, and 1; 0: none. Else the others are no witnesses. */
     } hang;
     bool watch_wrote; /* what is watched was written, and nobody told yet */
     struct watch_write watch_write;
@@ -94,6 +95,8 @@ struct machine {
         unsigned watchers;
         bool changed; /* the engine does not know the places yet */
     } watch;
+    bool pinned_to_place; /* of the run that goes on: the pinned vCPU runs to a place, which it need not reach, */
+    bool pinned_is_stuck; /* and never will without the others */
     struct hang_probe *hang_probe; /* NULL until it is needed */
     volatile int asked_to_stop;
     struct kept_text *kept_texts;
@@ -109,6 +112,8 @@ extern const struct engine_ops machine_engine_ops;
 /* hang.c: called between turns; sets the verdict when it can prove that nothing will ever change. */
 void hang_check_idle(struct machine *m);
 void hang_check_turn(struct machine *m);
+/* From here on only this vCPU runs (and 1; 0: all do): what was seen before says nothing about it. */
+void hang_set_pinned(struct machine *m, uint64_t pinned);
 
 /* watch.c: what the engine reports, and passing it on at a boundary. */
 void watch_note_write(struct machine *m, uint64_t gpa, uint64_t rip_gva, uint64_t position);

@@ -174,6 +174,14 @@ static enum emu_err approach(struct player *p, const struct position *at, const 
         char text[POSITION_TEXT_BYTES];
 
         position_print(at, text, sizeof(text));
+        if (vcpu_state(p->machine, at->vcpu) == VCPU_RUNNABLE)
+            return at_line(
+                p,
+                diag_set(diag, EMU_EINPUT,
+                         "vCPU %u alone does not get to %s: it repeats itself, and only another vCPU's turn could "
+                         "change that",
+                         at->vcpu, text),
+                diag);
         return at_line(p,
                        diag_set(diag, EMU_EINPUT,
                                 "vCPU %u does not get to %s: it is %s (%s) at %" PRIu64

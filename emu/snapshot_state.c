@@ -124,10 +124,11 @@ static const struct field run_fields[] = {
     NUMBER(struct machine_run, hang.facts),
     NUMBER(struct machine_run, hang.mark_trace_ns),
     NUMBER(struct machine_run, hang.next_probe_ns),
+    NUMBER(struct machine_run, hang.pinned),
 };
 static_assert(sizeof(struct machine_run) - sizeof(struct verdict) - sizeof(struct paging) * VCPUS_MAX -
                       sizeof(char *) * VCPUS_MAX - WATCH_STATE_BYTES ==
-                  184,
+                  192,
               "a field of the run that is not in run_fields would be lost: add it");
 static_assert(sizeof(struct verdict) == 40 + VERDICT_TEXT_BYTES, "a field of the verdict would be lost");
 

@@ -96,12 +96,29 @@ static void a_wait_for_the_tsc_is_no_hang(void **state)
     assert_hang(MACHINE(wait_for_tsc, wait_for_flag), "nothing can ever wake any vCPU");
 }
 
+/* vCPU 1 alone repeats itself, but vCPU 0 has only to be let run. */
+static void a_vcpu_that_runs_alone_by_order_is_no_proof(void **state)
+{
+    static const uint8_t set_flag[] = {0xff, 0x05, 0x40, 0x00, 0x03, 0x00, 0xf4}; /* inc dword [FLAG]; hlt */
+    struct machine *m = MACHINE(set_flag, wait_for_flag);
+    const uint64_t nowhere = CODE + 0x300;
+
+    assert_int_equal(machine_run(m, &(struct machine_limits){.steps_max = 2000000, .pinned = true, .vcpu = 1}),
+                     MACHINE_STOPPED_STEPS);
+    assert_int_equal(
+        machine_run(
+            m, &(struct machine_limits){.steps_max = 4000000, .pinned = true, .vcpu = 1, .until_rip_gva = nowhere}),
+        MACHINE_STOPPED_NOT_RUNNABLE);
+    assert_hang(m, "nothing can ever wake any vCPU");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vcpus_that_spin_in_turns_are_proved_to_hang),
         cmocka_unit_test(a_wait_for_what_the_host_writes_is_no_hang),
         cmocka_unit_test(a_wait_for_the_tsc_is_no_hang),
+        cmocka_unit_test(a_vcpu_that_runs_alone_by_order_is_no_proof),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
