@@ -21,7 +21,8 @@
 
 static const char doc[] =
     "Search a window of a boot: every boundary, every interrupt, or many schedules of it.\v"
-    "The window is a function: from its first instruction to its return, or for so many steps of all vCPUs.\n\n"
+    "The window is a function: from its first instruction to its return, or for so many steps of all vCPUs; "
+    "or it is what one vCPU does between two positions, counted in its steps.\n\n"
     "Strategies: exhaustive (the default) covers every boundary of one vCPU times each source. The others make whole "
     "runs "
     "and minimise what fails: random, pct, preempt (every interleaving of the vCPUs with at most --depth "
@@ -52,7 +53,7 @@ enum {
 };
 
 static const struct argp_option options[] = {
-    {"window", KEY_WINDOW, "SYMBOL[+STEPS]", 0,
+    {"window", KEY_WINDOW, "SYMBOL[+STEPS]|VCPU:FROM-VCPU:TO", 0,
      "The function whose execution is searched, or so many steps from its first instruction on", 0},
     {"inject", KEY_INJECT, "LIST", 0,
      "timer, nmi, vector:N; several with commas (default: timer). Strategies other than exhaustive also take ipi:N, "
@@ -81,8 +82,8 @@ static const struct argp_option options[] = {
 struct fuzz {
     struct guest_options guest;
     struct cache_options cache;
-    const char *window; /* SYMBOL or SYMBOL+STEPS */
-    char symbol[POSITION_SYMBOL_BYTES];
+    const char *window;                 /* SYMBOL, SYMBOL+STEPS, VCPU:STEPS-VCPU:STEPS */
+    char symbol[POSITION_SYMBOL_BYTES]; /* of the window; empty if it is none's */
     bool timer, nmi, by_vector, every, json;
     uint8_t vector;
     uint64_t window_steps_max;
@@ -244,6 +245,32 @@ static void on_signal(int number)
     interrupted = 1;
 }
 
+/* VCPU:STEPS-VCPU:STEPS. */
+static bool parse_positions(const char *text, unsigned *vcpu, uint64_t *from, uint64_t *to)
+{
+    unsigned other;
+    int end = 0;
+
+    return sscanf(text, "%u:%" SCNu64 "-%u:%" SCNu64 "%n", vcpu, from, &other, to, &end) == 4 && !text[end] &&
+           other == *vcpu && *from < *to && *to < UINT64_MAX / 4;
+}
+
+static enum emu_err go_to_position(struct fuzz *f, struct guest *g, unsigned vcpu, uint64_t from, struct diag *d)
+{
+    struct machine_limits limits = {.steps_max = UINT64_MAX, .vcpu = vcpu, .position_max = from};
+    enum machine_stop_reason why;
+
+    if (vcpu >= machine_vcpus(g->machine))
+        return diag_set(d, EMU_EINPUT, "--window %s: the machine has %u vCPUs", f->window, machine_vcpus(g->machine));
+    do {
+        why = from ? machine_run(g->machine, &limits) : MACHINE_STOPPED_POSITION;
+    } while (why == MACHINE_STOPPED_ASKED && !interrupted);
+    if (why == MACHINE_STOPPED_POSITION)
+        return EMU_OK;
+    return diag_set(d, EMU_EINPUT, "the guest does not come to step %" PRIu64 " of vCPU %u: %s", from, vcpu,
+                    why == MACHINE_STOPPED_VERDICT ? machine_verdict(g->machine)->text : "interrupted");
+}
+
 static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_gva, struct diag *d)
 {
     enum machine_stop_reason why;
@@ -252,8 +279,15 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
     size_t n;
     unsigned bits, word;
     enum emu_err err;
-    uint64_t sp;
+    uint64_t sp, from, to;
+    unsigned vcpu;
 
+    if (parse_positions(f->window, &vcpu, &from, &to)) {
+        *end_gva = 0;
+        if (!f->window_steps_max || f->window_steps_max > to - from)
+            f->window_steps_max = to - from;
+        return go_to_position(f, g, vcpu, from, d);
+    }
     if (!g->symbols)
         return diag_set(d, EMU_EINPUT, "--window %s: the image has no symbols", f->window);
     plus = strchr(f->window, '+');

@@ -15,6 +15,7 @@ struct memory {
     struct memory_range range[2];
     int fd;        /* the RAM's memfd */
     int pagemap;   /* /proc/self/pagemap; -1 if the host has none */
+    int process;   /* that opened it */
     bool no_scan;  /* the host's kernel has no PAGEMAP_SCAN: the pagemap is read instead */
     uint8_t *base; /* the memfd, shared and read-only; NULL before the first snapshot */
     uint64_t base_digest;
@@ -56,7 +57,7 @@ void memory_find_written(struct memory *mem);
 
 /* The same for pages that may have been written since they were protected last, in any order, to `list`; those are
    protected at once if `protect`. False if the host can't say. */
-bool memory_scan_open(const struct memory *mem, bool protect, uint64_t *list, uint64_t *count);
+bool memory_scan_open(struct memory *mem, bool protect, uint64_t *list, uint64_t *count);
 
 /*
  * The open pages: every page that may differ from what `synced` holds is in mem->open.page. A page that is not open

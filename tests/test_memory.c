@@ -1,5 +1,8 @@
 #include "tests/cmocka_tap.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,6 +169,77 @@ static void going_back_marks_only_changed_code_pages_stale(void **state)
     memory_free(mem);
 }
 
+/* The same as a new snapshot and the old one freed; many rounds, so that pages are protected and opened meanwhile. */
+static void a_snapshot_that_is_brought_up_to_date_holds_the_present(void **state)
+{
+    enum { ROUNDS = 4000, PAGES = 300 };
+    struct memory *mem = new_memory(RAM_BYTES);
+    struct memory_snapshot *first, *moving;
+    uint64_t random = 1, start, here;
+    struct diag d;
+
+    for (uint64_t p = 0; p < PAGES; p++)
+        put(mem, p * PAGE_BYTES, p + 1);
+    first = take(mem, NULL);
+    start = memory_digest(mem);
+    moving = take(mem, first);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        for (unsigned k = 0; k < 3; k++) {
+            random = random * 6364136223846793005ull + 1442695040888963407ull;
+            put(mem, (random >> 33) % (i < ROUNDS / 2 ? PAGES : 10) * PAGE_BYTES + 8 * (random >> 20 & 3),
+                random >> 60);
+        }
+        here = memory_digest(mem);
+        assert_int_equal(memory_snapshot_update(mem, moving, &d), EMU_OK);
+        put(mem, (random >> 40) % PAGES * PAGE_BYTES, random);
+        if (i % 64 == 0) {
+            memory_snapshot_restore(mem, first);
+            assert_int_equal(memory_digest(mem), start);
+        }
+        memory_snapshot_restore(mem, moving);
+        assert_int_equal(memory_digest(mem), here);
+    }
+    memory_snapshot_free(mem, moving);
+    put(mem, 0x7000, 1);
+    memory_snapshot_restore(mem, first);
+    assert_int_equal(memory_digest(mem), start);
+    memory_snapshot_free(mem, first);
+    memory_free(mem);
+}
+
+/* What the host knows of a process's pages is not known of its children's. */
+static void a_child_goes_back_to_its_own_memory(void **state)
+{
+    struct memory *mem = new_memory(RAM_BYTES);
+    struct memory_snapshot *s;
+    uint64_t digest;
+    int status;
+    pid_t child;
+
+    for (uint64_t p = 0; p < 50; p++)
+        put(mem, p * PAGE_BYTES, p);
+    s = take(mem, NULL);
+    digest = memory_digest(mem);
+    put(mem, 0x2000, 100);
+    memory_snapshot_restore(mem, s);
+    child = fork();
+    assert_true(child >= 0);
+    for (unsigned i = 0; i < 300; i++) { /* both */
+        for (uint64_t p = 0; p < 60; p++)
+            put(mem, (p + i) % 100 * PAGE_BYTES, i + p + (child ? 0 : 1000));
+        memory_snapshot_restore(mem, s);
+        if (memory_digest(mem) != digest)
+            break;
+    }
+    if (!child)
+        _exit(memory_digest(mem) == digest ? 0 : 1);
+    assert_int_equal(memory_digest(mem), digest);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    memory_snapshot_free(mem, s);
+    memory_free(mem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +248,8 @@ int main(void)
         cmocka_unit_test(the_digest_is_of_content_and_place_only),
         cmocka_unit_test(the_digest_is_the_same_before_and_after_a_snapshot),
         cmocka_unit_test(a_tree_of_snapshots_goes_back_to_each_of_its_nodes),
+        cmocka_unit_test(a_snapshot_that_is_brought_up_to_date_holds_the_present),
+        cmocka_unit_test(a_child_goes_back_to_its_own_memory),
         cmocka_unit_test(going_back_marks_only_changed_code_pages_stale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
