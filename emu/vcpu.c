@@ -199,6 +199,12 @@ void vcpu_kick(struct machine *m, unsigned vcpu)
         engine_ask_attention(m->engine);
 }
 
+bool vcpu_nmi_blocked(const struct machine *m, unsigned vcpu)
+{
+    ensure(vcpu < m->config.vcpus);
+    return m->vcpu[vcpu].nmi_blocked;
+}
+
 void vcpu_raise_nmi(struct machine *m, unsigned vcpu)
 {
     at(m, vcpu)->nmi_pending = 1;

@@ -58,6 +58,8 @@ bool vcpu_translate(struct machine *m, unsigned vcpu, uint64_t gva, uint64_t *gp
 void vcpu_kick(struct machine *m, unsigned vcpu);
 /* Make an NMI pending (one is remembered while NMIs are blocked). */
 void vcpu_raise_nmi(struct machine *m, unsigned vcpu);
+/* An NMI has been delivered and no IRET executed since. */
+bool vcpu_nmi_blocked(const struct machine *m, unsigned vcpu);
 
 /* Make one external interrupt with this vector pending, besides what the models say: a spurious one, as a host may send
    at any time. It is delivered once, before any other. */

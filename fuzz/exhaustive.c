@@ -196,7 +196,7 @@ static enum outcome run_handler(struct exhaustive *s, struct verdict *v)
 
         if (why == MACHINE_STOPPED_VERDICT) {
             *v = *machine_verdict(s->m);
-            return OUTCOME_FAILED;
+            return v->kind == VERDICT_PASS ? OUTCOME_RETURNED : OUTCOME_FAILED;
         }
         if (s->is_torn || s->exception)
             return OUTCOME_FAILED;

@@ -1,9 +1,9 @@
 /*
- * lost_event: finds interrupts and events that do not reach the guest: one that the host dropped, since there was nowhere
- * to note it; an upcall that its vCPU has not taken for longer than `patience_ns`, as when an event was bound to a vCPU
- * that the guest has stopped; and an interrupt line that waited so long for a pirq to which nobody listens. Other waiting
- * events (masked ones, those of a vCPU that is not up) are no failures by themselves: a guest may mean it. They are listed
- * with their reasons when the run has ended, which is what one wants to see behind a hang.
+ * lost_event: finds interrupts and events that do not reach the guest: one that the host dropped, since there was
+ * nowhere to note it; an upcall that its vCPU has not taken for longer than `patience_ns`, as when an event was bound
+ * to a vCPU that the guest has stopped; and an interrupt line that waited so long for a pirq to which nobody listens.
+ * Other waiting events (masked ones, those of a vCPU that is not up) are no failures by themselves: a guest may mean
+ * it. They are listed with their reasons when the run has ended, which is what one wants to see behind a hang.
  *
  * It can't see that an event reached a vCPU which the guest did not mean; the guest notices that.
  *

@@ -279,12 +279,13 @@ static void note_openness(struct window *w, uint64_t gpa, unsigned bytes, uint64
 {
     struct engine *e = machine_engine(w->m);
     bool flag = vcpu_rflags(w->m) & RFLAGS_IF, shadow = engine_interrupt_shadow(e);
+    bool unblocked = !vcpu_nmi_blocked(w->m, w->o->vcpu);
     uint8_t code[BYTES_MAX];
     unsigned step = 0;
 
-    push_openness(w, position, flag && !shadow, !shadow);
-    if (shadow && bytes > 1)
-        push_openness(w, position + 1, flag, true);
+    push_openness(w, position, flag && !shadow, unblocked && !shadow);
+    if (shadow)
+        push_openness(w, position + 1, flag, unblocked);
     if (!flag || bytes > sizeof(code) || !memory_peek(machine_memory(w->m), gpa, code, bytes) ||
         !memchr(code, 0xfa, bytes))
         return;
@@ -294,7 +295,7 @@ static void note_openness(struct window *w, uint64_t gpa, unsigned bytes, uint64
         if (!decoder_decode(engine_decoder(e), vcpu_code_bits(w->m), code + at, bytes - at, &insn))
             return;
         if (insn.length == 1 && code[at] == 0xfa) {
-            push_openness(w, position + step + 1, false, true);
+            push_openness(w, position + step + 1, false, unblocked);
             return;
         }
         at += insn.length;
@@ -511,7 +512,7 @@ enum emu_err window_record(struct machine *m, const struct window_options *o, st
 
         trace_listen(m, on_fact, w);
         push_openness(w, w->first, (vcpu_rflags(m) & RFLAGS_IF) && !engine_interrupt_shadow(machine_engine(m)),
-                      !engine_interrupt_shadow(machine_engine(m)));
+                      !vcpu_nmi_blocked(m, o->vcpu) && !engine_interrupt_shadow(machine_engine(m)));
         err = run(w, d);
         trace_unlisten(m, on_fact, w);
         settle_write(w);

@@ -44,7 +44,7 @@ uint64_t window_first(const struct window *w);
 uint64_t window_last(const struct window *w);
 
 /* The first boundary at or after `from` at which a maskable interrupt (or else an NMI) would be taken; window_last if
-   there is none. NMI blocking is not looked at. */
+   there is none. */
 uint64_t window_next_open(const struct window *w, uint64_t from, bool maskable);
 
 /* The first step at or after `from` that conflicts with the footprint, or that leaves the processor for the machine and

@@ -10,10 +10,10 @@ points = 0
 bad = 0
 
 
-def search(variant, source="timer", more=()):
+def search(variant, source="timer", more=(), window="alternative_instructions", words="memcpy=byte"):
     """The report of one search."""
     command = [program, "fuzz", guest, "--mode", "hvm", "--vcpus", "1", "--memory", "32M", "--json",
-               "--cmdline", f"variant={variant} memcpy=byte delay=200 after=200", "--window", "alternative_instructions",
+               "--cmdline", f"variant={variant} {words} delay=200 after=200", "--window", window,
                "--inject", source, *more]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     report = json.loads(done.stdout)
@@ -45,6 +45,21 @@ point("the window says who changes code, and where interrupts are taken",
 for variant in ("fixed2006", "buffered", "int3", "no-replacement"):
     r = search(variant)
     point(f"variant {variant} has none under the timer", r["failing"] == 0 and r["complete"] and r["status"] == 0, r)
+for words in ("memcpy=movsb", "memcpy=movsl"):
+    r = search("buggy", words=words)
+    torn = {c["detector"] for s in r["sources"] for c in s["cases"]}
+    point(f"{words}: torn code is found", r["failing"] > 0 and "torn-code" in torn, torn)
+mb = "memcpy=byte nmi=mb"
+for variant, count in (("buggy", 4), ("fixed2006", 4), ("fixed-nmi", 0), ("int3", 0)):
+    r = search(variant, source="nmi", words=mb)
+    written = {c["reason"].split()[2] for s in r["sources"] for c in s["cases"] if c["detector"] == "torn-code"}
+    point(f"variant {variant} fails under an NMI that executes mb() after {count} different bytes",
+          len(written) == count and r["complete"] and (r["failing"] > 0) == (count > 0), written, r["failing"])
+first = min(buggy["boundaries_failing"])
+part = search("buggy", window=f"0:{first - 100}-0:{first + 500}")
+point("a window between two positions has the failing boundaries of its part",
+      part["boundaries_failing"] == {b for b in buggy["boundaries_failing"] if b < first + 500} and
+      part["boundaries"] == 600, part["boundaries"])
 again = search("buggy")
 point("a second search says the same", again["boundaries_failing"] == buggy["boundaries_failing"] and
       again["runs"] == buggy["runs"], again["runs"], buggy["runs"])
