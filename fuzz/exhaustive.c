@@ -14,8 +14,9 @@
 #include "fuzz/torn_code.h"
 #include "fuzz/window.h"
 
-#define CONFIRMED_MAX 16u
-#define COURSES_MAX   32u
+#define CONFIRMED_MAX  32u
+#define CONFIRMED_TORN 256u
+#define COURSES_MAX    32u
 
 /* What a handler did, from where, and how it ended: it does so again wherever memory holds the same where it read. */
 struct course {
@@ -50,7 +51,7 @@ struct exhaustive {
 
     struct { /* failures that were followed to their end */
         uint64_t rip_gva;
-        unsigned vector;
+        unsigned what; /* the exception's vector, or CONFIRMED_TORN */
         struct verdict verdict;
     } confirmed[CONFIRMED_MAX];
     unsigned confirmations;
@@ -141,35 +142,51 @@ static enum outcome deliver(struct exhaustive *s)
     return OUTCOME_RETURNED;
 }
 
-/* The guest's own end says more than the first exception: run the same again, without looking, for a while. Done once
-   for each place that fails. */
-static void confirm(struct exhaustive *s, struct verdict *v)
+/* The guest's own end says more than where it begins to fail: run the same again, without looking, for a while. Done
+   once for each place that fails. NULL if it does not end in a failure by then. */
+static const struct verdict *confirm(struct exhaustive *s, uint64_t rip_gva, unsigned what)
 {
     struct machine_limits l = {0};
+    struct verdict *end;
     enum machine_stop_reason why;
 
     for (unsigned i = 0; i < s->confirmations; i++)
-        if (s->confirmed[i].rip_gva == v->rip_gva && s->confirmed[i].vector == s->vector) {
-            if (s->confirmed[i].verdict.kind == VERDICT_FAIL)
-                *v = s->confirmed[i].verdict;
-            return;
-        }
+        if (s->confirmed[i].rip_gva == rip_gva && s->confirmed[i].what == what)
+            return s->confirmed[i].verdict.kind == VERDICT_FAIL ? &s->confirmed[i].verdict : NULL;
     if (s->confirmations == CONFIRMED_MAX)
-        return;
+        return NULL;
     snapshot_restore(s->m, s->at);
     if (deliver(s) != OUTCOME_RETURNED)
-        return;
+        return NULL;
     l.steps_max = machine_steps(s->m) + s->o.confirm_steps_max;
     do {
         why = machine_run(s->m, &l);
     } while (why == MACHINE_STOPPED_ASKED);
-    s->confirmed[s->confirmations].rip_gva = v->rip_gva;
-    s->confirmed[s->confirmations].vector = s->vector;
+    s->confirmed[s->confirmations].rip_gva = rip_gva;
+    s->confirmed[s->confirmations].what = what;
+    end = &s->confirmed[s->confirmations++].verdict;
     if (why == MACHINE_STOPPED_VERDICT)
-        s->confirmed[s->confirmations].verdict = *machine_verdict(s->m);
-    if (why == MACHINE_STOPPED_VERDICT && machine_verdict(s->m)->kind == VERDICT_FAIL)
-        *v = *machine_verdict(s->m);
-    s->confirmations++;
+        *end = *machine_verdict(s->m);
+    return end->kind == VERDICT_FAIL ? end : NULL;
+}
+
+/* What the failure at hand ends in, if that is near: torn code stays the finding, an exception gives way to it. */
+static void follow(struct exhaustive *s, struct verdict *v)
+{
+    const struct verdict *end;
+    size_t used;
+
+    if (!(s->is_torn || s->exception) || machine_verdict(s->m)->kind != VERDICT_NONE)
+        return;
+    end = confirm(s, v->rip_gva, s->is_torn ? CONFIRMED_TORN : s->vector);
+    if (!end)
+        return;
+    if (!s->is_torn) {
+        *v = *end;
+        return;
+    }
+    used = strlen(v->text);
+    snprintf(v->text + used, sizeof(v->text) - used, "; then %.150s", end->text);
 }
 
 static void note_dead_stack(struct exhaustive *s, uint64_t sp)
@@ -286,8 +303,7 @@ static enum outcome handle(struct exhaustive *s, struct verdict *v)
         s->r->handler_steps_max = position(s) - before;
     if (outcome == OUTCOME_FAILED) {
         describe_failure(s, v);
-        if (s->exception && !s->is_torn && machine_verdict(s->m)->kind == VERDICT_NONE)
-            confirm(s, v);
+        follow(s, v);
     }
     s->course->failed = outcome == OUTCOME_FAILED;
     s->course->verdict = *v;

@@ -302,6 +302,17 @@ static void note_openness(struct window *w, uint64_t gpa, unsigned bytes, uint64
     }
 }
 
+/* The machine or a model does something at this step, or by itself before it. */
+static void push_leave(struct window *w, uint64_t position)
+{
+    w->report.leaves++;
+    if (!grow(&w->leave, sizeof(position))) {
+        w->no_memory = true;
+        return;
+    }
+    ((uint64_t *)w->leave.at)[w->leave.count++] = position;
+}
+
 static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes)
 {
     struct window *w = context;
@@ -328,11 +339,7 @@ static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsi
         w->report.reads++;
         break;
     case ENGINE_LEAVE:
-        w->report.leaves++;
-        if (grow(&w->leave, sizeof(position)))
-            ((uint64_t *)w->leave.at)[w->leave.count++] = position;
-        else
-            w->no_memory = true;
+        push_leave(w, position);
         break;
     }
     w->telling = false;
@@ -351,6 +358,15 @@ static void on_fact(struct machine *m, const struct trace_fact *fact, void *cont
 {
     struct window *w = context;
 
+    if (fact->kind == TRACE_INTERRUPT || fact->kind == TRACE_NMI || fact->kind == TRACE_EVENT ||
+        fact->kind == TRACE_HOST_WRITE) {
+        uint64_t position = vcpu_position(m, w->o->vcpu);
+
+        if (position < w->position)
+            position = w->position;
+        push_access(w, ENGINE_LEAVE, 0, 0, position);
+        push_leave(w, position);
+    }
     switch (fact->kind) {
     case TRACE_HYPERCALL:
         w->report.hypercalls++;
