@@ -328,6 +328,8 @@ static struct position anchor_of(const struct fuzz *f, struct guest *g)
 {
     struct position p = {.kind = POSITION_ANCHOR, .vcpu = machine_current(g->machine), .occurrence = 1};
 
+    if (!f->symbol[0]) /* the window is between positions */
+        return (struct position){.kind = POSITION_HERE};
     snprintf(p.symbol, sizeof(p.symbol), "%s", f->symbol);
     return p;
 }
