@@ -60,8 +60,8 @@ static const struct argp_option options[] = {
     {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
     {"hotplug", KEY_HOTPLUG, "SCRIPT", 0,
      "Plug and unplug vCPUs as the toolstack does: lines 'STEPS plug N', 'STEPS unplug N' (steps of all vCPUs)", 0},
-    {"disturb", KEY_DISTURB, "SEED[:STEPS]", 0,
-     "An unfair host: about every STEPS steps (default: 1000000) it preempts, lets time pass, or lets a timer expire "
+    {"disturb", KEY_DISTURB, "SEED[:N]", 0,
+     "An unfair host: about every N steps (default: 1000000) it preempts, lets time pass, or lets a timer expire "
      "early or late",
      0},
     {"extra-stops", KEY_STOPS, "N", 0, "Stop and go on at arbitrary places, about every N steps: must change nothing",
