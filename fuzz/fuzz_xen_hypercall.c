@@ -55,7 +55,7 @@ static void set_bits(struct machine *m, unsigned vcpu, bool wide)
 /* A structure in memory, small numbers and any numbers are all likely as arguments. */
 static uint64_t argument(struct machine *m, struct input *in, unsigned slot)
 {
-    uint8_t how = take_byte(in), data[64];
+    uint8_t how = take_byte(in), data[64] = {0};
     uint64_t value = 0;
 
     if (how < 96)

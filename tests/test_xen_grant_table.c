@@ -117,6 +117,37 @@ static void a_change_of_version_clears_the_entries(void **state)
     machine_free(m);
 }
 
+static void reserved_entries_outlive_a_change_of_version(void **state)
+{
+    struct machine *m = guest_new(V(17), 1);
+    struct xen_add_to_physmap a = {.domid = DOMID_SELF, .space = XENMAPSPACE_grant_table, .gpfn = 0x80};
+    struct gnttab_set_version v = {.version = 2};
+    struct grant_entry_v1 one = {.flags = GTF_permit_access | GTF_reading, .domid = 7, .frame = 0x1234};
+    union grant_entry_v2 two;
+
+    assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_add_to_physmap, &a), 0);
+    put(m, 0x80000 + 3 * sizeof(one), &one, sizeof(one));
+    assert_int_equal(grant(m, GNTTABOP_set_version, &v, sizeof(v), 1), 0);
+    get(m, 0x80000 + 3 * sizeof(two), &two, sizeof(two));
+    assert_int_equal(two.hdr.flags, GTF_permit_access);
+    assert_int_equal(two.hdr.domid, 7);
+    assert_int_equal(two.full_page.frame, 0x1234);
+    v.version = 1;
+    two.full_page.frame = 1ull << 32;
+    put(m, 0x80000 + 3 * sizeof(two), &two, sizeof(two));
+    assert_int_equal(grant(m, GNTTABOP_set_version, &v, sizeof(v), 1), XEN_ERANGE);
+    assert_int_equal(v.version, 2);
+    two.full_page.frame = 0x4321;
+    put(m, 0x80000 + 3 * sizeof(two), &two, sizeof(two));
+    v.version = 1;
+    assert_int_equal(grant(m, GNTTABOP_set_version, &v, sizeof(v), 1), 0);
+    get(m, 0x80000 + 3 * sizeof(one), &one, sizeof(one));
+    assert_int_equal(one.flags, GTF_permit_access | GTF_reading);
+    assert_int_equal(one.domid, 7);
+    assert_int_equal(one.frame, 0x4321);
+    machine_free(m);
+}
+
 static void grants_of_others_lead_nowhere(void **state)
 {
     struct machine *m = guest_new(V(17), 1);
@@ -234,6 +265,7 @@ int main(void)
         cmocka_unit_test(a_table_is_set_up_within_its_limit),
         cmocka_unit_test(a_table_only_grows),
         cmocka_unit_test(a_change_of_version_clears_the_entries),
+        cmocka_unit_test(reserved_entries_outlive_a_change_of_version),
         cmocka_unit_test(grants_of_others_lead_nowhere),
         cmocka_unit_test(copies_between_own_frames_are_checked),
         cmocka_unit_test(a_pinned_entry_keeps_the_version),

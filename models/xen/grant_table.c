@@ -157,42 +157,95 @@ static int16_t map_own(struct xen_call *c, const struct gnttab_map_grant_ref *a)
     return GNTST_okay;
 }
 
-/* Entries from 8 on are cleared by a change of version; the reserved first ones keep flags, domain and frame. */
-static void clear_entries(struct machine *m)
+#define ENTRY_IN_USE (GTF_reading | GTF_writing)
+
+/* The reserved first entries, which the toolstack made for console and xenstore, outlive a change of version. */
+struct reserved_entries {
+    struct grant_entry_v1 e[GNTTAB_NR_RESERVED_ENTRIES];
+};
+
+/* As version 1 has them; -ERANGE if it can't. What is no plain access is lost. */
+static int64_t reserved_read(struct machine *m, struct reserved_entries *r)
+{
+    union grant_entry_v2 two[GNTTAB_NR_RESERVED_ENTRIES];
+    grant_status_t status[GNTTAB_NR_RESERVED_ENTRIES];
+
+    if (xen_state(m)->grant_version == 1) {
+        xen_page_read(m, PAGE_GRANT, 0, r->e, sizeof(r->e));
+        return 0;
+    }
+    xen_page_read(m, PAGE_GRANT, 0, two, sizeof(two));
+    xen_page_read(m, PAGE_STATUS, 0, status, sizeof(status));
+    for (unsigned i = 0; i < GNTTAB_NR_RESERVED_ENTRIES; i++) {
+        unsigned type = two[i].hdr.flags & GTF_type_mask;
+
+        if (type == GTF_transitive || (type == GTF_permit_access && two[i].full_page.frame >> 32))
+            return XEN_ERANGE;
+        r->e[i] = (struct grant_entry_v1){0};
+        if (type == GTF_permit_access)
+            r->e[i] = (struct grant_entry_v1){.flags = (uint16_t)(two[i].hdr.flags | status[i]),
+                                              .domid = two[i].hdr.domid,
+                                              .frame = (uint32_t)two[i].full_page.frame};
+    }
+    return 0;
+}
+
+static void reserved_write(struct machine *m, const struct reserved_entries *r)
+{
+    union grant_entry_v2 two[GNTTAB_NR_RESERVED_ENTRIES];
+    grant_status_t status[GNTTAB_NR_RESERVED_ENTRIES];
+
+    if (xen_state(m)->grant_version == 1) {
+        xen_page_write(m, PAGE_GRANT, 0, r->e, sizeof(r->e), XEN_WRITE_PAGE);
+        return;
+    }
+    memset(two, 0, sizeof(two));
+    for (unsigned i = 0; i < GNTTAB_NR_RESERVED_ENTRIES; i++) {
+        two[i].hdr.flags = r->e[i].flags & (uint16_t)~ENTRY_IN_USE;
+        two[i].hdr.domid = r->e[i].domid;
+        two[i].full_page.frame = r->e[i].frame;
+        status[i] = r->e[i].flags & ENTRY_IN_USE;
+    }
+    xen_page_write(m, PAGE_GRANT, 0, two, sizeof(two), XEN_WRITE_PAGE);
+    xen_page_write(m, PAGE_STATUS, 0, status, sizeof(status), XEN_WRITE_PAGE);
+}
+
+static int64_t change_version(struct machine *m, uint8_t version)
 {
     static const uint8_t zero[PAGE_BYTES];
     struct xen_state *x = xen_state(m);
+    struct reserved_entries reserved;
+    int64_t answer = pinned(x) ? XEN_EBUSY : reserved_read(m, &reserved);
 
-    for (uint32_t i = 0; i < x->grant_frames; i++) {
-        unsigned keep = i == 0 ? GNTTAB_NR_RESERVED_ENTRIES * (unsigned)sizeof(struct grant_entry_v1) : 0;
-
-        xen_page_write(m, (enum xen_page)(PAGE_GRANT + i), keep, zero, PAGE_BYTES - keep, XEN_WRITE_PAGE);
+    if (answer)
+        return answer;
+    for (uint32_t i = 0; i < x->grant_frames; i++)
+        xen_page_write(m, (enum xen_page)(PAGE_GRANT + i), 0, zero, sizeof(zero), XEN_WRITE_PAGE);
+    if (version == 1) {
+        for (unsigned i = 0; i < STATUS_FRAMES_MAX; i++)
+            xen_page_unmap(m, (enum xen_page)(PAGE_STATUS + i), false);
+        x->status_frames = 0;
     }
+    x->grant_version = version;
+    xen_grant_grow(m, x->grant_frames);
+    reserved_write(m, &reserved);
+    return 0;
 }
 
+/* The version that is in force goes back, also after a refusal. */
 static int64_t op_set_version(struct xen_call *c)
 {
     struct gnttab_set_version a;
-    uint32_t asked;
+    int64_t answer = 0;
 
     if (!xen_copy_in(c, c->arg[1], &a, sizeof(a)))
         return XEN_EFAULT;
-    asked = a.version;
-    if (asked != 1 && asked != 2)
-        return XEN_EINVAL;
-    if (asked != c->x->grant_version && pinned(c->x))
-        return XEN_EBUSY;
-    if (asked != c->x->grant_version) {
-        clear_entries(c->m);
-        if (asked == 1) {
-            for (unsigned i = 0; i < STATUS_FRAMES_MAX; i++)
-                xen_page_unmap(c->m, (enum xen_page)(PAGE_STATUS + i), false);
-            c->x->status_frames = 0;
-        }
-        c->x->grant_version = (uint8_t)asked;
-        xen_grant_grow(c->m, c->x->grant_frames);
-    }
-    return copy_out_one(c, &a, sizeof(a));
+    if (a.version != 1 && a.version != 2)
+        answer = XEN_EINVAL;
+    else if (a.version != c->x->grant_version)
+        answer = change_version(c->m, (uint8_t)a.version);
+    a.version = c->x->grant_version;
+    return copy_out_one(c, &a, sizeof(a)) ? XEN_EFAULT : answer;
 }
 
 static int64_t op_get_version(struct xen_call *c)
