@@ -76,6 +76,10 @@ struct model {
        (memory_set_holes()). NULL if there is nothing. */
     void (*restored)(struct machine *m);
 
+    /* Whether a state that comes from a snapshot file can be one of this model's: false if a count or an index in it is
+       out of bounds. NULL if it has none. Called before restored(). */
+    bool (*is_sound)(struct machine *m);
+
     /* `vcpu` has executed HLT with interrupts masked and is halted. A hypervisor may take that for going down; NULL or
        a plain return leaves it halted until an NMI. */
     void (*halted_masked)(struct machine *m, unsigned vcpu);

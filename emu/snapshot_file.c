@@ -641,12 +641,15 @@ enum emu_err snapshot_file_load(const struct snapshot_file *f, struct machine *m
         err = load_pages(f, m, d);
     if (err == EMU_OK)
         err = snapshot_state_apply(m, state, d);
-    if (err == EMU_OK)
-        machine_tell_models_restored(m);
     snapshot_state_free(state);
     if (err == EMU_OK && machine_digest(m) != f->info.digest)
         err = say(f, d, "is damaged: the machine's digest after loading is %016llx, and %016llx was written",
                   (unsigned long long)machine_digest(m), (unsigned long long)f->info.digest);
+    for (unsigned i = 0; err == EMU_OK && i < c->model_count; i++)
+        if (c->models[i]->is_sound && !c->models[i]->is_sound(m))
+            err = say(f, d, "is damaged: the state of its model '%s' can't be one", c->models[i]->name);
+    if (err == EMU_OK)
+        machine_tell_models_restored(m);
     if (err != EMU_OK)
         diag_add_place(d, f->name, 0);
     return err;

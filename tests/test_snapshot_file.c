@@ -196,6 +196,11 @@ static void toy_expired(struct machine *m, unsigned kind, unsigned vcpu)
     vcpu_kick(m, vcpu);
 }
 
+static bool toy_is_sound(struct machine *m)
+{
+    return toy_of(m)->vector <= 1;
+}
+
 const struct model toy_model = {
     .name = "toy",
     .state_bytes = sizeof(struct toy),
@@ -204,6 +209,7 @@ const struct model toy_model = {
     .msr_write = toy_msr_write,
     .pending_vector = toy_pending,
     .accept_vector = toy_accept,
+    .is_sound = toy_is_sound,
     .timer_expired = toy_expired,
 };
 
@@ -661,6 +667,22 @@ static void hostile_content_is_refused_or_loads(void **state)
     free(b.at);
 }
 
+static void a_model_refuses_a_state_that_is_none(void **state)
+{
+    struct machine *a = new_machine(), *b = new_empty_machine();
+    struct snapshot_file *f;
+    struct diag d;
+
+    toy_of(a)->vector = 2;
+    write_file(a);
+    assert_int_equal(snapshot_file_open(path, &f, &d), EMU_OK);
+    assert_int_equal(snapshot_file_load(f, b, &d), EMU_EINPUT);
+    assert_non_null(strstr(d.text, "the state of its model 'toy' can't be one"));
+    snapshot_file_close(f);
+    machine_free(a);
+    machine_free(b);
+}
+
 static void another_machine_is_refused(void **state)
 {
     static const struct model other = {.name = "other", .state_bytes = sizeof(struct toy)};
@@ -718,6 +740,7 @@ int main(void)
         cmocka_unit_test(a_changed_byte_anywhere_is_found),
         cmocka_unit_test(what_is_no_snapshot_or_of_another_build_is_named),
         cmocka_unit_test(hostile_content_is_refused_or_loads),
+        cmocka_unit_test(a_model_refuses_a_state_that_is_none),
         cmocka_unit_test(another_machine_is_refused),
         cmocka_unit_test(a_place_that_can_not_be_written_is_named),
     };

@@ -59,6 +59,24 @@ void xen_p2m_restored(struct machine *m)
     tell_memory(m);
 }
 
+bool xen_p2m_is_sound(struct machine *m)
+{
+    const struct xen_state *x = xen_state(m);
+    uint64_t end = 0;
+
+    if (x->hole_count > HOLES_MAX)
+        return false;
+    for (uint32_t i = 0; i < x->hole_count; i++) {
+        const struct xen_hole *h = &x->hole[i];
+
+        if (!h->count || h->gfn > UINT64_MAX >> PAGE_SHIFT || h->count > (UINT64_MAX >> PAGE_SHIFT) - h->gfn ||
+            (i && h->gfn <= end) || !memory_is_ram(machine_memory(m), h->gfn << PAGE_SHIFT, h->count << PAGE_SHIFT))
+            return false;
+        end = h->gfn + h->count;
+    }
+    return true;
+}
+
 uint64_t xen_p2m_holes(const struct xen_state *x)
 {
     uint64_t count = 0;

@@ -271,6 +271,8 @@ enum model_answer xen_cpuid(struct machine *m, unsigned vcpu, uint32_t leaf, uin
 void xen_p2m_init(struct xen_state *x);
 /* The machine's state was put back: tell its memory where holes are. */
 void xen_p2m_restored(struct machine *m);
+/* The holes of a state from a file are holes in this machine's RAM. */
+bool xen_p2m_is_sound(struct machine *m);
 bool xen_gfn_is_hole(const struct xen_state *x, uint64_t gfn);
 /* The Xen page at this frame, or -1. */
 int xen_page_at(const struct xen_state *x, uint64_t gfn);

@@ -82,6 +82,7 @@ const struct model xen_model = {
     .halted_masked = xen_halted_masked,
     .host_act = xen_host_act,
     .held_events = xen_held_events,
+    .is_sound = xen_p2m_is_sound,
     .restored = xen_p2m_restored,
     .timer_expired = xen_timer_expired,
     .vcpu_switched_in = xen_vcpu_switched_in,

@@ -77,7 +77,7 @@ def some_positions(count):
 
 
 def guests_of_one_vcpu_go_on_from_anywhere():
-    for name in ("hello32", "hello64", "smp32"):
+    for name in ("hello32", "hello64", "smp32", "rows-memory-64"):  # the last one makes holes in its memory
         snapshot_everywhere((guest(name), "--vcpus", "1"), some_positions(16))
 
 
