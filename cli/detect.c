@@ -198,10 +198,15 @@ static enum emu_err read_linux(const struct guest *g, struct op_table_config *c,
         pv_ops_fini(o);
     free(o);
     free(t);
-    if (err == EMU_EINPUT)
+    if (err == EMU_EINPUT) {
+        char why[sizeof(d->text)];
+
+        snprintf(why, sizeof(why), "%s", d->text);
         (void)diag_set(d, err,
                        "--detect op-table knows Linux kernels with paravirt operations, and what --op-table "
-                       "declares; here, there is neither");
+                       "declares; nothing is declared, and %.200s",
+                       why);
+    }
     return err;
 }
 
