@@ -101,7 +101,7 @@ static uint64_t kernel_b_entry(struct rig *r)
 {
     uint64_t entry = 0;
 
-    assert_true(vcpu_read_gva(r->m, 0, symbol_gva(r, "kernel_b_entry"), &entry, 8, NULL));
+    assert_true(vcpu_read_gva(r->m, 0, symbol_gva(r, "kernel_b_entry"), &entry, r->image->elf_class / 8, NULL));
     return entry;
 }
 
