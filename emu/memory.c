@@ -192,9 +192,10 @@ bool memory_is_hole(const struct memory *mem, uint64_t gpa)
 void memory_set_holes(struct memory *mem, const struct memory_hole *hole, unsigned count)
 {
     ensure(count <= MEMORY_HOLES_MAX);
-    if (count == mem->hole_count && !memcmp(hole, mem->hole, count * sizeof(*hole)))
+    if (count == mem->hole_count && (!count || !memcmp(hole, mem->hole, count * sizeof(*hole))))
         return;
-    memcpy(mem->hole, hole, count * sizeof(*hole));
+    if (count)
+        memcpy(mem->hole, hole, count * sizeof(*hole));
     mem->hole_count = count;
     mem->holes_changed = true;
 }
