@@ -86,7 +86,6 @@ enum emu_err memory_new_with_area(uint64_t ram_bytes, uint64_t area_bytes, struc
     mem->base_page_digest = calloc(mem->pages, sizeof(*mem->base_page_digest));
     mem->base_page_known = calloc((mem->pages + 7) / 8, 1);
     mem->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    mem->process = getpid();
     if (host == MAP_FAILED || !mem->code || !mem->stale || !mem->stale_page || !mem->written || !mem->open.page ||
         !mem->open.is || !mem->base_page_digest || !mem->base_page_known) {
         memory_free(mem);
@@ -106,6 +105,10 @@ enum emu_err memory_new_with_area(uint64_t ram_bytes, uint64_t area_bytes, struc
 
 enum emu_err memory_forked(struct memory *mem, struct diag *d)
 {
+    if (mem->open.userfault >= 0)
+        close(mem->open.userfault);
+    mem->open.userfault = -1;
+    mem->open.forked = true;
     if (mem->pagemap < 0)
         return EMU_OK;
     close(mem->pagemap);
@@ -317,18 +320,6 @@ bool memory_pop_stale(struct memory *mem, uint64_t *ppn)
 
 /* ---- which pages were written ---- */
 
-/* The file is of the process that opened it; a child must not look at, or protect, its parent's pages. */
-static bool own_pagemap(struct memory *mem)
-{
-    if (mem->process != getpid()) {
-        if (mem->pagemap >= 0)
-            close(mem->pagemap);
-        mem->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-        mem->process = getpid();
-    }
-    return mem->pagemap >= 0;
-}
-
 /* The pages of the private mapping that are not the memfd's; with `unprotected` only those that are not protected. */
 static bool scan(struct memory *mem, bool unprotected, bool protect, uint64_t *list, uint64_t *count)
 {
@@ -363,7 +354,7 @@ static bool scan(struct memory *mem, bool unprotected, bool protect, uint64_t *l
 
 bool memory_scan_open(struct memory *mem, bool protect, uint64_t *list, uint64_t *count)
 {
-    return !mem->no_scan && own_pagemap(mem) && scan(mem, true, protect, list, count);
+    return !mem->no_scan && mem->pagemap >= 0 && scan(mem, true, protect, list, count);
 }
 
 static void find_by_pagemap(struct memory *mem)
@@ -375,8 +366,8 @@ static void find_by_pagemap(struct memory *mem)
     for (uint64_t first = 0; first < mem->pages; first += CHUNK) {
         uint64_t n = mem->pages - first < CHUNK ? mem->pages - first : CHUNK;
         off_t at = (off_t)(((uintptr_t)memory_page_host(mem, first) >> PAGE_SHIFT) * sizeof(entry[0]));
-        bool known =
-            own_pagemap(mem) && pread(mem->pagemap, entry, n * sizeof(entry[0]), at) == (ssize_t)(n * sizeof(entry[0]));
+        bool known = mem->pagemap >= 0 &&
+                     pread(mem->pagemap, entry, n * sizeof(entry[0]), at) == (ssize_t)(n * sizeof(entry[0]));
 
         for (uint64_t i = 0; i < n; i++)
             if (!known ||
@@ -387,7 +378,7 @@ static void find_by_pagemap(struct memory *mem)
 
 void memory_find_written(struct memory *mem)
 {
-    if (!mem->no_scan && own_pagemap(mem) && scan(mem, false, false, mem->written, &mem->written_count))
+    if (!mem->no_scan && mem->pagemap >= 0 && scan(mem, false, false, mem->written, &mem->written_count))
         return;
     mem->no_scan = true;
     find_by_pagemap(mem);

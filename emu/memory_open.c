@@ -33,7 +33,6 @@ static void register_memory(struct memory *mem)
     if (mem->open.userfault >= 0)
         close(mem->open.userfault);
     mem->open.userfault = -1;
-    mem->open.process = getpid();
     if (mem->no_scan || mem->pagemap < 0)
         return;
     fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | MODE_USER_ONLY);
@@ -66,13 +65,12 @@ static void empty(struct memory *mem)
 
 void memory_find_open(struct memory *mem)
 {
-    bool mine = mem->open.process == getpid();
     uint64_t count = 0;
 
-    if (mine && mem->open.known && mem->open.faults == count_faults() && mem->open.faults != UINT64_MAX)
+    if (!mem->open.forked && mem->open.known && mem->open.faults == count_faults() && mem->open.faults != UINT64_MAX)
         return;
-    if (!mine) { /* a child: nothing is protected any more */
-        mem->open.known = false;
+    if (mem->open.forked) { /* nothing is protected any more */
+        mem->open.forked = mem->open.known = false;
         register_memory(mem);
     }
     if (memory_scan_open(mem, false, mem->written, &count)) {
@@ -91,15 +89,15 @@ void memory_settle_open(struct memory *mem)
 {
     uint64_t count;
 
-    if (mem->open.idle > IDLE_MAX && mem->open.userfault >= 0 && mem->open.process == getpid() &&
-        memory_scan_open(mem, true, mem->written, &count))
+    if (mem->open.idle > IDLE_MAX && mem->open.userfault >= 0 && memory_scan_open(mem, true, mem->written, &count))
         empty(mem);
     mem->open.faults = count_faults();
 }
 
 void memory_reset_open(struct memory *mem)
 {
-    if (mem->open.userfault < 0 || mem->open.process != getpid())
+    mem->open.forked = false;
+    if (mem->open.userfault < 0)
         register_memory(mem);
     empty(mem);
     mem->open.known = true;

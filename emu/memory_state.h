@@ -15,7 +15,6 @@ struct memory {
     struct memory_range range[2];
     int fd;        /* the RAM's memfd */
     int pagemap;   /* /proc/self/pagemap; -1 if the host has none */
-    int process;   /* that opened it */
     bool no_scan;  /* the host's kernel has no PAGEMAP_SCAN: the pagemap is read instead */
     uint8_t *base; /* the memfd, shared and read-only; NULL before the first snapshot */
     uint64_t base_digest;
@@ -39,7 +38,7 @@ struct memory {
         uint64_t faults;
         uint64_t idle; /* how often a page of the list was found unchanged, since they were protected */
         int userfault; /* by which the host protects pages; -1: it can't */
-        int process;   /* whose faults, and whose protection */
+        bool forked;   /* this process is a child since it was looked at last */
     } open;
     struct memory_hole hole[MEMORY_HOLES_MAX];
     unsigned hole_count;
