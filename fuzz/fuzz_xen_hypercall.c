@@ -9,7 +9,9 @@
 #include "emu/ensure.h"
 #include "tests/fake_machine.h"
 
+#include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
+#include "models/pc/pic.h"
 #include "models/platform.h"
 #include "models/xen/state.h"
 
@@ -83,7 +85,7 @@ static void hypercall(struct machine *m, struct input *in)
 
 static void *play(struct input in)
 {
-    static const struct model *const models[] = {&xen_model, &lapic_model};
+    static const struct model *const models[] = {&xen_model, &lapic_model, &pic_model, &ioapic_model};
     uint8_t choice = take_byte(&in);
     struct platform_config platform = {.mode = choice & 1 ? PLATFORM_HVM : PLATFORM_PVH};
     struct machine_config config = {
@@ -91,7 +93,7 @@ static void *play(struct input in)
         .vcpus = VCPUS_HERE,
         .xen_version = xen_traits_rows[(choice >> 1) % xen_traits_count].version,
         .models = models,
-        .model_count = 2,
+        .model_count = 4,
         .platform = &platform,
     };
     struct machine *m = fake_machine_new_config(&config);
