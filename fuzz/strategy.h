@@ -73,8 +73,9 @@ const struct strategy *strategy_at(unsigned index);
 
 extern const struct strategy strategy_random, strategy_pct, strategy_preempt, strategy_bytes;
 
-/* A vCPU that has run alone for so many steps gives way: it may spin for what another has to do. Not a preemption. */
-#define STRATEGY_FAIR_STEPS 20000u
+/* A vCPU that has run alone for so many steps gives way: it may spin for what another has to do. Not a preemption. More
+   than Linux's paravirtual locks spin before they give up and wait (32,768 rounds). */
+#define STRATEGY_FAIR_STEPS 400000u
 
 /* SplitMix64, for strategies: their numbers are part of the case, never of the host. */
 uint64_t strategy_random_next(uint64_t *state);

@@ -224,6 +224,8 @@ static void a_child_goes_back_to_its_own_memory(void **state)
     memory_snapshot_restore(mem, s);
     child = fork();
     assert_true(child >= 0);
+    if (!child && memory_forked(mem, &(struct diag){0}) != EMU_OK)
+        _exit(2);
     for (unsigned i = 0; i < 300; i++) { /* both */
         for (uint64_t p = 0; p < 60; p++)
             put(mem, (p + i) % 100 * PAGE_BYTES, i + p + (child ? 0 : 1000));
