@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Recorded runs under an unfair host replay to the same digest: in another process, with extra stops, and from a
 snapshot taken on the way; every free-standing guest that ends by itself, with several vCPUs.
-Arguments: the program, the folder of the guests, the number of seeds a guest. Speaks TAP."""
+Arguments: the program, the folder of the guests, the number of seeds a guest, the corpus. Speaks TAP."""
 import os
 import re
 import subprocess
@@ -63,6 +63,26 @@ for guest, mode, vcpus, cmdline in RUNS:
     again, text2 = run("boot", "--from", snapshot, "--steps-max", "3000000")
     report(first is not None and first == again, f"{guest} {mode}: goes on from a snapshot file to the same digest",
            f"{first} {again} {text} {text2}")
+
+# Every case of the corpus that is a run of a free-standing guest: the same digest in another process, at other addresses.
+folder = sys.argv[4]
+same = []
+different = []
+for name in sorted(os.listdir(folder)):
+    path = os.path.join(folder, name)
+    if not name.endswith(".yaml"):
+        continue
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    if "\nsearch:" in text or "\n  debian:" in text:
+        continue
+    digests = set()
+    for prefix in ([], ["setarch", "-R"]):
+        done = subprocess.run([*prefix, program, "replay", "--json", "--guests", guests, path], capture_output=True, text=True)
+        digest = re.search(r'"digest": "([0-9a-f]{16})"', done.stdout)
+        digests.add(digest.group(1) if digest else done.stderr[-200:])
+    (same if len(digests) == 1 and len(digests.pop()) == 16 else different).append(name)
+report(not different and len(same) > 40, f"{len(same)} cases of the corpus end in the same digest twice", str(different))
 
 print(f"1..{count}")
 sys.exit(1 if failed else 0)
