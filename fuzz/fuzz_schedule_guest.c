@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "emu/engine.h"
 #include "emu/ensure.h"
@@ -68,10 +69,31 @@ static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsi
     r->last[slot].wrote = kind == ENGINE_WRITE;
 }
 
+/* Beside the program, where a fuzzing service has unpacked both. */
+static bool find_beside(const char *image, char path[PATH_BYTES])
+{
+    char self[PATH_BYTES];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *slash;
+
+    if (length < 0)
+        return false;
+    self[length] = '\0';
+    slash = strrchr(self, '/');
+    if (!slash || (size_t)(slash + 1 - self) + strlen(image) >= PATH_BYTES)
+        return false;
+    *slash = '\0';
+    snprintf(path, PATH_BYTES, "%.*s/%s", (int)(slash - self), self, image);
+    return access(path, R_OK) == 0;
+}
+
+/* In $BOOTRACE_GUESTS, else beside the program, else where they were built. */
 static void find_path(const struct fuzz_schedule_guest *guest, char path[PATH_BYTES])
 {
     const char *folder = getenv("BOOTRACE_GUESTS");
 
+    if (!folder && find_beside(guest->image, path))
+        return;
     snprintf(path, PATH_BYTES, "%s/%s", folder ? folder : BOOTRACE_GUESTS_FOLDER, guest->image);
 }
 
