@@ -14,6 +14,7 @@ import tempfile
 import xml.etree.ElementTree as ET
 
 BOOTRACE, GUESTS, SOURCE = sys.argv[1:4]
+BOOTRACE = os.path.abspath(BOOTRACE)  # some commands run in another folder
 BROKEN = os.path.join(SOURCE, "tests/cases_broken")
 folder = tempfile.TemporaryDirectory(prefix="bootrace-test-")
 points = bad = 0
