@@ -339,6 +339,8 @@ static error_t merge_parse(int key, char *arg, struct argp_state *state)
             err = diag_set_at(&m->diag, EMU_EINPUT, arg, 0, "there are no parts of a search in this folder");
         if (err != EMU_OK) {
             diag_print(&m->diag, "bootrace merge", stderr);
+            json_decref(parts);
+            json_decref(m->parts);
             exit(COMMAND_INPUT);
         }
         json_array_extend(m->parts, parts);
