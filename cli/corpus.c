@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/case.h"
@@ -17,17 +16,10 @@
 #include "cli/console.h"
 #include "cli/corpus_add.h"
 #include "cli/corpus_report.h"
+#include "cli/host_time.h"
 
 #define JOBS_MAX  64u
 #define CASES_MAX 100000u
-
-static double host_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void *must(void *p)
 {
@@ -257,7 +249,7 @@ static bool skip(const struct run *r, struct corpus_entry *e)
 static void take_result(struct corpus_entry *e, struct child *c, double started)
 {
     e->report = json_loads(child_output(c), 0, NULL);
-    e->host_s = host_seconds() - started;
+    e->host_s = host_time_s() - started;
     e->state = !e->report || c->status == COMMAND_ERROR || c->status == COMMAND_INPUT ? CORPUS_ERROR
                : c->status == COMMAND_PASS                                            ? CORPUS_EXPECTED
                                                                                       : CORPUS_DIFFERENT;
@@ -305,7 +297,7 @@ static void run_all(struct run *r)
             if (children[i].pid || next == r->list.count)
                 continue;
             case_of[i] = next++;
-            started_s[i] = host_seconds();
+            started_s[i] = host_time_s();
             if (start(r, &r->list.entry[case_of[i]], &children[i], &r->diag) != EMU_OK) {
                 diag_print(&r->diag, "bootrace corpus run", stderr);
                 exit(COMMAND_ERROR);
@@ -365,7 +357,7 @@ static int run_cases(int argc, char **argv)
     static const struct argp argp = {run_options, parse_run, "[FOLDER|FILE...]", run_doc, NULL, NULL, NULL};
     struct sigaction action = {.sa_handler = on_signal};
     struct run r = {.jobs = 0};
-    double started = host_seconds();
+    double started = host_time_s();
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     int status;
 
@@ -377,7 +369,7 @@ static int run_cases(int argc, char **argv)
     if (r.tap)
         corpus_print_tap_plan(r.list.count, stdout);
     run_all(&r);
-    status = summarise(&r, host_seconds() - started);
+    status = summarise(&r, host_time_s() - started);
     list_fini(&r.list);
     return status;
 }

@@ -12,6 +12,7 @@
 
 #include "cli/console.h"
 #include "cli/fuzz_case.h"
+#include "cli/host_time.h"
 #include "cli/search_part.h"
 #include "cli/snapshot_case.h"
 #include "emu/build_id.h"
@@ -64,14 +65,6 @@ struct search {
     struct diag *d;
 };
 
-static double host_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static enum emu_err save(struct search *s, struct diag *d)
 {
     const struct piece *p = &s->piece[s->now];
@@ -87,7 +80,7 @@ static void show(struct search *s)
 {
     struct counters sum = {0};
     uint64_t all = 0;
-    double seconds = host_seconds() - s->started;
+    double seconds = host_time_s() - s->started;
     char line[200];
 
     for (unsigned i = 0; i < s->pieces; i++) {
@@ -116,7 +109,7 @@ static bool look(void *context, const struct exhaustive_report *r, uint64_t posi
     c->failing = r->failing;
     if (s->calls++ % 16)
         return *s->f->interrupted;
-    now = host_seconds();
+    now = host_time_s();
     if (s->f->jobs == 1 && now - s->shown > 0.2) {
         s->shown = now;
         show(s);
@@ -343,7 +336,7 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
         json_decref(known);
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     }
-    *s = (struct search){.f = f, .g = g, .source = source, .folder = f->out, .started = host_seconds(), .d = d};
+    *s = (struct search){.f = f, .g = g, .source = source, .folder = f->out, .started = host_time_s(), .d = d};
     s->saved = s->started;
     if (!f->out) {
         s->folder = mkdtemp(temporary);
@@ -375,7 +368,7 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
         *joined = search_parts_join(known, fuzz_source_name(source));
     }
     if (*joined)
-        json_object_set_new(*joined, "host_s", json_real(host_seconds() - s->started));
+        json_object_set_new(*joined, "host_s", json_real(host_time_s() - s->started));
     exhaustive_free(s->x);
     exhaustive_report_fini(&s->report);
     if (s->counters)

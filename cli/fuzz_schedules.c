@@ -3,11 +3,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/fuzz_case.h"
+#include "cli/host_time.h"
 #include "cli/post_mortem.h"
 #include "emu/snapshot.h"
 #include "emu/vcpu.h"
@@ -65,14 +65,6 @@ enum emu_err fuzz_parse_source(const char *text, struct source *source, struct d
                     text);
 }
 
-static double host_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 struct view {
     struct console console;
     const struct fuzz_schedules *f;
@@ -82,7 +74,7 @@ struct view {
 static bool show(void *context, const struct search_report *r)
 {
     struct view *v = context;
-    double now = host_seconds(), s = now - v->started;
+    double now = host_time_s(), s = now - v->started;
     char line[200];
 
     if (now - v->shown > 0.2) {
@@ -193,7 +185,7 @@ static enum emu_err find_reach(const struct fuzz_schedules *f, struct guest *g, 
 int fuzz_schedules(const struct fuzz_schedules *f, struct guest *g, FILE *to, json_t **json, struct diag *d)
 {
     struct trial_end end = {.steps_max = f->steps_max ? f->steps_max : STEPS_MAX_DEFAULT};
-    struct view view = {.f = f, .started = host_seconds()};
+    struct view view = {.f = f, .started = host_time_s()};
     struct search_options o = {.machine = g->machine,
                                .symbols = g->symbols,
                                .strategy = f->strategy,
@@ -227,7 +219,7 @@ int fuzz_schedules(const struct fuzz_schedules *f, struct guest *g, FILE *to, js
                 end.steps_max);
         err = search_run(&o, r, d);
         console_progress(&view.console, NULL);
-        seconds = host_seconds() - view.started;
+        seconds = host_time_s() - view.started;
     }
     if (err == EMU_OK) {
         fprintf(to,

@@ -5,8 +5,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "cli/host_time.h"
 #include "cli/post_mortem.h"
 #include "emu/decide.h"
 #include "emu/vcpu.h"
@@ -24,14 +24,6 @@ static void on_signal(int number)
     interrupted = 1;
     if (interrupted_machine)
         machine_stop(interrupted_machine);
-}
-
-static double host_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static enum emu_err find_target(struct session *s, struct diag *d)
@@ -75,7 +67,7 @@ enum emu_err session_init(struct session *s, const struct guest_options *guest, 
 {
     enum emu_err err;
 
-    *s = (struct session){.options = *options, .started = host_seconds(), .random = 1};
+    *s = (struct session){.options = *options, .started = host_time_s(), .random = 1};
     s->console.to = options->console;
     s->digest_steps = options->digests.first;
     s->checkpoint_steps = FIRST_CHECKPOINT_STEPS;
@@ -115,7 +107,7 @@ static void show_progress(struct session *s)
     char place[120], line[256];
 
     post_mortem_place(s->guest.symbols, vcpu_rip(m), place, sizeof(place));
-    snprintf(line, sizeof(line), "[%.1f s] %.0f M steps, %.3f s virtual, vCPU %u at %s", host_seconds() - s->started,
+    snprintf(line, sizeof(line), "[%.1f s] %.0f M steps, %.3f s virtual, vCPU %u at %s", host_time_s() - s->started,
              (double)machine_steps(m) / 1e6, (double)clock_now_ns(m) / 1e9, machine_current(m), place);
     console_progress(&s->console, line);
 }
@@ -335,7 +327,7 @@ enum emu_err session_run(struct session *s, struct diag *d)
         putc('\n', s->console.to);
     if (s->console.to)
         fflush(s->console.to);
-    s->host_s = host_seconds() - s->started;
+    s->host_s = host_time_s() - s->started;
     return err;
 }
 

@@ -1,0 +1,10 @@
+/*
+ * host_time: how long the user has waited. For progress lines and reports only: no time of the host enters a run.
+ */
+#ifndef BOOTRACE_CLI_HOST_TIME_H
+#define BOOTRACE_CLI_HOST_TIME_H
+
+/* Seconds since some moment that stays the same while the host runs; never goes back. */
+double host_time_s(void);
+
+#endif
