@@ -1,5 +1,6 @@
 #include "fuzz/strategy.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* One a line. */
@@ -25,6 +26,22 @@ const struct strategy *strategy_find(const char *name)
     return NULL;
 }
 
+enum emu_err strategy_check(const struct strategy_options *o, struct diag *d)
+{
+    if (!o->sources && !o->interleave)
+        return diag_set(d, EMU_EINPUT, "there is nothing to decide: one vCPU and no source of interrupts");
+    return EMU_OK;
+}
+
+struct decision strategy_action(const struct source *source, unsigned vcpu)
+{
+    struct decision action = {.kind = source->kind, .vcpu = source->vcpu, .value = source->value};
+
+    if (action.vcpu == DECISION_ANY_VCPU && action.kind != DECISION_EXPIRE)
+        action.vcpu = vcpu;
+    return action;
+}
+
 /* Steele, Lea, Flood 2014. */
 uint64_t strategy_random_next(uint64_t *state)
 {
@@ -39,4 +56,18 @@ uint64_t strategy_random_next(uint64_t *state)
 uint64_t strategy_random_below(uint64_t *state, uint64_t n)
 {
     return (uint64_t)((unsigned __int128)strategy_random_next(state) * n >> 64);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+void strategy_random_places(uint64_t *state, uint64_t window_steps, uint64_t *place, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        place[i] = strategy_random_below(state, window_steps ? window_steps : 1);
+    qsort(place, count, sizeof(*place), by_place);
 }

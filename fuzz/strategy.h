@@ -77,9 +77,17 @@ extern const struct strategy strategy_random, strategy_pct, strategy_preempt, st
    than Linux's paravirtual locks spin before they give up and wait (32,768 rounds). */
 #define STRATEGY_FAIR_STEPS 400000u
 
+/* For init: EMU_EINPUT if there is one vCPU and no source, so that nothing can be decided. */
+enum emu_err strategy_check(const struct strategy_options *o, struct diag *d) EMU_MUST_CHECK;
+
+/* What injecting from `source` proposes; where the source leaves the vCPU to the strategy, it is `vcpu`. */
+struct decision strategy_action(const struct source *source, unsigned vcpu);
+
 /* SplitMix64, for strategies: their numbers are part of the case, never of the host. */
 uint64_t strategy_random_next(uint64_t *state);
 /* Uniform below `n`, n > 0. */
 uint64_t strategy_random_below(uint64_t *state, uint64_t n);
+/* `count` numbers of steps from the window's start, uniform and ascending, some perhaps twice. */
+void strategy_random_places(uint64_t *state, uint64_t window_steps, uint64_t *place, unsigned count);
 
 #endif

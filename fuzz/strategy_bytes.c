@@ -21,9 +21,10 @@ struct bytes_strategy {
 static enum emu_err bytes_init(const struct strategy_options *o, void **state, struct diag *d)
 {
     struct bytes_strategy *s;
+    enum emu_err err = strategy_check(o, d);
 
-    if (!o->sources && !o->interleave)
-        return diag_set(d, EMU_EINPUT, "there is nothing to decide: one vCPU and no source of interrupts");
+    if (err)
+        return err;
     s = calloc(1, sizeof(*s));
     if (!s)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
@@ -58,15 +59,10 @@ static void bytes_move(void *state, struct machine *m, bool refused, struct move
         s->waiting = false;
         n = s->what % choices;
         move->acts = true;
-        if (n < s->o.sources) {
-            const struct source *from = &s->o.source[n];
-
-            move->action = (struct decision){.kind = from->kind, .vcpu = from->vcpu, .value = from->value};
-            if (from->vcpu == DECISION_ANY_VCPU && from->kind != DECISION_EXPIRE)
-                move->action.vcpu = s->what / choices % s->o.vcpus;
-        } else {
+        if (n < s->o.sources)
+            move->action = strategy_action(&s->o.source[n], s->what / choices % s->o.vcpus);
+        else
             move->action = (struct decision){.kind = DECISION_RUN, .vcpu = n - s->o.sources};
-        }
     }
     if (s->o.byte_count - s->used < BYTES_A_DECISION)
         return;

@@ -39,9 +39,10 @@ struct pct {
 static enum emu_err pct_init(const struct strategy_options *o, void **state, struct diag *d)
 {
     struct pct *s;
+    enum emu_err err = strategy_check(o, d);
 
-    if (!o->sources && !o->interleave)
-        return diag_set(d, EMU_EINPUT, "there is nothing to decide: one vCPU and no source of interrupts");
+    if (err)
+        return err;
     if (o->depth > DEPTH_MAX)
         return diag_set(d, EMU_EINPUT, "pct takes a depth of 1 to %d, not %u", DEPTH_MAX, o->depth);
     s = calloc(1, sizeof(*s));
@@ -54,13 +55,6 @@ static enum emu_err pct_init(const struct strategy_options *o, void **state, str
     s->entities = o->vcpus + o->sources;
     *state = s;
     return EMU_OK;
-}
-
-static int by_place(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
 }
 
 static bool pct_begin(void *state)
@@ -77,9 +71,7 @@ static bool pct_begin(void *state)
         s->priority[k] = t;
     }
     s->changes = s->o.depth - 1;
-    for (unsigned i = 0; i < s->changes; i++)
-        s->change[i] = strategy_random_below(&s->random, s->o.window_steps ? s->o.window_steps : 1);
-    qsort(s->change, s->changes, sizeof(s->change[0]), by_place);
+    strategy_random_places(&s->random, s->o.window_steps, s->change, s->changes);
     for (unsigned i = 0; i < s->o.sources; i++)
         s->fired[i] = false;
     s->next = 0;
@@ -105,14 +97,10 @@ static int highest(const struct pct *s, const struct machine *m, uint64_t done)
 
 static void fire(struct pct *s, unsigned source, struct machine *m, struct move *move)
 {
-    const struct source *from = &s->o.source[source];
-
     s->fired[source] = true;
     s->tried = (int)source;
     move->acts = true;
-    move->action = (struct decision){.kind = from->kind, .vcpu = from->vcpu, .value = from->value};
-    if (from->vcpu == DECISION_ANY_VCPU && from->kind != DECISION_EXPIRE)
-        move->action.vcpu = machine_current(m);
+    move->action = strategy_action(&s->o.source[source], machine_current(m));
     move->steps = RETRY_STEPS;
 }
 

@@ -24,9 +24,10 @@ struct random_strategy {
 static enum emu_err random_init(const struct strategy_options *o, void **state, struct diag *d)
 {
     struct random_strategy *s;
+    enum emu_err err = strategy_check(o, d);
 
-    if (!o->sources && !o->interleave)
-        return diag_set(d, EMU_EINPUT, "there is nothing to decide: one vCPU and no source of interrupts");
+    if (err)
+        return err;
     s = calloc(1, sizeof(*s));
     if (!s)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
@@ -39,21 +40,12 @@ static enum emu_err random_init(const struct strategy_options *o, void **state, 
     return EMU_OK;
 }
 
-static int by_place(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 static bool random_begin(void *state)
 {
     struct random_strategy *s = state;
 
     s->actions = 1 + (unsigned)strategy_random_below(&s->random, s->o.depth);
-    for (unsigned i = 0; i < s->actions; i++)
-        s->at[i] = strategy_random_below(&s->random, s->o.window_steps ? s->o.window_steps : 1);
-    qsort(s->at, s->actions, sizeof(s->at[0]), by_place);
+    strategy_random_places(&s->random, s->o.window_steps, s->at, s->actions);
     s->next = s->tries = 0;
     return true;
 }
@@ -63,14 +55,10 @@ static void choose(struct random_strategy *s)
     uint64_t n = strategy_random_below(&s->random, s->o.sources + (s->o.interleave ? 1 : 0));
     uint64_t any = strategy_random_below(&s->random, s->o.vcpus);
 
-    if (n == s->o.sources) {
+    if (n == s->o.sources)
         s->action = (struct decision){.kind = DECISION_RUN, .vcpu = (unsigned)any};
-        return;
-    }
-    s->action =
-        (struct decision){.kind = s->o.source[n].kind, .vcpu = s->o.source[n].vcpu, .value = s->o.source[n].value};
-    if (s->action.vcpu == DECISION_ANY_VCPU && s->action.kind != DECISION_EXPIRE)
-        s->action.vcpu = (unsigned)any;
+    else
+        s->action = strategy_action(&s->o.source[n], (unsigned)any);
 }
 
 static void random_move(void *state, struct machine *m, bool refused, struct move *move)
