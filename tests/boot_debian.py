@@ -9,8 +9,9 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
+
+from tap import run, run_checks, skip_all
 
 BOOTRACE = sys.argv[1]
 KERNEL, INITRD = os.environ.get("BOOTRACE_KERNEL"), os.environ.get("BOOTRACE_INITRD")
@@ -20,9 +21,8 @@ STEPS_MAX = str(20_000_000_000)
 
 
 def boot(vcpus, prefix=()):
-    got = subprocess.run([*prefix, BOOTRACE, "boot", KERNEL, "--initrd", INITRD, "--vcpus", str(vcpus), "--json",
-                          "--steps-max", STEPS_MAX], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                         errors="replace", check=False)
+    got = run(*prefix, BOOTRACE, "boot", KERNEL, "--initrd", INITRD, "--vcpus", str(vcpus), "--json", "--steps-max",
+              STEPS_MAX)
     return got, json.loads(got.stdout) if got.stdout.startswith("{") else {}
 
 
@@ -56,17 +56,8 @@ def layout_problems_of(vcpus, first):
 
 
 if not KERNEL or not INITRD:
-    print("1..0 # SKIP BOOTRACE_KERNEL and BOOTRACE_INITRD are not set")
-    sys.exit(0)
-print(f"1..{len(VCPUS) + 1}")
-status, first_boots = 0, {}
-for number, (name, problems) in enumerate(
-        [(f"Debian boots with {n} vCPUs and powers off", lambda n=n: problems_of(n, first_boots)) for n in VCPUS] +
-        [("the digest is the same in a second process under another address layout",
-          lambda: layout_problems_of(2, first_boots))], 1):
-    found = problems()
-    print(f"{'not ok' if found else 'ok'} {number} - {name}", flush=True)
-    for line in found:
-        print(f"# {line}", flush=True)
-    status |= bool(found)
-sys.exit(status)
+    skip_all("BOOTRACE_KERNEL and BOOTRACE_INITRD are not set")
+first_boots = {}
+run_checks([*((f"Debian boots with {n} vCPUs and powers off", lambda n=n: problems_of(n, first_boots)) for n in VCPUS),
+            ("the digest is the same in a second process under another address layout",
+             lambda: layout_problems_of(2, first_boots))])

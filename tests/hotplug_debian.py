@@ -10,9 +10,10 @@ Usage: hotplug_debian.py BOOTRACE. BOOTRACE_KERNEL and BOOTRACE_INITRD name the 
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
+
+from tap import run, run_checks, skip_all
 
 BOOTRACE = sys.argv[1]
 KERNEL, INITRD = os.environ.get("BOOTRACE_KERNEL"), os.environ.get("BOOTRACE_INITRD")
@@ -25,9 +26,8 @@ def problems_of(mode, options, first, second, expected):
     with tempfile.NamedTemporaryFile("w", suffix=".hotplug") as script:
         script.write(f"# the toolstack's part\n{FIRST} {first} 2\n{SECOND} {second} 2\n")
         script.flush()
-        got = subprocess.run([BOOTRACE, "boot", KERNEL, "--initrd", INITRD, "--vcpus", "3", "--mode", mode, *options,
-                              "--cmdline", CMDLINE, "--hotplug", script.name, "--json", "--steps-max", str(STEPS_MAX)],
-                             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
+        got = run(BOOTRACE, "boot", KERNEL, "--initrd", INITRD, "--vcpus", "3", "--mode", mode, *options, "--cmdline",
+                  CMDLINE, "--hotplug", script.name, "--json", "--steps-max", str(STEPS_MAX))
     told = json.loads(got.stdout) if got.stdout.startswith("{") else {}
     online = re.findall(r"BOOTRACE-INIT: online CPUs ([\d,-]+)", got.stderr)
     if got.returncode != 0 or online != expected:
@@ -37,18 +37,8 @@ def problems_of(mode, options, first, second, expected):
 
 
 if not KERNEL or not INITRD:
-    print("1..0 # SKIP BOOTRACE_KERNEL and BOOTRACE_INITRD are not set")
-    sys.exit(0)
-ROWS = (("a third vCPU is plugged into an HVM guest and comes online, is unplugged and goes",
-         ("hvm", ("--online", "2"), "plug", "unplug", ["0-1", "0-2", "0-1"])),
-        ("a vCPU is unplugged from a PVH guest and goes offline, is plugged and comes back",
-         ("pvh", (), "unplug", "plug", ["0-2", "0-1", "0-2"])))
-print(f"1..{len(ROWS)}")
-status = 0
-for number, (name, row) in enumerate(ROWS, 1):
-    found = problems_of(*row)
-    print(f"{'not ok' if found else 'ok'} {number} - {name}", flush=True)
-    for line in found:
-        print(f"# {line}", flush=True)
-    status |= bool(found)
-sys.exit(status)
+    skip_all("BOOTRACE_KERNEL and BOOTRACE_INITRD are not set")
+run_checks([("a third vCPU is plugged into an HVM guest and comes online, is unplugged and goes",
+             lambda: problems_of("hvm", ("--online", "2"), "plug", "unplug", ["0-1", "0-2", "0-1"])),
+            ("a vCPU is unplugged from a PVH guest and goes offline, is plugged and comes back",
+             lambda: problems_of("pvh", (), "unplug", "plug", ["0-2", "0-1", "0-2"]))])

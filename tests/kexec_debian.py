@@ -8,8 +8,9 @@ CPU 1 goes and comes twenty times, also under twenty random schedules; without, 
 """
 import os
 import re
-import subprocess
 import sys
+
+from tap import run, run_checks, skip_all
 
 BOOTRACE, ROOT = sys.argv[1:3]
 KERNEL = os.environ.get("BOOTRACE_KERNEL")
@@ -21,9 +22,8 @@ STEPS_MAX = str(80_000_000_000)
 
 
 def boot(words, *options):
-    got = subprocess.run([BOOTRACE, "boot", KERNEL, "--initrd", INITRD, "--steps-max", STEPS_MAX, "--cmdline",
-                          "console=hvc0 " + words, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                         errors="replace", check=False)
+    got = run(BOOTRACE, "boot", KERNEL, "--initrd", INITRD, "--steps-max", STEPS_MAX, "--cmdline", "console=hvc0 " + words,
+              *options, timeout=None)
     return got.returncode, got.stdout, re.findall(r"BOOTRACE-INIT: (.*?)\s*$", got.stdout, flags=re.M)
 
 
@@ -71,22 +71,19 @@ def replug_problems(mode):
 
 def random_replug_problems(mode):
     """The same under schedules that differ: timers early, upcalls without an event, turns given elsewhere."""
-    plain = subprocess.run([f"{ROOT}/scripts/initrd"], check=True, capture_output=True, text=True).stdout.strip()
-    got = subprocess.run([BOOTRACE, "fuzz", KERNEL, "--initrd", plain, "--mode", mode, "--no-cache", "--cmdline",
-                          f"console=hvc0 bootrace.replug={REPLUGS}", "--window", "takedown_cpu+100000000", "--strategy",
-                          "random", "--depth", "40", "--inject", "timer,upcall,nothing", "--runs", str(RUNS),
-                          "--run-steps-max", "1500000000", "--detect", "lost-event"],
-                         stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
+    plain = run(f"{ROOT}/scripts/initrd", check=True).stdout.strip()
+    got = run(BOOTRACE, "fuzz", KERNEL, "--initrd", plain, "--mode", mode, "--no-cache", "--cmdline",
+              f"console=hvc0 bootrace.replug={REPLUGS}", "--window", "takedown_cpu+100000000", "--strategy", "random",
+              "--depth", "40", "--inject", "timer,upcall,nothing", "--runs", str(RUNS), "--run-steps-max", "1500000000",
+              "--detect", "lost-event", timeout=None)
     if got.returncode or f"random: {RUNS} runs" not in got.stdout or "0 failing in 0 ways, 0 out of budget" not in got.stdout:
         return [f"status {got.returncode}"] + (got.stdout + got.stderr).split("\n")[-20:]
     return []
 
 
 if not KERNEL:
-    print("1..0 # SKIP BOOTRACE_KERNEL is not set")
-    sys.exit(0)
-INITRD = subprocess.run([f"{ROOT}/scripts/initrd", "--kernel", KERNEL], check=True, capture_output=True,
-                        text=True).stdout.strip()
+    skip_all("BOOTRACE_KERNEL is not set")
+INITRD = run(f"{ROOT}/scripts/initrd", "--kernel", KERNEL, check=True).stdout.strip()
 points = [
     (f"{KEXECS} kexecs as PVH guest", lambda: kexec_problems("pvh")),
     (f"{KEXECS} kexecs as HVM guest", lambda: kexec_problems("hvm")),
@@ -101,12 +98,4 @@ points = [
 ]
 if not LONG: # half a minute of processor time each: one of each kind
     points = [points[0], points[4], points[7]]
-print(f"1..{len(points)}")
-failed = 0
-for number, (name, problems) in enumerate(points, 1):
-    found = problems()
-    print(f"{'not ok' if found else 'ok'} {number} - {name}", flush=True)
-    for line in found:
-        print(f"# {line}", flush=True)
-    failed |= bool(found)
-sys.exit(failed)
+run_checks(points)

@@ -4,9 +4,11 @@ snapshot taken on the way; every free-standing guest that ends by itself, with s
 Arguments: the program, the folder of the guests, the number of seeds a guest, the corpus. Speaks TAP."""
 import os
 import re
-import subprocess
 import sys
 import tempfile
+
+import tap
+from tap import done, point
 
 program, guests, seeds = sys.argv[1], sys.argv[2], int(sys.argv[3])
 RUNS = [
@@ -20,23 +22,12 @@ RUNS = [
     ("s4-64.elf", "hvm", 2, ""),
 ]
 folder = tempfile.mkdtemp()
-count = 0
-failed = 0
-
-
-def report(ok, what, why=""):
-    global count, failed
-    count += 1
-    failed += not ok
-    print(("ok" if ok else "not ok") + f" {count} {what}", flush=True)
-    if not ok:
-        print("# " + why.replace("\n", "\n# "), flush=True)
 
 
 def run(*arguments):
-    done = subprocess.run([program, *arguments], capture_output=True, text=True)
-    digest = re.search(r"digest ([0-9a-f]{16})", done.stdout)
-    return (digest.group(1) if digest else None), done.stdout[-400:] + done.stderr[-400:]
+    got = tap.run(program, *arguments)
+    digest = re.search(r"digest ([0-9a-f]{16})", got.stdout)
+    return (digest.group(1) if digest else None), got.stdout[-400:] + got.stderr[-400:]
 
 
 for guest, mode, vcpus, cmdline in RUNS:
@@ -56,13 +47,13 @@ for guest, mode, vcpus, cmdline in RUNS:
             seen.add(recorded)
         else:
             why += f"seed {seed}: {recorded} {replayed} {stopped}\n{text}{text2}{text3}\n"
-    report(good == seeds, f"{guest} {mode} {vcpus} vCPUs: {good} of {seeds} recorded runs replay, {len(seen)} different",
-           why[:3000])
+    point(f"{guest} {mode} {vcpus} vCPUs: {good} of {seeds} recorded runs replay, {len(seen)} different",
+          good == seeds, why[:3000])
     first, text = run("boot", *options)
     _, _ = run("boot", *options, "--snapshot-at", "1500", snapshot)
     again, text2 = run("boot", "--from", snapshot, "--steps-max", "3000000")
-    report(first is not None and first == again, f"{guest} {mode}: goes on from a snapshot file to the same digest",
-           f"{first} {again} {text} {text2}")
+    point(f"{guest} {mode}: goes on from a snapshot file to the same digest",
+          first is not None and first == again, f"{first} {again} {text} {text2}")
 
 # Every case of the corpus that is a run of a free-standing guest: the same digest in another process, at other addresses.
 folder = sys.argv[4]
@@ -78,11 +69,10 @@ for name in sorted(os.listdir(folder)):
         continue
     digests = set()
     for prefix in ([], ["setarch", "-R"]):
-        done = subprocess.run([*prefix, program, "replay", "--json", "--guests", guests, path], capture_output=True, text=True)
-        digest = re.search(r'"digest": "([0-9a-f]{16})"', done.stdout)
-        digests.add(digest.group(1) if digest else done.stderr[-200:])
+        got = tap.run(*prefix, program, "replay", "--json", "--guests", guests, path)
+        digest = re.search(r'"digest": "([0-9a-f]{16})"', got.stdout)
+        digests.add(digest.group(1) if digest else got.stderr[-200:])
     (same if len(digests) == 1 and len(digests.pop()) == 16 else different).append(name)
-report(not different and len(same) > 40, f"{len(same)} cases of the corpus end in the same digest twice", str(different))
+point(f"{len(same)} cases of the corpus end in the same digest twice", not different and len(same) > 40, different)
 
-print(f"1..{count}")
-sys.exit(1 if failed else 0)
+done()

@@ -5,8 +5,10 @@ has reset its event channels, or has asked for a soft reset. Prints the verdict 
 Usage: test_kexec_items.py BOOTRACE FOLDER-OF-IMAGES
 """
 import re
-import subprocess
 import sys
+
+import tap
+from tap import run_checks
 
 BOOTRACE, IMAGES = sys.argv[1:3]
 EINVAL, EBUSY, EEXIST, ENOSYS = -22, -16, -17, -38
@@ -15,9 +17,8 @@ VERSIONS = ("4.1", "4.2", "4.4", "4.7", "4.17", "4.18")
 
 def run(xen, words, image="s2-64", detect=None):
     """The exit status, the code of a FAIL, and what each of kernel B's steps answered."""
-    got = subprocess.run([BOOTRACE, "boot", f"{IMAGES}/{image}.elf", "--mode", "hvm", "--vcpus", "1", "--memory", "64M", "--xen",
-                          xen, "--steps-max", "300000000", "--cmdline", words, *(["--detect", detect] if detect else [])],
-                         stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
+    got = tap.run(BOOTRACE, "boot", f"{IMAGES}/{image}.elf", "--mode", "hvm", "--vcpus", "1", "--memory", "64M", "--xen",
+                  xen, "--steps-max", "300000000", "--cmdline", words, *(["--detect", detect] if detect else []))
     text = got.stdout.replace("\r", "")
     fail = re.search(r"VERDICT: FAIL (\d+)", text)
     return got.returncode, fail.group(1) if fail else "", dict(re.findall(r"^B (\w+) (-?\w+)$", text, flags=re.M)), text
@@ -98,7 +99,7 @@ def writes_are_named():
     return problems
 
 
-points = [
+run_checks([
     ("nothing cleaned up: each item fails as its version of Xen lets it", lambda: check(
         "variant=buggy", "variant=buggy pirq=1 probe=1 pin=1", buggy, VERSIONS, False, ("501",))),
     ("only the event channels reset", lambda: check(
@@ -108,13 +109,4 @@ points = [
         "variant=soft_reset", "variant=soft_reset pirq=1", soft_reset, ("4.7", "4.17", "4.18"), True, None)),
     ("an interrupt that a second kernel's pirq never gets is named", trap_is_named),
     ("the host's writes into the second kernel are named, and a soft reset ends them", writes_are_named),
-]
-print(f"1..{len(points)}")
-failed = 0
-for number, (name, problems_of) in enumerate(points, 1):
-    found_problems = problems_of()
-    print(f"{'not ok' if found_problems else 'ok'} {number} - {name}", flush=True)
-    for problem in found_problems:
-        print(f"# {problem}")
-    failed |= bool(found_problems)
-sys.exit(failed)
+])

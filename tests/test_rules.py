@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 
+from tap import Skip, run_checks
+
 SOURCE, COMPILER, LIBRARIES = sys.argv[1], sys.argv[2].split(), sys.argv[3:]
 FOLDERS = ("emu", "models", "fuzz", "cli", "corpus", "tests")
 
@@ -175,10 +177,6 @@ def lines_end_where_their_text_ends():
                 yield f"{path}:{number}: blanks at the end"
 
 
-class Skip(Exception):
-    pass
-
-
 RULES = (
     includes_go_one_way,
     the_cpu_engine_is_behind_one_file,
@@ -193,17 +191,4 @@ RULES = (
     lines_end_where_their_text_ends,
 )
 
-print(f"1..{len(RULES)}")
-status = 0
-for n, rule in enumerate(RULES, 1):
-    name = rule.__name__
-    try:
-        broken = list(rule())
-    except Skip as reason:
-        print(f"ok {n} - {name} # SKIP {reason}")
-        continue
-    print(f"{'not ok' if broken else 'ok'} {n} - {name}")
-    for line in broken[:40]:
-        print(f"# {line}")
-    status |= bool(broken)
-sys.exit(status)
+run_checks([(rule.__name__, rule) for rule in RULES])

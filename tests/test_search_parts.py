@@ -9,18 +9,10 @@ import sys
 import tempfile
 import time
 
+import tap
+from tap import done, point
+
 program, guest = sys.argv[1:3]
-count = 0
-failed = 0
-
-
-def report(ok, what, why=""):
-    global count, failed
-    count += 1
-    failed += not ok
-    print(("ok" if ok else "not ok") + f" {count} {what}", flush=True)
-    if not ok:
-        print("# " + str(why)[:1500].replace("\n", "\n# "), flush=True)
 
 
 def command(*options, variant="buggy", delay=200):
@@ -30,8 +22,8 @@ def command(*options, variant="buggy", delay=200):
 
 
 def run(arguments):
-    done = subprocess.run(arguments, capture_output=True, text=True)
-    return done.returncode, (json.loads(done.stdout) if done.stdout else {}), done.stderr
+    got = tap.run(*arguments)
+    return got.returncode, (json.loads(got.stdout) if got.stdout else {}), got.stderr
 
 
 def said(r):
@@ -46,38 +38,38 @@ def said(r):
 
 folder = tempfile.mkdtemp()
 status, whole, _ = run(command())
-report(status == 1 and whole["complete"] and whole["failing"] > 0, "in one piece", whole)
+point("in one piece", status == 1 and whole["complete"] and whole["failing"] > 0, whole)
 
 status, r, err = run(command("--jobs", "3"))
-report(status == 1 and r["complete"] and said(r) == said(whole), "three processes say the same", err)
+point("three processes say the same", status == 1 and r["complete"] and said(r) == said(whole), err)
 
 parts = [os.path.join(folder, f"shard{k}") for k in range(1, 9)]
 statuses = [run(command("--shard", f"{k + 1}/8", "--out", part))[0] for k, part in enumerate(parts)]
 status, r, err = run([program, "merge", "--json", *parts])
-report(set(statuses) <= {0, 1} and status == 1 and r["complete"] and said(r) == said(whole),
-       "eight shards, merged, say the same", (statuses, err))
+point("eight shards, merged, say the same",
+      set(statuses) <= {0, 1} and status == 1 and r["complete"] and said(r) == said(whole), (statuses, err))
 status, r, err = run([program, "merge", "--json", *parts[:3], *parts[4:]])
-report(not r["complete"] and r["sources"][0]["boundaries"] < whole["boundaries"], "a missing shard is missed", err)
+point("a missing shard is missed", not r["complete"] and r["sources"][0]["boundaries"] < whole["boundaries"], err)
 status, r, err = run([program, "merge", parts[0], parts[0]])
-report(status == 2 and "were done twice" in err, "a shard given twice is refused", err)
+point("a shard given twice is refused", status == 2 and "were done twice" in err, err)
 other = os.path.join(folder, "other")
 run(command("--out", other, variant="fixed2006"))
 status, r, err = run([program, "merge", parts[0], other])
-report(status == 2 and "of different searches: guest is" in err, "parts of different searches are refused", err)
+point("parts of different searches are refused", status == 2 and "of different searches: guest is" in err, err)
 status, r, err = run(command("--out", other))
-report(status == 2 and "of different searches" in err, "so are they when a search goes on", err)
+point("so are they when a search goes on", status == 2 and "of different searches" in err, err)
 status, r, err = run([program, "merge", os.path.join(folder, "nothing")])
-report(status == 2 and "there are no parts of a search" in err, "an empty folder is refused", err)
+point("an empty folder is refused", status == 2 and "there are no parts of a search" in err, err)
 broken = os.path.join(folder, "broken")
 os.mkdir(broken)
 with open(os.path.join(broken, "timer-1-2.part.json"), "w") as f:
     f.write('{"search": "x", "from": -1}')
 status, r, err = run([program, "merge", broken])
-report(status == 2 and "this is no part of a search" in err, "a file that is no part is refused", err)
+point("a file that is no part is refused", status == 2 and "this is no part of a search" in err, err)
 with open(os.path.join(broken, "timer-1-2.part.json"), "w") as f:
     f.write('{"search": \n')
 status, r, err = run([program, "merge", broken])
-report(status == 2 and ".part.json:" in err, "a broken file is named with its line", err)
+point("a broken file is named with its line", status == 2 and ".part.json:" in err, err)
 
 for name, number in (("SIGINT", signal.SIGINT), ("SIGKILL", signal.SIGKILL)):
     out = os.path.join(folder, name)
@@ -88,8 +80,7 @@ for name, number in (("SIGINT", signal.SIGINT), ("SIGKILL", signal.SIGKILL)):
     process.send_signal(number)
     process.wait()
     status, r, err = run(command("--every-boundary", "--out", out))
-    report(status == 1 and r["complete"] and said(r)[:2] == said(whole)[:2],
-           f"after {name} the same command goes on to the same end", (process.returncode, err))
+    point(f"after {name} the same command goes on to the same end",
+          status == 1 and r["complete"] and said(r)[:2] == said(whole)[:2], (process.returncode, err))
 
-print(f"1..{count}")
-sys.exit(1 if failed else 0)
+done()

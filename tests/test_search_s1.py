@@ -2,12 +2,11 @@
 """The search finds the race of 2006 in the guest s1, and nothing in its repaired variants; and the pruned search says
 exactly what the search of every boundary says. Speaks TAP. Arguments: the program, the guest."""
 import json
-import subprocess
 import sys
 
+from tap import done, point, run
+
 program, guest = sys.argv[1:3]
-points = 0
-bad = 0
 
 
 def search(variant, source="timer", more=(), window="alternative_instructions", words="memcpy=byte"):
@@ -15,22 +14,12 @@ def search(variant, source="timer", more=(), window="alternative_instructions", 
     command = [program, "fuzz", guest, "--mode", "hvm", "--vcpus", "1", "--memory", "32M", "--json",
                "--cmdline", f"variant={variant} {words} delay=200 after=200", "--window", window,
                "--inject", source, *more]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    report = json.loads(done.stdout)
-    report["status"] = done.returncode
+    got = run(*command)
+    report = json.loads(got.stdout)
+    report["status"] = got.returncode
     report["boundaries_failing"] = {b for s in report["sources"] for c in s["cases"]
                                     for b in range(c["first"], c["last"] + 1)}
     return report
-
-
-def point(name, ok, *seen):
-    """One TAP line; what was seen follows if it is bad."""
-    global points, bad
-    points += 1
-    print(f"{'ok' if ok else 'not ok'} {points} - {name}", flush=True)
-    if not ok:
-        bad += 1
-        print("# seen:", *seen)
 
 
 buggy = search("buggy")
@@ -70,5 +59,4 @@ point("pruned and unpruned fail at the same boundaries",
       pruned["boundaries_failing"] == every["boundaries_failing"] and pruned["boundaries"] == every["boundaries"],
       sorted(pruned["boundaries_failing"] ^ every["boundaries_failing"]))
 point("and the pruned search runs the handler less often", pruned["runs"] < every["runs"], pruned["runs"], every["runs"])
-print(f"1..{points}")
-sys.exit(bad != 0)
+done()

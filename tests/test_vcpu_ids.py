@@ -6,17 +6,18 @@ Usage: test_vcpu_ids.py BOOTRACE FOLDER-OF-IMAGES
 """
 import itertools
 import re
-import subprocess
 import sys
+
+import tap
+from tap import run_checks
 
 BOOTRACE, IMAGES = sys.argv[1:3]
 PASS, OFFLINE, LOST, REFUSED = 0, "401", "402", "405"
 
 
 def run(parameters, vcpus=2, image="s4-64", xen="4.17", detect="lost-event"):
-    got = subprocess.run([BOOTRACE, "boot", f"{IMAGES}/{image}.elf", "--vcpus", str(vcpus), "--xen", xen, "--steps-max",
-                          "300000000", "--cmdline", parameters, *(["--detect", detect] if detect else [])],
-                         stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
+    got = tap.run(BOOTRACE, "boot", f"{IMAGES}/{image}.elf", "--vcpus", str(vcpus), "--xen", xen, "--steps-max",
+                  "300000000", "--cmdline", parameters, *(["--detect", detect] if detect else []))
     steps = dict(re.findall(r"^cpu (\d+ step \w|0 single-shot timer) (-?\d+)\r?$", got.stdout, flags=re.M))
     fail = re.search(r"VERDICT: FAIL (\d+)", got.stdout)
     if got.returncode not in (0, 1):
@@ -109,13 +110,5 @@ def variant_table():
     return problems
 
 
-failed = 0
-print("1..2")
-for number, (title, problems_of) in enumerate((("6 of 24 orders are right, and 3 of these lose no event", orders),
-                                               ("each way to number vCPUs ends as it must", variant_table)), 1):
-    found = problems_of()
-    print(f"{'not ok' if found else 'ok'} {number} - {title}", flush=True)
-    for line in found:
-        print(f"# {line}")
-    failed |= bool(found)
-sys.exit(failed)
+run_checks([("6 of 24 orders are right, and 3 of these lose no event", orders),
+            ("each way to number vCPUs ends as it must", variant_table)])

@@ -12,21 +12,18 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import tap
+from tap import Skip, expect, run_tests
+
 BOOTRACE, GUESTS = sys.argv[1], sys.argv[2]
 HELLO, SMP = os.path.join(GUESTS, "hello64.elf"), os.path.join(GUESTS, "smp64.elf")
 SPIN_STEPS = "30000000000"  # nobody waits for so many
-TIMEOUT_S = 240
 folder = tempfile.TemporaryDirectory(prefix="bootrace-test-")
 
 
-def run(*arguments, timeout=TIMEOUT_S):
-    return subprocess.run([BOOTRACE, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          errors="replace", timeout=timeout, check=False)
-
-
-def expect(condition, *what):
-    if not condition:
-        raise AssertionError(" ".join(str(w) for w in what))
+def run(*arguments):
+    return tap.run(BOOTRACE, *arguments)
 
 
 def file_with(name, content):
@@ -276,7 +273,7 @@ def the_console_goes_to_its_file():
 
 def endless_guest():
     """hello, made to wait at guest_main for ever: JMP to itself, with the flags read so that its state changes not."""
-    table = subprocess.run(["nm", HELLO], capture_output=True, text=True, check=True).stdout
+    table = tap.run("nm", HELLO, check=True).stdout
     address = int(re.search(r"^([0-9a-f]+) T guest_main$", table, flags=re.M).group(1), 16)
     image = bytearray(open(HELLO, "rb").read())
     offset, count = struct.unpack_from("<Q", image, 32)[0], struct.unpack_from("<H", image, 56)[0]
@@ -300,15 +297,11 @@ def an_interrupt_ends_the_run_with_the_state_so_far():
             raise AssertionError(f"it ended by itself: {process.returncode}")
         except subprocess.TimeoutExpired:
             process.send_signal(number)
-        out, err = process.communicate(timeout=TIMEOUT_S)
+        out, err = process.communicate(timeout=tap.TIMEOUT_S)
         expect(process.returncode == 130, number.name, "- status", process.returncode, err)
         told = json.loads(out)
         expect(told["verdict"] == "INTERRUPTED" and told["steps"] > 1000, told)
         expect("vCPU 0" in err and "guest_main" in err, err)
-
-
-class Skip(Exception):
-    pass
 
 
 TESTS = (
@@ -338,17 +331,4 @@ TESTS = (
     an_interrupt_ends_the_run_with_the_state_so_far,
 )
 
-print(f"1..{len(TESTS)}")
-status = 0
-for n, test in enumerate(TESTS, 1):
-    try:
-        test()
-        print(f"ok {n} - {test.__name__}", flush=True)
-    except Skip as reason:
-        print(f"ok {n} - {test.__name__} # SKIP {reason}")
-    except (AssertionError, subprocess.TimeoutExpired, ValueError) as problem:
-        status = 1
-        print(f"not ok {n} - {test.__name__}")
-        for line in str(problem).rstrip("\n").split("\n"):
-            print(f"# {line}", flush=True)
-sys.exit(status)
+run_tests(TESTS)

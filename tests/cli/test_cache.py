@@ -10,8 +10,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import TIMEOUT_S, expect, run_tests
+
 BOOTRACE, GUESTS = sys.argv[1], sys.argv[2]
-TIMEOUT_S = 240
 folder = tempfile.TemporaryDirectory(prefix="bootrace-test-")
 SEARCH = ["fuzz", os.path.join(GUESTS, "s1.elf"), "--mode", "hvm", "--vcpus", "1", "--inject", "timer", "--json"]
 WINDOW = ["--window", "alternative_instructions"]
@@ -32,11 +34,6 @@ def run(*arguments, **environment):
     process = start(*arguments, **environment)
     out, err = process.communicate(timeout=TIMEOUT_S)
     return process.returncode, out, err
-
-
-def expect(condition, *what):
-    if not condition:
-        raise AssertionError(" ".join(str(w) for w in what))
 
 
 def without_times(value):
@@ -145,21 +142,4 @@ TESTS = [
     the_cache_is_shown_and_emptied,
 ]
 
-
-def main():
-    failed = 0
-    print(f"1..{len(TESTS)}")
-    for i, test in enumerate(TESTS, 1):
-        name = test.__name__.replace("_", " ")
-        try:
-            test()
-            print(f"ok {i} - {name}")
-        except (AssertionError, subprocess.TimeoutExpired, KeyError, ValueError) as error:
-            failed += 1
-            print(f"not ok {i} - {name}")
-            print("\n".join("# " + line for line in str(error).split("\n")))
-        sys.stdout.flush()
-    sys.exit(failed != 0)
-
-
-main()
+run_tests(TESTS)

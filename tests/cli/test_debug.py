@@ -13,22 +13,15 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import TIMEOUT_S, Skip, expect, run, run_tests, skip_all
+
 BOOTRACE, GUESTS = sys.argv[1], sys.argv[2]
-TIMEOUT_S = 240
 folder = tempfile.TemporaryDirectory(prefix="bootrace-test-")
-
-
-class Skip(Exception):
-    pass
 
 
 def guest(name):
     return os.path.join(GUESTS, name + ".elf")
-
-
-def expect(condition, *what):
-    if not condition:
-        raise AssertionError(" ".join(str(w) for w in what))
 
 
 @contextlib.contextmanager
@@ -55,9 +48,8 @@ def gdb_run(address, symbols, commands):
     with open(script, "w", encoding="utf-8") as f:
         f.write("\n".join(["set pagination off", "set confirm off", "set width 0", "set debuginfod enabled off",
                            f"target remote {address}", *commands, ""]))
-    got = subprocess.run(["gdb", "-nx", "-nh", "-batch", "-x", script, *([symbols] if symbols else [])],
-                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                         errors="replace", timeout=TIMEOUT_S, check=False, env={**os.environ, "LC_ALL": "C"})
+    got = run("gdb", "-nx", "-nh", "-batch", "-x", script, *([symbols] if symbols else []), stderr=subprocess.STDOUT,
+              env={**os.environ, "LC_ALL": "C"})
     expect(got.returncode == 0, "gdb ends with", got.returncode, got.stdout)
     return got.stdout
 
@@ -140,8 +132,7 @@ def stepping_back_comes_to_the_same_registers_and_digest():
 
 
 def a_debugged_run_ends_as_an_undebugged_one():
-    plain = subprocess.run([BOOTRACE, "boot", guest("smp64"), "--vcpus", "3", "--digest"], capture_output=True, text=True,
-                           timeout=TIMEOUT_S, check=True).stdout.strip()
+    plain = run(BOOTRACE, "boot", guest("smp64"), "--vcpus", "3", "--digest", check=True).stdout.strip()
     out, said = session(guest("smp64"), ["break printk", "watch *(int*)&arrived", "continue", "continue", "stepi", "stepi",
                                          "reverse-stepi", "continue", "delete", "continue", "reverse-stepi", "reverse-stepi",
                                          "continue", *mark("digest", "monitor digest"), "kill"], "--vcpus", "3")
@@ -253,17 +244,15 @@ def monitor_commands_tell_of_the_host():
 
 def a_case_is_debugged_under_its_schedule():
     case = os.path.join(folder.name, "found.yaml")
-    subprocess.run([BOOTRACE, "boot", guest("smp64"), "--record", case], capture_output=True, timeout=TIMEOUT_S, check=True)
-    plain = subprocess.run([BOOTRACE, "boot", guest("smp64"), "--digest"], capture_output=True, text=True,
-                           timeout=TIMEOUT_S, check=True).stdout.strip()
+    run(BOOTRACE, "boot", guest("smp64"), "--record", case, check=True)
+    plain = run(BOOTRACE, "boot", guest("smp64"), "--digest", check=True).stdout.strip()
     out, _ = session(case, ["continue", *mark("digest", "monitor digest"), "kill"], symbols=guest("smp64"))
     expect(marked(out, "digest").strip() == plain, plain, out)
 
 
 def the_history_may_begin_at_a_snapshot_file():
     snapshot = os.path.join(folder.name, "here.snap")
-    made = subprocess.run([BOOTRACE, "boot", guest("smp64"), "--snapshot-at", "40000", snapshot, "--digest"],
-                          capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    made = run(BOOTRACE, "boot", guest("smp64"), "--snapshot-at", "40000", snapshot, "--digest", check=True)
     for image in (guest("smp64"), None):
         out, _ = session(image, [
             *mark("begin", "monitor position"), "stepi", "reverse-continue", *mark("back", "monitor position"), "continue",
@@ -336,8 +325,7 @@ def only_the_loopback_is_listened_on():
     for address, says in (("0.0.0.0:1234", "loopback"), ("10.0.0.1:0", "loopback"), ("example.org:1", "loopback"),
                           ("1234", "PORT"), (":x", "port"), (":70000", "port"), (":", "port"), ("/nowhere/there/gdb", "listen"),
                           ("/" + "x" * 300, "characters")):
-        got = subprocess.run([BOOTRACE, "debug", guest("hello64"), "--gdb", address], stdin=subprocess.DEVNULL,
-                             capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        got = run(BOOTRACE, "debug", guest("hello64"), "--gdb", address)
         expect(got.returncode == 2 and says in got.stderr and got.stderr.count("\n") == 1, address, got.returncode, got.stderr)
     for address in ("127.0.0.1:0", ":0", "localhost:0"):
         with debugged(guest("hello64"), address=address) as process:
@@ -351,7 +339,7 @@ def debians_kernel_is_stepped_back_and_forth():
     if not kernel:
         raise Skip("BOOTRACE_KERNEL is not set")
     symbols = os.path.join(folder.name, "symbols")
-    subprocess.run([BOOTRACE, "symbols", kernel, "--elf", symbols], capture_output=True, timeout=TIMEOUT_S, check=True)
+    run(BOOTRACE, "symbols", kernel, "--elf", symbols, check=True)
     out, _ = session(kernel, [
         "break alternative_instructions", "continue", *mark("place", "info symbol $pc"), *mark("before", *STATE), "stepi", "stepi",
         "stepi", "stepi", "reverse-stepi", "reverse-stepi", "reverse-stepi", "reverse-stepi", *mark("after", *STATE),
@@ -383,19 +371,5 @@ TESTS = (
 )
 
 if not shutil.which("gdb"):
-    print("1..0 # SKIP there is no gdb")
-    sys.exit(0)
-print(f"1..{len(TESTS)}")
-status = 0
-for n, test in enumerate(TESTS, 1):
-    try:
-        test()
-        print(f"ok {n} - {test.__name__}", flush=True)
-    except Skip as reason:
-        print(f"ok {n} - {test.__name__} # SKIP {reason}")
-    except (AssertionError, subprocess.TimeoutExpired, ValueError, OSError) as problem:
-        status = 1
-        print(f"not ok {n} - {test.__name__}")
-        for line in str(problem)[:8000].rstrip("\n").split("\n"):
-            print(f"# {line}", flush=True)
-sys.exit(status)
+    skip_all("there is no gdb")
+run_tests(TESTS)

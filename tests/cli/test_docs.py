@@ -8,25 +8,13 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import done, point, run, skip
+
 BOOTRACE, PAGE, COMPLETION, README = sys.argv[1:5]
-points = bad = 0
-
-
-def run(*command, **more):
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False, **more)
-
-
-def point(name, ok, *seen):
-    global points, bad
-    points += 1
-    print(f"{'ok' if ok else 'not ok'} {points} - {name}", flush=True)
-    if not ok:
-        bad += 1
-        print("# seen:", *(str(s).replace("\n", "\n# ") for s in seen))
 
 
 def help_of(*words):
@@ -40,8 +28,8 @@ def options_of(text):
 def complete(*words):
     """What bash would offer for the last of these words."""
     script = f"""source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _bootrace; printf '%s\\n' "${{COMPREPLY[@]}}" """
-    done = run("bash", "-c", script, "bash", COMPLETION, BOOTRACE, *words)
-    return {w for w in done.stdout.split("\n") if w}
+    offered = run("bash", "-c", script, "bash", COMPLETION, BOOTRACE, *words).stdout
+    return {w for w in offered.split("\n") if w}
 
 
 commands = re.findall(r"(?m)^  ([a-z]+) +\S", help_of())
@@ -52,7 +40,7 @@ if shutil.which("man"):
     got = run("man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", PAGE, env={**os.environ, "LC_ALL": "C.UTF-8"})
     point("man has no warning about the page", got.returncode == 0 and not got.stderr.strip(), got.stderr)
 else:
-    point("man has no warning about the page # SKIP man is not here", True)
+    skip("man has no warning about the page", "man is not here")
 point("completion offers the commands", set(commands) <= complete("") and complete("bo") == {"boot"}, complete(""))
 for name in commands:
     parts = re.match(r"Usage: bootrace [a-z]+ ([a-z]+(?:\|[a-z]+)+) \[OPTION", help_of(name))
@@ -111,5 +99,4 @@ point("doctor says a line a check and a last one", len(lines) == len(checks) + 1
 got = run(BOOTRACE, "doctor", env={"PATH": os.environ["PATH"], "XDG_CACHE_HOME": "/proc/nowhere"})
 point("doctor says what to do about a cache that can't be written to", got.returncode == 0 and
       re.search(r"(?m)^note +cache +.*can't be written to.*--cache DIR", got.stdout), got.stdout)
-print(f"1..{points}")
-sys.exit(bad != 0)
+done()

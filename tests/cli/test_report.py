@@ -9,31 +9,23 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import tap
+from tap import Skip, expect, run_tests
 
 BOOTRACE, GUESTS, CORPUS = sys.argv[1:4]
 S1 = [os.path.join(GUESTS, "s1.elf"), "--mode", "hvm", "--vcpus", "1"]
 BUGGY = ["--cmdline", "variant=buggy memcpy=byte delay=200 after=200"]
 HANG = os.path.join(CORPUS, "s0-late-module.yaml")
-TIMEOUT_S = 240
 folder = tempfile.TemporaryDirectory(prefix="bootrace-test-")
 
 
-class Skip(Exception):
-    pass
-
-
-def expect(condition, *what):
-    if not condition:
-        raise AssertionError(" ".join(str(w) for w in what))
-
-
 def run(*arguments):
-    return subprocess.run([BOOTRACE, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          errors="replace", timeout=TIMEOUT_S, check=False)
+    return tap.run(BOOTRACE, *arguments)
 
 
 def path(name, content=None):
@@ -289,10 +281,8 @@ def open_in_browser(file, *options):
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not browser:
         raise Skip("there is no Chromium on the PATH")
-    return subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-                           "--virtual-time-budget=3000", f"--user-data-dir={folder.name}/browser", *options,
-                           "file://" + file], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          errors="replace", timeout=TIMEOUT_S, check=False)
+    return tap.run(browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+                   "--virtual-time-budget=3000", f"--user-data-dir={folder.name}/browser", *options, "file://" + file)
 
 
 def a_browser_runs_the_page_without_an_error():
@@ -337,20 +327,4 @@ TESTS = [the_text_says_what_went_wrong, the_story_has_the_bytes_of_the_source,
          wrong_input_is_a_sentence_and_status_2, a_browser_runs_the_page_without_an_error,
          keys_zoom_a_timeline_in_a_browser, a_browser_shows_it_light_dark_and_narrow]
 
-print(f"1..{len(TESTS)}")
-failed = 0
-for number, test in enumerate(TESTS, 1):
-    name = test.__name__.replace("_", " ")
-    try:
-        test()
-        print(f"ok {number} - {name}")
-    except Skip as why:
-        print(f"ok {number} - {name} # SKIP {why}")
-    except (AssertionError, subprocess.TimeoutExpired, AttributeError, StopIteration, ValueError, LookupError,
-            OSError, xml.etree.ElementTree.ParseError) as why:
-        failed += 1
-        print(f"not ok {number} - {name}")
-        for line in str(why).split("\n"):
-            print("# " + line)
-    sys.stdout.flush()
-sys.exit(1 if failed else 0)
+run_tests(TESTS)

@@ -8,12 +8,14 @@ import json
 import os
 import random
 import re
-import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import tap
+from tap import expect, run_tests
+
 BOOTRACE, GUESTS = sys.argv[1], sys.argv[2]
-TIMEOUT_S = 600
 folder = tempfile.TemporaryDirectory(prefix="bootrace-test-")
 dice = random.Random(4)
 
@@ -27,13 +29,7 @@ def path(name):
 
 
 def run(*arguments):
-    return subprocess.run([BOOTRACE, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          errors="replace", timeout=TIMEOUT_S, check=False)
-
-
-def expect(condition, *what):
-    if not condition:
-        raise AssertionError(" ".join(str(w) for w in what))
+    return tap.run(BOOTRACE, *arguments)
 
 
 def refused(*arguments, says):
@@ -228,21 +224,4 @@ TESTS = [
 if "BOOTRACE_KERNEL" in os.environ:
     TESTS.append(a_real_kernel_goes_on_from_anywhere)
 
-
-def main():
-    failed = 0
-    print(f"1..{len(TESTS)}")
-    for i, test in enumerate(TESTS, 1):
-        name = test.__name__.replace("_", " ")
-        try:
-            test()
-            print(f"ok {i} - {name}")
-        except (AssertionError, subprocess.TimeoutExpired, KeyError, ValueError) as error:
-            failed += 1
-            print(f"not ok {i} - {name}")
-            print("\n".join("# " + line for line in str(error).split("\n")))
-        sys.stdout.flush()
-    sys.exit(failed != 0)
-
-
-main()
+run_tests(TESTS)
