@@ -25,6 +25,7 @@ enum field_type {
     FIELD_HEX,      /* 16 hexadecimal digits */
     FIELD_BYTES,    /* 512M */
     FIELD_MODE,     /* pvh or hvm */
+    FIELD_LOAD,     /* pv or pvh */
     FIELD_XEN,      /* 4.17 */
     FIELD_VERDICT,  /* PASS, FAIL, UNMODELLED, BUDGET or ERROR */
     FIELD_YES,      /* yes or no */
@@ -74,6 +75,12 @@ static const struct field machine_fields[] = {
     {0},
 };
 
+static const struct field load_fields[] = {
+    {"as", FIELD_LOAD, AT(load.as), true, NULL, 0, 0},
+    {"features", FIELD_WORD, AT(load.features), false, NULL, 0, 0},
+    {0},
+};
+
 static const struct field search_fields[] = {
     {"window", FIELD_WORD, AT(search.window), true, NULL, 0, 0},
     {"inject", FIELD_WORD, AT(search.inject), false, NULL, 0, 0},
@@ -116,6 +123,7 @@ static const struct field case_fields[] = {
     {"detect", FIELD_WORD, AT(detect), false, NULL, 0, 0},
     {"op-table", FIELD_TEXT, AT(op_table), false, NULL, 0, 0},
     {"schedule", FIELD_BLOCK, AT(schedule), false, NULL, 0, 0},
+    {"load", FIELD_SECTION, 0, false, load_fields, 0, 0},
     {"search", FIELD_SECTION, 0, false, search_fields, 0, 0},
     {"expect", FIELD_SECTION, 0, true, expect_fields, 0, 0},
     {"limits", FIELD_SECTION, 0, false, limits_fields, 0, 0},
@@ -287,6 +295,11 @@ static enum emu_err read_value(struct reader *r, const struct field *f, const ya
         return guest_parse_bytes(text, number, r->d);
     case FIELD_MODE:
         return guest_parse_mode(text, to, r->d);
+    case FIELD_LOAD:
+        if (strcmp(text, "pv") && strcmp(text, "pvh"))
+            return diag_set(r->d, EMU_EINPUT, "a guest is loaded as pv or pvh, not '%s'", text);
+        *string = text;
+        return EMU_OK;
     case FIELD_XEN:
         return guest_parse_xen(text, to, r->d);
     case FIELD_VERDICT:
@@ -404,6 +417,16 @@ static enum emu_err check_whole(struct reader *r, const yaml_node_t *root)
     if (c->schedule && c->search.window)
         return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "search"),
                            "a case has a schedule or a search, not both");
+    if (c->load.as && (c->schedule || c->search.window || c->detect || c->op_table || c->limits.until ||
+                       c->limits.steps_max != CASE_NONE))
+        return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "load"),
+                           "a guest that is only loaded has no schedule, search, detect, op-table or limits");
+    if (c->load.as && !c->machine.xen_version)
+        return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "load"),
+                           "whether a guest is loaded depends on the Xen version: machine needs the key 'xen'");
+    if (c->load.as && (c->expect.digest != CASE_NONE || c->expect.steps != CASE_NONE || c->expect.console))
+        return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "expect"),
+                           "digest, steps and console are those of a run, and this case only loads its guest");
     if (!c->search.window && (c->expect.failing != CASE_NONE || c->expect.covered != CASE_NONE))
         return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "expect"),
                            "failing and covered are numbers of a search, and this case has none");
@@ -524,6 +547,7 @@ static int write_value(const struct test_case *c, const struct field *f, yaml_do
     case FIELD_PLACE:
     case FIELD_INITRD:
     case FIELD_DETECTOR:
+    case FIELD_LOAD:
         return string ? write_text(doc, string, *string ? YAML_ANY_SCALAR_STYLE : YAML_SINGLE_QUOTED_SCALAR_STYLE) : 0;
     case FIELD_NUMBER:
         snprintf(text, sizeof(text), "%" PRIu64, number);

@@ -20,6 +20,9 @@
 #define CASE_NONE           UINT64_MAX /* a number that the case does not give */
 #define CASE_FILE_BYTES_MAX (64u << 20)
 
+/* What a sub-command that needs a run says of a case that has none (load). */
+#define CASE_WITHOUT_RUN "this case only asks whether its guest is loaded, and has no run; `bootrace replay` answers it"
+
 /* Text is NULL where the case says nothing. */
 struct test_case {
     const char *path; /* of the file; "" if there is none yet */
@@ -46,8 +49,12 @@ struct test_case {
     const char *detect;   /* names with commas, besides crash and hang */
     const char *op_table; /* a declaration (fuzz/op_table_text.h), or @ and a file that has it, relative to this one */
     const char *schedule;
-    unsigned schedule_line; /* of its first line, in the file */
-    struct {                /* as the options of `bootrace fuzz` */
+    unsigned schedule_line;   /* of its first line, in the file */
+    struct {                  /* no run: would this Xen's toolstack load the guest? */
+        const char *as;       /* pv or pvh */
+        const char *features; /* of the domain's configuration */
+    } load;
+    struct { /* as the options of `bootrace fuzz` */
         const char *window, *inject, *strategy, *reach;
         uint64_t window_steps_max, runs, depth, search_seed, run_steps_max, failures;
         bool every_boundary;

@@ -566,6 +566,9 @@ static int show_case(int argc, char **argv)
     print_prose("Falsified by", c.prose.falsified_by);
     printf("\n");
     print_machine(&c);
+    if (c.load.as)
+        printf("load           as a %s domain%s%s\n", c.load.as, c.load.features ? " with features=" : "",
+               c.load.features ? c.load.features : "");
     if (c.search.window)
         printf("search         every boundary of %s times %s\n", c.search.window,
                c.search.inject ? c.search.inject : "timer");

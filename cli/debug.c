@@ -122,6 +122,8 @@ static enum emu_err take_case(struct debug *b, struct diag *d)
         err =
             schedule_parse(b->c.schedule, strlen(b->c.schedule), b->schedule_path, b->c.schedule_line, &b->schedule, d);
     }
+    if (err == EMU_OK && b->c.load.as)
+        err = diag_set_at(d, EMU_EINPUT, b->c.path, 0, CASE_WITHOUT_RUN);
     if (err == EMU_OK && b->c.search.window)
         fprintf(stderr,
                 "%s is a search: this is its run without what it injects; the cases that `bootrace fuzz --out` writes "

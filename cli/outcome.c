@@ -50,6 +50,14 @@ void outcome_of_session(struct outcome *o, struct session *s)
     o->host_s = s->host_s;
 }
 
+void outcome_of_load(struct outcome *o, bool accepted, const char *why)
+{
+    o->verdict = accepted ? VERDICT_PASS : VERDICT_FAIL;
+    snprintf(o->detector, sizeof(o->detector), "%s", accepted ? "" : "elf-notes");
+    snprintf(o->text, sizeof(o->text), "%s", why);
+    clean(o->text);
+}
+
 /* All failures of a search: their sentences and places, a line each. */
 static void add_failures(struct outcome *o, const json_t *source)
 {

@@ -29,6 +29,8 @@ struct outcome {
 void outcome_init(struct outcome *o);
 void outcome_set_unfit(struct outcome *o, const struct diag *d);
 void outcome_of_session(struct outcome *o, struct session *s);
+/* The toolstack's answer and its reason. */
+void outcome_of_load(struct outcome *o, bool accepted, const char *why);
 /* `report` is what `bootrace fuzz --json` printed, `status` how it ended. False if it is no report. */
 bool outcome_of_search(struct outcome *o, const char *report, int status);
 

@@ -10,6 +10,7 @@
 #include "cli/child.h"
 #include "cli/command.h"
 #include "cli/diverge.h"
+#include "cli/load.h"
 #include "cli/outcome.h"
 #include "cli/session.h"
 
@@ -324,6 +325,15 @@ static enum emu_err run_search(struct replay *r, struct diag *d)
     return err;
 }
 
+static enum emu_err run_load(struct replay *r, struct diag *d)
+{
+    enum emu_err err = load_check(&r->c, &r->guest.options, &r->outcome, d);
+
+    if (err == EMU_OK && !r->quiet)
+        fprintf(reports_to(r), "%s: %s\n", verdict_kind_name(r->outcome.verdict), r->outcome.text);
+    return err;
+}
+
 static void print_outcome(const struct replay *r)
 {
     FILE *to = reports_to(r);
@@ -388,7 +398,7 @@ int replay_run(int argc, char **argv)
     } else {
         err = case_check_image(&r.c, &r.guest, &d);
         if (err == EMU_OK)
-            err = r.c.search.window ? run_search(&r, &d) : run_once(&r, &d);
+            err = r.c.load.as ? run_load(&r, &d) : r.c.search.window ? run_search(&r, &d) : run_once(&r, &d);
         if (err != EMU_OK)
             outcome_set_unfit(&r.outcome, &d);
         if (!r.digests || r.outcome.unfit) {

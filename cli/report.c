@@ -221,6 +221,8 @@ static enum emu_err prepare_case(struct arguments *a, struct diag *d)
     a->has_case = err == EMU_OK;
     if (err == EMU_OK && a->schedule)
         err = diag_set(d, EMU_EINPUT, "a case has its schedule in it; give the guest by options for another one");
+    if (err == EMU_OK && a->c.load.as)
+        err = diag_set_at(d, EMU_EINPUT, a->c.path, 0, CASE_WITHOUT_RUN);
     if (err == EMU_OK && a->c.search.window)
         err = diag_set_at(d, EMU_EINPUT, a->c.path, 0,
                           "this case is a search of many runs; `bootrace fuzz --out` writes a run that it finds as a "
