@@ -301,7 +301,8 @@ void search_part_print(const json_t *joined, FILE *to)
 
 static const char merge_doc[] =
     "Join the parts of an exhaustive search.\v"
-    "DIR is what `bootrace fuzz --out DIR` wrote, by one shard or several. Parts of different searches are refused.\n\n"
+    "DIR is what `bootrace fuzz --out DIR` wrote, by one shard or several. Parts of different searches are refused. "
+    "What no part covers is named, and a DIR without parts too: run the commands of these shards again.\n\n"
     "Examples:\n"
     "  bootrace fuzz vmlinuz --window alternative_instructions --shard 1/2 --out one\n"
     "  bootrace fuzz vmlinuz --window alternative_instructions --shard 2/2 --out two\n"
@@ -322,6 +323,14 @@ struct merge {
     struct diag diag;
 };
 
+static void tell_nothing_in(const char *folder)
+{
+    fprintf(stderr,
+            "bootrace merge: %s: there is no part of a search: its shard was not begun, or was killed before the first "
+            "part was written; run its command again\n",
+            folder);
+}
+
 static error_t merge_parse(int key, char *arg, struct argp_state *state)
 {
     struct merge *m = state->input;
@@ -335,14 +344,14 @@ static error_t merge_parse(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_ARG:
         parts = json_array();
         err = search_parts_load(arg, parts, &m->diag);
-        if (err == EMU_OK && !json_array_size(parts))
-            err = diag_set_at(&m->diag, EMU_EINPUT, arg, 0, "there are no parts of a search in this folder");
         if (err != EMU_OK) {
             diag_print(&m->diag, "bootrace merge", stderr);
             json_decref(parts);
             json_decref(m->parts);
             exit(COMMAND_INPUT);
         }
+        if (!json_array_size(parts))
+            tell_nothing_in(arg);
         json_array_extend(m->parts, parts);
         json_decref(parts);
         m->folders++;
@@ -376,6 +385,23 @@ static enum emu_err check_overlap(const json_t *parts, struct diag *d)
     return EMU_OK;
 }
 
+/* The boundaries that no part covers; the caller's. */
+static json_t *missing_of(const json_t *parts, const json_t *joined)
+{
+    json_t *missing =
+        search_parts_missing(parts, text(joined, "source"), number(joined, "first"), number(joined, "last"));
+    json_t *range;
+    size_t i;
+
+    json_array_foreach(missing, i, range)
+    {
+        fprintf(stderr, "bootrace merge: %s: boundaries %" PRIu64 " to %" PRIu64 " are in no part\n",
+                text(joined, "source"), (uint64_t)json_integer_value(json_array_get(range, 0)),
+                (uint64_t)json_integer_value(json_array_get(range, 1)) - 1);
+    }
+    return missing;
+}
+
 int merge_run(int argc, char **argv)
 {
     static const struct argp argp = {merge_options, merge_parse, "DIR...", merge_doc, NULL, NULL, NULL};
@@ -400,8 +426,10 @@ int merge_run(int argc, char **argv)
         search_part_print(one, m.json ? stderr : stdout);
         failing += number(one, "failing");
         complete = complete && json_is_true(json_object_get(one, "complete"));
+        json_object_set_new(one, "missing", missing_of(m.parts, one));
         json_array_append_new(joined, one);
     }
+    complete = complete && json_array_size(joined) > 0;
     json_decref(m.parts);
     if (err != EMU_OK) {
         diag_print(&m.diag, "bootrace merge", stderr);

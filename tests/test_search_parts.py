@@ -58,8 +58,24 @@ status, r, err = run([program, "merge", parts[0], other])
 point("parts of different searches are refused", status == 2 and "of different searches: guest is" in err, err)
 status, r, err = run(command("--out", other))
 point("so are they when a search goes on", status == 2 and "of different searches" in err, err)
-status, r, err = run([program, "merge", os.path.join(folder, "nothing")])
-point("an empty folder is refused", status == 2 and "there are no parts of a search" in err, err)
+nothing = os.path.join(folder, "nothing")
+halves = [os.path.join(folder, f"half{k}") for k in (1, 2)]
+run(command("--shard", "1/2", "--out", halves[0], variant="fixed2006"))
+for what in ("was never made", "is empty"):
+    if what == "is empty":
+        os.mkdir(nothing)
+    status, r, err = run([program, "merge", "--json", halves[0], nothing])
+    first, last = (r["sources"][0][k] for k in ("first", "last"))
+    middle = first + (last - first) // 2
+    point(f"a folder that {what} is named: its shard is not done",
+          status == 4 and r["complete"] is False and r["sources"][0]["missing"] == [[middle, last]] and
+          f"{nothing}: there is no part" in err and f"boundaries {middle} to {last - 1} are in no part" in err, err)
+    status, r, err = run([program, "merge", "--json", nothing])
+    point(f"so it is where a folder that {what} is the only one",
+          status == 4 and r["complete"] is False and f"{nothing}: there is no part" in err, err)
+run(command("--shard", "2/2", "--out", halves[1], variant="fixed2006"))
+status, r, err = run([program, "merge", "--json", *halves])
+point("run again it is done", status == 0 and r["complete"] and "in no part" not in err, err)
 broken = os.path.join(folder, "broken")
 os.mkdir(broken)
 with open(os.path.join(broken, "timer-1-2.part.json"), "w") as f:
