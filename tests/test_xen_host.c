@@ -15,8 +15,8 @@ static void hypercalls_outside_the_table_and_from_user_mode_are_refused(void **s
     static const struct {
         unsigned number;
         int64_t answer;
-    } rows[] = {{0, XEN_ENOSYS},  {1, XEN_ENOSYS},  {7, XEN_EPERM},        {11, XEN_ENOSYS}, {23, XEN_ENOSYS},
-                {30, XEN_ENOSYS}, {31, XEN_ENOSYS}, {35, XEN_EPERM},       {36, XEN_EPERM},  {37, XEN_ENOSYS},
+    } rows[] = {{0, XEN_ENOSYS},  {1, XEN_ENOSYS},  {7, XEN_EACCES},       {11, XEN_ENOSYS}, {23, XEN_ENOSYS},
+                {30, XEN_ENOSYS}, {31, XEN_ENOSYS}, {35, XEN_EACCES},      {36, XEN_EACCES}, {37, XEN_ENOSYS},
                 {47, XEN_ENOSYS}, {63, XEN_ENOSYS}, {1u << 31, XEN_ENOSYS}};
     struct machine *m = guest_new(V417, 1);
 
@@ -26,6 +26,45 @@ static void hypercalls_outside_the_table_and_from_user_mode_are_refused(void **s
     assert_int_equal(call(m, __HYPERVISOR_xen_version, XENVER_version, 0, 0), XEN_EPERM);
     assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);
     machine_free(m);
+}
+
+/* The argument comes first, then its interface version, then the privilege (xsm/dummy.h). */
+static void the_toolstacks_calls_are_refused_in_xens_order(void **state)
+{
+    static const struct {
+        unsigned version, number;
+        uint32_t argument[3]; /* command, interface version, domain */
+        int64_t answer;
+    } rows[] = {
+        {V417, __HYPERVISOR_platform_op, {1, 0}, XEN_EACCES},
+        {V417, __HYPERVISOR_platform_op, {1, 0x03000001}, XEN_EPERM},
+        {XEN_VERSION(4, 4), __HYPERVISOR_platform_op, {1, 0x03000001}, XEN_ENOSYS},
+        {V417, __HYPERVISOR_sysctl, {1, 0x14}, XEN_EACCES},
+        {V417, __HYPERVISOR_sysctl, {1, 0x15}, XEN_EPERM},
+        {XEN_VERSION(4, 7), __HYPERVISOR_sysctl, {1, 0xd}, XEN_EPERM},
+        {XEN_VERSION(4, 1), __HYPERVISOR_sysctl, {1, 0}, XEN_EPERM},
+        {V417, __HYPERVISOR_domctl, {1, 0x14, 0}, XEN_EACCES},
+        {V417, __HYPERVISOR_domctl, {1, 0x15, 99}, XEN_EPERM},
+        {V417, __HYPERVISOR_domctl, {3, 0x15, 0}, XEN_EPERM},
+        {V417, __HYPERVISOR_domctl, {3, 0x15, 1}, XEN_EPERM},
+        {V417, __HYPERVISOR_domctl, {3, 0x15, 2}, XEN_ESRCH},
+        {V417, __HYPERVISOR_domctl, {3, 0x15, DOMID_SELF}, XEN_ESRCH},
+        {V417, __HYPERVISOR_domctl, {5, 0x15, 2}, XEN_ESRCH},
+        {XEN_VERSION(4, 4), __HYPERVISOR_domctl, {5, 9, 2}, XEN_EPERM},
+        {XEN_VERSION(4, 4), __HYPERVISOR_domctl, {3, 9, 2}, XEN_ESRCH},
+        {XEN_VERSION(4, 18), __HYPERVISOR_domctl, {3, 0x16, 0}, XEN_EPERM},
+        {XEN_VERSION(4, 1), __HYPERVISOR_domctl, {3, 7, 0}, XEN_ENOSYS},
+    };
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct machine *m = guest_new(rows[i].version, 1);
+        bool is_read = rows[i].answer != XEN_ENOSYS && rows[i].version != XEN_VERSION(4, 1);
+
+        put(m, ARG_GPA, rows[i].argument, sizeof(rows[i].argument));
+        assert_int_equal(call(m, rows[i].number, ARG_GPA, 0, 0), rows[i].answer);
+        assert_int_equal(call(m, rows[i].number, BAD_GVA, 0, 0), is_read ? XEN_EFAULT : rows[i].answer);
+        machine_free(m);
+    }
 }
 
 static void the_hypercall_page_has_a_stub_for_each_number(void **state)
@@ -551,6 +590,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hypercalls_outside_the_table_and_from_user_mode_are_refused),
+        cmocka_unit_test(the_toolstacks_calls_are_refused_in_xens_order),
         cmocka_unit_test(the_hypercall_page_has_a_stub_for_each_number),
         cmocka_unit_test(multicall_goes_through_the_table),
         cmocka_unit_test(cpuid_says_the_version_and_the_vcpu),

@@ -222,6 +222,26 @@ static void rows_others(void)
     };
     for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         ROW(numbers[i].name, hypercall(numbers[i].number, 99, (unsigned long)BAD_POINTER, 0, 0, 0));
+
+    /* A toolstack's calls: command, interface version, domain. */
+    static const struct {
+        unsigned number;
+        uint32_t argument[36];
+        const char *name;
+    } tools[] = {
+        {__HYPERVISOR_platform_op, {0}, "platform_op.interface_0"},
+        {__HYPERVISOR_platform_op, {99, 0x03000001}, "platform_op.unknown"},
+        {__HYPERVISOR_sysctl, {0}, "sysctl.interface_0"},
+        {__HYPERVISOR_sysctl, {99, 0x15}, "sysctl.4_17.unknown"},
+        {__HYPERVISOR_domctl, {0}, "domctl.interface_0"},
+        {__HYPERVISOR_domctl, {1, 0x15, BAD_DOMAIN}, "domctl.4_17.createdomain"},
+        {__HYPERVISOR_domctl, {3, 0x15, 0}, "domctl.4_17.pausedomain_0"},
+        {__HYPERVISOR_domctl, {3, 0x15, BAD_DOMAIN}, "domctl.4_17.pausedomain.bad_domain"},
+        {__HYPERVISOR_domctl, {3, 0x15, DOMID_SELF}, "domctl.4_17.pausedomain.self"},
+        {__HYPERVISOR_domctl, {5, 0x15, BAD_DOMAIN}, "domctl.4_17.getdomaininfo.bad_domain"},
+    };
+    for (unsigned i = 0; i < sizeof tools / sizeof tools[0]; i++)
+        ROW(tools[i].name, hypercall(tools[i].number, (unsigned long)tools[i].argument, 0, 0, 0, 0));
     static const unsigned long flush[4] = {6}; /* MMUEXT_TLB_FLUSH_LOCAL */
     ROW("mmuext_op.self", hypercall(__HYPERVISOR_mmuext_op, (unsigned long)flush, 1, 0, DOMID_SELF, 0));
     ROW("mmuext_op.bad_domain", hypercall(__HYPERVISOR_mmuext_op, (unsigned long)flush, 1, 0, BAD_DOMAIN, 0));

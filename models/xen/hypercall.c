@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "emu/ensure.h"
 #include "emu/trace.h"
 #include "models/platform.h"
 
@@ -23,6 +24,47 @@ static int64_t refused_enosys(struct xen_call *c)
 static int64_t refused_eperm(struct xen_call *c)
 {
     return XEN_EPERM;
+}
+
+/* What a toolstack asks: the argument is read and its interface version compared before the permission that this domain
+   lacks. A command of domctl about another domain than itself and domain 0 finds none.
+   Source: Xen common/sysctl.c, common/domctl.c, arch/x86/platform_hypercall.c; their beginnings. */
+static int64_t refused_toolstack(struct xen_call *c, unsigned bytes, uint32_t interface, uint32_t head[3])
+{
+    uint8_t argument[144];
+
+    ensure(bytes <= sizeof(argument));
+    if (!xen_copy_in(c, c->arg[0], argument, bytes))
+        return XEN_EFAULT;
+    memcpy(head, argument, 3 * sizeof(*head));
+    return head[1] == interface ? XEN_EPERM : XEN_EACCES;
+}
+
+static int64_t refused_platform_op(struct xen_call *c)
+{
+    uint32_t head[3];
+
+    return refused_toolstack(c, 136, XENPF_INTERFACE_VERSION, head);
+}
+
+static int64_t refused_sysctl(struct xen_call *c)
+{
+    uint32_t head[3];
+
+    return c->t->sysctl_eperm_first ? XEN_EPERM : refused_toolstack(c, 136, c->t->sysctl_interface, head);
+}
+
+static int64_t refused_domctl(struct xen_call *c)
+{
+    uint32_t head[3]; /* command, interface version, domain */
+    int64_t answer = refused_toolstack(c, 144, c->t->domctl_interface, head);
+    unsigned domid;
+
+    if (answer != XEN_EPERM || head[0] == XEN_DOMCTL_createdomain ||
+        (head[0] == XEN_DOMCTL_getdomaininfo && c->t->domctl_info_unlocated))
+        return answer;
+    domid = (uint16_t)head[2];
+    return domid == 0 || domid == XEN_GUEST_DOMID ? XEN_EPERM : XEN_ESRCH;
 }
 
 static int64_t pmu_disabled(struct xen_call *c)
@@ -73,7 +115,7 @@ static const struct xen_family families[] = {
     {.number = __HYPERVISOR_set_callbacks, .name = "set_callbacks", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_fpu_taskswitch, .name = "fpu_taskswitch", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_sched_op_compat, .name = "sched_op_compat", .handler = refused_enosys, .source = HVM_TABLE},
-    {.number = __HYPERVISOR_platform_op, .name = "platform_op", .handler = refused_eperm, .since = XEN_VERSION(4, 7), .source = XSM_PRIV},
+    {.number = __HYPERVISOR_platform_op, .name = "platform_op", .handler = refused_platform_op, .since = XEN_VERSION(4, 7), .source = "platform_hypercall.c, do_platform_op; XSM_PRIV comes last"},
     {.number = __HYPERVISOR_set_debugreg, .name = "set_debugreg", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_get_debugreg, .name = "get_debugreg", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_update_descriptor, .name = "update_descriptor", .handler = refused_enosys, .source = HVM_TABLE},
@@ -100,8 +142,8 @@ static const struct xen_family families[] = {
     {.number = __HYPERVISOR_event_channel_op, .name = "event_channel_op", .ops = xen_event_channel_ops, .op_unknown = XEN_ENOSYS, .source = "event_channel.c, do_event_channel_op"},
     {.number = __HYPERVISOR_physdev_op, .name = "physdev_op", .ops = xen_physdev_ops, .op_unknown = XEN_ENOSYS, .source = "hvm/hypercall.c, hvm_physdev_op"},
     {.number = __HYPERVISOR_hvm_op, .name = "hvm_op", .ops = xen_hvm_ops, .op_unknown = XEN_ENOSYS, .source = "hvm/hvm.c, do_hvm_op"},
-    {.number = __HYPERVISOR_sysctl, .name = "sysctl", .handler = refused_eperm, .source = XSM_PRIV},
-    {.number = __HYPERVISOR_domctl, .name = "domctl", .handler = refused_eperm, .since = XEN_VERSION(4, 3), .source = XSM_PRIV},
+    {.number = __HYPERVISOR_sysctl, .name = "sysctl", .handler = refused_sysctl, .source = "sysctl.c, do_sysctl; XSM_PRIV comes last"},
+    {.number = __HYPERVISOR_domctl, .name = "domctl", .handler = refused_domctl, .since = XEN_VERSION(4, 3), .source = "domctl.c, do_domctl; XSM_PRIV comes last"},
     {.number = __HYPERVISOR_kexec_op, .name = "kexec_op", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_tmem_op, .name = "tmem_op", .handler = refused_enosys, .source = "gone in 4.13, off by default before"},
     {.number = __HYPERVISOR_argo_op, .name = "argo_op", .handler = refused_enosys, .source = "Kconfig, ARGO is off unless EXPERT"},

@@ -94,7 +94,8 @@ static bool give_away(struct machine *m, uint64_t gfn)
     return xen_gfn_is_ram(m, gfn) && xen_p2m_punch(m, gfn);
 }
 
-/* DEVIATION: frames outside of what the guest was built with can't be populated (Xen allows it up to max_pages). */
+/* DEVIATION: a populated page is zero; on Xen it may hold what the guest itself left in a page that it gave back.
+   DEVIATION: frames outside of what the guest was built with can't be populated (Xen allows it up to max_pages). */
 static bool populate(struct machine *m, uint64_t gfn)
 {
     if (xen_gfn_is_hole(xen_state(m), gfn))

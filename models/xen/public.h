@@ -17,6 +17,7 @@
 #define __XEN_TOOLS__             1
 
 #include <xen/xen.h>
+#include <xen/domctl.h>
 #include <xen/event_channel.h>
 #include <xen/features.h>
 #include <xen/grant_table.h>
@@ -25,6 +26,7 @@
 #include <xen/hvm/params.h>
 #include <xen/memory.h>
 #include <xen/physdev.h>
+#include <xen/platform.h>
 #include <xen/sched.h>
 #include <xen/vcpu.h>
 #include <xen/version.h>

@@ -38,6 +38,10 @@ struct xen_traits {
     bool cpuid_upcall_vector;    /* … and says that upcall vectors work as they should */
     bool no_pv32;                /* 32-bit PV guests are off, and what only they need */
     bool pvh;                    /* PVH without device model (start_info) */
+    bool sysctl_eperm_first;     /* sysctl refuses before it reads its argument */
+    uint8_t sysctl_interface;    /* XEN_SYSCTL_INTERFACE_VERSION */
+    uint8_t domctl_interface;    /* XEN_DOMCTL_INTERFACE_VERSION */
+    bool domctl_info_unlocated;  /* getdomaininfo is refused before its domain is looked for */
     unsigned grant_frames_max;   /* the default limit of grant-table frames */
 };
 
