@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The rules of the code that no compiler checks: who includes whom, no hidden state, no host time. Speaks TAP.
 
-Usage: test_rules.py SOURCE_FOLDER COMPILER [STATIC_LIBRARY...]; without libraries (a sanitized build, whose compiler adds
-its own) the test of writable statics is skipped.
+Usage: test_rules.py SOURCE_FOLDER COMPILER UNICORN_INCLUDES [STATIC_LIBRARY...]; without libraries (a sanitized
+build, whose compiler adds its own) the test of writable statics is skipped.
 """
 import os
 import re
@@ -12,7 +12,7 @@ import sys
 
 from tap import Skip, run_checks
 
-SOURCE, COMPILER, LIBRARIES = sys.argv[1], sys.argv[2].split(), sys.argv[3:]
+SOURCE, COMPILER, UNICORN_INCLUDES, LIBRARIES = sys.argv[1], sys.argv[2].split(), sys.argv[3], sys.argv[4:]
 FOLDERS = ("emu", "models", "fuzz", "cli", "corpus", "tests")
 
 # A writable static that must be, with the reason. (library member's symbol: reason)
@@ -80,8 +80,12 @@ def the_header_of(name, only):
         yield f"<{name}> is included by {', '.join(users) or 'nobody'}, not by {only} alone"
 
 
-def the_cpu_engine_is_behind_one_file():
-    yield from the_header_of("unicorn/unicorn.h", "emu/engine.c")
+def the_cpu_engine_is_behind_one_header():
+    yield from the_header_of("unicorn/unicorn.h", "emu/engine_state.h")
+    for path in files((".c", ".h")):
+        for number, ours, target in includes(path):
+            if target == "emu/engine_state.h" and not re.match(r"emu/engine(_\w+)?\.c$", path):
+                yield f"{path}:{number}: the engine's insides are for emu/engine*.c"
 
 
 def the_disassembler_is_behind_one_file():
@@ -115,7 +119,8 @@ def nothing_in_the_libraries_is_writable():
 def every_header_compiles_alone():
     headers = [h for h in files((".h",)) if not h.startswith("corpus/")]  # those are the guests', for another compiler
     run = subprocess.run(COMPILER + ["-std=gnu17", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Werror", "-I.", "-x", "c",
-                                     "-Wno-unused-function"] + headers, cwd=SOURCE, capture_output=True, text=True)
+                                     "-Wno-unused-function", "-isystem", UNICORN_INCLUDES] + headers,
+                         cwd=SOURCE, capture_output=True, text=True)
     if run.returncode:
         yield from [line for line in run.stderr.split("\n") if "error" in line][:20] or [run.stderr]
 
@@ -179,7 +184,7 @@ def lines_end_where_their_text_ends():
 
 RULES = (
     includes_go_one_way,
-    the_cpu_engine_is_behind_one_file,
+    the_cpu_engine_is_behind_one_header,
     the_disassembler_is_behind_one_file,
     nothing_in_the_libraries_is_writable,
     every_header_compiles_alone,

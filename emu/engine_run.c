@@ -1,0 +1,308 @@
+/* Running the loaded vCPU to an exact boundary, and what ends a run. How steps are counted: engine_blocks.c. */
+#include "emu/engine_state.h"
+
+#include "emu/ensure.h"
+
+/* The translator stopped inside the pending block, or behind it: commit what was executed. Returns the last executed
+   instruction's tally. Valid after peek(). */
+static struct tally commit_partial(struct engine *e)
+{
+    struct tally t = {0};
+
+    if (e->pend_steps) {
+        uint64_t pc = peeked_linear_rip(e);
+
+        if (pc >= e->block_pc && pc - e->block_pc < e->block_size) {
+            t = engine_tally(e, bits_of_hflags(peeked_hflags(e)), e->block_pc, (uint32_t)(pc - e->block_pc));
+        } else {
+            t = engine_tally(e, bits_of_hflags(peeked_hflags(e)), e->block_pc, e->block_size);
+            t.steps = e->pend_steps;
+            t.ns = e->pend_ns;
+        }
+        e->steps += t.steps;
+        e->now_ns += t.ns;
+        e->pend_steps = 0;
+        e->pend_ns = 0;
+    }
+    return t;
+}
+
+static bool has_error_code(unsigned vector)
+{
+    return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
+}
+
+/* Start the translator at RIP; returns why it stopped. */
+static enum stop start(struct engine *e)
+{
+    uc_err err;
+
+    e->stop = STOP_NONE;
+    e->hot_limit_ns = e->asked || e->after || e->access || e->step != STEP_OFF ? 0 : e->limit_ns;
+    e->pend_steps = 0;
+    e->pend_ns = 0;
+    e->stats.runs++;
+    err = uc_emu_start(e->uc, read_reg(e->uc, UC_X86_REG_RIP), 0, 0, 0);
+    if (err != UC_ERR_OK && e->stop == STOP_NONE) {
+        e->broken = uc_strerror(err);
+        e->stop = STOP_BROKEN;
+    }
+    return e->stop;
+}
+
+/* Turn a stop into an exit; false if the run goes on. */
+static bool take_exit(struct engine *e, enum stop stop, struct engine_exit *x)
+{
+    struct tally t;
+
+    memset(x, 0, sizeof(*x));
+    switch (stop) {
+    case STOP_BOUNDARY:
+        x->kind = ENGINE_EXIT_BOUNDARY;
+        if (e->iret_done)
+            x->insn = (struct insn){.kind = INSN_IRET, .flags = INSN_F_IRET};
+        e->iret_done = false;
+        e->asked = false;
+        return true;
+    case STOP_NONE:
+        if (e->pend_steps > 1) { /* HLT is the last of its block */
+            e->steps += e->pend_steps - 1;
+            e->pend_steps = 1;
+        }
+        engine_report_leave(e);
+        commit_whole(e);
+        x->kind = ENGINE_EXIT_HLT;
+        return true;
+    case STOP_SYSCALL:
+    case STOP_SYSENTER:
+        commit_whole(e);
+        x->kind = stop == STOP_SYSCALL ? ENGINE_EXIT_SYSCALL : ENGINE_EXIT_SYSENTER;
+        return true;
+    case STOP_EXCEPTION:
+        peek(e);
+        t = commit_partial(e);
+        x->kind = ENGINE_EXIT_EXCEPTION;
+        x->vector = e->vector;
+        x->software_int = t.steps && t.last.kind == INSN_INT && !has_error_code(e->vector);
+        e->after &= ~AFTER_IRET;
+        if (t.steps && (x->software_int || (t.last.flags & INSN_F_IRET)))
+            x->insn = t.last;
+        if (has_error_code(e->vector) && !x->software_int)
+            x->error_code = context_u32(e->scratch, e->quirk.error_code);
+        context_set_u32(e->scratch, e->quirk.old_exception, UINT32_MAX);
+        uc_context_restore(e->uc, e->scratch);
+        if (e->vector == 14)
+            engine_drop_translations(e); /* the fault says that what we believed of a page may be over */
+        return true;
+    case STOP_INVALID: {
+        uint8_t code[INSN_BYTES_MAX];
+        uint64_t pc;
+
+        peek(e);
+        commit_partial(e);
+        pc = peeked_linear_rip(e);
+        decoder_decode(e->dec, bits_of_hflags(peeked_hflags(e)), code, engine_fetch_code(e, pc, code, sizeof(code)),
+                       &x->insn);
+        if (x->insn.kind == INSN_VMCALL)
+            engine_report_leave(e);
+        x->kind = x->insn.kind == INSN_VMCALL ? ENGINE_EXIT_VMCALL : ENGINE_EXIT_EXCEPTION;
+        x->vector = 6;
+        return true;
+    }
+    case STOP_NO_MEMORY:
+        peek(e);
+        commit_partial(e);
+        x->kind = ENGINE_EXIT_NO_MEMORY;
+        x->gpa = e->gpa;
+        return true;
+    case STOP_BROKEN:
+        x->kind = ENGINE_EXIT_BROKEN;
+        x->text = e->broken;
+        return true;
+    case STOP_PRECISE:
+    case STOP_STEPPED:
+    case STOP_DEVICE:
+        break;
+    }
+    return false;
+}
+
+/* Decode the instruction at RIP. Valid after peek(). */
+static bool insn_at_rip(struct engine *e, struct insn *insn)
+{
+    uint8_t code[INSN_BYTES_MAX];
+    size_t got = engine_fetch_code(e, peeked_linear_rip(e), code, sizeof(code));
+
+    return decoder_decode(e->dec, bits_of_hflags(peeked_hflags(e)), code, got, insn);
+}
+
+/* Execute the instruction at RIP, which is `insn`, and nothing more. STOP_STEPPED if that went well. */
+static enum stop step_one(struct engine *e, const struct insn *insn, bool alone)
+{
+    enum stop stop;
+
+    e->stats.single_steps++;
+    e->step_insn = *insn;
+    e->step = STEP_ARMED;
+    e->alone = alone;
+    e->device_done = false;
+    if (!(insn->flags & INSN_F_NATURAL)) {
+        peek(e);
+        if (!(peeked_hflags(e) & HF_INHIBIT_IRQ)) {
+            context_set_u32(e->scratch, e->quirk.hflags, peeked_hflags(e) | HF_INHIBIT_IRQ);
+            uc_context_restore(e->uc, e->scratch);
+        }
+    }
+    stop = start(e);
+    e->step = STEP_OFF;
+    e->alone = false;
+    if (stop != STOP_STEPPED && !(insn->flags & INSN_F_NATURAL)) {
+        /* A fault leaves our flag behind. The true shadow, had there been one, ended with the attempt as well: an
+           exception's delivery ends it, and a device access is repeated at once. */
+        peek(e);
+        if (peeked_hflags(e) & HF_INHIBIT_IRQ) {
+            context_set_u32(e->scratch, e->quirk.hflags, peeked_hflags(e) & ~HF_INHIBIT_IRQ);
+            uc_context_restore(e->uc, e->scratch);
+        }
+    }
+    return stop;
+}
+
+struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limit_steps)
+{
+    struct engine_exit x = {.kind = ENGINE_EXIT_BOUNDARY};
+    uint64_t precise_from = 0, precise_to = 0; /* linear addresses to go through step by step */
+
+    for (;;) {
+        enum stop stop;
+        struct insn insn;
+
+        if (e->asked || e->now_ns >= limit_ns || e->steps >= limit_steps) {
+            e->asked = false;
+            x.kind = ENGINE_EXIT_BOUNDARY;
+            return x;
+        }
+        if (memory_pop_holes_changed(e->mem))
+            engine_take_holes(e);
+        if (e->unmapped) {
+            x.kind = ENGINE_EXIT_BROKEN;
+            x.text = "the CPU engine can't map the guest's memory as it is now";
+            return x;
+        }
+        engine_drop_stale_code(e);
+        e->limit_ns = limit_steps - e->steps < limit_ns - e->now_ns ? e->now_ns + (limit_steps - e->steps) : limit_ns;
+        if (precise_to) {
+            peek(e);
+            uint64_t pc = peeked_linear_rip(e);
+
+            if (pc < precise_from || pc >= precise_to || !insn_at_rip(e, &insn)) {
+                precise_to = 0;
+                if (pc >= precise_from)
+                    precise_from = pc;
+                stop = start(e);
+            } else if (engine_break_flag(e, pc, 1) && e->broke_at_steps != e->steps) {
+                e->broke_at_steps = e->steps;
+                x.kind = ENGINE_EXIT_BREAK;
+                return x;
+            } else if (insn.flags & INSN_F_ALONE) {
+                e->block_pc = pc;
+                engine_report_fetch(e, pc, insn.length);
+                engine_report_leave(e);
+                x.kind = ENGINE_EXIT_ALONE;
+                x.insn = insn;
+                return x;
+            } else {
+                bool watched =
+                    ((insn.flags & INSN_F_IF) && e->watch_if) || ((insn.flags & INSN_F_IRET) && e->watch_iret);
+
+                precise_from = pc;
+                stop = step_one(e, &insn, false);
+                if (stop == STOP_STEPPED && watched) {
+                    x.kind = ENGINE_EXIT_BOUNDARY;
+                    x.insn = insn;
+                    return x;
+                }
+            }
+        } else {
+            stop = start(e);
+        }
+        if (stop == STOP_PRECISE) {
+            precise_from = e->block_pc;
+            precise_to = e->block_pc + e->block_size;
+        } else if (stop == STOP_DEVICE) {
+            peek(e);
+            commit_partial(e);
+            if (!insn_at_rip(e, &insn)) {
+                x.kind = ENGINE_EXIT_BROKEN;
+                x.text = "a device access by something that is no instruction";
+                return x;
+            }
+            stop = step_one(e, &insn, true);
+            if (stop == STOP_STEPPED && !e->device_done) {
+                x.kind = ENGINE_EXIT_BROKEN;
+                x.text = "a device access that can't be repeated alone (an instruction with many accesses?)";
+                return x;
+            }
+        }
+        if (take_exit(e, stop, &x))
+            return x;
+    }
+}
+
+void engine_set_breakpoints(struct engine *e, const uint64_t *gva, unsigned count)
+{
+    ensure(count <= ENGINE_BREAKPOINTS_MAX);
+    if (count == e->breakpoints && !memcmp(gva, e->breakpoint, count * sizeof(*gva)))
+        return;
+    if (count)
+        memcpy(e->breakpoint, gva, count * sizeof(*gva));
+    e->breakpoints = count;
+    engine_drop_translations(e); /* every block is looked at again before it runs */
+}
+
+void engine_ask_attention(struct engine *e)
+{
+    e->asked = true;
+    e->hot_limit_ns = 0;
+}
+
+void engine_watch(struct engine *e, bool interrupt_flag, bool iret)
+{
+    e->watch_if = interrupt_flag;
+    e->watch_iret = iret;
+}
+
+void engine_complete(struct engine *e, const struct insn *insn, bool rip_set)
+{
+    peek(e);
+    if (peeked_hflags(e) & HF_INHIBIT_IRQ) {
+        context_set_u32(e->scratch, e->quirk.hflags, peeked_hflags(e) & ~HF_INHIBIT_IRQ);
+        uc_context_restore(e->uc, e->scratch);
+    }
+    if (!rip_set) {
+        uint64_t rip = read_reg(e->uc, UC_X86_REG_RIP) + insn->length;
+
+        write_reg(e->uc, UC_X86_REG_RIP, bits_of_hflags(peeked_hflags(e)) == 64 ? rip : (uint32_t)rip);
+    }
+    e->steps++;
+    e->now_ns += 1 + insn->price_ns;
+    if (insn->flags & INSN_F_EPOCH)
+        engine_drop_translations(e);
+}
+
+void engine_count_step(struct engine *e)
+{
+    e->steps++;
+    e->now_ns++;
+}
+
+uint64_t engine_now_ns(const struct engine *e)
+{
+    return e->now_ns + e->extra_ns;
+}
+
+void engine_set_now_ns(struct engine *e, uint64_t now_ns)
+{
+    ensure(now_ns >= e->now_ns);
+    e->now_ns = now_ns;
+}
