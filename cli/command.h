@@ -4,6 +4,8 @@
 #ifndef BOOTRACE_CLI_COMMAND_H
 #define BOOTRACE_CLI_COMMAND_H
 
+#include "emu/diag.h"
+
 /* Exit statuses of every sub-command. */
 enum command_status {
     COMMAND_PASS = 0,
@@ -20,5 +22,9 @@ struct command {
     const char *summary;               /* one line for `bootrace --help` */
     int (*run)(int argc, char **argv); /* argv[0] is "bootrace NAME"; returns an enum command_status */
 };
+
+/* Complains on standard error, in the name of `name` ("bootrace NAME"). Returns the status of what failed so:
+   COMMAND_INPUT for EMU_EINPUT, else COMMAND_ERROR. */
+int command_fail(const char *name, enum emu_err err, const struct diag *d);
 
 #endif

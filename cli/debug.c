@@ -233,9 +233,8 @@ int debug_run(int argc, char **argv)
     schedule_init(&b.schedule);
     err = prepare(&b, &g, &d);
     if (err != EMU_OK) {
-        diag_print(&d, "bootrace debug", stderr);
         debug_fini(&b);
-        return err == EMU_EINPUT ? COMMAND_INPUT : COMMAND_ERROR;
+        return command_fail("bootrace debug", err, &d);
     }
     player_init(&player, g.machine, &b.schedule, g.symbols, b.schedule_path);
     sigaction(SIGINT, &action, NULL);
@@ -243,12 +242,7 @@ int debug_run(int argc, char **argv)
     err = gdb_link_new(b.address, &l, &d);
     if (err == EMU_OK)
         err = gdb_server_new(&g, b.schedule_path ? &player : NULL, l, &stop, &s, &d);
-    if (err == EMU_OK) {
-        status = serve(&b, &g, l, s);
-    } else {
-        diag_print(&d, "bootrace debug", stderr);
-        status = err == EMU_EINPUT ? COMMAND_INPUT : COMMAND_ERROR;
-    }
+    status = err == EMU_OK ? serve(&b, &g, l, s) : command_fail("bootrace debug", err, &d);
     gdb_server_free(s);
     gdb_link_free(l);
     guest_fini(&g);

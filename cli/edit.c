@@ -175,6 +175,5 @@ int edit_run(int argc, char **argv)
     if (!err)
         return COMMAND_PASS;
     fflush(stdout);
-    diag_print(&d, argv[0], stderr);
-    return err == EMU_EINPUT ? COMMAND_INPUT : COMMAND_ERROR;
+    return command_fail(argv[0], err, &d);
 }

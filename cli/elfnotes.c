@@ -169,10 +169,8 @@ int elfnotes_run(int argc, char **argv)
         return COMMAND_INPUT;
     diag_init(&d);
     enum emu_err err = image_load_file(r.path, image_formats, &img, &d);
-    if (err != EMU_OK) {
-        diag_print(&d, "bootrace elfnotes", stderr);
-        return err == EMU_EINPUT ? COMMAND_INPUT : COMMAND_ERROR;
-    }
+    if (err != EMU_OK)
+        return command_fail("bootrace elfnotes", err, &d);
 
     json_t *versions = json_array();
     if (!r.json)

@@ -221,12 +221,6 @@ static size_t print_all(const struct options *o, const struct kernel *k, const s
     return count;
 }
 
-static int fail(const char *program, const struct diag *d, enum emu_err err)
-{
-    diag_print(d, program, stderr);
-    return err == EMU_EINPUT ? COMMAND_INPUT : COMMAND_ERROR;
-}
-
 int patches_run(int argc, char **argv)
 {
     struct options o = {.table = PATCH_KINDS};
@@ -239,7 +233,7 @@ int patches_run(int argc, char **argv)
         return COMMAND_INPUT;
     enum emu_err err = kernel_init(&k, o.image, &d);
     if (err)
-        return fail(argv[0], &d, err);
+        return command_fail(argv[0], err, &d);
     int status = COMMAND_PASS;
     size_t named = o.function ? symbols_find_name(k.symbols, o.function, &function) : 1;
     if (named != 1) {

@@ -338,11 +338,9 @@ int report_run(int argc, char **argv)
     schedule_init(&a.decisions);
     diag_init(&d);
     err = run(&a, &interrupted, &d);
-    if (err != EMU_OK)
-        diag_print(&d, "bootrace report", stderr);
     schedule_fini(&a.decisions);
     case_fini(&a.c);
     if (err != EMU_OK)
-        return err == EMU_EINPUT ? COMMAND_INPUT : COMMAND_ERROR;
+        return command_fail("bootrace report", err, &d);
     return interrupted ? COMMAND_INTERRUPTED : COMMAND_PASS;
 }

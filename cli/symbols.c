@@ -299,8 +299,7 @@ int symbols_run(int argc, char **argv)
         err = write_elf(&o, s, &r, &d);
     int status = COMMAND_PASS;
     if (err) {
-        diag_print(&d, argv[0], stderr);
-        status = err == EMU_EINPUT ? COMMAND_INPUT : COMMAND_ERROR;
+        status = command_fail(argv[0], err, &d);
     } else if (!(o.json ? print_json(&o, s, &r) : print_text(&o, s, &r))) {
         fprintf(stderr, "%s: no symbol is called, or is at, '%s'\n", argv[0], o.find);
         status = COMMAND_INPUT;
