@@ -2,6 +2,7 @@
 #include "cli/patches.h"
 
 #include "cli/command.h"
+#include "cli/image_argument.h"
 #include "cli/kernel.h"
 
 #include <argp.h>
@@ -28,6 +29,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 {
     struct options *o = state->input;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->image;
+        return 0;
     case 't':
         o->table = patch_kind_parse(value);
         o->list = true;
@@ -41,19 +45,12 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case 'j':
         o->json = true;
         return 0;
-    case ARGP_KEY_ARG:
-        if (o->image)
-            argp_error(state, "one IMAGE at a time");
-        o->image = value;
-        return 0;
-    case ARGP_KEY_END:
-        if (!o->image)
-            argp_error(state, "which IMAGE?");
-        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
+
+static const struct argp_child children[] = {{&image_argument_argp, 0, NULL, 0}, {0}};
 
 static const struct argp argp = {
     argp_options,
@@ -66,7 +63,7 @@ static const struct argp argp = {
     "  bootrace patches vmlinuz --table paravirt\n"
     "  bootrace patches vmlinuz --function _raw_spin_lock --json\n\n"
     "Exit status: 0 listed, 2 wrong input, no tables, or no site there, 5 our own failure.",
-    NULL,
+    children,
     NULL,
     NULL,
 };

@@ -2,6 +2,7 @@
 #include "cli/symbols.h"
 
 #include "cli/command.h"
+#include "cli/image_argument.h"
 #include "emu/image.h"
 #include "emu/symbol_file.h"
 #include "emu/symbols.h"
@@ -54,6 +55,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 {
     struct options *o = state->input;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->image;
+        return 0;
     case 'm':
         o->system_map = value;
         return 0;
@@ -69,19 +73,12 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case 'j':
         o->json = true;
         return 0;
-    case ARGP_KEY_ARG:
-        if (o->image)
-            argp_error(state, "one IMAGE at a time");
-        o->image = value;
-        return 0;
-    case ARGP_KEY_END:
-        if (!o->image)
-            argp_error(state, "which IMAGE?");
-        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
+
+static const struct argp_child children[] = {{&image_argument_argp, 0, NULL, 0}, {0}};
 
 static const struct argp argp = {
     argp_options,
@@ -93,7 +90,7 @@ static const struct argp argp = {
     "  bootrace symbols vmlinuz --find start_kernel\n"
     "  bootrace symbols vmlinuz --elf vmlinux.symbols && gdb vmlinux.symbols\n\n"
     "Exit status: 0 found, 2 wrong input, no symbols, or nothing found, 5 our own failure.",
-    NULL,
+    children,
     NULL,
     NULL,
 };
