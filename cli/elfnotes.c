@@ -1,6 +1,7 @@
 #include "cli/elfnotes.h"
 
 #include "cli/command.h"
+#include "cli/image_argument.h"
 #include "models/image_formats.h"
 #include "models/xen/elfnote.h"
 
@@ -42,6 +43,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     struct request *r = state->input;
 
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &r->path;
+        return 0;
     case OPTION_XEN:
         r->only = elfnote_rules_find(arg);
         if (!r->only && strcmp(arg, "all"))
@@ -59,20 +63,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPTION_JSON:
         r->json = true;
         return 0;
-    case ARGP_KEY_ARG:
-        if (r->path)
-            argp_error(state, "only one IMAGE can be given");
-        r->path = arg;
-        return 0;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "an IMAGE is needed");
-        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
-static const struct argp argp = {options, parse_option, "IMAGE", doc, NULL, NULL, NULL};
+static const struct argp_child children[] = {{&image_argument_argp, 0, NULL, 0}, {0}};
+
+static const struct argp argp = {options, parse_option, "IMAGE", doc, children, NULL, NULL};
 
 static void print_verdict(const struct elfnote_rules *rules, enum elfnote_guest guest, const struct elfnote_verdict *v)
 {
