@@ -4,7 +4,7 @@
  * tables in case.c are the one place where its keys are named, for reading and for writing.
  *
  * Reading checks everything that can be checked without the guest: syntax, unknown and repeated keys, missing keys,
- * types and values; each mistake is one sentence with file and line. It does not look for the guest.
+ * types and values; each mistake is one sentence with file and line. It does not look for the guest: case_guest.h does.
  */
 #ifndef BOOTRACE_CLI_CASE_H
 #define BOOTRACE_CLI_CASE_H
@@ -82,29 +82,6 @@ void case_fini(struct test_case *c);
 /* On failure nothing is held. */
 EMU_MUST_CHECK enum emu_err case_read(struct test_case *c, const char *path, struct diag *d);
 EMU_MUST_CHECK enum emu_err case_write(const struct test_case *c, FILE *to, struct diag *d);
-
-/* Where free-standing guests, the corpus and cached kernels are. Empty text: not found. */
-#define CASE_PATH_BYTES 4096
-struct case_places {
-    char guests[CASE_PATH_BYTES];
-    char corpus[CASE_PATH_BYTES]; /* ./corpus, or the one that was installed */
-    char cache[CASE_PATH_BYTES];
-};
-/* Beside this program (in its build folder, or as installed), or `guests` if that is given. */
-void case_places_init(struct case_places *p, const char *guests);
-
-/* The guest of a case, as the options of a guest. The text is the case's and that of `o`. */
-struct case_guest {
-    struct guest_options options;
-    char kernel[CASE_PATH_BYTES], initrd[CASE_PATH_BYTES], system_map[CASE_PATH_BYTES], vmlinux[CASE_PATH_BYTES];
-    char op_table[CASE_PATH_BYTES];
-};
-EMU_MUST_CHECK enum emu_err case_find_guest(const struct test_case *c, const struct case_places *p,
-                                            struct case_guest *g, struct diag *d);
-
-/* The digest of an image's file; and whether the case's guest still is the one it was written for. */
-EMU_MUST_CHECK enum emu_err case_digest_image(const char *path, uint64_t *xxh3, struct diag *d);
-EMU_MUST_CHECK enum emu_err case_check_image(const struct test_case *c, const struct case_guest *g, struct diag *d);
 
 /* The place of an expectation: its symbol (or NULL) and the offset or address; offset CASE_NONE if none is given. */
 struct case_place {

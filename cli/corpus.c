@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/case.h"
+#include "cli/case_guest.h"
 #include "cli/child.h"
 #include "cli/command.h"
 #include "cli/console.h"

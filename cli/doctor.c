@@ -17,7 +17,7 @@
 #include <yaml.h>
 
 #include "cli/cache.h"
-#include "cli/case.h"
+#include "cli/case_guest.h"
 #include "cli/command.h"
 #include "emu/engine.h"
 #include "emu/snapshot_cache.h"

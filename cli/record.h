@@ -5,6 +5,7 @@
 #define BOOTRACE_CLI_RECORD_H
 
 #include "cli/case.h"
+#include "cli/case_guest.h"
 #include "cli/outcome.h"
 #include "emu/schedule.h"
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/case.h"
+#include "cli/case_guest.h"
 #include "cli/child.h"
 #include "cli/command.h"
 #include "cli/diverge.h"

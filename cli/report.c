@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/case_guest.h"
 #include "cli/command.h"
 
 #define AROUND_NS_MAX 1000000000ull
