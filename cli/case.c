@@ -4,149 +4,24 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <regex.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
+#include "cli/case_fields.h"
+
 #define LINE_WIDTH 110
-
-enum field_type {
-    FIELD_SECTION,
-    FIELD_TEXT,     /* prose */
-    FIELD_WORD,     /* text on one line */
-    FIELD_BLOCK,    /* a literal block of lines, with its line number behind it */
-    FIELD_REGEX,    /* an extended regular expression */
-    FIELD_PLACE,    /* symbol+0xoffset */
-    FIELD_NUMBER,   /* from `min` to `max` */
-    FIELD_HEX,      /* 16 hexadecimal digits */
-    FIELD_BYTES,    /* 512M */
-    FIELD_MODE,     /* pvh or hvm */
-    FIELD_LOAD,     /* pv or pvh */
-    FIELD_XEN,      /* 4.17 */
-    FIELD_VERDICT,  /* PASS, FAIL, UNMODELLED, BUDGET or ERROR */
-    FIELD_YES,      /* yes or no */
-    FIELD_EDITS,    /* a list of edits by meaning */
-    FIELD_INITRD,   /* a path, or `cached` */
-    FIELD_DETECTOR, /* a word of small letters */
-};
-
-struct field {
-    const char *name;
-    enum field_type type;
-    size_t offset; /* in struct test_case */
-    bool required;
-    const struct field *section;
-    uint64_t min, max;
-};
-
-#define AT(member) offsetof(struct test_case, member)
-
-static const struct field prose_fields[] = {
-    {"mechanism", FIELD_TEXT, AT(prose.mechanism), true, NULL, 0, 0},
-    {"source", FIELD_TEXT, AT(prose.source), true, NULL, 0, 0},
-    {"falsified-by", FIELD_TEXT, AT(prose.falsified_by), true, NULL, 0, 0},
-    {0},
-};
-
-static const struct field guest_fields[] = {
-    {"kernel", FIELD_WORD, AT(guest.kernel), false, NULL, 0, 0},
-    {"free-standing", FIELD_WORD, AT(guest.free_standing), false, NULL, 0, 0},
-    {"debian", FIELD_WORD, AT(guest.debian), false, NULL, 0, 0},
-    {"initrd", FIELD_INITRD, AT(guest.initrd), false, NULL, 0, 0},
-    {"system-map", FIELD_WORD, AT(guest.system_map), false, NULL, 0, 0},
-    {"vmlinux", FIELD_WORD, AT(guest.vmlinux), false, NULL, 0, 0},
-    {"image-xxh3", FIELD_HEX, AT(guest.image_xxh3), false, NULL, 0, 0},
-    {"edits", FIELD_EDITS, AT(guest.edit), false, NULL, 0, 0},
-    {0},
-};
-
-static const struct field machine_fields[] = {
-    {"mode", FIELD_MODE, AT(machine.mode), false, NULL, 0, 0},
-    {"vcpus", FIELD_NUMBER, AT(machine.vcpus), false, NULL, 1, VCPUS_MAX},
-    {"online", FIELD_NUMBER, AT(machine.online), false, NULL, 1, VCPUS_MAX},
-    {"memory", FIELD_BYTES, AT(machine.memory_bytes), false, NULL, 0, 0},
-    {"xen", FIELD_XEN, AT(machine.xen_version), false, NULL, 0, 0},
-    {"seed", FIELD_NUMBER, AT(machine.seed), false, NULL, 1, UINT64_MAX - 1},
-    {"cmdline", FIELD_WORD, AT(machine.cmdline), false, NULL, 0, 0},
-    {0},
-};
-
-static const struct field load_fields[] = {
-    {"as", FIELD_LOAD, AT(load.as), true, NULL, 0, 0},
-    {"features", FIELD_WORD, AT(load.features), false, NULL, 0, 0},
-    {0},
-};
-
-static const struct field search_fields[] = {
-    {"window", FIELD_WORD, AT(search.window), true, NULL, 0, 0},
-    {"inject", FIELD_WORD, AT(search.inject), false, NULL, 0, 0},
-    {"strategy", FIELD_WORD, AT(search.strategy), false, NULL, 0, 0},
-    {"runs", FIELD_NUMBER, AT(search.runs), false, NULL, 1, UINT64_MAX / 4},
-    {"depth", FIELD_NUMBER, AT(search.depth), false, NULL, 0, UINT64_MAX / 4},
-    {"search-seed", FIELD_NUMBER, AT(search.search_seed), false, NULL, 0, UINT64_MAX - 1},
-    {"run-steps-max", FIELD_NUMBER, AT(search.run_steps_max), false, NULL, 1, UINT64_MAX / 4},
-    {"reach", FIELD_WORD, AT(search.reach), false, NULL, 0, 0},
-    {"failures", FIELD_NUMBER, AT(search.failures), false, NULL, 1, UINT64_MAX / 4},
-    {"window-steps-max", FIELD_NUMBER, AT(search.window_steps_max), false, NULL, 1, UINT64_MAX / 4},
-    {"every-boundary", FIELD_YES, AT(search.every_boundary), false, NULL, 0, 0},
-    {0},
-};
-
-static const struct field expect_fields[] = {
-    {"verdict", FIELD_VERDICT, AT(expect.verdict), true, NULL, 0, 0},
-    {"detector", FIELD_DETECTOR, AT(expect.detector), false, NULL, 0, 0},
-    {"place", FIELD_PLACE, AT(expect.place), false, NULL, 0, 0},
-    {"text", FIELD_REGEX, AT(expect.text), false, NULL, 0, 0},
-    {"console", FIELD_REGEX, AT(expect.console), false, NULL, 0, 0},
-    {"digest", FIELD_HEX, AT(expect.digest), false, NULL, 0, 0},
-    {"steps", FIELD_NUMBER, AT(expect.steps), false, NULL, 0, UINT64_MAX - 1},
-    {"failing", FIELD_NUMBER, AT(expect.failing), false, NULL, 0, UINT64_MAX - 1},
-    {"covered", FIELD_NUMBER, AT(expect.covered), false, NULL, 0, UINT64_MAX - 1},
-    {0},
-};
-
-static const struct field limits_fields[] = {
-    {"steps-max", FIELD_NUMBER, AT(limits.steps_max), false, NULL, 1, UINT64_MAX - 1},
-    {"until", FIELD_WORD, AT(limits.until), false, NULL, 0, 0},
-    {0},
-};
-
-static const struct field case_fields[] = {
-    {"title", FIELD_WORD, AT(title), true, NULL, 0, 0},
-    {"prose", FIELD_SECTION, 0, true, prose_fields, 0, 0},
-    {"guest", FIELD_SECTION, 0, true, guest_fields, 0, 0},
-    {"machine", FIELD_SECTION, 0, false, machine_fields, 0, 0},
-    {"detect", FIELD_WORD, AT(detect), false, NULL, 0, 0},
-    {"op-table", FIELD_TEXT, AT(op_table), false, NULL, 0, 0},
-    {"schedule", FIELD_BLOCK, AT(schedule), false, NULL, 0, 0},
-    {"load", FIELD_SECTION, 0, false, load_fields, 0, 0},
-    {"search", FIELD_SECTION, 0, false, search_fields, 0, 0},
-    {"expect", FIELD_SECTION, 0, true, expect_fields, 0, 0},
-    {"limits", FIELD_SECTION, 0, false, limits_fields, 0, 0},
-    {0},
-};
 
 static const enum verdict_kind verdicts[] = {VERDICT_PASS, VERDICT_FAIL, VERDICT_UNMODELLED, VERDICT_BUDGET,
                                              VERDICT_ERROR};
 
-static bool is_number(enum field_type type)
+static void clear_numbers(struct test_case *c, const struct case_field *fields)
 {
-    return type == FIELD_NUMBER || type == FIELD_HEX || type == FIELD_BYTES;
-}
-
-static void *member(const struct test_case *c, const struct field *f)
-{
-    return (char *)(uintptr_t)c + f->offset;
-}
-
-static void clear_numbers(struct test_case *c, const struct field *fields)
-{
-    for (const struct field *f = fields; f->name; f++) {
-        if (f->type == FIELD_SECTION)
+    for (const struct case_field *f = fields; f->name; f++) {
+        if (f->type == CASE_FIELD_SECTION)
             clear_numbers(c, f->section);
-        else if (is_number(f->type))
-            *(uint64_t *)member(c, f) = CASE_NONE;
+        else if (case_field_is_number(f->type))
+            *(uint64_t *)case_field_member(c, f) = CASE_NONE;
     }
 }
 
@@ -251,77 +126,78 @@ static enum emu_err read_verdict(const char *text, enum verdict_kind *kind, stru
     return diag_set(d, EMU_EINPUT, "a verdict is PASS, FAIL, UNMODELLED, BUDGET or ERROR, not '%s'", text);
 }
 
-static enum emu_err read_value(struct reader *r, const struct field *f, const yaml_node_t *n, void *to)
+static enum emu_err read_value(struct reader *r, const struct case_field *f, const yaml_node_t *n, void *to)
 {
     const char *text = scalar_of(n);
     uint64_t *number = to;
     const char **string = to;
 
     switch (f->type) {
-    case FIELD_WORD:
-    case FIELD_INITRD:
+    case CASE_FIELD_WORD:
+    case CASE_FIELD_INITRD:
         if (strchr(text, '\n'))
             return diag_set(r->d, EMU_EINPUT, "%s is one line", f->name);
         *string = text;
         return EMU_OK;
-    case FIELD_DETECTOR:
+    case CASE_FIELD_DETECTOR:
         if (text[strspn(text, "abcdefghijklmnopqrstuvwxyz-_ ")])
             return diag_set(r->d, EMU_EINPUT, "a detector is a word like crash or hang, not '%s'", text);
         *string = text;
         return EMU_OK;
-    case FIELD_TEXT:
+    case CASE_FIELD_TEXT:
         *string = text;
         return EMU_OK;
-    case FIELD_BLOCK:
+    case CASE_FIELD_BLOCK:
         if (n->data.scalar.style != YAML_LITERAL_SCALAR_STYLE)
             return diag_set(r->d, EMU_EINPUT, "%s is a block of lines: write `%s: |`", f->name, f->name);
         *string = text;
         r->c->schedule_line = line_of(n) + 1;
         return EMU_OK;
-    case FIELD_REGEX:
+    case CASE_FIELD_REGEX:
         *string = text;
         return read_regex(text, f->name, r->d);
-    case FIELD_PLACE:
+    case CASE_FIELD_PLACE:
         *string = text;
         return read_place(text, f->name, r->d);
-    case FIELD_NUMBER:
+    case CASE_FIELD_NUMBER:
         return guest_parse_number(f->name, text, f->min, f->max, number, r->d);
-    case FIELD_HEX:
+    case CASE_FIELD_HEX:
         return read_hex(text, f->name, number, r->d);
-    case FIELD_BYTES:
+    case CASE_FIELD_BYTES:
         return guest_parse_bytes(text, number, r->d);
-    case FIELD_MODE:
+    case CASE_FIELD_MODE:
         return guest_parse_mode(text, to, r->d);
-    case FIELD_LOAD:
+    case CASE_FIELD_LOAD:
         if (strcmp(text, "pv") && strcmp(text, "pvh"))
             return diag_set(r->d, EMU_EINPUT, "a guest is loaded as pv or pvh, not '%s'", text);
         *string = text;
         return EMU_OK;
-    case FIELD_XEN:
+    case CASE_FIELD_XEN:
         return guest_parse_xen(text, to, r->d);
-    case FIELD_VERDICT:
+    case CASE_FIELD_VERDICT:
         return read_verdict(text, to, r->d);
-    case FIELD_YES:
+    case CASE_FIELD_YES:
         if (strcmp(text, "yes") && strcmp(text, "no"))
             return diag_set(r->d, EMU_EINPUT, "%s is yes or no, not '%s'", f->name, text);
         *(bool *)to = !strcmp(text, "yes");
         return EMU_OK;
-    case FIELD_SECTION:
-    case FIELD_EDITS:
+    case CASE_FIELD_SECTION:
+    case CASE_FIELD_EDITS:
         break;
     }
     return diag_set(r->d, EMU_EINPUT, "%s can't be text", f->name);
 }
 
-static enum emu_err read_section(struct reader *r, const char *name, const struct field *fields, const yaml_node_t *n);
+static enum emu_err read_section(struct reader *r, const char *name, const struct case_field *fields,
+                                 const yaml_node_t *n);
 
-static enum emu_err read_field(struct reader *r, const struct field *f, const yaml_node_t *n)
+static enum emu_err read_field(struct reader *r, const struct case_field *f, const yaml_node_t *n)
 {
     enum emu_err err;
 
-    if (f->type == FIELD_SECTION)
+    if (f->type == CASE_FIELD_SECTION)
         return read_section(r, f->name, f->section, n);
-    if (f->type == FIELD_EDITS)
+    if (f->type == CASE_FIELD_EDITS)
         return read_edits(r, n);
     if (n->type != YAML_SCALAR_NODE)
         return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(n), "%s is text, not %s", f->name, kind_of(n));
@@ -329,38 +205,37 @@ static enum emu_err read_field(struct reader *r, const struct field *f, const ya
         return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(n), "%s contains a zero character", f->name);
     if (!n->data.scalar.length && n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
         return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(n), "%s has no value", f->name);
-    err = read_value(r, f, n, member(r->c, f));
+    err = read_value(r, f, n, case_field_member(r->c, f));
     if (err != EMU_OK)
         diag_add_place(r->d, r->c->path, line_of(n));
     return err;
 }
 
-static const struct field *find_field(const struct field *fields, const char *name)
+static const struct case_field *find_field(const struct case_field *fields, const char *name)
 {
-    for (const struct field *f = fields; f->name; f++) {
+    for (const struct case_field *f = fields; f->name; f++) {
         if (!strcmp(f->name, name))
             return f;
     }
     return NULL;
 }
 
-static enum emu_err unknown_key(struct reader *r, const char *section, const struct field *fields,
+static enum emu_err unknown_key(struct reader *r, const char *section, const struct case_field *fields,
                                 const yaml_node_t *key)
 {
     char known[512] = "";
     size_t used = 0;
 
-    for (const struct field *f = fields; f->name; f++)
+    for (const struct case_field *f = fields; f->name; f++)
         used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", f == fields ? "" : ", ", f->name);
     return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(key), "%s has no key '%s'; its keys are %s", section,
                        scalar_of(key), known);
 }
 
-#define FIELDS_MAX 16
-
-static enum emu_err read_section(struct reader *r, const char *name, const struct field *fields, const yaml_node_t *n)
+static enum emu_err read_section(struct reader *r, const char *name, const struct case_field *fields,
+                                 const yaml_node_t *n)
 {
-    bool seen[FIELDS_MAX] = {false};
+    bool seen[CASE_FIELDS_MAX] = {false};
 
     if (n->type != YAML_MAPPING_NODE)
         return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(n), "%s is a mapping of keys, not %s", name,
@@ -368,7 +243,7 @@ static enum emu_err read_section(struct reader *r, const char *name, const struc
     for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
         const yaml_node_t *key = yaml_document_get_node(r->document, p->key);
         const yaml_node_t *value = yaml_document_get_node(r->document, p->value);
-        const struct field *f;
+        const struct case_field *f;
         enum emu_err err;
 
         if (key->type != YAML_SCALAR_NODE)
@@ -383,7 +258,7 @@ static enum emu_err read_section(struct reader *r, const char *name, const struc
         if (err != EMU_OK)
             return err;
     }
-    for (const struct field *f = fields; f->name; f++) {
+    for (const struct case_field *f = fields; f->name; f++) {
         if (f->required && !seen[f - fields])
             return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(n), "%s needs the key '%s'", name, f->name);
     }
@@ -524,51 +399,51 @@ static int write_text(yaml_document_t *doc, const char *text, yaml_scalar_style_
 }
 
 /* The node of a field's value; 0 if the case does not give it, and -1 if there is no memory. */
-static int write_value(const struct test_case *c, const struct field *f, yaml_document_t *doc)
+static int write_value(const struct test_case *c, const struct case_field *f, yaml_document_t *doc)
 {
-    const void *from = member(c, f);
+    const void *from = case_field_member(c, f);
     const char *string = *(const char *const *)from;
-    uint64_t number = is_number(f->type) ? *(const uint64_t *)from : 0;
+    uint64_t number = case_field_is_number(f->type) ? *(const uint64_t *)from : 0;
     char text[32];
     int list;
 
-    if (is_number(f->type) && number == CASE_NONE)
+    if (case_field_is_number(f->type) && number == CASE_NONE)
         return 0;
     switch (f->type) {
-    case FIELD_TEXT:
+    case CASE_FIELD_TEXT:
         return string ? write_text(doc, string, YAML_FOLDED_SCALAR_STYLE) : 0;
-    case FIELD_BLOCK:
+    case CASE_FIELD_BLOCK:
         return string ? write_text(doc, string, YAML_LITERAL_SCALAR_STYLE) : 0;
-    case FIELD_WORD:
-    case FIELD_REGEX:
-    case FIELD_PLACE:
-    case FIELD_INITRD:
-    case FIELD_DETECTOR:
-    case FIELD_LOAD:
+    case CASE_FIELD_WORD:
+    case CASE_FIELD_REGEX:
+    case CASE_FIELD_PLACE:
+    case CASE_FIELD_INITRD:
+    case CASE_FIELD_DETECTOR:
+    case CASE_FIELD_LOAD:
         return string ? write_text(doc, string, *string ? YAML_ANY_SCALAR_STYLE : YAML_SINGLE_QUOTED_SCALAR_STYLE) : 0;
-    case FIELD_NUMBER:
+    case CASE_FIELD_NUMBER:
         snprintf(text, sizeof(text), "%" PRIu64, number);
         return write_text(doc, text, YAML_PLAIN_SCALAR_STYLE);
-    case FIELD_HEX: /* quoted, since other readers take digits and an e for a number */
+    case CASE_FIELD_HEX: /* quoted, since other readers take digits and an e for a number */
         snprintf(text, sizeof(text), "%016" PRIx64, number);
         return write_text(doc, text, YAML_SINGLE_QUOTED_SCALAR_STYLE);
-    case FIELD_BYTES:
+    case CASE_FIELD_BYTES:
         snprintf(text, sizeof(text), "%" PRIu64 "%s", number % (1 << 20) ? number >> 10 : number >> 20,
                  number % (1 << 20) ? "K" : "M");
         return write_text(doc, text, YAML_PLAIN_SCALAR_STYLE);
-    case FIELD_MODE:
+    case CASE_FIELD_MODE:
         return write_text(doc, *(const enum platform_mode *)from == PLATFORM_HVM ? "hvm" : "pvh",
                           YAML_PLAIN_SCALAR_STYLE);
-    case FIELD_XEN:
+    case CASE_FIELD_XEN:
         if (!*(const unsigned *)from)
             return 0;
         snprintf(text, sizeof(text), "%u.%u", *(const unsigned *)from >> 16, *(const unsigned *)from & 0xffff);
         return write_text(doc, text, YAML_SINGLE_QUOTED_SCALAR_STYLE);
-    case FIELD_VERDICT:
+    case CASE_FIELD_VERDICT:
         return write_text(doc, verdict_kind_name(*(const enum verdict_kind *)from), YAML_PLAIN_SCALAR_STYLE);
-    case FIELD_YES:
+    case CASE_FIELD_YES:
         return *(const bool *)from ? write_text(doc, "yes", YAML_PLAIN_SCALAR_STYLE) : 0;
-    case FIELD_EDITS:
+    case CASE_FIELD_EDITS:
         list = c->guest.edits ? yaml_document_add_sequence(doc, NULL, YAML_BLOCK_SEQUENCE_STYLE) : 0;
         for (unsigned i = 0; list && i < c->guest.edits; i++) {
             int item = write_text(doc, c->guest.edit[i], YAML_ANY_SCALAR_STYLE);
@@ -577,21 +452,21 @@ static int write_value(const struct test_case *c, const struct field *f, yaml_do
                 return -1;
         }
         return list;
-    case FIELD_SECTION:
+    case CASE_FIELD_SECTION:
         break;
     }
     return 0;
 }
 
 /* The node of a section; 0 if nothing of it is given, and -1 if there is no memory. */
-static int write_section(const struct test_case *c, const struct field *fields, yaml_document_t *doc)
+static int write_section(const struct test_case *c, const struct case_field *fields, yaml_document_t *doc)
 {
     int section = yaml_document_add_mapping(doc, NULL, YAML_BLOCK_MAPPING_STYLE), written = 0;
 
     if (!section)
         return -1;
-    for (const struct field *f = fields; f->name; f++) {
-        int value = f->type == FIELD_SECTION ? write_section(c, f->section, doc) : write_value(c, f, doc), key;
+    for (const struct case_field *f = fields; f->name; f++) {
+        int value = f->type == CASE_FIELD_SECTION ? write_section(c, f->section, doc) : write_value(c, f, doc), key;
 
         if (value < 0)
             return -1;

@@ -1,7 +1,7 @@
 /*
  * case: one file that says all of a run: prose, guest, machine, schedule or search, expectation. What `boot --record`
  * and `fuzz --out` write, what `replay` runs, and what lies in corpus/. The format is described in docs/case.md; the
- * tables in case.c are the one place where its keys are named, for reading and for writing.
+ * tables in case_fields.c are the one place where its keys are named, for reading and for writing.
  *
  * Reading checks everything that can be checked without the guest: syntax, unknown and repeated keys, missing keys,
  * types and values; each mistake is one sentence with file and line. It does not look for the guest: case_guest.h does.
