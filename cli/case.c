@@ -41,6 +41,13 @@ void case_fini(struct test_case *c)
     case_init(c);
 }
 
+bool case_is_named(const char *path)
+{
+    size_t length = strlen(path);
+
+    return length > 5 && !strcmp(path + length - 5, ".yaml");
+}
+
 /* ---- reading ---- */
 
 struct reader {

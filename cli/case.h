@@ -79,6 +79,9 @@ struct test_case {
 void case_init(struct test_case *c);
 void case_fini(struct test_case *c);
 
+/* Whether a file of this name is taken for a case: it ends in .yaml. */
+bool case_is_named(const char *path);
+
 /* On failure nothing is held. */
 EMU_MUST_CHECK enum emu_err case_read(struct test_case *c, const char *path, struct diag *d);
 EMU_MUST_CHECK enum emu_err case_write(const struct test_case *c, FILE *to, struct diag *d);

@@ -147,6 +147,18 @@ enum emu_err case_find_guest(const struct test_case *c, const struct case_places
     return err;
 }
 
+enum emu_err case_prepare(const struct test_case *c, const char *guests, struct case_guest *g, struct schedule *s,
+                          struct diag *d)
+{
+    struct case_places places;
+    enum emu_err err = EMU_OK;
+
+    case_places_init(&places, guests);
+    if (c->schedule)
+        err = schedule_parse(c->schedule, strlen(c->schedule), c->path, c->schedule_line, s, d);
+    return err == EMU_OK ? case_find_guest(c, &places, g, d) : err;
+}
+
 enum emu_err case_digest_image(const char *path, uint64_t *xxh3, struct diag *d)
 {
     FILE *f = fopen(path, "rb");

@@ -10,6 +10,7 @@
 #include "cli/case.h"
 #include "cli/guest.h"
 #include "emu/diag.h"
+#include "emu/schedule.h"
 
 /* Where free-standing guests, the corpus and cached kernels are. Empty text: not found. */
 #define CASE_PATH_BYTES 4096
@@ -29,6 +30,11 @@ struct case_guest {
 };
 EMU_MUST_CHECK enum emu_err case_find_guest(const struct test_case *c, const struct case_places *p,
                                             struct case_guest *g, struct diag *d);
+
+/* What a case says of a run: its schedule (left alone if it has none), and the guest, looked for in `guests` or, if
+   that is NULL, beside this program. */
+EMU_MUST_CHECK enum emu_err case_prepare(const struct test_case *c, const char *guests, struct case_guest *g,
+                                         struct schedule *s, struct diag *d);
 
 /* The digest of an image's file; and whether the case's guest still is the one it was written for. */
 EMU_MUST_CHECK enum emu_err case_digest_image(const char *path, uint64_t *xxh3, struct diag *d);

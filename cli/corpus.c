@@ -50,7 +50,7 @@ static void add_path(struct list *l, const char *path)
     e = &l->entry[l->count++];
     *e = (struct corpus_entry){.path = must(strdup(path)), .message = NULL};
     e->id = must(strdup(name ? name + 1 : path));
-    if (strlen(e->id) > 5 && !strcmp(e->id + strlen(e->id) - 5, ".yaml"))
+    if (case_is_named(e->id))
         e->id[strlen(e->id) - 5] = '\0';
 }
 
@@ -83,8 +83,7 @@ static enum emu_err add_all(struct list *l, const char *path, struct diag *d)
     for (FTSENT *f; err == EMU_OK && (f = fts_read(fts));) {
         if (f->fts_info == FTS_NS || f->fts_info == FTS_DNR || f->fts_info == FTS_ERR)
             err = diag_set_at(d, EMU_EINPUT, f->fts_path, 0, "can't be read: %s", strerror(f->fts_errno));
-        else if (f->fts_info == FTS_F &&
-                 (f->fts_level == 0 || (f->fts_namelen > 5 && !strcmp(f->fts_name + f->fts_namelen - 5, ".yaml"))))
+        else if (f->fts_info == FTS_F && (f->fts_level == 0 || case_is_named(f->fts_name)))
             add_path(l, f->fts_path);
         if (l->count > CASES_MAX)
             err = diag_set(d, EMU_EINPUT, "more than %u cases", CASES_MAX);
@@ -482,8 +481,7 @@ static void find_case(const char *name, char path[CASE_PATH_BYTES])
     if (access(path, F_OK) == 0 || strchr(name, '/'))
         return;
     case_places_init(&places, NULL);
-    snprintf(path, CASE_PATH_BYTES, "%.3000s/%.1000s%s", places.corpus, name,
-             strlen(name) > 5 && !strcmp(name + strlen(name) - 5, ".yaml") ? "" : ".yaml");
+    snprintf(path, CASE_PATH_BYTES, "%.3000s/%.1000s%s", places.corpus, name, case_is_named(name) ? "" : ".yaml");
 }
 
 /* Prose, indented, with its own line breaks. */

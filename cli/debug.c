@@ -63,13 +63,6 @@ struct debug {
     struct case_guest case_guest;
 };
 
-static bool is_case(const char *path)
-{
-    size_t length = strlen(path);
-
-    return length > 5 && !strcmp(path + length - 5, ".yaml");
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct debug *b = state->input;
@@ -88,7 +81,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         b->from_path = arg;
         return 0;
     case ARGP_KEY_END:
-        if (b->from_path && (b->schedule_path || (b->guest.kernel && is_case(b->guest.kernel))))
+        if (b->from_path && (b->schedule_path || (b->guest.kernel && case_is_named(b->guest.kernel))))
             argp_error(state, "--from can't be combined with a schedule or a case, which begin with the boot");
         if (!b->guest.kernel && !b->from_path)
             argp_error(state, "which IMAGE or CASE? For example: bootrace debug vmlinuz --gdb :1234");
@@ -107,22 +100,17 @@ static void on_signal(int number)
 
 static enum emu_err take_case(struct debug *b, struct diag *d)
 {
-    struct case_places places;
     enum emu_err err;
 
     if (b->schedule_path)
         return diag_set(d, EMU_EINPUT, "--schedule %s: a case has its own schedule", b->schedule_path);
-    case_places_init(&places, NULL);
     err = case_read(&b->c, b->guest.kernel, d);
     if (err == EMU_OK)
-        err = case_find_guest(&b->c, &places, &b->case_guest, d);
+        err = case_prepare(&b->c, NULL, &b->case_guest, &b->schedule, d);
     if (err == EMU_OK)
         err = case_check_image(&b->c, &b->case_guest, d);
-    if (err == EMU_OK && b->c.schedule) {
+    if (err == EMU_OK && b->c.schedule)
         b->schedule_path = b->guest.kernel;
-        err =
-            schedule_parse(b->c.schedule, strlen(b->c.schedule), b->schedule_path, b->c.schedule_line, &b->schedule, d);
-    }
     if (err == EMU_OK && b->c.load.as)
         err = diag_set_at(d, EMU_EINPUT, b->c.path, 0, CASE_WITHOUT_RUN);
     if (err == EMU_OK && b->c.search.window)
@@ -142,7 +130,7 @@ static enum emu_err prepare(struct debug *b, struct guest *g, struct diag *d)
 
     if (b->from_path)
         err = snapshot_file_open(b->from_path, &b->from, d);
-    else if (is_case(b->guest.kernel))
+    else if (case_is_named(b->guest.kernel))
         err = take_case(b, d);
     else if (b->schedule_path)
         err = schedule_read(b->schedule_path, &b->schedule, d);

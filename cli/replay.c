@@ -365,14 +365,10 @@ static int status_of(const struct replay *r)
 
 static enum emu_err prepare(struct replay *r, struct diag *d)
 {
-    struct case_places places;
     enum emu_err err = case_read(&r->c, r->path, d);
 
-    case_places_init(&places, r->guests);
-    if (err == EMU_OK && r->c.schedule)
-        err = schedule_parse(r->c.schedule, strlen(r->c.schedule), r->path, r->c.schedule_line, &r->schedule, d);
     if (err == EMU_OK)
-        err = case_find_guest(&r->c, &places, &r->guest, d);
+        err = case_prepare(&r->c, r->guests, &r->guest, &r->schedule, d);
     if (err == EMU_OK && r->console_path) {
         r->console_file = fopen(r->console_path, "w");
         if (!r->console_file)

@@ -216,7 +216,6 @@ static char *schedule_text(const struct arguments *a)
 
 static enum emu_err prepare_case(struct arguments *a, struct diag *d)
 {
-    struct case_places places;
     enum emu_err err = case_read(&a->c, a->guest.kernel, d);
 
     a->has_case = err == EMU_OK;
@@ -228,11 +227,8 @@ static enum emu_err prepare_case(struct arguments *a, struct diag *d)
         err = diag_set_at(d, EMU_EINPUT, a->c.path, 0,
                           "this case is a search of many runs; `bootrace fuzz --out` writes a run that it finds as a "
                           "case of its own, which can be reported");
-    if (err == EMU_OK && a->c.schedule)
-        err = schedule_parse(a->c.schedule, strlen(a->c.schedule), a->c.path, a->c.schedule_line, &a->decisions, d);
-    case_places_init(&places, a->guests);
     if (err == EMU_OK)
-        err = case_find_guest(&a->c, &places, &a->case_guest, d);
+        err = case_prepare(&a->c, a->guests, &a->case_guest, &a->decisions, d);
     if (err == EMU_OK)
         err = case_check_image(&a->c, &a->case_guest, d);
     if (err != EMU_OK)
@@ -303,7 +299,7 @@ static enum emu_err run(struct arguments *a, bool *interrupted, struct diag *d)
     struct timeline t;
     enum emu_err err = EMU_OK;
 
-    if (ends_in(a->guest.kernel, ".yaml") || ends_in(a->guest.kernel, ".yml"))
+    if (case_is_named(a->guest.kernel) || ends_in(a->guest.kernel, ".yml"))
         err = prepare_case(a, d);
     else if (a->schedule)
         err = schedule_read(a->schedule, &a->decisions, d);
