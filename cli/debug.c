@@ -135,9 +135,7 @@ static enum emu_err prepare(struct debug *b, struct guest *g, struct diag *d)
     else if (b->schedule_path)
         err = schedule_read(b->schedule_path, &b->schedule, d);
     b->guest.snapshot = b->from;
-    for (size_t i = 0; i < b->schedule.count; i++)
-        if (b->schedule.decision[i].kind == DECISION_CHECK)
-            b->schedule.decision[i].kind = DECISION_MARK;
+    schedule_forget_checks(&b->schedule);
     return err == EMU_OK ? guest_init(g, &b->guest, d) : err;
 }
 

@@ -123,15 +123,6 @@ static void keep_console(struct machine *m, const struct trace_fact *fact, void 
     r->console[r->console_bytes] = '\0';
 }
 
-/* A check becomes a mark, so that what counts from its line still does. */
-static void forget_checks(struct schedule *s)
-{
-    for (size_t i = 0; i < s->count; i++) {
-        if (s->decision[i].kind == DECISION_CHECK)
-            s->decision[i].kind = DECISION_MARK;
-    }
-}
-
 /* The run differs from the recorded one at a checkpoint: between which, and, if asked for, at which step. */
 static enum emu_err explain_difference(struct replay *r, struct session *s, struct diag *d)
 {
@@ -193,7 +184,7 @@ static enum emu_err run_once(struct replay *r, struct diag *d)
     o.schedule = r->c.schedule ? &r->schedule : NULL;
     o.schedule_file = r->path;
     if (r->digests) {
-        forget_checks(&r->schedule);
+        schedule_forget_checks(&r->schedule);
         o.digests.first = r->digest_at[0];
         o.digests.every = r->digest_at[1];
         o.digests.last = r->digest_at[2];

@@ -97,6 +97,14 @@ enum emu_err schedule_copy(struct schedule *to, const struct schedule *from, str
     return err;
 }
 
+void schedule_forget_checks(struct schedule *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->decision[i].kind == DECISION_CHECK)
+            s->decision[i].kind = DECISION_MARK;
+    }
+}
+
 static bool position_equal(const struct position *a, const struct position *b)
 {
     if (a->kind != b->kind)
