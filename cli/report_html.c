@@ -275,7 +275,7 @@ static void write_insns(struct html *h, const struct words_insn *insn, unsigned 
 }
 
 /* Byte by byte: those that the change is about stand out, and those already written stand out most. */
-static void write_strip(struct html *h, const struct window_site *s, const uint8_t *bytes)
+static void write_strip(struct html *h, const struct scene_site *s, const uint8_t *bytes)
 {
     html_open(h, "div", "class", "strip mono", NULL);
     for (unsigned i = 0; i < s->bytes; i++) {
@@ -287,11 +287,11 @@ static void write_strip(struct html *h, const struct window_site *s, const uint8
     html_close(h);
 }
 
-static void write_version(struct html *h, const struct report *r, struct decoder *dec, const struct window_site *s,
+static void write_version(struct html *h, const struct report *r, struct decoder *dec, const struct scene_site *s,
                           const uint8_t *bytes, const char *name, const char *class)
 {
-    const struct window *w = &r->timeline->window[0];
-    unsigned bits = w->blocks ? w->block[(w->blocks - 1) % WINDOW_BLOCKS].bits : 64;
+    const struct scene *sc = &r->timeline->scene[0];
+    unsigned bits = sc->blocks ? sc->block[(sc->blocks - 1) % SCENE_BLOCKS].bits : 64;
     struct words_insn insn[DECODED];
 
     html_open(h, "div", "class", class, NULL);
@@ -315,7 +315,7 @@ static void write_bytes(struct html *h, const struct report *r, struct decoder *
                  "Underlined bytes are already as they were to become; dashed ones are still as they were before; the "
                  "others are the same in both.");
     for (unsigned i = 0; i < t->sites; i++) {
-        const struct window_site *s = &t->site[i];
+        const struct scene_site *s = &t->site[i];
         char place[160];
 
         html_open(h, "h3", NULL);
@@ -326,8 +326,8 @@ static void write_bytes(struct html *h, const struct report *r, struct decoder *
         write_version(h, r, dec, s, s->before, "Before", "card");
         write_version(h, r, dec, s, s->during, "When it was interrupted", "card");
         write_version(h, r, dec, s, s->after, "As it was to become", "card");
-        for (unsigned k = 0; k < t->window[0].torns; k++) {
-            const struct window_torn *x = &t->window[0].torn[k];
+        for (unsigned k = 0; k < t->scene[0].torns; k++) {
+            const struct scene_torn *x = &t->scene[0].torn[k];
             struct words_insn insn;
 
             if (x->site != i || !x->executed)
@@ -350,13 +350,13 @@ static void write_bytes(struct html *h, const struct report *r, struct decoder *
 
 static void write_last_insns(struct html *h, const struct report *r, struct decoder *dec)
 {
-    const struct window *w = timeline_last_insns(r->timeline);
+    const struct scene *sc = timeline_last_insns(r->timeline);
     struct words_insn insn[DECODED];
     uint64_t position[DECODED];
-    unsigned vcpu[DECODED], count = words_last_insns(w, dec, insn, position, vcpu, DECODED);
+    unsigned vcpu[DECODED], count = words_last_insns(sc, dec, insn, position, vcpu, DECODED);
 
     section(h, "last",
-            w->cause == WINDOW_NONE ? "The last instructions" : "The last instructions before the exception");
+            sc->cause == SCENE_NONE ? "The last instructions" : "The last instructions before the exception");
     html_open(h, "div", "class", "scroll", "tabindex", "0", "role", "region", "aria-label", "Last instructions", NULL);
     html_open(h, "table", NULL);
     html_open(h, "tr", NULL);
@@ -369,7 +369,7 @@ static void write_last_insns(struct html *h, const struct report *r, struct deco
         char text[64];
 
         html_open(h, "tr", NULL);
-        if (i + 1 == count && w->cause != WINDOW_NONE)
+        if (i + 1 == count && sc->cause != SCENE_NONE)
             html_attribute(h, "class", "here");
         snprintf(text, sizeof(text), "%u: %" PRIu64, vcpu[i], position[i]);
         html_element(h, "td", "num", text);
@@ -407,7 +407,7 @@ static void write_vcpus(struct html *h, const struct report *r)
     html_close(h);
 }
 
-static void write_facts(struct html *h, const struct report *r, const struct window_fact *fact, unsigned from,
+static void write_facts(struct html *h, const struct report *r, const struct scene_fact *fact, unsigned from,
                         unsigned to, const char *name)
 {
     html_open(h, "div", "class", "scroll", "tabindex", "0", "role", "region", "aria-label", name, NULL);

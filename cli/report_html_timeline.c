@@ -24,7 +24,7 @@
 struct figure {
     struct html *h;
     const struct report *r;
-    const struct window *w; /* NULL: the whole run */
+    const struct scene *sc; /* NULL: the whole run */
     struct timeline_axis axis;
     uint64_t low, high; /* of the axis */
     uint64_t zero_ns;   /* labels count from here */
@@ -186,26 +186,26 @@ static const char *shape_of(const struct trace_fact *f)
 
 static void draw_facts(struct figure *f, bool important)
 {
-    for (size_t i = 0; i < f->w->facts; i++) {
-        const struct window_fact *x = &f->w->fact[i];
+    for (size_t i = 0; i < f->sc->facts; i++) {
+        const struct scene_fact *x = &f->sc->fact[i];
         bool is = x->fact.kind == TRACE_INTERRUPT || x->fact.kind == TRACE_NMI || x->fact.kind == TRACE_EXCEPTION;
         char text[WORDS_BYTES];
 
         if (x->fact.vcpu == f->vcpu && is == important)
-            mark(f, shape_of(&x->fact), x->fact.time_ns, words_fact(f->w->symbols, x, text, sizeof(text)));
+            mark(f, shape_of(&x->fact), x->fact.time_ns, words_fact(f->sc->symbols, x, text, sizeof(text)));
     }
 }
 
 static void draw_writes(struct figure *f)
 {
-    for (size_t i = 0; i < f->w->writes; i++) {
-        const struct window_write *x = &f->w->write[i];
+    for (size_t i = 0; i < f->sc->writes; i++) {
+        const struct scene_write *x = &f->sc->write[i];
         char text[WORDS_BYTES], before[64], after[64], at[160];
 
         if (x->vcpu != f->vcpu || !memcmp(x->before, x->after, x->bytes))
             continue;
         snprintf(text, sizeof(text), "code changed at %s: %s becomes %s",
-                 words_place(f->w->symbols, x->gva, at, sizeof(at)),
+                 words_place(f->sc->symbols, x->gva, at, sizeof(at)),
                  words_bytes(x->before, x->bytes, before, sizeof(before)),
                  words_bytes(x->after, x->bytes, after, sizeof(after)));
         mark(f, "code", x->time_ns, text);
@@ -217,21 +217,21 @@ static unsigned handler_y(unsigned depth)
     return BAR_PX + 2 + depth * (HANDLER_PX + 1);
 }
 
-static unsigned handler_levels(const struct window *w)
+static unsigned handler_levels(const struct scene *sc)
 {
     unsigned levels = 0;
 
-    for (size_t i = 0; i < w->handlers; i++)
-        if (w->handler[i].depth + 1 > levels)
-            levels = w->handler[i].depth + 1;
+    for (size_t i = 0; i < sc->handlers; i++)
+        if (sc->handler[i].depth + 1 > levels)
+            levels = sc->handler[i].depth + 1;
     return levels < HANDLERS_SHOWN ? levels : HANDLERS_SHOWN;
 }
 
-static void handler_name(const struct figure *f, const struct window_handler *x, char *text, size_t bytes)
+static void handler_name(const struct figure *f, const struct scene_handler *x, char *text, size_t bytes)
 {
     char handler[128];
 
-    window_symbol_name(f->w->symbols, x->handler_gva, handler, sizeof(handler));
+    scene_symbol_name(f->sc->symbols, x->handler_gva, handler, sizeof(handler));
     if (x->kind == TRACE_INTERRUPT)
         snprintf(text, bytes, "interrupt 0x%" PRIx64 " in %s", x->vector, handler);
     else
@@ -240,8 +240,8 @@ static void handler_name(const struct figure *f, const struct window_handler *x,
 
 static void draw_handlers(struct figure *f)
 {
-    for (size_t i = 0; i < f->w->handlers; i++) {
-        const struct window_handler *x = &f->w->handler[i];
+    for (size_t i = 0; i < f->sc->handlers; i++) {
+        const struct scene_handler *x = &f->sc->handler[i];
         char text[256];
 
         if (x->vcpu != f->vcpu || x->depth >= HANDLERS_SHOWN)
@@ -268,9 +268,9 @@ static void draw_uprights(struct figure *f)
         upright(f, "v-decision", t->decision[i].time_ns, line);
         mark(f, "decision", t->decision[i].time_ns, line);
     }
-    if (f->w && f->w->cause != WINDOW_NONE && f->w->handler[f->w->cause].vcpu == f->vcpu) {
-        handler_name(f, &f->w->handler[f->w->cause], text, sizeof(text));
-        upright(f, "v-cause", f->w->handler[f->w->cause].from_ns, text);
+    if (f->sc && f->sc->cause != SCENE_NONE && f->sc->handler[f->sc->cause].vcpu == f->vcpu) {
+        handler_name(f, &f->sc->handler[f->sc->cause], text, sizeof(text));
+        upright(f, "v-cause", f->sc->handler[f->sc->cause].from_ns, text);
     }
     if (session_has_place(&t->verdict) && t->verdict.vcpu == f->vcpu) {
         upright(f, "v-end", t->end_ns, t->verdict.text);
@@ -280,22 +280,23 @@ static void draw_uprights(struct figure *f)
 
 static void draw_lane(struct figure *f)
 {
-    const struct window *w = f->w;
+    const struct scene *sc = f->sc;
 
-    timeline_each_wait(w, f->vcpu, draw_wait, f);
-    for (size_t i = 0; i < w->spans; i++) {
+    timeline_each_wait(sc, f->vcpu, draw_wait, f);
+    for (size_t i = 0; i < sc->spans; i++) {
         char name[160];
 
-        if (w->span[i].vcpu == f->vcpu)
-            bar(f, w->span[i].kind == WINDOW_SPINNING ? "s-spinning" : "s-running", w->span[i].from_ns,
-                w->span[i].to_ns, 0, BAR_PX, window_symbol_name(w->symbols, w->span[i].symbol_gva, name, sizeof(name)));
+        if (sc->span[i].vcpu == f->vcpu)
+            bar(f, sc->span[i].kind == SCENE_SPINNING ? "s-spinning" : "s-running", sc->span[i].from_ns,
+                sc->span[i].to_ns, 0, BAR_PX,
+                scene_symbol_name(sc->symbols, sc->span[i].symbol_gva, name, sizeof(name)));
     }
-    for (size_t i = 0; i < w->spans; i++) {
+    for (size_t i = 0; i < sc->spans; i++) {
         char name[160];
 
-        if (w->span[i].vcpu == f->vcpu)
-            name_in_bar(f, window_symbol_name(w->symbols, w->span[i].symbol_gva, name, sizeof(name)),
-                        w->span[i].from_ns, w->span[i].to_ns, 14, "in");
+        if (sc->span[i].vcpu == f->vcpu)
+            name_in_bar(f, scene_symbol_name(sc->symbols, sc->span[i].symbol_gva, name, sizeof(name)),
+                        sc->span[i].from_ns, sc->span[i].to_ns, 14, "in");
     }
     for (unsigned i = 0; i < f->axis.gaps; i++)
         bar(f, "s-gap", f->axis.gap[i].from_ns, f->axis.gap[i].to_ns, 0, BAR_PX, "cut short here, no vCPU ran");
@@ -351,8 +352,8 @@ static void draw_whole_lane(struct figure *f)
     }
     if (machine_vcpus(t->session->guest.machine) <= COUNTED_VCPUS)
         draw_counts(f);
-    for (unsigned i = 0; i < t->windows; i++)
-        bar(f, "shown", t->window[i].from_ns, t->window[i].to_ns, 1, BAR_PX - 2, "shown in detail above");
+    for (unsigned i = 0; i < t->scenes; i++)
+        bar(f, "shown", t->scene[i].from_ns, t->scene[i].to_ns, 1, BAR_PX - 2, "shown in detail above");
     draw_uprights(f);
 }
 
@@ -424,7 +425,7 @@ static void write_figure(struct figure *f, const char *name, const char *caption
 {
     unsigned vcpus = machine_vcpus(f->r->timeline->session->guest.machine);
 
-    f->lane_px = f->w ? BAR_PX + handler_levels(f->w) * (HANDLER_PX + 1) + 2 + MARKS_PX : BAR_PX + COUNT_PX + 2;
+    f->lane_px = f->sc ? BAR_PX + handler_levels(f->sc) * (HANDLER_PX + 1) + 2 + MARKS_PX : BAR_PX + COUNT_PX + 2;
     html_open(f->h, "figure", "class", "tl", NULL);
     html_element(f->h, "h3", NULL, name);
     html_element(f->h, "figcaption", NULL, caption);
@@ -439,7 +440,7 @@ static void write_figure(struct figure *f, const char *name, const char *caption
         html_open(f->h, "svg", "class", "lane", "role", "img", NULL);
         html_attribute(f->h, "height", "%u", f->lane_px);
         html_attribute(f->h, "aria-label", "vCPU %u", f->vcpu);
-        if (f->w)
+        if (f->sc)
             draw_lane(f);
         else
             draw_whole_lane(f);
@@ -510,34 +511,34 @@ static void caption_of(const struct figure *f, const char *zero, uint64_t from_n
              words_time(f->zero_ns, at, sizeof(at)));
 }
 
-static void write_windows(struct figure *f)
+static void write_scenes(struct figure *f)
 {
     static const char *const names[] = {"Around the last decision", "Around the exception", "Before the end"};
     static const char *const zeros[] = {"the last decision", "the exception", "the end"};
     const struct timeline *t = f->r->timeline;
     char caption[256];
 
-    for (unsigned i = 0; i < t->windows; i++) {
+    for (unsigned i = 0; i < t->scenes; i++) {
         uint64_t from, to;
 
-        f->w = &t->window[i];
-        timeline_axis_init(&f->axis, f->w);
+        f->sc = &t->scene[i];
+        timeline_axis_init(&f->axis, f->sc);
         f->zero_ns = t->focus[i] == TIMELINE_AT_DECISION ? t->anchor->time_ns
-                     : t->focus[i] == TIMELINE_AT_EXCEPTION && f->w->cause != WINDOW_NONE
-                         ? f->w->handler[f->w->cause].from_ns
+                     : t->focus[i] == TIMELINE_AT_EXCEPTION && f->sc->cause != SCENE_NONE
+                         ? f->sc->handler[f->sc->cause].from_ns
                          : t->end_ns;
         if (!i && timeline_close_up(t, &f->axis, &from, &to)) {
             f->low = timeline_axis_at(&f->axis, from);
             f->high = timeline_axis_at(&f->axis, to);
             f->marks = 0;
             caption_of(f, zeros[t->focus[i]], from, to, caption, sizeof(caption));
-            write_figure(f, f->w->cause != WINDOW_NONE || f->w->torns ? "Where it went wrong" : "At the last decision",
+            write_figure(f, f->sc->cause != SCENE_NONE || f->sc->torns ? "Where it went wrong" : "At the last decision",
                          caption);
         }
         f->low = 0;
         f->high = f->axis.length ? f->axis.length : 1;
         f->marks = 0;
-        caption_of(f, zeros[t->focus[i]], f->w->from_ns, f->w->to_ns, caption, sizeof(caption));
+        caption_of(f, zeros[t->focus[i]], f->sc->from_ns, f->sc->to_ns, caption, sizeof(caption));
         write_figure(f, names[t->focus[i]], caption);
     }
 }
@@ -549,8 +550,8 @@ void html_timelines(struct html *h, const struct report *r)
     char caption[256], bin[64];
 
     write_legend(h);
-    write_windows(&f);
-    f.w = NULL;
+    write_scenes(&f);
+    f.sc = NULL;
     f.axis = (struct timeline_axis){.to_ns = t->end_ns, .length = t->end_ns};
     f.low = 0;
     f.high = t->end_ns ? t->end_ns : 1;

@@ -66,10 +66,10 @@ static void add_wait(void *context, unsigned vcpu, uint64_t from_ns, uint64_t to
               json_object());
 }
 
-static void add_handlers(struct writer *w, const struct report *r, const struct window *x)
+static void add_handlers(struct writer *w, const struct report *r, const struct scene *x)
 {
     for (size_t i = 0; i < x->handlers; i++) {
-        const struct window_handler *h = &x->handler[i];
+        const struct scene_handler *h = &x->handler[i];
         char name[96], at[160];
 
         if (h->kind == TRACE_INTERRUPT)
@@ -84,7 +84,7 @@ static void add_handlers(struct writer *w, const struct report *r, const struct 
     (void)r;
 }
 
-static void add_window(struct writer *w, const struct report *r, const struct window *x)
+static void add_scene(struct writer *w, const struct report *r, const struct scene *x)
 {
     struct waits waits = {w};
     char text[WORDS_BYTES];
@@ -92,11 +92,11 @@ static void add_window(struct writer *w, const struct report *r, const struct wi
     for (unsigned v = 0; v < machine_vcpus(x->machine); v++)
         timeline_each_wait(x, v, add_wait, &waits);
     for (size_t i = 0; i < x->spans; i++) {
-        const struct window_span *s = &x->span[i];
+        const struct scene_span *s = &x->span[i];
 
         add_slice(w, PROCESS_WINDOW, thread_of(s->vcpu, TRACK_CODE),
-                  window_symbol_name(x->symbols, s->symbol_gva, text, sizeof(text)),
-                  s->kind == WINDOW_SPINNING ? "spinning" : "running", s->from_ns, s->to_ns, json_object());
+                  scene_symbol_name(x->symbols, s->symbol_gva, text, sizeof(text)),
+                  s->kind == SCENE_SPINNING ? "spinning" : "running", s->from_ns, s->to_ns, json_object());
     }
     add_handlers(w, r, x);
     for (size_t i = 0; i < x->facts; i++) {
@@ -106,7 +106,7 @@ static void add_window(struct writer *w, const struct report *r, const struct wi
                     trace_kind_name(f->kind), f->time_ns, json_pack("{s:I}", "step", (json_int_t)f->position));
     }
     for (size_t i = 0; i < x->writes; i++) {
-        const struct window_write *c = &x->write[i];
+        const struct scene_write *c = &x->write[i];
         char before[64], after[64], place[160], by[160];
 
         snprintf(text, sizeof(text), "code changed at %s", words_place(x->symbols, c->gva, place, sizeof(place)));
@@ -171,8 +171,8 @@ enum emu_err report_write_perfetto(const struct report *r, FILE *to, struct diag
         snprintf(name, sizeof(name), "vCPU %u handlers", v);
         name_track(&w, PROCESS_WINDOW, thread_of(v, TRACK_HANDLERS), "thread_name", name);
     }
-    for (unsigned i = 0; i < t->windows; i++)
-        add_window(&w, r, &t->window[i]);
+    for (unsigned i = 0; i < t->scenes; i++)
+        add_scene(&w, r, &t->scene[i]);
     add_decisions(&w, t);
     add_whole(&w, t);
     if (session_has_place(&t->verdict))

@@ -11,7 +11,7 @@
 #define CONSOLE_LINES      3u
 #define BAD_BYTES_SHOWN    4u /* of what is no instruction */
 #define CONSOLE_LINE_SHOWN 120u
-#define SPIN_SHARE         8u /* spinning for more than 1/8 of the last window is worth a sentence */
+#define SPIN_SHARE         8u /* spinning for more than 1/8 of the last scene is worth a sentence */
 
 EMU_PRINTF(2, 3)
 static void say(struct story *s, const char *fmt, ...)
@@ -41,37 +41,37 @@ static const char *place_of(const struct report *r, uint64_t gva, char text[stat
 }
 
 /* The first handler that was entered at or behind the anchor. */
-static const struct window_handler *first_handler(const struct report *r)
+static const struct scene_handler *first_handler(const struct report *r)
 {
     const struct timeline *t = r->timeline;
-    const struct window *w = &t->window[0];
+    const struct scene *sc = &t->scene[0];
 
-    for (size_t i = 0; t->anchor && i < w->handlers; i++)
-        if (w->handler[i].from_ns >= t->anchor->time_ns && w->handler[i].kind != TRACE_EXCEPTION)
-            return &w->handler[i];
+    for (size_t i = 0; t->anchor && i < sc->handlers; i++)
+        if (sc->handler[i].from_ns >= t->anchor->time_ns && sc->handler[i].kind != TRACE_EXCEPTION)
+            return &sc->handler[i];
     return NULL;
 }
 
-static const struct window_torn *first_torn(const struct window *w)
+static const struct scene_torn *first_torn(const struct scene *sc)
 {
-    for (unsigned i = 0; i < w->torns; i++)
-        if (w->torn[i].executed)
-            return &w->torn[i];
+    for (unsigned i = 0; i < sc->torns; i++)
+        if (sc->torn[i].executed)
+            return &sc->torn[i];
     return NULL;
 }
 
-/* How long the vCPU has done nothing but spin when the last window ended, and where. */
-static uint64_t last_spin(const struct window *w, unsigned vcpu, uint64_t *symbol_gva)
+/* How long the vCPU has done nothing but spin when the last scene ended, and where. */
+static uint64_t last_spin(const struct scene *sc, unsigned vcpu, uint64_t *symbol_gva)
 {
     uint64_t spun = 0;
 
     *symbol_gva = 0;
-    for (size_t i = w->spans; i-- > 0;) {
-        const struct window_span *s = &w->span[i];
+    for (size_t i = sc->spans; i-- > 0;) {
+        const struct scene_span *s = &sc->span[i];
 
         if (s->vcpu != vcpu)
             continue;
-        if (s->kind != WINDOW_SPINNING)
+        if (s->kind != SCENE_SPINNING)
             break;
         if (!*symbol_gva)
             *symbol_gva = s->symbol_gva;
@@ -112,9 +112,9 @@ static void tell_headline(struct story *s, const struct report *r)
 }
 
 /* Who executed code that was half changed: the interrupt's handler, another vCPU. */
-static const char *torn_by(const struct report *r, const struct window_torn *t, char text[static 64])
+static const char *torn_by(const struct report *r, const struct scene_torn *t, char text[static 64])
 {
-    const struct window_handler *h = first_handler(r);
+    const struct scene_handler *h = first_handler(r);
 
     if (t->vcpu != r->timeline->site[t->site].vcpu)
         snprintf(text, 64, "vCPU %u", t->vcpu);
@@ -129,8 +129,8 @@ static const char *torn_by(const struct report *r, const struct window_torn *t, 
 static void tell_lead(struct story *s, const struct report *r)
 {
     const struct timeline *t = r->timeline;
-    const struct window_torn *torn = first_torn(&t->window[0]);
-    const struct window *w = &t->window[t->windows - 1];
+    const struct scene_torn *torn = first_torn(&t->scene[0]);
+    const struct scene *sc = &t->scene[t->scenes - 1];
     char place[160], who[64], time[64];
 
     if (t->verdict.kind == VERDICT_PASS)
@@ -142,20 +142,20 @@ static void tell_lead(struct story *s, const struct report *r)
                  t->site[torn->site].vcpu, place_of(r, t->site[torn->site].gva, place), torn_by(r, torn, who));
         return;
     }
-    if (t->window[0].cause != WINDOW_NONE) {
-        const struct window_handler *h = &t->window[0].handler[t->window[0].cause];
+    if (t->scene[0].cause != SCENE_NONE) {
+        const struct scene_handler *h = &t->scene[0].handler[t->scene[0].cause];
 
         snprintf(s->lead, sizeof(s->lead), "vCPU %u raised %s at %s and never came back from it.", h->vcpu,
                  exception_name((unsigned)h->vector), place_of(r, h->interrupted_gva, place));
         return;
     }
-    for (unsigned v = 0; v < machine_vcpus(w->machine); v++) {
-        uint64_t where, spun = last_spin(w, v, &where);
+    for (unsigned v = 0; v < machine_vcpus(sc->machine); v++) {
+        uint64_t where, spun = last_spin(sc, v, &where);
 
-        if (vcpu_state(w->machine, v) != VCPU_RUNNABLE || spun * 2 < w->to_ns - w->from_ns)
+        if (vcpu_state(sc->machine, v) != VCPU_RUNNABLE || spun * 2 < sc->to_ns - sc->from_ns)
             continue;
         snprintf(s->lead, sizeof(s->lead), "vCPU %u spins in %s for ever: for the last %s it did nothing else.", v,
-                 window_symbol_name(symbols_of(r), where, place, sizeof(place)), words_time(spun, time, sizeof(time)));
+                 scene_symbol_name(symbols_of(r), where, place, sizeof(place)), words_time(spun, time, sizeof(time)));
         return;
     }
 }
@@ -212,7 +212,7 @@ static void tell_decisions(struct story *s, const struct report *r)
         tell_decision(s, r, &t->decision[i]);
 }
 
-static void tell_delivery(struct story *s, const struct report *r, const struct window_handler *h)
+static void tell_delivery(struct story *s, const struct report *r, const struct scene_handler *h)
 {
     char at[160], handler[160], what[64];
 
@@ -242,15 +242,15 @@ static void code_text(const struct report *r, struct decoder *dec, unsigned bits
 
 static unsigned code_bits_of(const struct report *r)
 {
-    const struct window *w = &r->timeline->window[0];
+    const struct scene *sc = &r->timeline->scene[0];
 
-    return w->blocks ? w->block[(w->blocks - 1) % WINDOW_BLOCKS].bits : 64;
+    return sc->blocks ? sc->block[(sc->blocks - 1) % SCENE_BLOCKS].bits : 64;
 }
 
 static void tell_site(struct story *s, const struct report *r, struct decoder *dec)
 {
     const struct timeline *t = r->timeline;
-    const struct window_site *site = &t->site[0];
+    const struct scene_site *site = &t->site[0];
     unsigned bits = code_bits_of(r), changed = 0, left = 0;
     char place[160], writer[160], before[WORDS_BYTES], after[WORDS_BYTES], during[WORDS_BYTES];
 
@@ -275,7 +275,7 @@ static void tell_site(struct story *s, const struct report *r, struct decoder *d
 
 static void tell_torn(struct story *s, const struct report *r, struct decoder *dec)
 {
-    const struct window_torn *t = first_torn(&r->timeline->window[0]);
+    const struct scene_torn *t = first_torn(&r->timeline->scene[0]);
     struct words_insn insn;
     char place[160], bytes[64], who[64];
     unsigned shown;
@@ -301,15 +301,15 @@ static void tell_torn(struct story *s, const struct report *r, struct decoder *d
 
 static void tell_exception(struct story *s, const struct report *r)
 {
-    const struct window *w = &r->timeline->window[0];
-    const struct window_torn *torn = first_torn(w);
-    const struct window_handler *h = w->cause == WINDOW_NONE ? NULL : &w->handler[w->cause];
+    const struct scene *sc = &r->timeline->scene[0];
+    const struct scene_torn *torn = first_torn(sc);
+    const struct scene_handler *h = sc->cause == SCENE_NONE ? NULL : &sc->handler[sc->cause];
     char place[160], fact[WORDS_BYTES], later[96] = "";
 
     if (!h)
         return;
-    for (size_t i = 0; i < w->facts; i++) {
-        const struct window_fact *f = &w->fact[i];
+    for (size_t i = 0; i < sc->facts; i++) {
+        const struct scene_fact *f = &sc->fact[i];
 
         if (f->fact.kind != TRACE_EXCEPTION || f->fact.vcpu != h->vcpu || f->fact.position != h->from_position)
             continue;
@@ -330,13 +330,13 @@ static void tell_exception(struct story *s, const struct report *r)
 static void tell_end(struct story *s, const struct report *r)
 {
     const struct timeline *t = r->timeline;
-    const struct window *w = &t->window[t->windows - 1];
+    const struct scene *sc = &t->scene[t->scenes - 1];
     struct machine *m = t->session->guest.machine;
 
     if (t->verdict.kind == VERDICT_PASS)
         return;
     for (unsigned v = 0; v < machine_vcpus(m); v++) {
-        uint64_t where, spun = last_spin(w, v, &where);
+        uint64_t where, spun = last_spin(sc, v, &where);
         const char *reason = vcpu_wait_reason(m, v);
         enum vcpu_state state = vcpu_state(m, v);
         struct vcpu_regs regs;
@@ -348,12 +348,12 @@ static void tell_end(struct story *s, const struct report *r)
         if (state != VCPU_RUNNABLE)
             say(s, "At the end vCPU %u was %s%s%s, with interrupts %s.", v, vcpu_state_name(state), reason ? ": " : "",
                 reason ? reason : "", regs.rflags & RFLAGS_IF ? "enabled" : "disabled");
-        else if (spun * SPIN_SHARE > w->to_ns - w->from_ns)
+        else if (spun * SPIN_SHARE > sc->to_ns - sc->from_ns)
             say(s,
                 "At the end vCPU %u had been spinning in %s for %s%s, with interrupts %s: the same few instructions, "
                 "without writing anything.",
-                v, window_symbol_name(symbols_of(r), where, name, sizeof(name)), words_time(spun, time, sizeof(time)),
-                spun + (w->to_ns - w->from_ns) / 64 > w->to_ns - w->from_ns ? " and longer" : "",
+                v, scene_symbol_name(symbols_of(r), where, name, sizeof(name)), words_time(spun, time, sizeof(time)),
+                spun + (sc->to_ns - sc->from_ns) / 64 > sc->to_ns - sc->from_ns ? " and longer" : "",
                 regs.rflags & RFLAGS_IF ? "enabled" : "disabled");
     }
 }
@@ -361,21 +361,21 @@ static void tell_end(struct story *s, const struct report *r)
 /* Code that led to the exception, and had been changed shortly before. */
 static void tell_changed(struct story *s, const struct report *r, struct decoder *dec)
 {
-    const struct window *w = &r->timeline->window[0];
-    const struct window_write *last = NULL;
+    const struct scene *sc = &r->timeline->scene[0];
+    const struct scene_write *last = NULL;
     struct words_insn insn[2];
     uint64_t position[2];
     unsigned vcpu[2], count;
     char at[160], by[160], before[64], after[64], steps[32];
 
-    if (w->cause == WINDOW_NONE || first_torn(w))
+    if (sc->cause == SCENE_NONE || first_torn(sc))
         return;
-    count = words_last_insns(w, dec, insn, position, vcpu, 2);
-    for (size_t i = 0; count && i < w->writes; i++) {
-        const struct window_write *x = &w->write[i];
+    count = words_last_insns(sc, dec, insn, position, vcpu, 2);
+    for (size_t i = 0; count && i < sc->writes; i++) {
+        const struct scene_write *x = &sc->write[i];
 
         if (memcmp(x->before, x->after, x->bytes) && x->gva < insn[count - 1].gva + insn[count - 1].length &&
-            insn[count - 1].gva < x->gva + x->bytes && x->time_ns <= w->handler[w->cause].from_ns)
+            insn[count - 1].gva < x->gva + x->bytes && x->time_ns <= sc->handler[sc->cause].from_ns)
             last = x;
     }
     if (!last)

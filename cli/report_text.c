@@ -108,31 +108,31 @@ static void mark(struct row *row, uint64_t time_ns, char sign)
         row->cell[column_of(row, time_ns)] = sign;
 }
 
-static void draw_lane(struct row *row, const struct window *w, const struct timeline_axis *axis, unsigned vcpu,
+static void draw_lane(struct row *row, const struct scene *sc, const struct timeline_axis *axis, unsigned vcpu,
                       uint64_t from_ns, uint64_t to_ns)
 {
     begin_row(row, axis, from_ns, to_ns);
-    timeline_each_wait(w, vcpu, draw_wait, row);
-    for (size_t i = 0; i < w->spans; i++)
-        if (w->span[i].vcpu == vcpu)
-            draw(row, w->span[i].from_ns, w->span[i].to_ns, w->span[i].kind == WINDOW_SPINNING ? '@' : '#');
+    timeline_each_wait(sc, vcpu, draw_wait, row);
+    for (size_t i = 0; i < sc->spans; i++)
+        if (sc->span[i].vcpu == vcpu)
+            draw(row, sc->span[i].from_ns, sc->span[i].to_ns, sc->span[i].kind == SCENE_SPINNING ? '@' : '#');
     for (unsigned i = 0; i < axis->gaps; i++)
         mark(row, axis->gap[i].from_ns + (axis->gap[i].to_ns - axis->gap[i].from_ns) / 2, '/');
 }
 
 /* The later a sign is put down, the more it matters. */
-static void draw_marks(struct row *row, const struct timeline *t, const struct window *w,
+static void draw_marks(struct row *row, const struct timeline *t, const struct scene *sc,
                        const struct timeline_axis *axis, unsigned vcpu, uint64_t from_ns, uint64_t to_ns)
 {
     begin_row(row, axis, from_ns, to_ns);
-    for (size_t i = 0; i < w->facts; i++)
-        if (w->fact[i].fact.vcpu == vcpu && w->fact[i].fact.kind == TRACE_HYPERCALL)
-            mark(row, w->fact[i].fact.time_ns, 'h');
-    for (size_t i = 0; i < w->writes; i++)
-        if (w->write[i].vcpu == vcpu)
-            mark(row, w->write[i].time_ns, 'w');
-    for (size_t i = 0; i < w->facts; i++) {
-        const struct trace_fact *f = &w->fact[i].fact;
+    for (size_t i = 0; i < sc->facts; i++)
+        if (sc->fact[i].fact.vcpu == vcpu && sc->fact[i].fact.kind == TRACE_HYPERCALL)
+            mark(row, sc->fact[i].fact.time_ns, 'h');
+    for (size_t i = 0; i < sc->writes; i++)
+        if (sc->write[i].vcpu == vcpu)
+            mark(row, sc->write[i].time_ns, 'w');
+    for (size_t i = 0; i < sc->facts; i++) {
+        const struct trace_fact *f = &sc->fact[i].fact;
 
         if (f->vcpu == vcpu && (f->kind == TRACE_INTERRUPT || f->kind == TRACE_NMI || f->kind == TRACE_EXCEPTION))
             mark(row, f->time_ns, f->kind == TRACE_INTERRUPT ? 'i' : f->kind == TRACE_NMI ? 'n' : 'x');
@@ -144,16 +144,16 @@ static void draw_marks(struct row *row, const struct timeline *t, const struct w
         mark(row, t->end_ns, '!');
 }
 
-static void print_window(const struct report *r, const struct window *w, const struct timeline_axis *axis,
-                         uint64_t from_ns, uint64_t to_ns, FILE *to)
+static void print_scene(const struct report *r, const struct scene *sc, const struct timeline_axis *axis,
+                        uint64_t from_ns, uint64_t to_ns, FILE *to)
 {
     struct row row;
 
     print_scale(from_ns, to_ns, to);
-    for (unsigned v = 0; v < machine_vcpus(w->machine); v++) {
-        draw_lane(&row, w, axis, v, from_ns, to_ns);
+    for (unsigned v = 0; v < machine_vcpus(sc->machine); v++) {
+        draw_lane(&row, sc, axis, v, from_ns, to_ns);
         fprintf(to, "vCPU %-3u  %s\n", v, row.cell);
-        draw_marks(&row, r->timeline, w, axis, v, from_ns, to_ns);
+        draw_marks(&row, r->timeline, sc, axis, v, from_ns, to_ns);
         fprintf(to, "          %s\n", row.cell);
     }
     putc('\n', to);
@@ -172,8 +172,8 @@ static void print_overview(const struct report *r, FILE *to)
         fprintf(to, "vCPU %-3u  %s\n", v, row.cell);
     }
     begin_row(&row, NULL, 0, t->end_ns);
-    for (unsigned i = 0; i < t->windows; i++)
-        for (unsigned c = column_of(&row, t->window[i].from_ns); c <= column_of(&row, t->window[i].to_ns); c++)
+    for (unsigned i = 0; i < t->scenes; i++)
+        for (unsigned c = column_of(&row, t->scene[i].from_ns); c <= column_of(&row, t->scene[i].to_ns); c++)
             row.cell[c] = '^';
     fprintf(to, "          %s\n", row.cell);
 }
@@ -193,11 +193,11 @@ static void print_sites(const struct report *r, struct decoder *dec, FILE *to)
     static const char *const names[] = {"before", "when it was interrupted", "as it was to become"};
     const struct timeline *t = r->timeline;
     struct machine *m = t->session->guest.machine;
-    const struct window *w = &t->window[0];
-    unsigned bits = w->blocks ? w->block[(w->blocks - 1) % WINDOW_BLOCKS].bits : 64;
+    const struct scene *sc = &t->scene[0];
+    unsigned bits = sc->blocks ? sc->block[(sc->blocks - 1) % SCENE_BLOCKS].bits : 64;
 
     for (unsigned i = 0; i < t->sites; i++) {
-        const struct window_site *s = &t->site[i];
+        const struct scene_site *s = &t->site[i];
 
         fputs(i ? "\n" : "CODE THAT WAS BEING CHANGED\n", to);
         for (unsigned k = 0; k < 3; k++) {
@@ -213,15 +213,15 @@ static void print_sites(const struct report *r, struct decoder *dec, FILE *to)
                         "    ", to);
         }
     }
-    for (unsigned i = 0; i < w->torns; i++) {
+    for (unsigned i = 0; i < sc->torns; i++) {
         struct words_insn insn;
 
-        if (!w->torn[i].executed)
+        if (!sc->torn[i].executed)
             continue;
-        fprintf(to, "  executed by vCPU %u, its step %" PRIu64 "\n", w->torn[i].vcpu, w->torn[i].position);
+        fprintf(to, "  executed by vCPU %u, its step %" PRIu64 "\n", sc->torn[i].vcpu, sc->torn[i].position);
         print_insns(&insn,
-                    words_code(m, t->session->guest.symbols, dec, w->torn[i].bits, w->torn[i].gva, w->torn[i].code,
-                               w->torn[i].length, &insn, 1),
+                    words_code(m, t->session->guest.symbols, dec, sc->torn[i].bits, sc->torn[i].gva, sc->torn[i].code,
+                               sc->torn[i].length, &insn, 1),
                     "    ", to);
     }
     if (t->sites)
@@ -230,12 +230,12 @@ static void print_sites(const struct report *r, struct decoder *dec, FILE *to)
 
 static void print_last_insns(const struct report *r, struct decoder *dec, FILE *to)
 {
-    const struct window *w = timeline_last_insns(r->timeline);
+    const struct scene *sc = timeline_last_insns(r->timeline);
     struct words_insn insn[REPORT_INSNS];
     uint64_t position[REPORT_INSNS];
-    unsigned vcpu[REPORT_INSNS], count = words_last_insns(w, dec, insn, position, vcpu, REPORT_INSNS);
+    unsigned vcpu[REPORT_INSNS], count = words_last_insns(sc, dec, insn, position, vcpu, REPORT_INSNS);
 
-    fprintf(to, "LAST INSTRUCTIONS BEFORE THE %s\n", w->cause == WINDOW_NONE ? "END" : "EXCEPTION");
+    fprintf(to, "LAST INSTRUCTIONS BEFORE THE %s\n", sc->cause == SCENE_NONE ? "END" : "EXCEPTION");
     for (unsigned i = count > 12 ? count - 12 : 0; i < count; i++) {
         char bytes[64];
 
@@ -282,16 +282,16 @@ enum emu_err report_write_text(const struct report *r, FILE *to, struct diag *d)
         fprintf(to, "WHAT THE DETECTORS SAY\n%s\n", t->detectors);
     print_sites(r, dec, to);
     print_last_insns(r, dec, to);
-    for (unsigned i = 0; i < t->windows; i++) {
+    for (unsigned i = 0; i < t->scenes; i++) {
         static const char *const names[] = {"THE LAST DECISION", "THE EXCEPTION", "THE END"};
 
-        timeline_axis_init(&axis, &t->window[i]);
+        timeline_axis_init(&axis, &t->scene[i]);
         if (!i && timeline_close_up(t, &axis, &from_ns, &to_ns)) {
             fprintf(to, "CLOSE UP\n");
-            print_window(r, &t->window[i], &axis, from_ns, to_ns, to);
+            print_scene(r, &t->scene[i], &axis, from_ns, to_ns, to);
         }
         fprintf(to, "AROUND %s\n", names[t->focus[i]]);
-        print_window(r, &t->window[i], &axis, t->window[i].from_ns, t->window[i].to_ns, to);
+        print_scene(r, &t->scene[i], &axis, t->scene[i].from_ns, t->scene[i].to_ns, to);
     }
     fputs("THE WHOLE RUN (^ what is shown above)\n", to);
     print_overview(r, to);

@@ -103,7 +103,7 @@ static const char *host_write_name(uint64_t what)
     return name ? name : "?";
 }
 
-const char *words_fact(const struct symbols *s, const struct window_fact *f, char *text, size_t bytes)
+const char *words_fact(const struct symbols *s, const struct scene_fact *f, char *text, size_t bytes)
 {
     const struct trace_fact *x = &f->fact;
     char place[160], name[128];
@@ -268,16 +268,16 @@ unsigned words_code(struct machine *m, const struct symbols *s, struct decoder *
     return count;
 }
 
-unsigned words_last_insns(const struct window *w, struct decoder *dec, struct words_insn *insn, uint64_t *position,
+unsigned words_last_insns(const struct scene *sc, struct decoder *dec, struct words_insn *insn, uint64_t *position,
                           unsigned *vcpu, unsigned most)
 {
-    uint64_t blocks = w->blocks < WINDOW_BLOCKS ? w->blocks : WINDOW_BLOCKS;
-    const struct window_handler *cause = w->cause == WINDOW_NONE ? NULL : &w->handler[w->cause];
+    uint64_t blocks = sc->blocks < SCENE_BLOCKS ? sc->blocks : SCENE_BLOCKS;
+    const struct scene_handler *cause = sc->cause == SCENE_NONE ? NULL : &sc->handler[sc->cause];
     unsigned count = 0;
 
-    for (uint64_t i = w->blocks - blocks; i < w->blocks; i++) {
-        const struct window_block *b = &w->block[i % WINDOW_BLOCKS];
-        const struct window_block *next = i + 1 < w->blocks ? &w->block[(i + 1) % WINDOW_BLOCKS] : NULL;
+    for (uint64_t i = sc->blocks - blocks; i < sc->blocks; i++) {
+        const struct scene_block *b = &sc->block[i % SCENE_BLOCKS];
+        const struct scene_block *next = i + 1 < sc->blocks ? &sc->block[(i + 1) % SCENE_BLOCKS] : NULL;
         uint64_t p = b->position;
 
         for (unsigned at = 0; at < b->bytes; p++) {
@@ -294,7 +294,7 @@ unsigned words_last_insns(const struct window *w, struct decoder *dec, struct wo
             }
             position[count] = p;
             vcpu[count] = b->vcpu;
-            at += print_insn(w->symbols, dec, b->bits, b->gva + at, b->code + at, b->bytes - at, &insn[count++]);
+            at += print_insn(sc->symbols, dec, b->bits, b->gva + at, b->code + at, b->bytes - at, &insn[count++]);
         }
     }
     return count;

@@ -25,7 +25,7 @@ const char *words_exception(uint64_t vector);
 /* "ENOENT" if a hypercall's result is an error, else NULL. Xen's numbers are Linux's. */
 const char *words_errno(uint64_t result);
 /* What happened ("interrupt 0x31 delivered before memcpy+0x1c"). */
-const char *words_fact(const struct symbols *s, const struct window_fact *f, char *text, size_t bytes);
+const char *words_fact(const struct symbols *s, const struct scene_fact *f, char *text, size_t bytes);
 /* What a decision did, as a clause ("the earliest timer expired"). */
 const char *words_decision(const struct decision *d, char *text, size_t bytes);
 
@@ -43,8 +43,8 @@ struct words_insn {
 unsigned words_code(struct machine *m, const struct symbols *s, struct decoder *dec, unsigned bits, uint64_t gva,
                     const uint8_t *code, size_t n, struct words_insn *insn, unsigned most);
 
-/* The last instructions of a window's ring of blocks, the newest last. */
-unsigned words_last_insns(const struct window *w, struct decoder *dec, struct words_insn *insn, uint64_t *position,
+/* The last instructions of a scene's ring of blocks, the newest last. */
+unsigned words_last_insns(const struct scene *sc, struct decoder *dec, struct words_insn *insn, uint64_t *position,
                           unsigned *vcpu, unsigned most);
 
 #endif

@@ -20,8 +20,8 @@ struct sample {
     uint64_t time_ns, steps;
 };
 
-struct ring { /* of struct window_fact */
-    struct window_fact *fact;
+struct ring { /* of struct scene_fact */
+    struct scene_fact *fact;
     unsigned room;
     uint64_t count;
 };
@@ -38,17 +38,17 @@ struct timeline_inside {
     bool jumped; /* a decision has let time pass since */
     enum vcpu_state state[VCPUS_MAX];
     struct ring events, hypercalls;
-    struct window_fact fatal[FATAL_MAX]; /* exceptions since the last decision, the first ones */
+    struct scene_fact fatal[FATAL_MAX]; /* exceptions since the last decision, the first ones */
     uint64_t fatal_steps[FATAL_MAX];
     unsigned fatals;
     /* Of each decision that is kept: the first interrupt or NMI behind it, if it was the next to be delivered. */
-    struct window_fact delivered[TIMELINE_DECISIONS];
+    struct scene_fact delivered[TIMELINE_DECISIONS];
     uint64_t console_at;
 
     /* The second. */
-    struct window *watching;
+    struct scene *watching;
     bool freeze_at_anchor;
-    struct snapshot *before; /* the first window */
+    struct snapshot *before; /* the first scene */
     struct player player_before;
 };
 
@@ -173,7 +173,7 @@ enum timeline_state timeline_bin_state(const struct timeline *t, unsigned bin, u
 
 /* ---- the first pass ---- */
 
-static void ring_add(struct ring *r, const struct window_fact *f)
+static void ring_add(struct ring *r, const struct scene_fact *f)
 {
     r->fact[r->count++ % r->room] = *f;
 }
@@ -182,7 +182,7 @@ static void ring_add(struct ring *r, const struct window_fact *f)
 static unsigned ring_unroll(struct ring *r)
 {
     unsigned kept = r->count < r->room ? (unsigned)r->count : r->room, first = (unsigned)(r->count % r->room);
-    struct window_fact *copy;
+    struct scene_fact *copy;
 
     if (r->count <= r->room || !first)
         return kept;
@@ -210,7 +210,7 @@ static void keep_console(struct timeline *t, uint8_t byte)
     t->console[in->console_at] = '\0';
 }
 
-static void note_fatal(struct timeline *t, const struct window_fact *f)
+static void note_fatal(struct timeline *t, const struct scene_fact *f)
 {
     struct timeline_inside *in = t->inside;
 
@@ -229,7 +229,7 @@ static void on_fact(struct machine *m, const struct trace_fact *fact, void *cont
 {
     struct timeline *t = context;
     struct timeline_inside *in = t->inside;
-    struct window_fact f = {*fact, fact->rip_gva};
+    struct scene_fact f = {*fact, fact->rip_gva};
     struct timeline_bin *bin;
     uint64_t rsp;
 
@@ -244,15 +244,15 @@ static void on_fact(struct machine *m, const struct trace_fact *fact, void *cont
     switch (fact->kind) {
     case TRACE_INTERRUPT:
     case TRACE_NMI:
-        f.interrupted_gva = window_interrupted_gva(m, fact, &rsp);
+        f.interrupted_gva = scene_interrupted_gva(m, fact, &rsp);
         bin->interrupts[fact->vcpu]++;
         if (t->decisions_made && !in->delivered[(t->decisions_made - 1) % TIMELINE_DECISIONS].fact.time_ns)
             in->delivered[(t->decisions_made - 1) % TIMELINE_DECISIONS] = f;
         break;
     case TRACE_EXCEPTION:
-        f.interrupted_gva = window_interrupted_gva(m, fact, &rsp);
+        f.interrupted_gva = scene_interrupted_gva(m, fact, &rsp);
         bin->exceptions[fact->vcpu]++;
-        if (window_is_fatal(fact->a))
+        if (scene_is_fatal(fact->a))
             note_fatal(t, &f);
         break;
     case TRACE_HYPERCALL:
@@ -291,7 +291,7 @@ static void unroll_decisions(struct timeline *t)
 {
     unsigned first = (unsigned)(t->decisions_made % TIMELINE_DECISIONS);
     struct timeline_decision d[TIMELINE_DECISIONS];
-    struct window_fact f[TIMELINE_DECISIONS];
+    struct scene_fact f[TIMELINE_DECISIONS];
 
     t->decisions = t->decisions_made < TIMELINE_DECISIONS ? (unsigned)t->decisions_made : TIMELINE_DECISIONS;
     if (t->decisions_made <= TIMELINE_DECISIONS || !first)
@@ -352,9 +352,9 @@ static void on_decision_again(struct machine *m, size_t number, void *context)
 
     if (!t->inside->watching)
         return;
-    window_pause(t->inside->watching);
+    scene_pause(t->inside->watching);
     if (t->anchor && number == t->anchor->number)
-        window_freeze_at_exception(t->inside->watching);
+        scene_freeze_at_exception(t->inside->watching);
 }
 
 /* To so many steps of all vCPUs, or to the end. */
@@ -410,12 +410,12 @@ static enum emu_err run_to_time(struct timeline *t, struct player *p, uint64_t t
 struct change { /* bytes that lie together, written one soon after the other */
     uint64_t gpa, end_gpa;
     uint64_t first_position, last_position;
-    size_t first, last; /* in the window's writes */
+    size_t first, last; /* in the scene's writes */
 };
 
 #define CHANGES_MAX 4096u
 
-static void add_change(struct change *c, unsigned *count, const struct window_write *x, size_t number)
+static void add_change(struct change *c, unsigned *count, const struct scene_write *x, size_t number)
 {
     for (unsigned i = *count; i-- > 0;) {
         if (x->position - c[i].last_position > SITE_PAUSE_STEPS || x->gpa > c[i].end_gpa ||
@@ -435,7 +435,7 @@ static void add_change(struct change *c, unsigned *count, const struct window_wr
 
 /* Where instructions begin around the site, with its bytes as given: the last beginning at or before it, and the first
    at or behind its end. */
-static void find_bounds(struct timeline *t, const struct window_site *s, const uint8_t *bytes, struct decoder *dec,
+static void find_bounds(struct timeline *t, const struct scene_site *s, const uint8_t *bytes, struct decoder *dec,
                         uint64_t *low, uint64_t *high)
 {
     struct machine *m = machine_of(t);
@@ -466,10 +466,10 @@ static void find_bounds(struct timeline *t, const struct window_site *s, const u
 }
 
 /* Widen the site to whole instructions, as far as there is room. */
-static void widen(struct timeline *t, struct window_site *s, struct decoder *dec)
+static void widen(struct timeline *t, struct scene_site *s, struct decoder *dec)
 {
     uint64_t low[2], high[2], from, to;
-    uint8_t around[WINDOW_SITE_BYTES];
+    uint8_t around[SCENE_SITE_BYTES];
     unsigned shift;
 
     find_bounds(t, s, s->before, dec, &low[0], &high[0]);
@@ -478,12 +478,12 @@ static void widen(struct timeline *t, struct window_site *s, struct decoder *dec
     to = high[0] > high[1] ? high[0] : high[1];
     if (to < s->gva + s->bytes)
         to = s->gva + s->bytes;
-    if (from > s->gva || to - from > WINDOW_SITE_BYTES ||
+    if (from > s->gva || to - from > SCENE_SITE_BYTES ||
         !vcpu_read_gva(machine_of(t), machine_current(machine_of(t)), from, around, to - from, NULL))
         return;
     shift = (unsigned)(s->gva - from);
     for (unsigned i = 0; i < 3; i++) {
-        uint8_t *bytes = i == 0 ? s->before : i == 1 ? s->during : s->after, whole[WINDOW_SITE_BYTES];
+        uint8_t *bytes = i == 0 ? s->before : i == 1 ? s->during : s->after, whole[SCENE_SITE_BYTES];
 
         memcpy(whole, around, to - from);
         memcpy(whole + shift, bytes, s->bytes);
@@ -494,23 +494,23 @@ static void widen(struct timeline *t, struct window_site *s, struct decoder *dec
     s->bytes = (unsigned)(to - from);
 }
 
-static void make_site(struct timeline *t, const struct window *w, const struct change *c, uint64_t position,
+static void make_site(struct timeline *t, const struct scene *sc, const struct change *c, uint64_t position,
                       unsigned patcher, struct decoder *dec)
 {
-    struct window_site *s = &t->site[t->sites];
-    bool known[WINDOW_SITE_BYTES] = {false};
+    struct scene_site *s = &t->site[t->sites];
+    bool known[SCENE_SITE_BYTES] = {false};
 
-    *s = (struct window_site){.gpa = c->gpa,
-                              .bytes = (unsigned)(c->end_gpa - c->gpa),
-                              .vcpu = patcher,
-                              .first_position = c->first_position,
-                              .last_position = c->last_position};
+    *s = (struct scene_site){.gpa = c->gpa,
+                             .bytes = (unsigned)(c->end_gpa - c->gpa),
+                             .vcpu = patcher,
+                             .first_position = c->first_position,
+                             .last_position = c->last_position};
     if (!memory_read(machine_memory(machine_of(t)), s->gpa, s->after, s->bytes))
         return;
     memcpy(s->before, s->after, s->bytes);
     memcpy(s->during, s->after, s->bytes);
     for (size_t i = c->first; i <= c->last; i++) {
-        const struct window_write *x = &w->write[i];
+        const struct scene_write *x = &sc->write[i];
 
         if (x->vcpu != patcher || x->gpa < c->gpa || x->gpa + x->bytes > c->end_gpa)
             continue;
@@ -537,7 +537,7 @@ static void make_site(struct timeline *t, const struct window *w, const struct c
     t->sites++;
 }
 
-static enum emu_err find_sites(struct timeline *t, const struct window *w, unsigned patcher, uint64_t position,
+static enum emu_err find_sites(struct timeline *t, const struct scene *sc, unsigned patcher, uint64_t position,
                                struct diag *d)
 {
     struct change *c = calloc(CHANGES_MAX, sizeof(*c));
@@ -548,13 +548,13 @@ static enum emu_err find_sites(struct timeline *t, const struct window *w, unsig
     if (err == EMU_OK && !c)
         err = diag_set(d, EMU_EHOST, "the host has no memory left");
     if (err == EMU_OK)
-        for (size_t i = 0; i < w->writes; i++)
-            if (w->write[i].vcpu == patcher && w->write[i].gva != UINT64_MAX)
-                add_change(c, &count, &w->write[i], i);
-    for (unsigned i = 0; err == EMU_OK && i < count && t->sites < WINDOW_SITES_MAX; i++)
+        for (size_t i = 0; i < sc->writes; i++)
+            if (sc->write[i].vcpu == patcher && sc->write[i].gva != UINT64_MAX)
+                add_change(c, &count, &sc->write[i], i);
+    for (unsigned i = 0; err == EMU_OK && i < count && t->sites < SCENE_SITES_MAX; i++)
         if (c[i].first_position < position && c[i].last_position >= position &&
-            c[i].end_gpa - c[i].gpa <= WINDOW_SITE_BYTES)
-            make_site(t, w, &c[i], position, patcher, dec);
+            c[i].end_gpa - c[i].gpa <= SCENE_SITE_BYTES)
+            make_site(t, sc, &c[i], position, patcher, dec);
     decoder_free(dec);
     free(c);
     return err;
@@ -565,25 +565,25 @@ static enum emu_err follow_undisturbed(struct timeline *t, unsigned i, struct di
 {
     struct machine *m = machine_of(t);
     const struct timeline_decision *at = &t->decision[i];
-    const struct window_fact *delivered = &t->inside->delivered[i];
+    const struct scene_fact *delivered = &t->inside->delivered[i];
     struct schedule before = *t->session->options.schedule;
     struct player p = t->inside->player_before;
     struct machine_limits l = {.steps_max = UINT64_MAX, .pinned = true};
-    struct window w;
+    struct scene sc;
     unsigned patcher;
     uint64_t position;
     enum emu_err err, stopped;
 
     if (at->number < p.next)
-        return EMU_OK; /* it lies before the window */
+        return EMU_OK; /* it lies before the scene */
     before.count = at->number;
     p.schedule = &before;
     snapshot_restore(m, t->inside->before);
-    err = window_start(&w, m, t->session->guest.symbols, NULL, 0, d);
+    err = scene_start(&sc, m, t->session->guest.symbols, NULL, 0, d);
     if (err != EMU_OK)
         return err;
     err = run_to_steps(t, &p, at->steps, d);
-    patcher = w.writes ? w.write[w.writes - 1].vcpu : at->vcpu;
+    patcher = sc.writes ? sc.write[sc.writes - 1].vcpu : at->vcpu;
     position = vcpu_position(m, patcher);
     if (delivered->fact.time_ns && delivered->fact.vcpu == patcher && delivered->fact.position > position)
         position = delivered->fact.position - 1;
@@ -592,35 +592,35 @@ static enum emu_err follow_undisturbed(struct timeline *t, unsigned i, struct di
     while (err == EMU_OK && vcpu_position(m, patcher) < l.position_max && machine_verdict(m)->kind == VERDICT_NONE &&
            machine_run(m, &l) != MACHINE_STOPPED_NOT_RUNNABLE)
         continue;
-    stopped = window_stop(&w, d);
+    stopped = scene_stop(&sc, d);
     if (err == EMU_OK)
         err = stopped;
     if (err == EMU_OK)
-        err = find_sites(t, &w, patcher, position, d);
-    window_fini(&w);
+        err = find_sites(t, &sc, patcher, position, d);
+    scene_fini(&sc);
     return err;
 }
 
-/* ---- the windows ---- */
+/* ---- the scenes ---- */
 
 static enum emu_err watch(struct timeline *t, struct player *p, uint64_t to_ns, bool freeze, struct diag *d)
 {
-    struct window *w = &t->window[t->windows];
-    enum emu_err err = window_start(w, machine_of(t), t->session->guest.symbols, t->site, t->sites, d), stopped;
+    struct scene *sc = &t->scene[t->scenes];
+    enum emu_err err = scene_start(sc, machine_of(t), t->session->guest.symbols, t->site, t->sites, d), stopped;
 
     if (err != EMU_OK)
         return err;
     if (freeze)
-        window_freeze_at_exception(w);
-    t->inside->watching = w;
+        scene_freeze_at_exception(sc);
+    t->inside->watching = sc;
     err = to_ns >= t->end_ns ? run_to_end(t, p, d) : run_to_time(t, p, to_ns, 0, d);
     t->inside->watching = NULL;
-    stopped = window_stop(w, d);
-    t->windows++;
+    stopped = scene_stop(sc, d);
+    t->scenes++;
     return err == EMU_OK ? stopped : err;
 }
 
-/* The time that the first window is around. */
+/* The time that the first scene is around. */
 static uint64_t find_focus(struct timeline *t)
 {
     struct timeline_inside *in = t->inside;
@@ -644,7 +644,7 @@ static enum emu_err look_closer(struct timeline *t, struct diag *d)
     struct timeline_inside *in = t->inside;
     struct machine *m = machine_of(t);
     uint64_t focus = find_focus(t), around = t->around_ns, to = focus + around;
-    const struct window_fact *delivered = t->decisions ? &in->delivered[t->decisions - 1] : NULL;
+    const struct scene_fact *delivered = t->decisions ? &in->delivered[t->decisions - 1] : NULL;
     struct player p;
     enum emu_err err;
 
@@ -691,8 +691,8 @@ static bool allocate(struct timeline *t)
     t->decision = calloc(TIMELINE_DECISIONS, sizeof(*t->decision));
     t->console = calloc(TIMELINE_CONSOLE_BYTES, 1);
     in->sample = calloc(TIMELINE_SAMPLES, sizeof(*in->sample));
-    in->events = (struct ring){calloc(TIMELINE_EVENTS, sizeof(struct window_fact)), TIMELINE_EVENTS, 0};
-    in->hypercalls = (struct ring){calloc(TIMELINE_HYPERCALLS, sizeof(struct window_fact)), TIMELINE_HYPERCALLS, 0};
+    in->events = (struct ring){calloc(TIMELINE_EVENTS, sizeof(struct scene_fact)), TIMELINE_EVENTS, 0};
+    in->hypercalls = (struct ring){calloc(TIMELINE_HYPERCALLS, sizeof(struct scene_fact)), TIMELINE_HYPERCALLS, 0};
     return t->bin && t->decision && t->console && in->sample && in->events.fact && in->hypercalls.fact;
 }
 
@@ -723,8 +723,8 @@ void timeline_fini(struct timeline *t)
 {
     struct timeline_inside *in = t->inside;
 
-    for (unsigned i = 0; i < TIMELINE_WINDOWS; i++)
-        window_fini(&t->window[i]);
+    for (unsigned i = 0; i < TIMELINE_SCENES; i++)
+        scene_fini(&t->scene[i]);
     if (in) {
         if (in->before)
             snapshot_free(machine_of(t), in->before);
@@ -744,42 +744,42 @@ void timeline_fini(struct timeline *t)
 
 /* ---- how it is drawn ---- */
 
-const struct window *timeline_last_insns(const struct timeline *t)
+const struct scene *timeline_last_insns(const struct timeline *t)
 {
-    return t->window[0].cause != WINDOW_NONE ? &t->window[0] : &t->window[t->windows - 1];
+    return t->scene[0].cause != SCENE_NONE ? &t->scene[0] : &t->scene[t->scenes - 1];
 }
 
 static int by_time(const void *a, const void *b)
 {
-    const struct window_span *x = a, *y = b;
+    const struct scene_span *x = a, *y = b;
 
     return x->from_ns < y->from_ns ? -1 : x->from_ns > y->from_ns;
 }
 
-void timeline_axis_init(struct timeline_axis *a, const struct window *w)
+void timeline_axis_init(struct timeline_axis *a, const struct scene *sc)
 {
-    uint64_t busy = 0, at = w->from_ns;
+    uint64_t busy = 0, at = sc->from_ns;
 
-    *a = (struct timeline_axis){.from_ns = w->from_ns, .to_ns = w->to_ns};
-    qsort(w->span, w->spans, sizeof(*w->span), by_time);
-    for (size_t i = 0; i < w->spans; i++) {
-        const struct window_span *s = &w->span[i];
+    *a = (struct timeline_axis){.from_ns = sc->from_ns, .to_ns = sc->to_ns};
+    qsort(sc->span, sc->spans, sizeof(*sc->span), by_time);
+    for (size_t i = 0; i < sc->spans; i++) {
+        const struct scene_span *s = &sc->span[i];
 
         if (s->to_ns > at)
             busy += s->to_ns - (s->from_ns > at ? s->from_ns : at);
         at = s->to_ns > at ? s->to_ns : at;
     }
     a->gap_shown_ns = 1 + busy / 200;
-    at = w->from_ns;
-    for (size_t i = 0; i <= w->spans && a->gaps < TIMELINE_GAPS_MAX; i++) {
-        uint64_t next = i < w->spans ? w->span[i].from_ns : w->to_ns;
+    at = sc->from_ns;
+    for (size_t i = 0; i <= sc->spans && a->gaps < TIMELINE_GAPS_MAX; i++) {
+        uint64_t next = i < sc->spans ? sc->span[i].from_ns : sc->to_ns;
 
         if (busy && next > at && next - at > 16 * a->gap_shown_ns)
             a->gap[a->gaps++] = (struct timeline_gap){at, next};
-        if (i < w->spans && w->span[i].to_ns > at)
-            at = w->span[i].to_ns;
+        if (i < sc->spans && sc->span[i].to_ns > at)
+            at = sc->span[i].to_ns;
     }
-    a->length = timeline_axis_at(a, w->to_ns);
+    a->length = timeline_axis_at(a, sc->to_ns);
 }
 
 uint64_t timeline_axis_at(const struct timeline_axis *a, uint64_t time_ns)
@@ -822,18 +822,18 @@ uint64_t timeline_axis_time(const struct timeline_axis *a, uint64_t at)
 
 bool timeline_close_up(const struct timeline *t, const struct timeline_axis *a, uint64_t *from_ns, uint64_t *to_ns)
 {
-    const struct window *w = &t->window[0];
+    const struct scene *sc = &t->scene[0];
     uint64_t from = UINT64_MAX, to = 0, margin;
 
-    if (w->cause != WINDOW_NONE)
-        from = to = w->handler[w->cause].from_ns;
+    if (sc->cause != SCENE_NONE)
+        from = to = sc->handler[sc->cause].from_ns;
     if (t->anchor && t->anchor->time_ns < from)
         from = t->anchor->time_ns;
-    for (unsigned i = 0; i < w->torns; i++)
-        if (w->torn[i].executed && w->torn[i].time_ns > to)
-            to = w->torn[i].time_ns;
-    for (size_t i = 0; t->sites && i < w->writes; i++) {
-        const struct window_write *x = &w->write[i];
+    for (unsigned i = 0; i < sc->torns; i++)
+        if (sc->torn[i].executed && sc->torn[i].time_ns > to)
+            to = sc->torn[i].time_ns;
+    for (size_t i = 0; t->sites && i < sc->writes; i++) {
+        const struct scene_write *x = &sc->write[i];
 
         if (x->gpa >= t->site[0].gpa && x->gpa < t->site[0].gpa + t->site[0].bytes &&
             x->position >= t->site[0].first_position && x->time_ns < from)
@@ -848,18 +848,18 @@ bool timeline_close_up(const struct timeline *t, const struct timeline_axis *a, 
     margin = 300 + (to - from) / 4;
     *from_ns = timeline_axis_time(a, from > margin ? from - margin : 0);
     *to_ns = timeline_axis_time(a, to + margin < a->length ? to + margin : a->length);
-    return *from_ns < *to_ns && (*from_ns > w->from_ns || *to_ns < w->to_ns);
+    return *from_ns < *to_ns && (*from_ns > sc->from_ns || *to_ns < sc->to_ns);
 }
 
 /* ---- who waits ---- */
 
-static void each_wait_between(const struct window *w, unsigned vcpu, uint64_t from_ns, uint64_t to_ns,
+static void each_wait_between(const struct scene *sc, unsigned vcpu, uint64_t from_ns, uint64_t to_ns,
                               enum timeline_state state, timeline_stretch_fn *each, void *context)
 {
     uint64_t at = from_ns;
 
-    for (size_t i = 0; i < w->spans && at < to_ns; i++) {
-        const struct window_span *s = &w->span[i];
+    for (size_t i = 0; i < sc->spans && at < to_ns; i++) {
+        const struct scene_span *s = &sc->span[i];
 
         if (s->vcpu != vcpu || s->to_ns <= at)
             continue;
@@ -873,19 +873,19 @@ static void each_wait_between(const struct window *w, unsigned vcpu, uint64_t fr
         each(context, vcpu, at, to_ns, state);
 }
 
-void timeline_each_wait(const struct window *w, unsigned vcpu, timeline_stretch_fn *each, void *context)
+void timeline_each_wait(const struct scene *sc, unsigned vcpu, timeline_stretch_fn *each, void *context)
 {
-    enum vcpu_state state = w->state_at_start[vcpu];
-    uint64_t at = w->from_ns;
+    enum vcpu_state state = sc->state_at_start[vcpu];
+    uint64_t at = sc->from_ns;
 
-    for (size_t i = 0; i < w->facts; i++) {
-        const struct trace_fact *f = &w->fact[i].fact;
+    for (size_t i = 0; i < sc->facts; i++) {
+        const struct trace_fact *f = &sc->fact[i].fact;
 
         if (f->kind != TRACE_VCPU_STATE || f->vcpu != vcpu)
             continue;
-        each_wait_between(w, vcpu, at, f->time_ns, waiting_state(state), each, context);
+        each_wait_between(sc, vcpu, at, f->time_ns, waiting_state(state), each, context);
         at = f->time_ns;
         state = (enum vcpu_state)f->a;
     }
-    each_wait_between(w, vcpu, at, w->to_ns, waiting_state(state), each, context);
+    each_wait_between(sc, vcpu, at, sc->to_ns, waiting_state(state), each, context);
 }

@@ -1,7 +1,7 @@
 /*
  * timeline: all that a report says of a run. The run is made twice or three times, which gives the same: once as a
- * whole, of which only sums over time and the last events are kept, and again with one or two windows in detail
- * (window.h), around the last decision (or the exception that ends it) and before its end. Where code was being changed
+ * whole, of which only sums over time and the last events are kept, and again with one or two scenes in detail
+ * (scene.h), around the last decision (or the exception that ends it) and before its end. Where code was being changed
  * when the last decision interfered, the change is followed once more without that decision, to know what it would have
  * led to.
  *
@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "cli/session.h"
-#include "cli/window.h"
+#include "cli/scene.h"
 #include "emu/trace.h"
 
 #define TIMELINE_BINS          1024u
@@ -24,7 +24,7 @@
 #define TIMELINE_HYPERCALLS    40u
 #define TIMELINE_DECISIONS     256u
 #define TIMELINE_CONSOLE_BYTES 65536u
-#define TIMELINE_WINDOWS       2u
+#define TIMELINE_SCENES        2u
 #define TIMELINE_AROUND_NS     1000000u
 
 enum timeline_state { /* of a vCPU over a stretch of time */
@@ -48,7 +48,7 @@ struct timeline_decision {
     uint64_t position, steps, time_ns, rip_gva;
 };
 
-/* Why a window is where it is. */
+/* Why a scene is where it is. */
 enum timeline_focus { TIMELINE_AT_DECISION, TIMELINE_AT_EXCEPTION, TIMELINE_AT_END };
 
 struct timeline {
@@ -69,8 +69,8 @@ struct timeline {
     char *console;   /* the last TIMELINE_CONSOLE_BYTES at most, terminated */
 
     /* The last of each, in order. */
-    struct window_fact *event, *hypercall;
-    struct window_fact refused; /* the last hypercall with an error for its result, if there were `refusals` */
+    struct scene_fact *event, *hypercall;
+    struct scene_fact refused; /* the last hypercall with an error for its result, if there were `refusals` */
     uint64_t refusals;
     unsigned events, hypercalls;
     struct timeline_decision *decision;
@@ -78,11 +78,11 @@ struct timeline {
     uint64_t decisions_made;
 
     /* In detail. The one with the cause comes first. */
-    struct window window[TIMELINE_WINDOWS];
-    enum timeline_focus focus[TIMELINE_WINDOWS];
-    unsigned windows;
-    const struct timeline_decision *anchor; /* the decision that the first window is around; NULL if none */
-    struct window_site site[WINDOW_SITES_MAX];
+    struct scene scene[TIMELINE_SCENES];
+    enum timeline_focus focus[TIMELINE_SCENES];
+    unsigned scenes;
+    const struct timeline_decision *anchor; /* the decision that the first scene is around; NULL if none */
+    struct scene_site site[SCENE_SITES_MAX];
     unsigned sites;
 
     struct timeline_inside *inside;
@@ -96,14 +96,14 @@ void timeline_fini(struct timeline *t);
 const char *timeline_state_name(enum timeline_state state);
 /* What a vCPU did for most of a bin. */
 enum timeline_state timeline_bin_state(const struct timeline *t, unsigned bin, unsigned vcpu);
-/* How its state was in a window: the spans from state_at_start and the facts, for what is not running. Calls `each` in
-   the order of time for every stretch that is not covered by a span of the window. */
+/* How its state was in a scene: the spans from state_at_start and the facts, for what is not running. Calls `each` in
+   the order of time for every stretch that is not covered by a span of the scene. */
 typedef void(timeline_stretch_fn)(void *context, unsigned vcpu, uint64_t from_ns, uint64_t to_ns,
                                   enum timeline_state state);
-void timeline_each_wait(const struct window *w, unsigned vcpu, timeline_stretch_fn *each, void *context);
+void timeline_each_wait(const struct scene *sc, unsigned vcpu, timeline_stretch_fn *each, void *context);
 
-/* The window whose last blocks are those that a reader wants: with the cause, else that at the end. */
-const struct window *timeline_last_insns(const struct timeline *t);
+/* The scene whose last blocks are those that a reader wants: with the cause, else that at the end. */
+const struct scene *timeline_last_insns(const struct timeline *t);
 
 /* Time as it is drawn: long stretches in which no vCPU ran are cut short. */
 #define TIMELINE_GAPS_MAX 64u
@@ -117,11 +117,11 @@ struct timeline_axis {
     struct timeline_gap gap[TIMELINE_GAPS_MAX];
     unsigned gaps;
 };
-void timeline_axis_init(struct timeline_axis *a, const struct window *w);
+void timeline_axis_init(struct timeline_axis *a, const struct scene *sc);
 uint64_t timeline_axis_at(const struct timeline_axis *a, uint64_t time_ns);
 uint64_t timeline_axis_time(const struct timeline_axis *a, uint64_t at);
-/* The part of the first window that matters most: from the last decision, or the begin of the change that it
-   interrupted, to the exception; with a margin. False if that is the whole window. */
+/* The part of the first scene that matters most: from the last decision, or the begin of the change that it
+   interrupted, to the exception; with a margin. False if that is the whole scene. */
 bool timeline_close_up(const struct timeline *t, const struct timeline_axis *a, uint64_t *from_ns, uint64_t *to_ns);
 
 #endif
