@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/report_html.h"
+#include "cli/timeline_axis.h"
 #include "emu/delivery.h"
 
 #define BAR_PX         20u

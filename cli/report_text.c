@@ -4,6 +4,7 @@
 
 #include "cli/post_mortem.h"
 #include "cli/report.h"
+#include "cli/timeline_axis.h"
 
 #define COLUMNS      72u
 #define TEXT_COLUMNS 100u
