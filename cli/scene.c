@@ -5,32 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/code_map.h"
 #include "emu/delivery.h"
 #include "emu/engine.h"
 #include "emu/ensure.h"
 #include "emu/symbols.h"
 
-#define PAGES_MAX        32768u /* a power of two; half of them are used at most */
-#define CHUNK_STEPS      256u   /* spinning or not is decided for so many */
-#define SPIN_STEPS       64u    /* fewer say nothing */
-#define SPIN_BLOCKS      8u
-#define SPIN_READS       6u
-#define KEPT_BEFORE_NS   3000u
-#define KEPT_BEHIND_NS   20000u
-#define NONE             SCENE_NONE
-#define FUNCTION_BYTES   0x8000u /* instructions are found by decoding from a function's start, if it is this near */
-#define MARGIN_BYTES     INSN_BYTES_MAX
-#define TEXT_GUESS_BYTES (256ull << 20)
+#define CHUNK_STEPS    256u /* spinning or not is decided for so many */
+#define SPIN_STEPS     64u  /* fewer say nothing */
+#define SPIN_BLOCKS    8u
+#define SPIN_READS     6u
+#define KEPT_BEFORE_NS 3000u
+#define KEPT_BEHIND_NS 20000u
+#define NONE           SCENE_NONE
+#define FUNCTION_BYTES 0x8000u /* instructions are found by decoding from a function's start, if it is this near */
+#define MARGIN_BYTES   INSN_BYTES_MAX
 
 #define VECTOR_PF         14
 #define PF_ERROR_USER     4u
 #define SELECTOR_RPL_MASK 3u
-
-struct page {     /* of guest-physical memory, as the guest executes it */
-    uint64_t ppn; /* + 1; 0 if free */
-    uint64_t gva; /* of its first byte; UINT64_MAX if unknown */
-    uint8_t *executed;
-};
 
 struct chunk { /* what a vCPU has done since the last time that spinning was looked for */
     uint64_t from_position;
@@ -52,9 +45,7 @@ struct lane {
 struct scene_inside {
     struct lane lane[VCPUS_MAX];
     unsigned last_vcpu;
-    struct page *page;
-    size_t pages;
-    uint64_t text_gva, text_gpa; /* of a place in the kernel's code; text_gva 0: none is known */
+    struct code_map code;
     size_t pending_write;
     struct decoder *decoder;
     bool freeze; /* armed */
@@ -110,86 +101,6 @@ uint64_t scene_interrupted_gva(struct machine *m, const struct trace_fact *fact,
     else
         *rsp = vcpu_gpr(m, GPR_RSP) + (error ? width : 0) + 3 * width;
     return bits == 16 ? frame[1] * 16 + frame[0] : frame[0];
-}
-
-/* ---- pages ---- */
-
-static struct page *page_of(struct scene *sc, uint64_t ppn, bool make)
-{
-    struct scene_inside *in = sc->inside;
-
-    for (uint64_t i = ppn * 0x9e3779b97f4a7c15ull >> 40;; i++) {
-        struct page *p = &in->page[i % PAGES_MAX];
-
-        if (p->ppn == ppn + 1)
-            return p;
-        if (p->ppn)
-            continue;
-        if (!make || in->pages == PAGES_MAX / 2)
-            return NULL;
-        *p = (struct page){.ppn = ppn + 1, .gva = UINT64_MAX};
-        in->pages++;
-        return p;
-    }
-}
-
-/* The virtual address of code at `gpa`, as it was executed, or as the kernel's code elsewhere suggests. */
-static uint64_t gva_of(struct scene *sc, uint64_t gpa)
-{
-    struct scene_inside *in = sc->inside;
-    struct page *p = page_of(sc, gpa / PAGE_BYTES, true);
-    uint64_t guess, back;
-
-    if (!p)
-        return UINT64_MAX;
-    if (p->gva == UINT64_MAX && in->text_gva) {
-        guess = (gpa - in->text_gpa) + in->text_gva;
-        if (guess - in->text_gva + TEXT_GUESS_BYTES < 2 * TEXT_GUESS_BYTES &&
-            vcpu_translate(sc->machine, machine_current(sc->machine), guess, &back) && back == gpa)
-            p->gva = guess & ~(uint64_t)(PAGE_BYTES - 1);
-        else
-            p->gva = UINT64_MAX - 1; /* not code of the kernel */
-    }
-    return p->gva >= UINT64_MAX - 1 ? UINT64_MAX : p->gva + gpa % PAGE_BYTES;
-}
-
-static bool is_code_symbol(const struct symbols *s, uint64_t gva)
-{
-    struct symbol found;
-
-    return s && symbols_find_address(s, gva, &found) && (found.kind == 'T' || found.kind == 't' || found.kind == 'W');
-}
-
-static void note_executed(struct scene *sc, uint64_t gpa, unsigned bytes, uint64_t gva)
-{
-    struct scene_inside *in = sc->inside;
-    struct page *p = page_of(sc, gpa / PAGE_BYTES, true);
-
-    if (!p)
-        return;
-    p->gva = gva - gpa % PAGE_BYTES;
-    if (!in->text_gva && is_code_symbol(sc->symbols, gva)) {
-        in->text_gva = gva;
-        in->text_gpa = gpa;
-    }
-    if (!p->executed)
-        p->executed = calloc(PAGE_BYTES / 8, 1);
-    if (!p->executed)
-        return;
-    for (unsigned i = gpa % PAGE_BYTES; i < gpa % PAGE_BYTES + bytes && i < PAGE_BYTES; i++)
-        p->executed[i / 8] |= (uint8_t)(1u << i % 8);
-}
-
-static bool was_executed(struct scene *sc, uint64_t gpa, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++) {
-        struct page *p = page_of(sc, (gpa + i) / PAGE_BYTES, false);
-        unsigned at = (gpa + i) % PAGE_BYTES;
-
-        if (p && p->executed && (p->executed[at / 8] >> at % 8 & 1))
-            return true;
-    }
-    return false;
 }
 
 /* ---- who executes what ---- */
@@ -435,10 +346,11 @@ static uint64_t writer_gva(struct scene *sc, unsigned vcpu, uint64_t position)
 
 static void note_write(struct scene *sc, unsigned vcpu, uint64_t gpa, unsigned bytes)
 {
-    uint64_t gva = gva_of(sc, gpa), position;
+    uint64_t gva = code_map_gva(&sc->inside->code, gpa), position;
     struct scene_write *x;
 
-    if (!was_executed(sc, gpa, bytes) && (gva == UINT64_MAX || !is_code_symbol(sc->symbols, gva)))
+    if (!code_map_was_executed(&sc->inside->code, gpa, bytes) &&
+        (gva == UINT64_MAX || !code_map_is_code(&sc->inside->code, gva)))
         return;
     if (sc->writes == SCENE_WRITES_MAX) {
         sc->dropped.writes++;
@@ -567,11 +479,11 @@ static void note_fetch(struct scene *sc, unsigned vcpu, uint64_t gpa, unsigned b
             bytes = SCENE_BLOCK_BYTES - b->bytes;
         if (memory_read(machine_memory(sc->machine), gpa, b->code + b->bytes, bytes))
             b->bytes += bytes;
-        note_executed(sc, gpa, bytes, gva);
+        code_map_add(&sc->inside->code, gpa, bytes, gva);
     } else {
         settle_torn(sc, vcpu, position, 0);
         note_return(sc, vcpu, position, now);
-        note_executed(sc, gpa, bytes, gva);
+        code_map_add(&sc->inside->code, gpa, bytes, gva);
         note_running(sc, vcpu, position, now, gva);
         b = &sc->block[sc->blocks++ % SCENE_BLOCKS];
         *b = (struct scene_block){.position = position,
@@ -653,12 +565,10 @@ static bool allocate(struct scene *sc)
     sc->handler = calloc(SCENE_HANDLERS_MAX, sizeof(*sc->handler));
     sc->block = calloc(SCENE_BLOCKS, sizeof(*sc->block));
     sc->inside = calloc(1, sizeof(*sc->inside));
-    if (sc->inside) {
-        sc->inside->page = calloc(PAGES_MAX, sizeof(*sc->inside->page));
+    if (sc->inside)
         sc->inside->frozen = calloc(SCENE_BLOCKS, sizeof(*sc->inside->frozen));
-    }
-    return sc->fact && sc->span && sc->write && sc->handler && sc->block && sc->inside && sc->inside->page &&
-           sc->inside->frozen;
+    return sc->fact && sc->span && sc->write && sc->handler && sc->block && sc->inside && sc->inside->frozen &&
+           code_map_init(&sc->inside->code, sc->machine, sc->symbols);
 }
 
 enum emu_err scene_start(struct scene *sc, struct machine *m, const struct symbols *symbols,
@@ -731,10 +641,8 @@ enum emu_err scene_stop(struct scene *sc, struct diag *d)
 void scene_fini(struct scene *sc)
 {
     if (sc->inside) {
-        for (unsigned i = 0; sc->inside->page && i < PAGES_MAX; i++)
-            free(sc->inside->page[i].executed);
+        code_map_fini(&sc->inside->code);
         decoder_free(sc->inside->decoder);
-        free(sc->inside->page);
         free(sc->inside->frozen);
     }
     free(sc->inside);
