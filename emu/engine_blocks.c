@@ -76,6 +76,16 @@ void engine_get_paging(struct engine *e, struct paging *p)
     *p = e->paging;
 }
 
+bool engine_is_wrapped(struct engine *e, uint64_t pc)
+{
+    struct paging p;
+
+    if (pc >> 32 == 0)
+        return false;
+    engine_get_paging(e, &p);
+    return !(p.efer & EFER_LMA);
+}
+
 uint64_t engine_code_ppn(struct engine *e, uint64_t vpn)
 {
     struct code_page *page = &e->pages[(vpn * 0x9e3779b97f4a7c15ull) >> (64 - PAGE_TABLE_BITS)];
@@ -244,6 +254,11 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
         return;
     }
 
+    if (engine_is_wrapped(e, pc)) {
+        stop_now(e, STOP_WRAPPED);
+        return;
+    }
+
     uint64_t ppn = engine_code_ppn(e, pc >> PAGE_SHIFT);
     struct block *b = block_slot(e, pc);
 
@@ -316,7 +331,7 @@ static void on_edge(uc_engine *uc, uc_tb *tb, uc_tb *from, void *user)
             e->pend_ns = done.ns;
         }
     }
-    if (e->step != STEP_OFF)
+    if (e->step != STEP_OFF || engine_is_wrapped(e, tb->pc))
         return;
     uint64_t ppn = engine_code_ppn(e, tb->pc >> PAGE_SHIFT);
 

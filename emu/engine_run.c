@@ -35,6 +35,7 @@ static bool has_error_code(unsigned vector)
 /* Start the translator at RIP; returns why it stopped. */
 static enum stop start(struct engine *e)
 {
+    uint64_t rip;
     uc_err err;
 
     e->stop = STOP_NONE;
@@ -43,6 +44,9 @@ static enum stop start(struct engine *e)
     e->pend_ns = 0;
     e->stats.runs++;
     err = uc_emu_start(e->uc, read_reg(e->uc, UC_X86_REG_RIP), 0, 0, 0);
+    rip = read_reg(e->uc, UC_X86_REG_RIP);
+    if (engine_is_wrapped(e, rip) && e->stop != STOP_EXCEPTION)
+        write_reg(e->uc, UC_X86_REG_RIP, (uint32_t)rip);
     if (err != UC_ERR_OK && e->stop == STOP_NONE) {
         e->broken = uc_strerror(err);
         e->stop = STOP_BROKEN;
@@ -93,6 +97,10 @@ static bool take_exit(struct engine *e, enum stop stop, struct engine_exit *x)
         uc_context_restore(e->uc, e->scratch);
         if (e->vector == 14)
             engine_drop_translations(e); /* the fault says that what we believed of a page may be over */
+        if (e->vector == 14 && !(peeked_hflags(e) & HF_CS64) && read_reg(e->uc, UC_X86_REG_RIP) >> 32) {
+            engine_set_rip(e, (uint32_t)engine_rip(e)); /* engine_is_wrapped(): nothing is known of the true target */
+            return false;
+        }
         return true;
     case STOP_INVALID: {
         uint8_t code[INSN_BYTES_MAX];
@@ -121,6 +129,7 @@ static bool take_exit(struct engine *e, enum stop stop, struct engine_exit *x)
         return true;
     case STOP_PRECISE:
     case STOP_STEPPED:
+    case STOP_WRAPPED:
     case STOP_DEVICE:
         break;
     }

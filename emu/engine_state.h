@@ -42,7 +42,8 @@ enum stop {
     STOP_INVALID,
     STOP_SYSCALL,
     STOP_SYSENTER,
-    STOP_DEVICE, /* a device access, to be repeated alone */
+    STOP_WRAPPED, /* at a target beyond 4 GiB of 32-bit code (engine_is_wrapped) */
+    STOP_DEVICE,  /* a device access, to be repeated alone */
     STOP_NO_MEMORY,
     STOP_BROKEN,
 };
@@ -227,6 +228,9 @@ size_t engine_fetch_code(struct engine *e, uint64_t pc, uint8_t *dst, size_t byt
 struct tally engine_tally(struct engine *e, unsigned bits, uint64_t pc, uint32_t bytes);
 /* INSN_F_BREAK if a breakpoint is in [pc, pc + size). */
 uint32_t engine_break_flag(const struct engine *e, uint64_t pc, uint32_t size);
+/* The library leaves the target of a conditional jump over more than 2 GiB in 32-bit code as a signed number: the
+   processor keeps 32 bits of it. In compatibility mode only the page fault there shows it (engine_run.c). */
+bool engine_is_wrapped(struct engine *e, uint64_t pc);
 /* While a callback runs: the time and the steps of the running block before the instruction at RIP. */
 uint32_t engine_time_in_block(struct engine *e);
 uint32_t engine_steps_in_block(struct engine *e);

@@ -10,10 +10,11 @@
 #include "emu/regs.h"
 #include "emu/vcpu.h"
 
-#define RAM_BYTES 0x200000u
-#define CODE_GPA  0x10000u
-#define DATA_GPA  0x20000u
-#define STACK_GPA 0x30000u
+#define RAM_BYTES     0x200000u
+#define CODE_GPA      0x10000u
+#define DATA_GPA      0x20000u
+#define STACK_GPA     0x30000u
+#define DIRECTORY_GPA 0x40000u
 
 struct world {
     struct memory *mem;
@@ -410,6 +411,93 @@ static void many_holes_come_and_go(void **state)
     world_fini(&w);
 }
 
+/* 32-bit code with the first 4 MiB mapped as they are, and once more at 0xa0000000. */
+static void paged_world_init(struct world *w, const uint8_t *code, size_t bytes)
+{
+    const uint32_t directory = 0x83;
+    struct vcpu_regs r;
+
+    world_init(w, code, bytes);
+    assert_true(memory_write(w->mem, DIRECTORY_GPA, &directory, sizeof(directory)));
+    assert_true(memory_write(w->mem, DIRECTORY_GPA + (0xa0000000u >> 22) * 4, &directory, sizeof(directory)));
+    engine_get_regs(w->engine, &r);
+    r.cr4 |= CR4_PSE;
+    r.cr3 = DIRECTORY_GPA;
+    r.cr0 |= CR0_PG;
+    engine_set_regs(w->engine, &r);
+}
+
+static void a_page_fault_of_32_bit_code_has_a_32_bit_address(void **state)
+{
+    static const struct {
+        uint8_t code[16];
+        uint32_t cr2;
+    } rows[] = {
+        {{0xa1, 0x10, 0, 0, 0x80}, 0x80000010},                         /* mov eax, [0x80000010] */
+        {{0x8b, 0x0d, 0x10, 0, 0, 0x80}, 0x80000010},                   /* mov ecx, [0x80000010] */
+        {{0xb9, 0x20, 0, 0, 0x80, 0x8b, 0x41, 0xf0}, 0x80000010},       /* mov eax, [ecx - 16], ECX 0x80000020 */
+        {{0x31, 0xc9, 0x88, 0x41, 0xf0}, 0xfffffff0},                   /* mov [ecx - 16], al, ECX 0 */
+        {{0xb9, 0x10, 0, 0, 0xff, 0xf0, 0x0f, 0xc1, 0x01}, 0xff000010}, /* lock xadd [ecx], eax */
+        {{0xb9, 0x10, 0, 0, 0x80, 0x0f, 0xab, 0x09}, 0x70000010},       /* bts [ecx], ecx: a bit far below */
+        {{0xb9, 0x10, 0, 0, 0x80, 0x0f, 0xc7, 0x09}, 0x80000010},       /* cmpxchg8b [ecx] */
+        {{0xb9, 0x10, 0, 0, 0x80, 0x0f, 0xae, 0x01}, 0x80000010},       /* fxsave [ecx] */
+        {{0xbc, 0x14, 0, 0, 0x80, 0x50}, 0x80000010},                   /* push eax */
+        {{0xbc, 0x10, 0, 0, 0x80, 0xcf}, 0x80000010},                   /* iret */
+        {{0xbe, 0x10, 0, 0, 0x80, 0xa4}, 0x80000010},                   /* movsb */
+        {{0xa3, 0xfe, 0xff, 0xff, 0x80}, 0x80fffffe},                   /* mov [0x80fffffe], eax */
+        {{0x0f, 0x01, 0x15, 0x10, 0, 0, 0x80}, 0x80000010},             /* lgdt [0x80000010] */
+        {{0xb9, 0x10, 0, 0, 0x80, 0xff, 0xe1}, 0x80000010},             /* jmp ecx */
+        {{0xe8, 0, 0, 0, 0x90}, 0x90010005},                            /* call 0x90010005 */
+        {{0x31, 0xc0, 0x0f, 0x84, 0, 0, 0, 0x90}, 0x90010008},          /* je 0x90010008, taken */
+        {{0x85, 0xe4, 0x0f, 0x85, 0, 0, 0, 0x90}, 0x90010008},          /* jne 0x90010008, taken */
+    };
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct world w;
+        struct vcpu_regs r;
+        struct engine_exit x;
+
+        paged_world_init(&w, rows[i].code, sizeof(rows[i].code));
+        x = engine_run(w.engine, UINT64_MAX, 10);
+        engine_get_regs(w.engine, &r);
+        if (x.kind != ENGINE_EXIT_EXCEPTION || x.vector != 14 || r.cr2 != rows[i].cr2)
+            print_message("# row %u: exit %u, vector %u, CR2 %#lx\n", i, x.kind, x.vector, (unsigned long)r.cr2);
+        assert_int_equal(x.kind, ENGINE_EXIT_EXCEPTION);
+        assert_int_equal(x.vector, 14);
+        assert_int_equal(r.cr2, rows[i].cr2);
+        assert_int_equal(r.rip >> 32, 0);
+        world_fini(&w);
+    }
+}
+
+/* The library leaves a conditional jump's target as a signed number. */
+static void a_jump_over_two_gigabytes_arrives_where_32_bits_say(void **state)
+{
+    /* xor eax, eax; je 0xa0010008; 0xa0010008: inc ecx; mov edx, [0x90000000], which faults */
+    static const uint8_t code[] = {0x31, 0xc0, 0x0f, 0x84, 0, 0, 0, 0xa0, 0x41, 0x8b, 0x15, 0, 0, 0, 0x90};
+
+    for (unsigned stop_at = 1; stop_at <= 4; stop_at++) {
+        struct world w;
+        struct vcpu_regs r;
+
+        paged_world_init(&w, code, sizeof(code));
+        if (stop_at < 4) {
+            assert_int_equal(engine_run(w.engine, UINT64_MAX, stop_at).kind, ENGINE_EXIT_BOUNDARY);
+            assert_int_equal(engine_steps(w.engine, 0), stop_at);
+            engine_get_regs(w.engine, &r);
+            assert_int_equal(r.rip, stop_at == 1 ? CODE_GPA + 2 : stop_at == 2 ? 0xa0010008 : 0xa0010009);
+            assert_int_equal(engine_rip(w.engine), r.rip);
+        }
+        assert_int_equal(engine_run(w.engine, UINT64_MAX, 10).kind, ENGINE_EXIT_EXCEPTION);
+        engine_get_regs(w.engine, &r);
+        assert_int_equal(r.rip, 0xa0010009);
+        assert_int_equal(r.cr2, 0x90000000);
+        assert_int_equal(r.gpr[GPR_RCX], 1);
+        assert_int_equal(engine_steps(w.engine, 0), 3);
+        world_fini(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,6 +510,8 @@ int main(void)
         cmocka_unit_test(a_hole_reads_its_content_and_loses_what_is_written),
         cmocka_unit_test(many_holes_come_and_go),
         cmocka_unit_test(port_and_msr_instructions_are_left_to_the_machine),
+        cmocka_unit_test(a_page_fault_of_32_bit_code_has_a_32_bit_address),
+        cmocka_unit_test(a_jump_over_two_gigabytes_arrives_where_32_bits_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
