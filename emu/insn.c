@@ -20,7 +20,7 @@ static const struct {
     [INSN_INVALID] = {0, 0},
     [INSN_PAUSE] = {INSN_F_NATURAL, 40},
     [INSN_RDTSC] = {0, 30},
-    [INSN_CPUID] = {0, 1000},
+    [INSN_CPUID] = {INSN_F_SERIALISES, 1000},
     [INSN_HLT] = {0, 0},
     [INSN_VMCALL] = {0, 500},
     [INSN_IN] = {INSN_F_ALONE, 1000},
@@ -36,9 +36,11 @@ static const struct {
     [INSN_STI] = {INSN_F_IF | INSN_F_NATURAL, 0},
     [INSN_LOAD_SS] = {INSN_F_NATURAL, 0},
     [INSN_POPF] = {INSN_F_IF, 0},
-    [INSN_IRET] = {INSN_F_IF | INSN_F_IRET, 0},
+    [INSN_IRET] = {INSN_F_IF | INSN_F_IRET | INSN_F_SERIALISES, 0},
     [INSN_SYSRET] = {INSN_F_IF, 0},
     [INSN_TLB] = {INSN_F_EPOCH, 100},
+    [INSN_PAGING] = {INSN_F_EPOCH | INSN_F_SERIALISES, 100},
+    [INSN_SERIALISE] = {INSN_F_SERIALISES, 0},
     [INSN_INT] = {0, 0},
     [INSN_REP] = {INSN_F_NATURAL, 0},
 };
@@ -149,6 +151,8 @@ static enum insn_kind kind_0f(const struct prefixes *p)
     unsigned reg = modrm >> 3 & 7;
 
     switch (b) {
+    case 0x00:
+        return reg == 2 || reg == 3 ? INSN_SERIALISE : INSN_PLAIN; /* LLDT, LTR */
     case 0x01:
         if (modrm == 0xc1 || modrm == 0xd9)
             return INSN_VMCALL;
@@ -156,16 +160,26 @@ static enum insn_kind kind_0f(const struct prefixes *p)
             return INSN_MONITOR;
         if (modrm == 0xf9)
             return INSN_RDTSC;
-        if (reg == 6 || (reg == 7 && modrm < 0xc0))
-            return INSN_TLB; /* LMSW, INVLPG */
+        if (reg == 6)
+            return INSN_TLB; /* LMSW */
+        if (reg == 7 && modrm < 0xc0)
+            return INSN_PAGING; /* INVLPG */
+        if (((reg == 2 || reg == 3) && modrm < 0xc0) || (modrm == 0xe8 && !p->rep))
+            return INSN_SERIALISE; /* LGDT, LIDT, SERIALIZE */
         return INSN_PLAIN;
-    case 0x07: /* SYSRET */
-    case 0x35: /* SYSEXIT */
+    case 0x08:
+        return INSN_SERIALISE; /* INVD */
+    case 0x09:
+        return p->rep ? INSN_PLAIN : INSN_SERIALISE; /* WBNOINVD, WBINVD */
+    case 0x07:                                       /* SYSRET */
+    case 0x35:                                       /* SYSEXIT */
         return INSN_SYSRET;
     case 0x20:
         return INSN_PLAIN;
     case 0x22:
-        return INSN_TLB;
+        return INSN_PAGING;
+    case 0x23:
+        return INSN_SERIALISE; /* MOV to DR */
     case 0x30:
         return INSN_WRMSR;
     case 0x31:
@@ -312,8 +326,9 @@ bool insn_may_be_special(const uint8_t *bytes, size_t length)
         if (b == 0x0f) {
             uint8_t next = i + 1 < length ? bytes[i + 1] : 0;
 
-            if (next == 0x01 || next == 0x07 || next == 0x35 || next == 0x20 || next == 0x22 ||
-                (next >= 0x30 && next <= 0x33) || next == 0xa2 || next == 0xb2 || next == 0xc7 || next == 0x38)
+            if (next <= 0x01 || (next >= 0x07 && next <= 0x09) || next == 0x35 || next == 0x20 || next == 0x22 ||
+                next == 0x23 || (next >= 0x30 && next <= 0x33) || next == 0xa2 || next == 0xb2 || next == 0xc7 ||
+                next == 0x38)
                 return true;
         } else if (suspicious[b >> 3] >> (b & 7) & 1) {
             return true;

@@ -37,20 +37,23 @@ enum insn_kind {
     INSN_LOAD_SS, /* MOV SS, POP SS, LSS */
     INSN_POPF,
     INSN_IRET,
-    INSN_SYSRET, /* SYSRET, SYSEXIT */
-    INSN_TLB,    /* what changes or flushes translations: MOV CR0/3/4, INVLPG, LMSW, INVPCID */
-    INSN_INT,    /* INT n, INT3, INTO */
-    INSN_REP,    /* a repeated string instruction: each iteration is a step */
+    INSN_SYSRET,    /* SYSRET, SYSEXIT */
+    INSN_TLB,       /* what changes or flushes translations without serialising: LMSW, INVPCID */
+    INSN_PAGING,    /* … and serialises: MOV to CR0/2/3/4, INVLPG */
+    INSN_SERIALISE, /* serialises, and is plain otherwise: LGDT, LIDT, LLDT, LTR, MOV to DR, INVD, WBINVD, SERIALIZE */
+    INSN_INT,       /* INT n, INT3, INTO */
+    INSN_REP,       /* a repeated string instruction: each iteration is a step */
     INSN_KIND_COUNT,
 };
 
 /* What a kind asks of the engine. */
-#define INSN_F_ALONE   1u  /* the machine executes it itself */
-#define INSN_F_IF      2u  /* may set IF */
-#define INSN_F_IRET    4u  /* ends NMI blocking */
-#define INSN_F_EPOCH   8u  /* afterwards virtual addresses may mean something else */
-#define INSN_F_BREAK   32u /* a breakpoint is on it (set by the engine, never by the decoder) */
-#define INSN_F_NATURAL 16u /* ends a block by itself and must not be run under the stepping flag */
+#define INSN_F_ALONE      1u  /* the machine executes it itself */
+#define INSN_F_IF         2u  /* may set IF */
+#define INSN_F_IRET       4u  /* ends NMI blocking */
+#define INSN_F_EPOCH      8u  /* afterwards virtual addresses may mean something else */
+#define INSN_F_BREAK      32u /* a breakpoint is on it (set by the engine, never by the decoder) */
+#define INSN_F_NATURAL    16u /* ends a block by itself and must not be run under the stepping flag */
+#define INSN_F_SERIALISES 64u /* SDM Vol. 3A, "Serializing Instructions"; of WRMSR the machine knows more */
 
 struct insn {
     enum insn_kind kind;

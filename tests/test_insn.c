@@ -48,17 +48,27 @@ static const struct vector vectors[] = {
     {"mwait", 64, {0x0f, 0x01, 0xc9}, 3, INSN_MONITOR},
     {"mov cr8, rax", 64, {0x44, 0x0f, 0x22, 0xc0}, 4, INSN_CR8},
     {"mov rax, cr8", 64, {0x44, 0x0f, 0x20, 0xc0}, 4, INSN_CR8},
-    {"mov cr0, rax", 64, {0x0f, 0x22, 0xc0}, 3, INSN_TLB},
-    {"mov cr3, r8", 64, {0x41, 0x0f, 0x22, 0xd8}, 4, INSN_TLB},
-    {"mov cr4, eax", 32, {0x0f, 0x22, 0xe0}, 3, INSN_TLB},
+    {"mov cr0, rax", 64, {0x0f, 0x22, 0xc0}, 3, INSN_PAGING},
+    {"mov cr3, r8", 64, {0x41, 0x0f, 0x22, 0xd8}, 4, INSN_PAGING},
+    {"mov cr4, eax", 32, {0x0f, 0x22, 0xe0}, 3, INSN_PAGING},
     {"mov rax, cr3", 64, {0x0f, 0x20, 0xd8}, 3, INSN_PLAIN},
-    {"invlpg [rax]", 64, {0x0f, 0x01, 0x38}, 3, INSN_TLB},
+    {"invlpg [rax]", 64, {0x0f, 0x01, 0x38}, 3, INSN_PAGING},
     {"lmsw ax", 32, {0x0f, 0x01, 0xf0}, 3, INSN_TLB},
     {"lmsw [eax]", 32, {0x0f, 0x01, 0x30}, 3, INSN_TLB},
     {"invpcid", 64, {0x66, 0x0f, 0x38, 0x82, 0x00}, 5, INSN_TLB},
     {"swapgs", 64, {0x0f, 0x01, 0xf8}, 3, INSN_PLAIN},
     {"stac", 64, {0x0f, 0x01, 0xcb}, 3, INSN_PLAIN},
-    {"lgdt", 64, {0x0f, 0x01, 0x10}, 3, INSN_PLAIN},
+    {"lgdt", 64, {0x0f, 0x01, 0x10}, 3, INSN_SERIALISE},
+    {"lidt", 32, {0x0f, 0x01, 0x18}, 3, INSN_SERIALISE},
+    {"sgdt", 64, {0x0f, 0x01, 0x00}, 3, INSN_PLAIN},
+    {"xgetbv", 64, {0x0f, 0x01, 0xd0}, 3, INSN_PLAIN},
+    {"lldt ax", 64, {0x0f, 0x00, 0xd0}, 3, INSN_SERIALISE},
+    {"ltr ax", 64, {0x0f, 0x00, 0xd8}, 3, INSN_SERIALISE},
+    {"str ax", 64, {0x0f, 0x00, 0xc8}, 3, INSN_PLAIN},
+    {"invd", 64, {0x0f, 0x08}, 2, INSN_SERIALISE},
+    {"wbinvd", 64, {0x0f, 0x09}, 2, INSN_SERIALISE},
+    {"mov dr7, rax", 64, {0x0f, 0x23, 0xf8}, 3, INSN_SERIALISE},
+    {"mov rax, dr7", 64, {0x0f, 0x21, 0xf8}, 3, INSN_PLAIN},
     {"sti", 64, {0xfb}, 1, INSN_STI},
     {"cli", 64, {0xfa}, 1, INSN_PLAIN},
     {"mov ss, eax", 64, {0x8e, 0xd0}, 2, INSN_LOAD_SS},
@@ -125,6 +135,21 @@ static void every_encoding_has_its_kind_and_length(void **state)
         }
     }
     assert_int_equal(failed, 0);
+}
+
+/* SDM Vol. 3A, "Serializing Instructions". */
+static void serialising_instructions_say_so(void **state)
+{
+    static const bool serialises[INSN_KIND_COUNT] = {
+        [INSN_CPUID] = true, [INSN_IRET] = true, [INSN_PAGING] = true, [INSN_SERIALISE] = true};
+
+    for (unsigned i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+        struct insn insn;
+
+        assert_true(decoder_decode(decoder, vectors[i].bits, vectors[i].bytes, sizeof(vectors[i].bytes), &insn));
+        if (!!(insn.flags & INSN_F_SERIALISES) != serialises[insn.kind])
+            fail_msg("%s: %u", vectors[i].name, insn.flags);
+    }
 }
 
 static void port_instructions_know_their_operands(void **state)
@@ -247,6 +272,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_encoding_has_its_kind_and_length),
+        cmocka_unit_test(serialising_instructions_say_so),
         cmocka_unit_test(port_instructions_know_their_operands),
         cmocka_unit_test(too_few_bytes_are_no_instruction),
         cmocka_unit_test(the_quick_look_misses_no_encoding_of_the_table),
