@@ -218,6 +218,41 @@ static enum emu_err read_notes(struct image *img, Elf *elf, size_t phdrs, struct
     return err;
 }
 
+/* False if there is no room. */
+static bool add_code(struct image *img, uint64_t vaddr, uint64_t bytes)
+{
+    for (size_t i = 0; i < img->segments_count && bytes; i++) {
+        const struct image_segment *s = &img->segments[i];
+
+        if (vaddr < s->vaddr || vaddr - s->vaddr >= s->memory_bytes || bytes > s->memory_bytes - (vaddr - s->vaddr))
+            continue;
+        if (img->code_count == IMAGE_CODE_MAX)
+            return false;
+        img->code[img->code_count++] = (struct image_code){.vaddr = vaddr, .bytes = bytes};
+        break;
+    }
+    return true;
+}
+
+/* A damaged section header is passed over: nothing else of the image depends on it. */
+static void read_code(struct image *img, Elf *elf)
+{
+    bool fits = true;
+
+    for (Elf_Scn *scn = NULL; fits && (scn = elf_nextscn(elf, scn));) {
+        GElf_Shdr sh;
+
+        if (gelf_getshdr(scn, &sh) && (sh.sh_flags & SHF_EXECINSTR) && (sh.sh_flags & SHF_ALLOC))
+            fits = add_code(img, sh.sh_addr, sh.sh_size);
+    }
+    if (fits && img->code_count)
+        return;
+    img->code_count = 0;
+    for (size_t i = 0; i < img->segments_count; i++)
+        if (img->segments[i].flags & PF_X)
+            add_code(img, img->segments[i].vaddr, img->segments[i].memory_bytes);
+}
+
 static void *shrink(void *array, size_t bytes)
 {
     void *moved = realloc(array, bytes ? bytes : 1);
@@ -248,6 +283,8 @@ static enum emu_err parse_elf(struct image *img, Elf *elf, struct diag *d)
     err = read_segments(img, elf, phdrs, d);
     if (err == EMU_OK)
         err = read_notes(img, elf, phdrs, d);
+    if (err == EMU_OK)
+        read_code(img, elf);
     img->segments = shrink(img->segments, img->segments_count * sizeof(*img->segments));
     img->notes = shrink(img->notes, img->notes_count * sizeof(*img->notes));
     return err;

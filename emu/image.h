@@ -37,6 +37,12 @@ struct image_segment {
     uint32_t flags;        /* PF_R, PF_W, PF_X */
 };
 
+/* Link-time virtual addresses within one segment. */
+struct image_code {
+    uint64_t vaddr, bytes; /* bytes > 0 */
+};
+#define IMAGE_CODE_MAX 32
+
 enum image_note_source { IMAGE_NOTE_SEGMENT, IMAGE_NOTE_SECTION };
 
 struct image_note {
@@ -69,6 +75,9 @@ struct image {
 
     struct image_segment *segments; /* in file order; at least one; their file bytes are not overlapped */
     size_t segments_count;
+    struct image_code code[IMAGE_CODE_MAX]; /* executable sections in file order; if there is none that lies within a
+                                               segment, or too many, the executable segments */
+    size_t code_count;
     struct image_note *notes; /* all well-formed notes in file order, those of segments first */
     size_t notes_count;
     bool notes_damaged; /* a note header pointed outside its segment or section: the notes after it were not read */

@@ -68,6 +68,27 @@ static void an_elf_of_both_classes_loads_with_its_segments(void **state)
     }
 }
 
+/* The recipe has no executable section: its segments say what is code. */
+static void code_is_the_executable_segments_of_a_file_without_executable_sections(void **state)
+{
+    struct elf_recipe r = two_segments(64);
+    struct built b = build_elf(&r);
+    struct image *img = load_ok(&b);
+    size_t expected = 0;
+
+    for (size_t i = 0; i < img->segments_count; i++) {
+        if (!(img->segments[i].flags & PF_X))
+            continue;
+        assert_int_equal(img->code[expected].vaddr, img->segments[i].vaddr);
+        assert_int_equal(img->code[expected].bytes, img->segments[i].memory_bytes);
+        expected++;
+    }
+    assert_true(expected);
+    assert_int_equal(img->code_count, expected);
+    image_free(img);
+    built_free(&b);
+}
+
 static void an_address_is_found_in_the_file_only_with_all_its_bytes(void **state)
 {
     struct elf_recipe r = two_segments(64);
@@ -394,6 +415,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_elf_of_both_classes_loads_with_its_segments),
+        cmocka_unit_test(code_is_the_executable_segments_of_a_file_without_executable_sections),
         cmocka_unit_test(an_address_is_found_in_the_file_only_with_all_its_bytes),
         cmocka_unit_test(notes_of_segments_hide_those_of_sections_and_only_of_the_same_owner),
         cmocka_unit_test(a_note_that_points_outside_ends_the_notes),
