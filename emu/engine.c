@@ -32,6 +32,7 @@ enum emu_err engine_new(struct memory *mem, unsigned vcpus, const struct engine_
     e->vcpus = vcpus;
     e->ops = *ops;
     e->ops_context = context;
+    e->unreadable_pc = UINT64_MAX;
     err = engine_find_quirks(&e->quirk, d);
     if (err == EMU_OK)
         err = decoder_new(&e->dec, d);
@@ -89,6 +90,7 @@ void engine_switch(struct engine *e, unsigned vcpu)
     e->steps = e->vcpu_steps[vcpu];
     e->broke_at_steps = UINT64_MAX;
     e->current = vcpu;
+    e->inspect = e->inspected >> vcpu & 1;
     e->loaded = true;
     e->stats.switches++;
     engine_drop_translations(e);

@@ -56,9 +56,18 @@ struct engine_ops {
     void (*mmio_write)(void *context, uint64_t gpa, unsigned bytes, uint64_t value);
     void (*cpuid)(void *context, uint32_t leaf, uint32_t subleaf, uint32_t out[4]); /* EAX, EBX, ECX, EDX */
     uint64_t (*rdtsc)(void *context);
-    /* An instruction is about to write watched bytes (engine_watch_writes); it may not be run again for this. NULL if
-       nothing is ever watched. `position` is the number of steps before it. */
-    void (*written)(void *context, uint64_t gpa, unsigned bytes, uint64_t rip_gva, uint64_t position);
+    /* An instruction has written watched bytes (engine_watch_writes), in the middle of which it is; it may not be run
+       again for this. NULL if nothing is ever watched. `before`: what was there; at most 8 bytes. `position` is the
+       number of steps before it. */
+    void (*written)(void *context, uint64_t gpa, unsigned bytes, const uint8_t *before, uint64_t rip_gva,
+                    uint64_t position);
+    /* Of a vCPU that is inspected (engine_inspect). May be NULL if none ever is. `inspect`: whether code that is to run
+       next, within a page, has to be gone through one instruction at a time. `inspected`: this one is next (length 0:
+       it can't be decoded); it is told again if something else comes first. `serialised`: a serialising instruction was
+       executed. */
+    bool (*inspect)(void *context, uint64_t gpa, unsigned bytes);
+    void (*inspected)(void *context, uint64_t gva, const struct insn *insn);
+    void (*serialised)(void *context);
 };
 
 enum emu_err engine_new(struct memory *mem, unsigned vcpus, const struct engine_ops *ops, void *context,
@@ -74,6 +83,11 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
 void engine_ask_attention(struct engine *e);
 /* Stop after an instruction that may have set IF, or after an IRET, was executed. */
 void engine_watch(struct engine *e, bool interrupt_flag, bool iret);
+
+/* Inspect these vCPUs (one bit each) from their next block on: of each block ops.inspect is asked, and blocks for which
+   it says yes, and those with serialising instructions, are gone through one instruction at a time. Costs speed while
+   such a vCPU is loaded and changes nothing else. WRMSR, which the machine executes, is not told as serialising. */
+void engine_inspect(struct engine *e, uint64_t vcpus);
 
 /* Breakpoints by linear address, for every vCPU. They cost nothing elsewhere, and change no count. Replaces the set;
    at most ENGINE_BREAKPOINTS_MAX. One that was reported and not yet gone over stays so. */

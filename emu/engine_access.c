@@ -85,12 +85,14 @@ static bool on_write_refused(uc_engine *uc, uc_mem_type type, uint64_t gpa, int 
 {
     struct engine *e = user;
     uint64_t room = PAGE_BYTES - gpa % PAGE_BYTES, count = (unsigned)bytes;
+    uint8_t before[sizeof(value)];
 
     if (memory_is_hole(e->mem, gpa)) /* the write is lost */
         return true;
     if (count > room)
         count = room;
-    if (count > sizeof(value) || !memory_write(e->mem, gpa, &value, count)) {
+    if (count > sizeof(value) || !memory_peek(e->mem, gpa, before, count) ||
+        !memory_write(e->mem, gpa, &value, count)) {
         e->broken = "a write to a watched page can't be done";
         e->stop = STOP_BROKEN;
         return false;
@@ -98,7 +100,7 @@ static bool on_write_refused(uc_engine *uc, uc_mem_type type, uint64_t gpa, int 
     engine_ask_attention(e); /* the page may hold code */
     for (unsigned i = 0; e->ops.written && !e->stop && i < e->watches; i++)
         if (gpa < e->watched[i].gpa + e->watched[i].bytes && e->watched[i].gpa < gpa + count) {
-            e->ops.written(e->ops_context, gpa, (unsigned)count, read_reg(uc, UC_X86_REG_RIP),
+            e->ops.written(e->ops_context, gpa, (unsigned)count, before, read_reg(uc, UC_X86_REG_RIP),
                            e->steps + engine_steps_in_block(e));
             break;
         }

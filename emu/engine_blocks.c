@@ -146,7 +146,7 @@ struct tally engine_tally(struct engine *e, unsigned bits, uint64_t pc, uint32_t
 
 static uint64_t make_tag(const struct engine *e, uint32_t size, uint32_t flags)
 {
-    return e->epoch_tag | (uint64_t)size << TAG_SIZE_SHIFT | (flags ? TAG_SPECIAL : 0);
+    return e->epoch_tag | (uint64_t)size << TAG_SIZE_SHIFT | (flags & ~INSN_F_SERIALISES ? TAG_SPECIAL : 0);
 }
 
 static uint32_t tag_size(uint64_t tag)
@@ -214,11 +214,32 @@ static void stop_broken(struct engine *e, const char *text)
     stop_now(e, STOP_BROKEN);
 }
 
+/* Whether a block of an inspected vCPU must be gone through one instruction at a time. */
+static bool needs_inspection(struct engine *e, const struct block *b, uint64_t pc, uint32_t size)
+{
+    if (pc == e->unreadable_pc)
+        return false;
+    if (b->flags & INSN_F_SERIALISES)
+        return true;
+    while (size) {
+        uint32_t chunk = PAGE_BYTES - (uint32_t)(pc & (PAGE_BYTES - 1));
+        uint64_t ppn = engine_code_ppn(e, pc >> PAGE_SHIFT);
+
+        if (chunk > size)
+            chunk = size;
+        if (ppn != NO_PAGE && e->ops.inspect(e->ops_context, (ppn << PAGE_SHIFT) | (pc & (PAGE_BYTES - 1)), chunk))
+            return true;
+        pc += chunk;
+        size -= chunk;
+    }
+    return false;
+}
+
 static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t pc, uint32_t size)
 {
     e->pend_steps = 0;
     e->pend_ns = 0;
-    e->hot_limit_ns = e->asked || e->access || e->step != STEP_OFF ? 0 : e->limit_ns;
+    e->hot_limit_ns = e->asked || e->access || e->inspect || e->step != STEP_OFF ? 0 : e->limit_ns;
     if (e->stop) {
         e->hot_limit_ns = 0;
         return;
@@ -276,7 +297,8 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
     }
     e->block_pc = pc;
     e->block_size = size;
-    if ((b->flags & (INSN_F_ALONE | INSN_F_BREAK)) || e->now_ns + b->ns > e->limit_ns) {
+    if ((b->flags & (INSN_F_ALONE | INSN_F_BREAK)) || e->now_ns + b->ns > e->limit_ns ||
+        (e->inspect && needs_inspection(e, b, pc, size))) {
         stop_now(e, STOP_PRECISE);
         return;
     }

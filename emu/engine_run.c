@@ -39,7 +39,7 @@ static enum stop start(struct engine *e)
     uc_err err;
 
     e->stop = STOP_NONE;
-    e->hot_limit_ns = e->asked || e->after || e->access || e->step != STEP_OFF ? 0 : e->limit_ns;
+    e->hot_limit_ns = e->asked || e->after || e->access || e->inspect || e->step != STEP_OFF ? 0 : e->limit_ns;
     e->pend_steps = 0;
     e->pend_ns = 0;
     e->stats.runs++;
@@ -177,6 +177,22 @@ static enum stop step_one(struct engine *e, const struct insn *insn, bool alone)
     return stop;
 }
 
+/* Of an inspected vCPU: `insn`, which was at `pc`, was tried. It may have been executed and the fetch behind it fault.
+ */
+static void note_serialised(struct engine *e, const struct insn *insn, uint64_t pc, enum stop stop)
+{
+    if (!e->inspect || !(insn->flags & INSN_F_SERIALISES))
+        return;
+    if (stop == STOP_EXCEPTION || stop == STOP_NO_MEMORY) {
+        peek(e);
+        if (peeked_linear_rip(e) == pc)
+            return;
+    } else if (stop != STOP_STEPPED) {
+        return;
+    }
+    e->ops.serialised(e->ops_context);
+}
+
 struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limit_steps)
 {
     struct engine_exit x = {.kind = ENGINE_EXIT_BOUNDARY};
@@ -203,8 +219,15 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
         if (precise_to) {
             peek(e);
             uint64_t pc = peeked_linear_rip(e);
+            bool is_inside = pc >= precise_from && pc < precise_to, is_insn = is_inside && insn_at_rip(e, &insn);
 
-            if (pc < precise_from || pc >= precise_to || !insn_at_rip(e, &insn)) {
+            if (is_inside && e->inspect) {
+                e->unreadable_pc = is_insn ? UINT64_MAX : pc;
+                e->ops.inspected(e->ops_context, pc, &insn);
+                if (e->asked)
+                    continue;
+            }
+            if (!is_insn) {
                 precise_to = 0;
                 if (pc >= precise_from)
                     precise_from = pc;
@@ -226,6 +249,7 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
 
                 precise_from = pc;
                 stop = step_one(e, &insn, false);
+                note_serialised(e, &insn, pc, stop);
                 if (stop == STOP_STEPPED && watched) {
                     x.kind = ENGINE_EXIT_BOUNDARY;
                     x.insn = insn;
@@ -273,6 +297,14 @@ void engine_ask_attention(struct engine *e)
 {
     e->asked = true;
     e->hot_limit_ns = 0;
+}
+
+void engine_inspect(struct engine *e, uint64_t vcpus)
+{
+    e->inspected = vcpus;
+    e->inspect = e->loaded && (vcpus >> e->current & 1);
+    if (e->inspect)
+        e->hot_limit_ns = 0;
 }
 
 void engine_watch(struct engine *e, bool interrupt_flag, bool iret)

@@ -91,7 +91,10 @@ struct engine {
     bool device_done; /* and it did */
     struct insn step_insn;
     bool watch_if, watch_iret;
-    bool iret_done; /* the stop at a boundary is behind a watched IRET */
+    bool iret_done;         /* the stop at a boundary is behind a watched IRET */
+    uint64_t inspected;     /* vCPUs */
+    bool inspect;           /* the loaded one is */
+    uint64_t unreadable_pc; /* not to be gone through one by one: there is nothing that can be decoded */
     uint64_t breakpoint[ENGINE_BREAKPOINTS_MAX];
     unsigned breakpoints;
     uint64_t broke_at_steps; /* the loaded vCPU stands at a breakpoint that was reported */

@@ -8,6 +8,10 @@
 #define VECTOR_UD 6
 #define VECTOR_GP 13
 
+#define MSR_TSC_DEADLINE 0x6e0u
+#define MSR_X2APIC_FIRST 0x802u
+#define MSR_X2APIC_LAST  0x83fu
+
 static void raise_gp(struct machine *m)
 {
     struct event event = {.type = EVENT_EXCEPTION, .vector = VECTOR_GP, .has_error_code = true};
@@ -197,6 +201,12 @@ static void execute_rdmsr(struct machine *m, const struct insn *insn)
     machine_unmodelled(m, "RDMSR of 0x%x", msr);
 }
 
+/* SDM Vol. 2D, "WRMSR": the deadline timer's MSR and those of the x2APIC are the exceptions. */
+static bool wrmsr_serialises(uint32_t msr)
+{
+    return msr != MSR_TSC_DEADLINE && (msr < MSR_X2APIC_FIRST || msr > MSR_X2APIC_LAST);
+}
+
 static void execute_wrmsr(struct machine *m, const struct insn *insn)
 {
     uint32_t msr = (uint32_t)engine_gpr(m->engine, GPR_RCX);
@@ -218,6 +228,8 @@ static void execute_wrmsr(struct machine *m, const struct insn *insn)
         }
         trace_add(m, TRACE_MSR_WRITE, m->run.current, msr, value, 0);
         engine_complete(m->engine, insn, false);
+        if (wrmsr_serialises(msr))
+            watch_tell_serialised(m);
         return;
     }
     machine_unmodelled(m, "WRMSR of 0x%llx to 0x%x", (unsigned long long)value, msr);
@@ -327,9 +339,25 @@ static uint64_t on_rdtsc(void *context)
     return engine_now_ns(m->engine);
 }
 
-static void on_written(void *context, uint64_t gpa, unsigned bytes, uint64_t rip_gva, uint64_t position)
+static void on_written(void *context, uint64_t gpa, unsigned bytes, const uint8_t *before, uint64_t rip_gva,
+                       uint64_t position)
 {
-    watch_note_write(context, gpa, rip_gva, position);
+    watch_note_write(context, gpa, bytes, before, rip_gva, position);
+}
+
+static bool on_inspect(void *context, uint64_t gpa, unsigned bytes)
+{
+    return watch_wants(context, gpa, bytes);
+}
+
+static void on_inspected(void *context, uint64_t gva, const struct insn *insn)
+{
+    watch_tell_executes(context, gva, insn);
+}
+
+static void on_serialised(void *context)
+{
+    watch_tell_serialised(context);
 }
 
 const struct engine_ops machine_engine_ops = {
@@ -338,4 +366,7 @@ const struct engine_ops machine_engine_ops = {
     .cpuid = on_cpuid,
     .rdtsc = on_rdtsc,
     .written = on_written,
+    .inspect = on_inspect,
+    .inspected = on_inspected,
+    .serialised = on_serialised,
 };

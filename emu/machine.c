@@ -646,6 +646,8 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
         uint64_t steps, limit_ns, left;
         struct engine_exit x;
 
+        if (m->watch.asked)
+            watch_tell_asked(m);
         if (m->run.watch_wrote)
             watch_tell_write(m);
         if (m->watch.changed)

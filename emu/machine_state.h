@@ -58,12 +58,15 @@ struct machine_run {
     } hang;
     bool watch_wrote; /* what is watched was written, and nobody told yet */
     struct watch_write watch_write;
+    /* The last field; only watch_state_bytes() of it are used, and copied. */
     uint64_t watch_state[WATCH_STATE_BYTES / sizeof(uint64_t)];
 };
 
 struct watch_entry {
     const struct watcher *w;
-    size_t state_at; /* in watch_state */
+    size_t state_at;  /* in watch_state */
+    uint64_t closely; /* vCPUs */
+    bool asked;
     unsigned places;
     uint64_t place[WATCH_PLACES_MAX];
 };
@@ -94,6 +97,7 @@ struct machine {
         struct watch_entry watcher[WATCHERS_MAX];
         unsigned watchers;
         bool changed; /* the engine does not know the places yet */
+        bool asked;   /* for a boundary */
     } watch;
     bool pinned_to_place; /* of the run that goes on: the pinned vCPU runs to a place, which it need not reach, */
     bool pinned_is_stuck; /* and never will without the others */
@@ -116,7 +120,13 @@ void hang_check_turn(struct machine *m);
 void hang_set_pinned(struct machine *m, uint64_t pinned);
 
 /* watch.c: what the engine reports, and passing it on at a boundary. */
-void watch_note_write(struct machine *m, uint64_t gpa, uint64_t rip_gva, uint64_t position);
+void watch_note_write(struct machine *m, uint64_t gpa, unsigned bytes, const uint8_t *before, uint64_t rip_gva,
+                      uint64_t position);
+bool watch_wants(struct machine *m, uint64_t gpa, unsigned bytes);
+void watch_tell_executes(struct machine *m, uint64_t gva, const struct insn *insn);
+void watch_tell_serialised(struct machine *m);
+void watch_tell_asked(struct machine *m);
+size_t watch_state_bytes(const struct machine *m);
 void watch_tell_write(struct machine *m);
 void watch_tell_reached(struct machine *m, uint64_t rip_gva);
 void watch_tell_restored(struct machine *m);

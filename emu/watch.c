@@ -55,13 +55,86 @@ enum emu_err watch_memory(struct machine *m, uint64_t gpa, uint64_t bytes, struc
     return engine_watch_writes(m->engine, gpa, bytes, d);
 }
 
-void watch_note_write(struct machine *m, uint64_t gpa, uint64_t rip_gva, uint64_t position)
+size_t watch_state_bytes(const struct machine *m)
 {
+    const struct watch_entry *last = m->watch.watchers ? &m->watch.watcher[m->watch.watchers - 1] : NULL;
+
+    return last ? last->state_at + last->w->state_bytes : 0;
+}
+
+void watch_closely(struct machine *m, const struct watcher *w, uint64_t vcpus)
+{
+    uint64_t all = 0;
+
+    find(m, w)->closely = vcpus;
+    for (unsigned i = 0; i < m->watch.watchers; i++)
+        all |= m->watch.watcher[i].closely;
+    engine_inspect(m->engine, all);
+}
+
+void watch_ask(struct machine *m, const struct watcher *w)
+{
+    find(m, w)->asked = true;
+    m->watch.asked = true;
+    engine_ask_attention(m->engine);
+}
+
+void watch_tell_asked(struct machine *m)
+{
+    m->watch.asked = false;
+    for (unsigned i = 0; i < m->watch.watchers; i++) {
+        struct watch_entry *x = &m->watch.watcher[i];
+
+        if (x->asked && x->w->asked)
+            x->w->asked(m, x->w->context);
+        x->asked = false;
+    }
+}
+
+void watch_note_write(struct machine *m, uint64_t gpa, unsigned bytes, const uint8_t *before, uint64_t rip_gva,
+                      uint64_t position)
+{
+    struct watch_write w = {
+        .vcpu = m->run.current, .rip_gva = rip_gva, .position = position, .gpa = gpa, .bytes = bytes};
+
+    ensure(bytes <= WATCH_WRITE_BYTES);
+    memcpy(w.before, before, bytes);
+    ensure(memory_peek(m->mem, gpa, w.after, bytes));
+    for (unsigned i = 0; i < m->watch.watchers; i++)
+        if (m->watch.watcher[i].w->write)
+            m->watch.watcher[i].w->write(m, &w, m->watch.watcher[i].w->context);
     if (m->run.watch_wrote)
         return;
     m->run.watch_wrote = true;
-    m->run.watch_write =
-        (struct watch_write){.vcpu = m->run.current, .rip_gva = rip_gva, .position = position, .gpa = gpa};
+    m->run.watch_write = w;
+}
+
+bool watch_wants(struct machine *m, uint64_t gpa, unsigned bytes)
+{
+    for (unsigned i = 0; i < m->watch.watchers; i++) {
+        const struct watch_entry *x = &m->watch.watcher[i];
+
+        if ((x->closely >> m->run.current & 1) && x->w->wants && x->w->wants(m, gpa, bytes, x->w->context))
+            return true;
+    }
+    return false;
+}
+
+void watch_tell_executes(struct machine *m, uint64_t gva, const struct insn *insn)
+{
+    for (unsigned i = 0; i < m->watch.watchers; i++) {
+        const struct watch_entry *x = &m->watch.watcher[i];
+
+        if ((x->closely >> m->run.current & 1) && x->w->executes)
+            x->w->executes(m, gva, insn, x->w->context);
+    }
+}
+
+void watch_tell_serialised(struct machine *m)
+{
+    for (unsigned i = 0; i < m->watch.watchers; i++)
+        if (m->watch.watcher[i].w->serialised)
+            m->watch.watcher[i].w->serialised(m, m->watch.watcher[i].w->context);
 }
 
 void watch_tell_write(struct machine *m)

@@ -8,22 +8,27 @@
 #ifndef BOOTRACE_EMU_WATCH_H
 #define BOOTRACE_EMU_WATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "emu/diag.h"
 
+struct insn;
 struct machine;
 
 #define WATCHERS_MAX      4
 #define WATCH_PLACES_MAX  192u   /* of all watchers together */
-#define WATCH_STATE_BYTES 16384u /* of all watchers together */
+#define WATCH_STATE_BYTES 65536u /* of all watchers together */
+#define WATCH_WRITE_BYTES 8u
 
 struct watch_write {
     unsigned vcpu;
     uint64_t rip_gva;  /* the instruction that wrote */
     uint64_t position; /* steps of that vCPU before it */
     uint64_t gpa;
+    unsigned bytes; /* at most WATCH_WRITE_BYTES: an instruction that writes more is told in parts */
+    uint8_t before[WATCH_WRITE_BYTES], after[WATCH_WRITE_BYTES];
 };
 
 struct watcher {
@@ -32,6 +37,19 @@ struct watcher {
     void (*reached)(struct machine *m, uint64_t rip_gva, void *context);
     /* At the first boundary behind (a block or less) one or more writes to what is watched: the first of them. */
     void (*written)(struct machine *m, const struct watch_write *first, void *context);
+    /* Every single write to what is watched, while its instruction is under way: only the write and the watcher's own
+       state may be looked at. */
+    void (*write)(struct machine *m, const struct watch_write *w, void *context);
+    /* Of vCPUs that are watched closely (watch_closely()). Code that is to run next lies at [gpa, gpa + bytes), within
+       a page: whether each instruction of it is to be told. Asked often; looks only at the watcher's own state. */
+    bool (*wants)(struct machine *m, uint64_t gpa, unsigned bytes, void *context);
+    /* … The current vCPU stands before `insn`, at the linear address gva; length 0: it is none. May be told twice. */
+    void (*executes)(struct machine *m, uint64_t gva, const struct insn *insn, void *context);
+    /* … The current vCPU has executed a serialising instruction; WRMSR is told of every vCPU. SDM Vol. 3A, "Serializing
+       Instructions". */
+    void (*serialised)(struct machine *m, void *context);
+    /* watch_ask() was called: the current vCPU stands at a boundary, where memory and places may be chosen. */
+    void (*asked)(struct machine *m, void *context);
     /* A snapshot was put back, and the state with it; the places were not. Each may be NULL. */
     void (*restored)(struct machine *m, void *context);
     void *context;
@@ -46,6 +64,11 @@ void *watch_state(struct machine *m, const struct watcher *w);
 /* Replace its places (linear addresses). Cheap if they are the same, else milliseconds. EMU_EHOST: too many. */
 enum emu_err watch_set_places(struct machine *m, const struct watcher *w, const uint64_t *gva, unsigned count,
                               struct diag *d) EMU_MUST_CHECK;
+/* Watch the execution of these vCPUs (one bit each) closely. The choice is not part of the state: restored() makes it
+   again. Only code that is wanted, and serialising instructions, run slower. */
+void watch_closely(struct machine *m, const struct watcher *w, uint64_t vcpus);
+/* Call asked() at the next boundary; for who learns something where memory can't be chosen (from the trace, say). */
+void watch_ask(struct machine *m, const struct watcher *w);
 /* Watch these bytes of RAM from now on, for all watchers; see engine_watch_writes(). */
 enum emu_err watch_memory(struct machine *m, uint64_t gpa, uint64_t bytes, struct diag *d) EMU_MUST_CHECK;
 

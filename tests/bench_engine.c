@@ -103,7 +103,8 @@ static int by_value(const void *a, const void *b)
 
 int main(void)
 {
-    static const struct engine_ops ops = {no_read, no_write, no_cpuid, no_tsc, NULL};
+    static const struct engine_ops ops = {
+        .mmio_read = no_read, .mmio_write = no_write, .cpuid = no_cpuid, .rdtsc = no_tsc};
     double ratio[ROUNDS], ours[ROUNDS], bare[ROUNDS];
     uint64_t steps = 0;
 

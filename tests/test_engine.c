@@ -51,7 +51,8 @@ static uint64_t rdtsc(void *context)
     return engine_now_ns(w->engine);
 }
 
-static const struct engine_ops ops = {device_read, device_write, cpuid, rdtsc, NULL};
+static const struct engine_ops ops = {
+    .mmio_read = device_read, .mmio_write = device_write, .cpuid = cpuid, .rdtsc = rdtsc};
 
 static void world_init(struct world *w, const uint8_t *code, size_t bytes)
 {
