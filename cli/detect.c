@@ -10,6 +10,7 @@
 #include "fuzz/op_table.h"
 #include "fuzz/op_table_text.h"
 #include "fuzz/stale_owner.h"
+#include "fuzz/unsynchronised_code.h"
 #include "models/linux/kernel_view.h"
 #include "models/linux/patch_tables.h"
 #include "models/linux/pv_ops.h"
@@ -19,7 +20,7 @@
 #define DECLARATION_BYTES 8192u
 #define SLOW_VALUE        3 /* _Q_SLOW_VAL: the holder must wake a waiter */
 
-enum { ONE_STALE_OWNER = 1, ONE_LOST_EVENT = 2 };
+enum { ONE_STALE_OWNER = 1, ONE_LOST_EVENT = 2, ONE_UNSYNCHRONISED_CODE = 4 };
 
 /* Every detector: a row. */
 static const struct detector {
@@ -31,6 +32,7 @@ static const struct detector {
     {"hang", 0, 0},
     {"stale-owner", 0, ONE_STALE_OWNER},
     {"lost-event", 0, ONE_LOST_EVENT},
+    {"unsynchronised-code", 0, ONE_UNSYNCHRONISED_CODE},
     {"op-table", OP_TABLE_ALL, 0},
     {"op-table-switch", OP_TABLE_SWITCH, 0},
     {"op-table-sites", OP_TABLE_SITES, 0},
@@ -42,6 +44,7 @@ struct detect {
     unsigned ones; /* ONE_* that are attached */
     struct stale_owner stale_owner;
     struct lost_event lost_event;
+    struct unsynchronised_code unsynchronised_code;
     struct op_table *op_table;
     struct op_table_site *sites;
 };
@@ -210,22 +213,26 @@ static enum emu_err read_linux(const struct guest *g, struct op_table_config *c,
     return err;
 }
 
-/* Where the loader put them. */
+/* Where the loader put it. */
+static bool find_gpa(const struct guest *g, uint64_t gva, uint64_t bytes, uint64_t *gpa)
+{
+    for (size_t k = 0; k < g->image->segments_count; k++) {
+        const struct image_segment *s = &g->image->segments[k];
+
+        if (gva >= s->vaddr && gva - s->vaddr < s->memory_bytes && bytes <= s->memory_bytes - (gva - s->vaddr)) {
+            *gpa = s->paddr + (gva - s->vaddr);
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum emu_err find_slots(const struct guest *g, struct op_table_config *c, struct diag *d)
 {
-    for (unsigned i = 0; i < c->slot_count; i++) {
-        uint64_t gva = c->slots[i].slot_gva;
-        size_t k = 0;
-
-        while (k < g->image->segments_count &&
-               (gva < g->image->segments[k].vaddr ||
-                gva - g->image->segments[k].vaddr >= g->image->segments[k].memory_bytes))
-            k++;
-        if (k == g->image->segments_count)
+    for (unsigned i = 0; i < c->slot_count; i++)
+        if (!find_gpa(g, c->slots[i].slot_gva, 1, &c->slots[i].slot_gpa))
             return diag_set(d, EMU_EINPUT, "the slot %s of %s is not in the image", c->slots[i].name,
                             c->slots[i].table);
-        c->slots[i].slot_gpa = g->image->segments[k].paddr + (gva - g->image->segments[k].vaddr);
-    }
     return EMU_OK;
 }
 
@@ -256,6 +263,28 @@ static enum emu_err attach_stale_owner(const struct guest *g, struct detect *x, 
     return stale_owner_attach(&x->stale_owner, g->machine, &options, d);
 }
 
+/* A Linux kernel keeps only part of its code: what is between _stext and _etext. */
+static enum emu_err attach_unsynchronised_code(const struct guest *g, struct detect *x, struct diag *d)
+{
+    struct unsynchronised_code_options options = {.symbols = g->symbols};
+    uint64_t first_gva = g->symbols ? find_one(g, "_stext") : 0, end_gva = g->symbols ? find_one(g, "_etext") : 0;
+
+    if (!g->image)
+        return diag_set(d, EMU_EINPUT, "--detect unsynchronised-code needs the image, which says what is code");
+    if (first_gva && end_gva > first_gva &&
+        find_gpa(g, first_gva, end_gva - first_gva, &options.range[options.ranges].gpa))
+        options.range[options.ranges++].bytes = end_gva - first_gva;
+    else
+        for (size_t i = 0; i < g->image->code_count && options.ranges < UNSYNCHRONISED_CODE_RANGES_MAX; i++)
+            if (find_gpa(g, g->image->code[i].vaddr, g->image->code[i].bytes, &options.range[options.ranges].gpa))
+                options.range[options.ranges++].bytes = g->image->code[i].bytes;
+    if (!options.ranges)
+        return diag_set(d, EMU_EINPUT,
+                        "the image says of none of its parts that it is code, so that "
+                        "--detect unsynchronised-code has nothing to watch");
+    return unsynchronised_code_attach(&x->unsynchronised_code, g->machine, &options, d);
+}
+
 static enum emu_err attach_ones(const struct guest *g, unsigned ones, struct detect *x, struct diag *d)
 {
     struct lost_event_options lost = {.fail = true, .patience_ns = LOST_EVENT_PATIENCE_DEFAULT_NS};
@@ -265,6 +294,8 @@ static enum emu_err attach_ones(const struct guest *g, unsigned ones, struct det
         err = attach_stale_owner(g, x, d);
     if (err == EMU_OK && (ones & ONE_LOST_EVENT))
         err = lost_event_attach(&x->lost_event, g->machine, &lost, d);
+    if (err == EMU_OK && (ones & ONE_UNSYNCHRONISED_CODE))
+        err = attach_unsynchronised_code(g, x, d);
     x->ones = ones;
     return err;
 }
@@ -322,6 +353,8 @@ void detect_print(const struct detect *x, FILE *to)
         stale_owner_print(&x->stale_owner, x->machine, to);
     if (x && (x->ones & ONE_LOST_EVENT))
         lost_event_print(&x->lost_event, x->machine, to);
+    if (x && (x->ones & ONE_UNSYNCHRONISED_CODE))
+        unsynchronised_code_print(&x->unsynchronised_code, to);
     if (!x || !x->op_table)
         return;
     op_table_count(x->op_table, &slots, &sites);

@@ -9,7 +9,9 @@
 
 #include "emu/diag.h"
 
-#define DETECT_NAMES "crash, hang, stale-owner, lost-event, op-table, op-table-switch, op-table-sites, op-table-locks"
+#define DETECT_NAMES                                                                                                   \
+    "crash, hang, stale-owner, lost-event, unsynchronised-code, op-table, op-table-switch, op-table-sites, "           \
+    "op-table-locks"
 
 struct detect;
 struct guest;
