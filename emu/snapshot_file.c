@@ -645,6 +645,10 @@ enum emu_err snapshot_file_load(const struct snapshot_file *f, struct machine *m
     if (err == EMU_OK && machine_digest(m) != f->info.digest)
         err = say(f, d, "is damaged: the machine's digest after loading is %016llx, and %016llx was written",
                   (unsigned long long)machine_digest(m), (unsigned long long)f->info.digest);
+    if (err == EMU_OK && (machine_steps(m) != f->info.steps || clock_now_ns(m) != f->info.now_ns))
+        err = say(f, d, "is damaged: it says step %llu and %llu ns, and the machine in it is at step %llu and %llu ns",
+                  (unsigned long long)f->info.steps, (unsigned long long)f->info.now_ns,
+                  (unsigned long long)machine_steps(m), (unsigned long long)clock_now_ns(m));
     for (unsigned i = 0; err == EMU_OK && i < c->model_count; i++)
         if (c->models[i]->is_sound && !c->models[i]->is_sound(m))
             err = say(f, d, "is damaged: the state of its model '%s' can't be one", c->models[i]->name);

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/case.h"
+#include "cli/case_guest.h"
+#include "cli/record.h"
 #include "emu/engine.h"
 #include "emu/ensure.h"
 #include "emu/image.h"
@@ -14,13 +17,16 @@
 #include "models/image_formats.h"
 #include "models/xen/pvh_loader.h"
 
-#define COUNTERS      65536u
-#define PLACES        4096u
-#define RAM_BYTES     (32u << 20)
-#define INPUT_MAX     192u /* bytes: 64 decisions */
-#define PLACE_SHIFT   3
-#define PATH_BYTES    4096
-#define HASH_MULTIPLY 0x9e3779b97f4a7c15ull
+#define COUNTERS          65536u
+#define PLACES            4096u
+#define RAM_BYTES         (32u << 20)
+#define GUEST_SEED        1
+#define INPUT_MAX         192u /* bytes: 64 decisions */
+#define PLACE_SHIFT       3
+#define PATH_BYTES        CASE_PATH_BYTES
+#define NAME_BYTES        64
+#define GUEST_XEN_VERSION XEN_VERSION(4, 17)
+#define HASH_MULTIPLY     0x9e3779b97f4a7c15ull
 
 #ifdef BOOTRACE_LIBFUZZER
 __attribute__((section("__libfuzzer_extra_counters")))
@@ -119,8 +125,8 @@ static void get_ready(struct ready *r, const struct fuzz_schedule_guest *guest)
     r->platform = (struct platform_config){.mode = guest->mode, .cmdline = guest->cmdline};
     r->config = (struct machine_config){.ram_bytes = RAM_BYTES,
                                         .vcpus = guest->vcpus,
-                                        .xen_version = XEN_VERSION(4, 17),
-                                        .seed = 1,
+                                        .xen_version = GUEST_XEN_VERSION,
+                                        .seed = GUEST_SEED,
                                         .models = platform_models,
                                         .model_count = platform_model_count,
                                         .platform = &r->platform};
@@ -139,22 +145,58 @@ static void get_ready(struct ready *r, const struct fuzz_schedule_guest *guest)
         give_up(&d);
 }
 
+/* As a case: beside the input that libFuzzer keeps. */
+static enum emu_err write_case(const struct fuzz_schedule_guest *guest, const struct search_failure *x,
+                               const char *image_path, const char *path, struct diag *d)
+{
+    struct test_case c;
+    char name[NAME_BYTES], title[VERDICT_TEXT_BYTES + 16], *text = NULL;
+    enum emu_err err;
+    size_t bytes;
+    FILE *f = open_memstream(&text, &bytes);
+
+    if (!f)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    schedule_print(&x->schedule, f);
+    fclose(f);
+    case_init(&c);
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(guest->image, "."), guest->image);
+    snprintf(title, sizeof(title), "%s: %s", verdict_kind_name(x->verdict.kind), x->verdict.text);
+    c.title = title;
+    c.prose.mechanism = "Not known yet: a fuzzer found this schedule, and nobody has looked into it.";
+    c.prose.source = "Found by a libFuzzer target of bootrace " BOOTRACE_VERSION ".";
+    c.prose.falsified_by = "A replay that ends in another state.";
+    c.guest.free_standing = name;
+    c.machine.cmdline = guest->cmdline;
+    c.machine.mode = guest->mode;
+    c.machine.vcpus = guest->vcpus;
+    c.machine.xen_version = GUEST_XEN_VERSION;
+    c.machine.memory_bytes = RAM_BYTES;
+    c.machine.seed = GUEST_SEED;
+    c.schedule = text;
+    c.expect.verdict = x->verdict.kind;
+    c.expect.detector = x->verdict.detector;
+    c.expect.digest = x->digest;
+    err = case_digest_image(image_path, &c.guest.image_xxh3, d);
+    if (err == EMU_OK)
+        err = record_save(&c, path, d);
+    free(text);
+    return err;
+}
+
 static void tell(const struct fuzz_schedule_guest *guest, const struct search_failure *x)
 {
-    char name[64], path[PATH_BYTES];
-    FILE *f;
+    char name[NAME_BYTES], path[PATH_BYTES];
+    struct diag d;
 
-    snprintf(name, sizeof(name), "found-%016" PRIx64 ".schedule", x->digest);
     find_path(guest, path);
-    f = fopen(name, "w");
-    if (f) {
-        fprintf(f, "# %s\n", x->verdict.text);
-        schedule_print(&x->schedule, f);
-        fclose(f);
-    }
-    fprintf(stderr,
-            "FAIL: %s\nreplay: bootrace boot %s --mode %s --vcpus %u --memory 32M --cmdline '%s' --schedule %s\n",
-            x->verdict.text, path, guest->mode == PLATFORM_HVM ? "hvm" : "pvh", guest->vcpus, guest->cmdline, name);
+    snprintf(name, sizeof(name), "found-%016" PRIx64 ".yaml", x->digest);
+    diag_init(&d);
+    fprintf(stderr, "FAIL: %s\n", x->verdict.text);
+    if (write_case(guest, x, path, name, &d) != EMU_OK)
+        diag_print(&d, "fuzz_schedule", stderr);
+    else
+        fprintf(stderr, "replay: bootrace replay --guests '%.*s' %s\n", (int)(strrchr(path, '/') - path), path, name);
 }
 
 int fuzz_schedule_guest_run(const struct fuzz_schedule_guest *guest, const uint8_t *bytes, size_t size)

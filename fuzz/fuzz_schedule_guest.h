@@ -4,7 +4,7 @@
  *
  * Feedback besides the program's own: edges between the guest's blocks, and pairs of vCPUs that touch one place after
  * each other, at least one of them writing; as libFuzzer's extra counters. A run that fails aborts the process, after
- * the schedule was written beside it with the command that replays it.
+ * it was written as a case, found-DIGEST.yaml, and the command that replays it was said.
  */
 #ifndef BOOTRACE_FUZZ_FUZZ_SCHEDULE_GUEST_H
 #define BOOTRACE_FUZZ_FUZZ_SCHEDULE_GUEST_H

@@ -42,12 +42,12 @@ static bool bytes_begin(void *state)
     return first;
 }
 
-/* The gap covers the window in the 65,536 values of two bytes, and is exact where the window is shorter. */
+/* The 65,536 values of two bytes are spread over the window: each boundary is some gap if they are enough. */
 static uint64_t gap(const struct bytes_strategy *s, unsigned high, unsigned low)
 {
-    uint64_t value = high << 8 | low, scale = s->o.window_steps >> 16;
+    uint64_t value = high << 8 | low;
 
-    return value * (scale + 1) + 1;
+    return 1 + (value * (s->o.window_steps >> 16)) + (value * (s->o.window_steps & 0xffff) >> 16);
 }
 
 static void bytes_move(void *state, struct machine *m, bool refused, struct move *move)

@@ -683,6 +683,43 @@ static void a_model_refuses_a_state_that_is_none(void **state)
     machine_free(b);
 }
 
+/* The section `machine`: 8 bytes each of RAM and seed, 4 each of vCPUs and version, then 8 each of these. */
+static void what_it_says_of_its_machine_is_true(void **state)
+{
+    static const struct {
+        size_t at;
+        const char *says;
+    } rows[] = {
+        {24, "digest"},
+        {32, "is damaged: it says step"},
+        {40, "is damaged: it says step"},
+    };
+    struct bytes b = some_file();
+    uint64_t offset;
+    size_t row = 0;
+
+    while (memcmp(b.at + row, "machine", 8) != 0)
+        assert_in_range(++row, 1, 1024);
+    memcpy(&offset, b.at + row + 8, sizeof(offset));
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct machine *m = new_empty_machine();
+        struct snapshot_file *f;
+        struct diag d;
+
+        diag_init(&d);
+        b.at[offset + rows[i].at]++;
+        snapshot_file_seal(b.at, b.length);
+        assert_int_equal(snapshot_file_open_bytes("toy.snap", b.at, b.length, &f, &d), EMU_OK);
+        assert_int_equal(snapshot_file_load(f, m, &d), EMU_EINPUT);
+        if (!strstr(d.text, rows[i].says))
+            fail_msg("'%s' does not say '%s'", d.text, rows[i].says);
+        b.at[offset + rows[i].at]--;
+        snapshot_file_close(f);
+        machine_free(m);
+    }
+    free(b.at);
+}
+
 static void another_machine_is_refused(void **state)
 {
     static const struct model other = {.name = "other", .state_bytes = sizeof(struct toy)};
@@ -741,6 +778,7 @@ int main(void)
         cmocka_unit_test(what_is_no_snapshot_or_of_another_build_is_named),
         cmocka_unit_test(hostile_content_is_refused_or_loads),
         cmocka_unit_test(a_model_refuses_a_state_that_is_none),
+        cmocka_unit_test(what_it_says_of_its_machine_is_true),
         cmocka_unit_test(another_machine_is_refused),
         cmocka_unit_test(a_place_that_can_not_be_written_is_named),
     };
