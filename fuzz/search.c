@@ -12,6 +12,8 @@
 
 /* A strategy that lets no vCPU make a step for so long has lost its way: the run is over. */
 #define STILL_MAX 10000u
+/* Between two looks at whether a signal came. */
+#define SLICE_STEPS 1000000u
 
 static bool same_text(const char *a, const char *b)
 {
@@ -65,20 +67,28 @@ static void conclude(struct machine *m, uint64_t start_steps, bool reached, cons
 enum emu_err trial_play(struct machine *m, const struct schedule *schedule, const struct symbols *symbols,
                         const struct trial_end *end, struct trial *trial, struct diag *diag)
 {
-    uint64_t start = machine_steps(m);
-    struct machine_limits limits = {.steps_max = start + end->steps_max, .until_rip_gva = end->reach_rip_gva};
+    uint64_t start = machine_steps(m), last = start + end->steps_max;
+    struct machine_limits limits = {.until_rip_gva = end->reach_rip_gva};
     enum machine_stop_reason why;
     struct player player;
+    bool goes_on, interrupted;
 
     memset(trial, 0, sizeof(*trial));
     player_init(&player, m, schedule, symbols, NULL);
     do {
-        enum emu_err err = player_run(&player, &limits, &why, diag);
+        uint64_t now = machine_steps(m);
+        enum emu_err err;
 
+        limits.steps_max = last - now > SLICE_STEPS ? now + SLICE_STEPS : last;
+        err = player_run(&player, &limits, &why, diag);
         if (err != EMU_OK)
             return err;
-    } while (why == MACHINE_STOPPED_ASKED);
+        goes_on = why == MACHINE_STOPPED_ASKED || (why == MACHINE_STOPPED_STEPS && machine_steps(m) < last);
+        interrupted = goes_on && end->interrupted && *end->interrupted;
+    } while (goes_on && !interrupted);
     conclude(m, start, why == MACHINE_STOPPED_RIP, end, trial);
+    if (interrupted)
+        trial->kind = TRIAL_BUDGET;
     return EMU_OK;
 }
 

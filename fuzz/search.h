@@ -9,6 +9,7 @@
 #define BOOTRACE_FUZZ_SEARCH_H
 
 #include <stdbool.h>
+#include <signal.h>
 #include <stdint.h>
 
 #include "emu/diag.h"
@@ -22,6 +23,8 @@ struct symbols;
 struct trial_end {
     uint64_t reach_rip_gva; /* reaching it is passing; 0 for none */
     uint64_t steps_max;     /* of all vCPUs, counted from the window's start */
+    /* Of trial_play: set by a signal handler, it ends the run within a second, as out of budget; NULL: nothing does. */
+    const volatile sig_atomic_t *interrupted;
 };
 
 enum trial_kind { TRIAL_PASS, TRIAL_FAIL, TRIAL_BUDGET, TRIAL_UNMODELLED, TRIAL_KINDS };
