@@ -34,6 +34,8 @@ uint64_t engine_rflags(struct engine *e)
 
 bool engine_interrupt_shadow(struct engine *e)
 {
+    if (e->step != STEP_OFF && e->shadow_is_ours) /* asked from a callback of the step */
+        return false;
     peek(e);
     return peeked_hflags(e) & HF_INHIBIT_IRQ;
 }

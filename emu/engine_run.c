@@ -155,9 +155,11 @@ static enum stop step_one(struct engine *e, const struct insn *insn, bool alone)
     e->step = STEP_ARMED;
     e->alone = alone;
     e->device_done = false;
+    e->shadow_is_ours = false;
     if (!(insn->flags & INSN_F_NATURAL)) {
         peek(e);
         if (!(peeked_hflags(e) & HF_INHIBIT_IRQ)) {
+            e->shadow_is_ours = true;
             context_set_u32(e->scratch, e->quirk.hflags, peeked_hflags(e) | HF_INHIBIT_IRQ);
             uc_context_restore(e->uc, e->scratch);
         }

@@ -87,8 +87,9 @@ struct engine {
     uint32_t after;
     volatile bool asked; /* attention asked from outside */
     enum { STEP_OFF, STEP_ARMED, STEP_RUNNING } step;
-    bool alone;       /* the running step may access devices */
-    bool device_done; /* and it did */
+    bool alone;          /* the running step may access devices */
+    bool shadow_is_ours; /* the flag that the running step is made with says no interrupt shadow */
+    bool device_done;    /* and it did */
     struct insn step_insn;
     bool watch_if, watch_iret;
     bool iret_done;         /* the stop at a boundary is behind a watched IRET */
