@@ -312,6 +312,10 @@ static enum emu_err check_whole(struct reader *r, const yaml_node_t *root)
     if (c->search.window && (c->expect.digest != CASE_NONE || c->expect.steps != CASE_NONE || c->expect.console))
         return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "expect"),
                            "digest, steps and console are those of one run, and this case is a search");
+    if (c->same && !strchr(c->same, '@') && c->limits.until)
+        return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "same"),
+                           "the run is stopped before the guest ends, so say where to compare: same: %s@SYMBOL",
+                           c->same);
     if (c->search.window && (c->limits.steps_max != CASE_NONE || c->limits.until))
         return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "limits"),
                            "limits are those of one run; a search has window-steps-max");

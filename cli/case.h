@@ -48,6 +48,7 @@ struct test_case {
     } machine;
     const char *detect;   /* names with commas, besides crash and hang */
     const char *op_table; /* a declaration (fuzz/op_table_text.h), or @ and a file that has it, relative to this one */
+    const char *same;     /* what must be as in the undisturbed run (fuzz/divergence.h) */
     const char *schedule;
     unsigned schedule_line;   /* of its first line, in the file */
     struct {                  /* no run: would this Xen's toolstack load the guest? */

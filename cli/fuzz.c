@@ -1,19 +1,25 @@
 #include "cli/fuzz.h"
 
 #include <argp.h>
+#include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cache.h"
 #include "cli/command.h"
 #include "cli/fuzz_exhaustive.h"
 #include "cli/fuzz_schedules.h"
 #include "cli/guest.h"
+#include "cli/host_time.h"
+#include "cli/same.h"
 #include "cli/search_part.h"
 #include "emu/vcpu.h"
+#include "fuzz/divergence.h"
 
 #define ASSUMPTIONS                                                                                                    \
     "the handler's course does not depend on the interrupted registers beyond putting them back, nor on the time it "  \
@@ -31,7 +37,12 @@ static const char doc[] =
     "  bootrace fuzz vmlinuz --window alternative_instructions --inject timer\n"
     "  bootrace fuzz guest.elf --cmdline variant=buggy --window alternative_instructions --inject timer,nmi --json\n"
     "  bootrace fuzz vmlinuz --window alternative_instructions --jobs 2 --out search\n"
-    "  bootrace fuzz guest.elf --vcpus 2 --window start_secondary --strategy preempt --depth 2 --out found\n\n"
+    "  bootrace fuzz guest.elf --vcpus 2 --window start_secondary --strategy preempt --depth 2 --out found\n"
+    "  bootrace fuzz guest.elf --window patch --inject nmi --same registers,counters --budget 10m --out found\n\n"
+    "With --same the exhaustive search also fails where the handler returns with something changed that is declared to "
+    "stay the same, `registers` and `cr2` (the interrupted ones) among it; the other strategies compare memory where a "
+    "run "
+    "ends.\n\n"
     "Exit status: 0 no boundary fails, 1 some do, 2 wrong input, 4 the search is not complete, 130 interrupted.";
 
 enum {
@@ -49,7 +60,8 @@ enum {
     KEY_FAILURES,
     KEY_OUT,
     KEY_JOBS,
-    KEY_SHARD
+    KEY_SHARD,
+    KEY_BUDGET
 };
 
 static const struct argp_option options[] = {
@@ -72,12 +84,19 @@ static const struct argp_option options[] = {
     {"jobs", KEY_JOBS, "N", 0, "Processes of the exhaustive search (default: 1)", 0},
     {"shard", KEY_SHARD, "K/N", 0, "Only the K-th of N parts of the window; `bootrace merge` joins parts", 0},
     {"every-boundary", KEY_EVERY, NULL, 0, "Leave nothing out: to check the pruning on a small window", 0},
+    {"budget", KEY_BUDGET, "TIME", 0,
+     "Stop when so much time has passed, like 90s, 10m or 2h; with --out, the same command goes on where the "
+     "exhaustive "
+     "search was",
+     0},
     {"window-steps-max", KEY_MAX, "N", 0, "End the window after N steps at the latest", 0},
     {"json", KEY_JSON, NULL, 0, "End with one JSON object on standard output", 0},
     {0},
 };
 
-#define SHARDS_MAX 100000u
+#define SHARDS_MAX   100000u
+#define BUDGET_S_MAX (366u * 86400u)
+#define SAME_BYTES   1024u
 
 struct fuzz {
     struct guest_options guest;
@@ -86,8 +105,11 @@ struct fuzz {
     char symbol[POSITION_SYMBOL_BYTES]; /* of the window; empty if it is none's */
     bool timer, nmi, by_vector, every, json;
     uint8_t vector;
-    uint64_t window_steps_max;
+    uint64_t window_steps_max, budget_s;
     const char *inject;
+    const char *same; /* what is declared; NULL for nothing */
+    struct divergence_list same_parsed;
+    char same_memory[SAME_BYTES]; /* what of it whole runs can compare */
     struct fuzz_exhaustive exhaustive;
     struct fuzz_schedules schedules; /* its strategy is NULL for the exhaustive search */
     struct diag diag;
@@ -159,6 +181,20 @@ static enum emu_err parse_shard(struct fuzz *f, const char *text, struct diag *d
     return EMU_OK;
 }
 
+/* 90, 90s, 10m, 2h. */
+static enum emu_err parse_time(const char *text, uint64_t *seconds, struct diag *d)
+{
+    uint64_t n, unit = 0;
+    char letter = 's', rest;
+
+    if (isdigit((unsigned char)text[0]) && sscanf(text, "%9" SCNu64 "%c%c", &n, &letter, &rest) <= 2)
+        unit = letter == 's' ? 1 : letter == 'm' ? 60 : letter == 'h' ? 3600 : 0;
+    if (!unit || !n || n > BUDGET_S_MAX / unit)
+        return diag_set(d, EMU_EINPUT, "--budget is a time like 90s, 10m or 2h, not '%s'", text);
+    *seconds = n * unit;
+    return EMU_OK;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct fuzz *f = state->input;
@@ -217,6 +253,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_JSON:
         f->json = true;
+        break;
+    case KEY_BUDGET:
+        err = parse_time(arg, &f->budget_s, &f->diag);
         break;
     case ARGP_KEY_END:
         if (!f->guest.kernel)
@@ -356,6 +395,175 @@ static int search_schedules(struct fuzz *f, struct guest *g, uint64_t end_gva, F
     return status;
 }
 
+/* ---- what must stay the same ---- */
+
+/* The machine stands at the window's start. */
+static enum emu_err declare_same(struct fuzz *f, struct guest *g, struct diag *d)
+{
+    char list[SAME_BYTES], *rest = list, *one, *at;
+    size_t used = 0;
+    enum emu_err err;
+
+    if (!f->same)
+        return EMU_OK;
+    err = divergence_parse(f->same, g->symbols, &f->same_parsed, d);
+    if (err != EMU_OK || f->schedules.strategy) {
+        g->options.same = f->same;
+        return err;
+    }
+    f->exhaustive.same = f->same;
+    f->exhaustive.same_parsed = &f->same_parsed;
+    snprintf(list, sizeof(list), "%s", f->same);
+    at = strchr(list, '@');
+    if (at)
+        *at++ = '\0';
+    while ((one = strsep(&rest, ",")))
+        if (strcmp(one, "registers") != 0 && strcmp(one, "cr2") != 0)
+            used +=
+                (size_t)snprintf(f->same_memory + used, sizeof(f->same_memory) - used, "%s%s", used ? "," : "", one);
+    if (at)
+        snprintf(f->same_memory + used, sizeof(f->same_memory) - used, "@%s", at);
+    return EMU_OK;
+}
+
+/* What is kept of an exhaustive search is whole runs, which compare where they end. */
+static void learn_same(struct fuzz *f, struct guest *g, FILE *to)
+{
+    struct diag d;
+
+    if (!f->same_parsed.ranges || g->same)
+        return;
+    if (same_new(g, f->same_memory, FUZZ_KEEP_STEPS_MAX, &g->same, &d) == EMU_OK)
+        g->options.same = f->same_memory;
+    else
+        fprintf(to, "divergences are kept as no cases: %s\n", d.text);
+}
+
+/* ---- every boundary ---- */
+
+static bool is_over(const struct fuzz *f)
+{
+    return interrupted || (f->exhaustive.stop_at_s && host_time_s() >= f->exhaustive.stop_at_s);
+}
+
+/* Search with each source; `found` gets what is known of them. */
+static enum emu_err search_sources(struct fuzz *f, struct guest *g, FILE *to, json_t *found, bool *complete)
+{
+    const bool asked[] = {f->timer, f->nmi, f->by_vector};
+
+    for (unsigned i = 0; i < 3 && !interrupted; i++) {
+        bool done;
+        json_t *joined;
+        enum emu_err err;
+
+        if (!asked[i])
+            continue;
+        if (is_over(f)) {
+            *complete = false;
+            continue;
+        }
+        err = fuzz_exhaustive(&f->exhaustive, g, (enum exhaustive_source)i, to, &joined, &done, &f->diag);
+        if (err != EMU_OK) {
+            json_decref(joined);
+            return err;
+        }
+        *complete = *complete && done;
+        if (!joined)
+            continue;
+        search_part_print(joined, to);
+        json_array_append_new(found, joined);
+    }
+    return EMU_OK;
+}
+
+static enum emu_err keep_cases(struct fuzz *f, struct guest *g, FILE *to, const json_t *found)
+{
+    struct position start_anchor = anchor_of(f, g);
+    json_t *joined;
+    size_t i;
+
+    json_array_foreach(found, i, joined)
+    {
+        const char *name = json_string_value(json_object_get(joined, "source"));
+        enum exhaustive_source source = SOURCE_TIMER;
+        enum emu_err err;
+
+        if (!json_array_size(json_object_get(joined, "cases")))
+            continue;
+        while (strcmp(fuzz_source_name(source), name) != 0)
+            source++;
+        learn_same(f, g, to);
+        err = fuzz_exhaustive_keep(&f->exhaustive, g, source, joined, &start_anchor, to, &f->diag);
+        if (err != EMU_OK)
+            return err;
+    }
+    return EMU_OK;
+}
+
+static uint64_t sum_of(const json_t *found, const char *key)
+{
+    uint64_t sum = 0;
+    json_t *joined;
+    size_t i;
+
+    json_array_foreach(found, i, joined) sum += (uint64_t)json_integer_value(json_object_get(joined, key));
+    return sum;
+}
+
+static int search_boundaries(struct fuzz *f, struct guest *g, uint64_t end_gva, FILE *to)
+{
+    json_t *found = json_array();
+    bool complete = true;
+    uint64_t failing;
+    enum emu_err err;
+
+    f->exhaustive.window = f->window;
+    f->exhaustive.end_rip_gva = end_gva;
+    f->exhaustive.window_steps_max = f->window_steps_max;
+    f->exhaustive.every_boundary = f->every;
+    f->exhaustive.vector = f->vector;
+    f->exhaustive.interrupted = &interrupted;
+    err = search_sources(f, g, to, found, &complete);
+    if (err == EMU_OK && f->exhaustive.out)
+        err = keep_cases(f, g, to, found);
+    if (err != EMU_OK) {
+        diag_print(&f->diag, "bootrace fuzz", stderr);
+        json_decref(found);
+        return COMMAND_INPUT;
+    }
+    failing = sum_of(found, "failing");
+    if (!complete && is_over(f) && !interrupted)
+        fprintf(to, "stopped: the budget of %" PRIu64 " s is used up; %s\n", f->budget_s,
+                f->exhaustive.out ? "the same command goes on where it was" : "with --out, it could be gone on with");
+    fprintf(to, "assuming that %s\n", ASSUMPTIONS);
+    if (f->json) {
+        json_t *o =
+            json_pack("{s:s, s:I, s:I, s:I, s:b, s:s, s:O}", "window", f->window, "boundaries",
+                      (json_int_t)sum_of(found, "boundaries"), "runs", (json_int_t)sum_of(found, "runs"), "failing",
+                      (json_int_t)failing, "complete", complete, "assumptions", ASSUMPTIONS, "sources", found);
+
+        json_dumpf(o, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(o);
+    }
+    json_decref(found);
+    if (interrupted)
+        return COMMAND_INTERRUPTED;
+    return failing ? COMMAND_FAIL : complete ? COMMAND_PASS : COMMAND_BUDGET;
+}
+
+/* What is found must have a place before hours are spent on it. */
+static enum emu_err make_folder(const char *out, struct diag *d)
+{
+    struct stat s;
+
+    if (!out || !mkdir(out, 0777))
+        return EMU_OK;
+    if (errno == EEXIST && !stat(out, &s) && !S_ISDIR(s.st_mode))
+        errno = ENOTDIR;
+    return errno == EEXIST ? EMU_OK : diag_set_at(d, EMU_EINPUT, out, 0, "can't be made: %s", strerror(errno));
+}
+
 int fuzz_run(int argc, char **argv)
 {
     static const struct argp_child children[] = {
@@ -364,10 +572,8 @@ int fuzz_run(int argc, char **argv)
     struct fuzz f = {0};
     struct guest g;
     struct sigaction action = {.sa_handler = on_signal};
-    uint64_t end_gva, failing = 0, boundaries = 0, runs = 0;
-    struct position start_anchor;
-    bool complete = true;
-    json_t *parts = json_array();
+    uint64_t end_gva;
+    int status;
     FILE *to;
 
     argp_err_exit_status = COMMAND_INPUT;
@@ -375,76 +581,23 @@ int fuzz_run(int argc, char **argv)
     to = f.json ? stderr : stdout;
     if (!f.timer && !f.nmi && !f.by_vector)
         f.timer = true;
-    if (guest_init(&g, &f.guest, &f.diag) != EMU_OK) {
+    if (f.budget_s)
+        f.exhaustive.stop_at_s = f.schedules.stop_at_s = host_time_s() + (double)f.budget_s;
+    f.schedules.budget_s = f.budget_s;
+    f.same = f.guest.same; /* compared with the run from the window's start, not from the guest's */
+    f.guest.same = NULL;
+    if (make_folder(f.exhaustive.out, &f.diag) != EMU_OK || guest_init(&g, &f.guest, &f.diag) != EMU_OK) {
         diag_print(&f.diag, "bootrace fuzz", stderr);
         return COMMAND_INPUT;
     }
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    if (go_to_window(&f, &g, &end_gva, &f.diag) != EMU_OK) {
+    if (go_to_window(&f, &g, &end_gva, &f.diag) != EMU_OK || declare_same(&f, &g, &f.diag) != EMU_OK) {
         diag_print(&f.diag, "bootrace fuzz", stderr);
         guest_fini(&g);
         return COMMAND_INPUT;
     }
-    if (f.schedules.strategy) {
-        int status = search_schedules(&f, &g, end_gva, to);
-
-        json_decref(parts);
-        guest_fini(&g);
-        return status;
-    }
-    f.exhaustive.window = f.window;
-    f.exhaustive.end_rip_gva = end_gva;
-    f.exhaustive.window_steps_max = f.window_steps_max;
-    f.exhaustive.every_boundary = f.every;
-    f.exhaustive.vector = f.vector;
-    f.exhaustive.interrupted = &interrupted;
-    start_anchor = anchor_of(&f, &g);
-    for (unsigned i = 0; i < 3 && !interrupted; i++) {
-        const bool asked[] = {f.timer, f.nmi, f.by_vector};
-        bool done;
-        json_t *joined;
-
-        if (!asked[i])
-            continue;
-        if (fuzz_exhaustive(&f.exhaustive, &g, (enum exhaustive_source)i, to, &joined, &done, &f.diag) != EMU_OK) {
-            diag_print(&f.diag, "bootrace fuzz", stderr);
-            json_decref(joined);
-            json_decref(parts);
-            guest_fini(&g);
-            return COMMAND_INPUT;
-        }
-        complete = complete && done;
-        if (!joined)
-            continue;
-        search_part_print(joined, to);
-        failing += (uint64_t)json_integer_value(json_object_get(joined, "failing"));
-        boundaries += (uint64_t)json_integer_value(json_object_get(joined, "boundaries"));
-        runs += (uint64_t)json_integer_value(json_object_get(joined, "runs"));
-        json_array_append_new(parts, joined);
-        if (f.exhaustive.out && json_array_size(json_object_get(joined, "cases")) &&
-            fuzz_exhaustive_keep(&f.exhaustive, &g, (enum exhaustive_source)i, joined, &start_anchor, to, &f.diag) !=
-                EMU_OK) {
-            diag_print(&f.diag, "bootrace fuzz", stderr);
-            json_decref(parts);
-            guest_fini(&g);
-            return COMMAND_INPUT;
-        }
-    }
-    fprintf(to, "assuming that %s\n", ASSUMPTIONS);
-    if (f.json) {
-        json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:b, s:s, s:o}", "window", f.window, "boundaries",
-                              (json_int_t)boundaries, "runs", (json_int_t)runs, "failing", (json_int_t)failing,
-                              "complete", complete, "assumptions", ASSUMPTIONS, "sources", parts);
-
-        json_dumpf(o, stdout, JSON_INDENT(2));
-        putchar('\n');
-        json_decref(o);
-    } else {
-        json_decref(parts);
-    }
+    status = f.schedules.strategy ? search_schedules(&f, &g, end_gva, to) : search_boundaries(&f, &g, end_gva, to);
     guest_fini(&g);
-    if (interrupted)
-        return COMMAND_INTERRUPTED;
-    return failing ? COMMAND_FAIL : complete ? COMMAND_PASS : COMMAND_BUDGET;
+    return status;
 }

@@ -28,7 +28,6 @@
 #define LOOK_EVERY_NS     100000000l
 #define PIECES_MAX        4096u
 #define KEEP_MAX          8u /* cases of one source */
-#define KEEP_STEPS_MAX    30000000ull
 #define KEEP_TRIES_MAX    32u
 
 const char *fuzz_source_name(enum exhaustive_source source)
@@ -110,6 +109,8 @@ static bool look(void *context, const struct exhaustive_report *r, uint64_t posi
     if (s->calls++ % 16)
         return *s->f->interrupted;
     now = host_time_s();
+    if (s->f->stop_at_s && now >= s->f->stop_at_s)
+        return true;
     if (s->f->jobs == 1 && now - s->shown > 0.2) {
         s->shown = now;
         show(s);
@@ -174,6 +175,12 @@ static enum emu_err reap(struct search *s, unsigned *running, bool *failed)
     return EMU_OK;
 }
 
+/* Interrupted, or the time is used up. */
+static bool is_over(const struct search *s)
+{
+    return *s->f->interrupted || (s->f->stop_at_s && host_time_s() >= s->f->stop_at_s);
+}
+
 /* Up to `jobs` processes at a time, a piece each. */
 static enum emu_err do_in_processes(struct search *s)
 {
@@ -183,10 +190,10 @@ static enum emu_err do_in_processes(struct search *s)
     enum emu_err err = EMU_OK;
 
     fflush(NULL);
-    while (running || (next < s->pieces && !*s->f->interrupted && !failed)) {
+    while (running || (next < s->pieces && !is_over(s) && !failed)) {
         enum emu_err reaped;
 
-        while (running < s->f->jobs && next < s->pieces && !*s->f->interrupted && !failed) {
+        while (running < s->f->jobs && next < s->pieces && !is_over(s) && !failed) {
             pid_t child = fork();
 
             if (child == 0)
@@ -260,9 +267,9 @@ static char *search_text(const struct fuzz_exhaustive *f, struct guest *g, struc
     if (snapshot_case_print(&g->options, &guest_text, d) != EMU_OK)
         return NULL;
     build_id(build);
-    o = json_pack("{s:s, s:o?, s:s, s:I, s:b, s:i}", "build", build, "guest", json_loads(guest_text, 0, NULL), "window",
-                  f->window, "window-steps-max", (json_int_t)f->window_steps_max, "every-boundary", f->every_boundary,
-                  "vector", (int)f->vector);
+    o = json_pack("{s:s, s:o?, s:s, s:I, s:b, s:i, s:s}", "build", build, "guest", json_loads(guest_text, 0, NULL),
+                  "window", f->window, "window-steps-max", (json_int_t)f->window_steps_max, "every-boundary",
+                  f->every_boundary, "vector", (int)f->vector, "same", f->same ? f->same : "");
     free(guest_text);
     text = o ? json_dumps(o, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
     json_decref(o);
@@ -306,7 +313,7 @@ static enum emu_err search(struct search *s, FILE *to, json_t *known)
     }
     if (s->f->jobs > 1)
         return do_in_processes(s);
-    for (unsigned i = 0; err == EMU_OK && i < s->pieces && !*s->f->interrupted; i++)
+    for (unsigned i = 0; err == EMU_OK && i < s->pieces && !is_over(s); i++)
         err = do_piece(s, i);
     return err;
 }
@@ -326,6 +333,7 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
                                    .confirm_steps_max = CONFIRM_STEPS_MAX,
                                    .every_boundary = f->every_boundary,
                                    .symbols = g->symbols,
+                                   .same = f->same_parsed,
                                    .progress = look,
                                    .context = s};
     enum emu_err err = EMU_OK;
@@ -433,10 +441,11 @@ static enum emu_err keep_one(const struct fuzz_exhaustive *f, const struct minim
 enum emu_err fuzz_exhaustive_keep(const struct fuzz_exhaustive *f, struct guest *g, enum exhaustive_source source,
                                   const json_t *joined, const struct position *start_anchor, FILE *to, struct diag *d)
 {
-    struct minimise_options mo = {.machine = g->machine,
-                                  .symbols = g->symbols,
-                                  .start_anchor = *start_anchor,
-                                  .end = {.steps_max = KEEP_STEPS_MAX, .interrupted = f->interrupted}};
+    struct minimise_options mo = {
+        .machine = g->machine,
+        .symbols = g->symbols,
+        .start_anchor = *start_anchor,
+        .end = {.steps_max = FUZZ_KEEP_STEPS_MAX, .interrupted = f->interrupted, .same = g->same}};
     unsigned vcpu = machine_current(g->machine), kept = 0, tries = 0;
     bool endless = false;
     struct console console = {.to = NULL};

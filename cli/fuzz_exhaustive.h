@@ -15,12 +15,16 @@
 #include "emu/schedule.h"
 #include "fuzz/exhaustive.h"
 
-#define FUZZ_JOBS_MAX 256u
+#define FUZZ_JOBS_MAX       256u
+#define FUZZ_KEEP_STEPS_MAX 30000000ull /* a failing run that is kept must have ended by then */
 
 struct fuzz_exhaustive {
     const char *window; /* as the user says it */
     uint64_t end_rip_gva, window_steps_max;
     bool every_boundary;
+    const char *same;                          /* as the user says it; NULL for none */
+    const struct divergence_list *same_parsed; /* the same */
+    double stop_at_s;                          /* host_time_s(); 0 for never */
     uint8_t vector;
     unsigned jobs;          /* processes; 1 at least */
     unsigned shard, shards; /* the shard-th of shards parts of the window, from 1 */
@@ -35,7 +39,8 @@ EMU_MUST_CHECK enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, str
                                             struct diag *d);
 
 /* Follow failing boundaries of `joined`, one of each outcome, to the guest's own end, and write those that end in a
-   failure as cases of one decision into f->out. `start_anchor` is the window's start in a run from the beginning. */
+   failure as cases of one decision into f->out. `start_anchor` is the window's start in a run from the beginning. What
+   g->same declares is compared at the end (same.h). */
 EMU_MUST_CHECK enum emu_err fuzz_exhaustive_keep(const struct fuzz_exhaustive *f, struct guest *g,
                                                  enum exhaustive_source source, const json_t *joined,
                                                  const struct position *start_anchor, FILE *to, struct diag *d);

@@ -9,6 +9,7 @@
 #include "cli/fuzz_case.h"
 #include "cli/host_time.h"
 #include "cli/post_mortem.h"
+#include "cli/same.h"
 #include "emu/snapshot.h"
 #include "emu/vcpu.h"
 #include "fuzz/minimise.h"
@@ -69,6 +70,7 @@ struct view {
     struct console console;
     const struct fuzz_schedules *f;
     double started, shown;
+    bool over; /* the time is used up */
 };
 
 static bool show(void *context, const struct search_report *r)
@@ -83,7 +85,8 @@ static bool show(void *context, const struct search_report *r)
                  v->f->strategy->name, r->runs, (double)r->runs / (s > 0 ? s : 1), r->by_kind[TRIAL_FAIL], r->failures);
         console_progress(&v->console, line);
     }
-    return *v->f->interrupted;
+    v->over = v->f->stop_at_s && now >= v->f->stop_at_s;
+    return *v->f->interrupted || v->over;
 }
 
 /* How long the window is when nothing disturbs it, and that it does not fail by itself. */
@@ -203,6 +206,9 @@ int fuzz_schedules(const struct fuzz_schedules *f, struct guest *g, FILE *to, js
     enum emu_err err = r ? find_reach(f, g, &end, d) : diag_set(d, EMU_EHOST, "the host has no memory left");
     int status;
 
+    if (err == EMU_OK && g->options.same)
+        err = same_new(g, g->options.same, end.steps_max, &g->same, d);
+    end.same = g->same;
     if (err == EMU_OK)
         err = snapshot_take(g->machine, NULL, &start, d);
     if (err == EMU_OK)
@@ -228,24 +234,28 @@ int fuzz_schedules(const struct fuzz_schedules *f, struct guest *g, FILE *to, js
                 f->strategy->name, r->runs, seconds, (double)r->runs / (seconds > 0 ? seconds : 1),
                 r->by_kind[TRIAL_FAIL], r->failures, r->failures == 1 ? "" : "s", r->by_kind[TRIAL_BUDGET],
                 r->by_kind[TRIAL_UNMODELLED], r->statement);
+        if (view.over)
+            fprintf(to, "stopped: the budget of %" PRIu64 " s is used up; %s\n", f->budget_s,
+                    f->strategy == &strategy_preempt ? "a longer one makes the same runs first, and then more"
+                                                     : "another --search-seed makes other runs");
         if (r->by_kind[TRIAL_UNMODELLED])
             fprintf(to, "  the first that left the model: %s\n", r->unmodelled.text);
         mo.start = start;
         for (unsigned i = 0; err == EMU_OK && i < r->failures; i++)
             err = tell_failure(f, g, &mo, &r->failure[i], to, cases, d);
     }
-    status = err != EMU_OK              ? COMMAND_INPUT
-             : *f->interrupted          ? COMMAND_INTERRUPTED
-             : r->by_kind[TRIAL_FAIL]   ? COMMAND_FAIL
-             : r->by_kind[TRIAL_BUDGET] ? COMMAND_BUDGET
-                                        : COMMAND_PASS;
+    status = err != EMU_OK                           ? COMMAND_INPUT
+             : *f->interrupted                       ? COMMAND_INTERRUPTED
+             : r->by_kind[TRIAL_FAIL]                ? COMMAND_FAIL
+             : r->by_kind[TRIAL_BUDGET] || view.over ? COMMAND_BUDGET
+                                                     : COMMAND_PASS;
     if (err == EMU_OK && json)
-        *json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f, s:s, s:O}", "window", f->window,
+        *json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:f, s:s, s:O}", "window", f->window,
                           "strategy", f->strategy->name, "window_steps", (json_int_t)window_steps, "runs",
                           (json_int_t)r->runs, "failing", (json_int_t)r->by_kind[TRIAL_FAIL], "budget",
                           (json_int_t)r->by_kind[TRIAL_BUDGET], "unmodelled", (json_int_t)r->by_kind[TRIAL_UNMODELLED],
-                          "first_failing_run", (json_int_t)r->first_failing_run, "exhausted", r->exhausted, "host_s",
-                          seconds, "assumptions", r->statement, "cases", cases);
+                          "first_failing_run", (json_int_t)r->first_failing_run, "exhausted", r->exhausted, "stopped",
+                          view.over, "host_s", seconds, "assumptions", r->statement, "cases", cases);
     json_decref(cases);
     if (start) {
         snapshot_restore(g->machine, start);

@@ -25,6 +25,8 @@ struct fuzz_schedules {
     struct position start_anchor; /* of the window, where the machine stands; POSITION_HERE if it is no symbol's */
     uint64_t end_rip_gva;         /* of the window; 0 if it is so many steps long: */
     uint64_t window_steps_max;
+    double stop_at_s;  /* host_time_s(); 0 for never */
+    uint64_t budget_s; /* what the user has said of it */
     volatile sig_atomic_t *interrupted;
 };
 

@@ -7,6 +7,7 @@
 
 #include "cli/detect.h"
 #include "cli/kernel.h"
+#include "cli/same.h"
 #include "cli/snapshot_case.h"
 #include "emu/snapshot_file.h"
 #include "emu/symbols_dwarf.h"
@@ -277,6 +278,8 @@ enum emu_err guest_init(struct guest *g, const struct guest_options *options, st
         err = o->snapshot ? snapshot_file_load(o->snapshot, g->machine, d) : load_image(g, d);
     if (err == EMU_OK)
         err = detect_new(g, &g->detect, d);
+    if (err == EMU_OK && o->same)
+        err = same_new(g, o->same, SAME_STEPS_MAX, &g->same, d);
     if (err != EMU_OK)
         guest_fini(g);
     return err;
@@ -297,6 +300,7 @@ enum emu_err guest_write_snapshot(const struct guest *g, const char *path, struc
 
 void guest_fini(struct guest *g)
 {
+    same_free(g->same);
     machine_free(g->machine);
     detect_free(g->detect);
     if (g->image)

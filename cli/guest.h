@@ -40,6 +40,7 @@ struct guest_options { /* zero means the default */
     const struct snapshot_file *snapshot;
     const char *detect;   /* names of detectors with commas; cli/detect.h */
     const char *op_table; /* a declaration, or @FILE; fuzz/op_table_text.h */
+    const char *same;     /* what must be at the end as in the undisturbed run; fuzz/divergence.h */
 };
 
 struct guest {
@@ -54,6 +55,7 @@ struct guest {
     struct snapshot_case *snapshot_case; /* of the snapshot it came from, which `options` points into */
     char *case_text;                     /* the same as text; NULL if it came from none */
     struct detect *detect;               /* NULL if none is asked for */
+    struct divergence *same;             /* NULL if nothing is declared */
 };
 
 #define GUEST_VCPUS_DEFAULT     2

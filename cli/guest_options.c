@@ -16,6 +16,7 @@ enum {
     KEY_VMLINUX,
     KEY_DETECT,
     KEY_OP_TABLE,
+    KEY_SAME,
     KEY_ONLINE
 };
 
@@ -33,6 +34,10 @@ static const struct argp_option options[] = {
     {"detect", KEY_DETECT, "NAME,...", 0, "Look for more than crash and hang: " DETECT_NAMES, 0},
     {"op-table", KEY_OP_TABLE, "TEXT|@FILE", 0,
      "The operations table of a free-standing guest, for --detect op-table: table=, slots=, patcher=, lock=, unlock=",
+     0},
+    {"same", KEY_SAME, "LIST[@SYMBOL]", 0,
+     "What must be as in the undisturbed run when the guest ends, or comes to SYMBOL: SYMBOL, SYMBOL:BYTES, "
+     "SYMBOL+OFFSET:BYTES; several with commas",
      0},
     {"xen", KEY_XEN, "VERSION", 0, "Xen version of the host, 4.1 to 4.20 (default: 4.17)", 0},
     {"seed", KEY_SEED, "N", 0, "Seed of what the host may choose freely (default: 1)", 0},
@@ -112,6 +117,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_OP_TABLE:
         o->op_table = arg;
+        break;
+    case KEY_SAME:
+        o->same = arg;
         break;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -1,5 +1,6 @@
 /*
- * host_time: how long the user has waited. For progress lines and reports only: no time of the host enters a run.
+ * host_time: how long the user has waited. For progress lines and reports, and to stop a search whose time is used up
+ * (--budget): no time of the host enters a run.
  */
 #ifndef BOOTRACE_CLI_HOST_TIME_H
 #define BOOTRACE_CLI_HOST_TIME_H

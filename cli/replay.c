@@ -257,6 +257,7 @@ static void search_arguments(const struct replay *r, struct arguments *a)
     add(a, "--cmdline", o->cmdline);
     add(a, "--detect", o->detect);
     add(a, "--op-table", o->op_table);
+    add(a, "--same", o->same);
     add(a, "--mode", o->mode == PLATFORM_HVM ? "hvm" : "pvh");
     if (o->xen_version) {
         snprintf(xen, sizeof(a->number[0]), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);

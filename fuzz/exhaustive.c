@@ -1,22 +1,28 @@
 #include "fuzz/exhaustive.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/delivery.h"
 #include "emu/engine.h"
 #include "emu/machine.h"
 #include "emu/memory.h"
 #include "emu/snapshot.h"
 #include "emu/trace.h"
 #include "emu/vcpu.h"
+#include "fuzz/divergence.h"
 #include "fuzz/footprint.h"
 #include "fuzz/torn_code.h"
 #include "fuzz/window.h"
 
-#define CONFIRMED_MAX  32u
-#define CONFIRMED_TORN 256u
-#define COURSES_MAX    32u
+#define CONFIRMED_MAX    256u
+#define CONFIRMED_TORN   256u
+#define COURSES_MAX      32u
+#define END_TEXT_BYTES   200u
+#define NO_VECTOR        UINT64_MAX
+#define DEAD_STACK_BYTES (2 * PAGE_BYTES) /* of note_dead_stack(), at most */
 
 /* What a handler did, from where, and how it ended: it does so again wherever memory holds the same where it read. */
 struct course {
@@ -24,8 +30,20 @@ struct course {
     uint64_t position; /* of the boundary */
     uint64_t used;     /* the higher, the later it was needed; 0 if it is none */
     bool leaves;       /* it asked something of the machine or a model */
+    bool alone;        /* what it does to the registers is known of this boundary only */
     bool failed;
     struct verdict verdict;
+};
+
+/* How a failing run goes on when nobody looks: done once for each place and kind of failure. */
+struct ending {
+    uint64_t rip_gva;
+    unsigned what; /* the exception's vector, or CONFIRMED_TORN */
+    uint64_t site_gva;
+    uint8_t present[TORN_CODE_SITE_BYTES_MAX]; /* of torn code */
+    bool fails;                                /* the guest itself */
+    struct verdict verdict;                    /* … so */
+    char text[END_TEXT_BYTES];                 /* "then …"; "" if there is nothing to say */
 };
 
 struct exhaustive {
@@ -41,20 +59,20 @@ struct exhaustive {
     struct snapshot *start, *at;
     struct diag *d;
 
+    struct divergence_values *before; /* what must stay the same, at the present boundary */
+
     bool handling;  /* the handler runs, and what it does is noted */
+    bool following; /* a failing run goes on, and only its exceptions are noted */
     bool changing;  /* the interrupted code is in the middle of changing code */
     bool exception; /* it raised one that handlers do not raise */
     bool is_torn;   /* it was about to execute torn code */
     unsigned vector;
     uint64_t exception_rip_gva;
+    uint64_t followed_vector;
     struct torn_code_finding finding;
 
-    struct { /* failures that were followed to their end */
-        uint64_t rip_gva;
-        unsigned what; /* the exception's vector, or CONFIRMED_TORN */
-        struct verdict verdict;
-    } confirmed[CONFIRMED_MAX];
-    unsigned confirmations;
+    struct ending ending[CONFIRMED_MAX];
+    unsigned endings;
 };
 
 static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes)
@@ -89,6 +107,9 @@ static void on_fact(struct machine *m, const struct trace_fact *fact, void *cont
 {
     struct exhaustive *s = context;
 
+    if (s->following && fact->kind == TRACE_EXCEPTION &&
+        (s->followed_vector == NO_VECTOR || !is_failure_exception(s->followed_vector)))
+        s->followed_vector = fact->a;
     if (!s->handling || s->exception || fact->kind != TRACE_EXCEPTION || !is_failure_exception(fact->a))
         return;
     s->exception = true;
@@ -142,53 +163,6 @@ static enum outcome deliver(struct exhaustive *s)
     return OUTCOME_RETURNED;
 }
 
-/* The guest's own end says more than where it begins to fail: run the same again, without looking, for a while. Done
-   once for each place that fails. NULL if it does not end in a failure by then. */
-static const struct verdict *confirm(struct exhaustive *s, uint64_t rip_gva, unsigned what)
-{
-    struct machine_limits l = {0};
-    struct verdict *end;
-    enum machine_stop_reason why;
-
-    for (unsigned i = 0; i < s->confirmations; i++)
-        if (s->confirmed[i].rip_gva == rip_gva && s->confirmed[i].what == what)
-            return s->confirmed[i].verdict.kind == VERDICT_FAIL ? &s->confirmed[i].verdict : NULL;
-    if (s->confirmations == CONFIRMED_MAX)
-        return NULL;
-    snapshot_restore(s->m, s->at);
-    if (deliver(s) != OUTCOME_RETURNED)
-        return NULL;
-    l.steps_max = machine_steps(s->m) + s->o.confirm_steps_max;
-    do {
-        why = machine_run(s->m, &l);
-    } while (why == MACHINE_STOPPED_ASKED);
-    s->confirmed[s->confirmations].rip_gva = rip_gva;
-    s->confirmed[s->confirmations].what = what;
-    end = &s->confirmed[s->confirmations++].verdict;
-    if (why == MACHINE_STOPPED_VERDICT)
-        *end = *machine_verdict(s->m);
-    return end->kind == VERDICT_FAIL ? end : NULL;
-}
-
-/* What the failure at hand ends in, if that is near: torn code stays the finding, an exception gives way to it. */
-static void follow(struct exhaustive *s, struct verdict *v)
-{
-    const struct verdict *end;
-    size_t used;
-
-    if (!(s->is_torn || s->exception) || machine_verdict(s->m)->kind != VERDICT_NONE)
-        return;
-    end = confirm(s, v->rip_gva, s->is_torn ? CONFIRMED_TORN : s->vector);
-    if (!end)
-        return;
-    if (!s->is_torn) {
-        *v = *end;
-        return;
-    }
-    used = strlen(v->text);
-    snprintf(v->text + used, sizeof(v->text) - used, "; then %.150s", end->text);
-}
-
 static void note_dead_stack(struct exhaustive *s, uint64_t sp)
 {
     uint64_t top_gpa, below_gpa, used = (sp - 1) % PAGE_BYTES + 1;
@@ -224,6 +198,166 @@ static enum outcome run_handler(struct exhaustive *s, struct verdict *v)
             return OUTCOME_FAILED;
         }
     }
+}
+
+/* ---- how a failing run goes on ---- */
+
+static struct ending *find_ending(struct exhaustive *s, uint64_t rip_gva, unsigned what)
+{
+    for (unsigned i = 0; i < s->endings; i++) {
+        struct ending *e = &s->ending[i];
+
+        if (e->rip_gva == rip_gva && e->what == what &&
+            (what != CONFIRMED_TORN ||
+             (e->site_gva == s->finding.site_gva && !memcmp(e->present, s->finding.present, sizeof(e->present)))))
+            return e;
+    }
+    return NULL;
+}
+
+/* The handler has returned. True if that ends the story. */
+static bool follow_return(struct exhaustive *s, char *text)
+{
+    char difference[DIVERGENCE_TEXT_BYTES];
+
+    if (s->o.same && divergence_differs(s->o.same, s->before, s->m, difference)) {
+        snprintf(text, END_TEXT_BYTES, "then it returns, and %.170s", difference);
+        return true;
+    }
+    snprintf(text, END_TEXT_BYTES, "then it returns");
+    return false;
+}
+
+/* Deliver once more at s->at, without looking: to the handler's return, and to the guest's own end if that is near. */
+static void play_on(struct exhaustive *s, struct ending *e)
+{
+    struct machine_limits l = {.steps_max = machine_steps(s->m) + s->o.confirm_steps_max};
+    const struct verdict *end = machine_verdict(s->m);
+    struct verdict v = {0};
+    enum outcome outcome;
+    enum machine_stop_reason why;
+
+    s->is_torn = s->exception = false;
+    s->followed_vector = NO_VECTOR;
+    s->following = true;
+    outcome = run_handler(s, &v);
+    s->following = false;
+    if (outcome == OUTCOME_RETURNED && machine_verdict(s->m)->kind == VERDICT_NONE && follow_return(s, e->text))
+        return;
+    if (outcome == OUTCOME_FAILED && s->followed_vector == NO_VECTOR) /* no panic on its way: a loop */
+        l.steps_max = machine_steps(s->m) + s->o.handler_steps_max;
+    do {
+        why = machine_run(s->m, &l);
+    } while (why == MACHINE_STOPPED_ASKED);
+    e->fails = why == MACHINE_STOPPED_VERDICT && end->kind == VERDICT_FAIL;
+    if (e->fails)
+        e->verdict = *end;
+    if (outcome == OUTCOME_FAILED && !e->fails)
+        snprintf(e->text, sizeof(e->text), "then it does not return within %" PRIu64 " steps", s->o.handler_steps_max);
+    else if (outcome == OUTCOME_FAILED && s->followed_vector != NO_VECTOR)
+        snprintf(e->text, sizeof(e->text), "then %s, and %.150s", exception_name((unsigned)s->followed_vector),
+                 end->text);
+    else if (e->fails)
+        snprintf(e->text, sizeof(e->text), outcome == OUTCOME_RETURNED ? "then it returns, and %.150s" : "then %.150s",
+                 end->text);
+}
+
+/* What the failure at hand ends in: torn code stays the finding, an exception gives way to the guest's own failure. */
+static void follow(struct exhaustive *s, struct verdict *v)
+{
+    unsigned what = s->is_torn ? CONFIRMED_TORN : s->vector;
+    struct ending *e;
+    size_t used;
+
+    if (!(s->is_torn || s->exception) || machine_verdict(s->m)->kind != VERDICT_NONE)
+        return;
+    e = find_ending(s, v->rip_gva, what);
+    if (!e) {
+        if (s->endings == CONFIRMED_MAX)
+            return;
+        snapshot_restore(s->m, s->at);
+        if (deliver(s) != OUTCOME_RETURNED)
+            return;
+        e = &s->ending[s->endings++];
+        *e = (struct ending){.rip_gva = v->rip_gva, .what = what, .site_gva = s->finding.site_gva};
+        memcpy(e->present, s->finding.present, sizeof(e->present));
+        play_on(s, e);
+    }
+    if (what != CONFIRMED_TORN) {
+        if (e->fails)
+            *v = e->verdict;
+        return;
+    }
+    used = strlen(v->text);
+    snprintf(v->text + used, sizeof(v->text) - used, "; %s", e->text);
+}
+
+/* ---- what must stay the same ---- */
+
+/* What is there at the present boundary, before the interrupt. */
+static enum emu_err note_same(struct exhaustive *s)
+{
+    uint64_t sp = vcpu_gpr(s->m, GPR_RSP);
+
+    for (unsigned i = 0; i < s->o.same->ranges; i++) {
+        const struct divergence_range *r = &s->o.same->range[i];
+
+        if (r->gva < sp && r->gva + r->bytes > sp - DEAD_STACK_BYTES)
+            return diag_set(s->d, EMU_EINPUT,
+                            "--same %s: it lies where the interrupted stack ends, which every interrupt changes",
+                            r->name);
+    }
+    return divergence_read(s->o.same, s->m, s->before, s->d);
+}
+
+/* It counts as what the handler has read: a boundary is like another only if the same is there. */
+static void note_same_as_read(struct exhaustive *s)
+{
+    for (unsigned i = 0; i < s->o.same->ranges; i++) {
+        const struct divergence_range *r = &s->o.same->range[i];
+
+        for (uint64_t gva = r->gva, to = gva + r->bytes, gpa; gva < to;) {
+            uint64_t page_end = (gva | (PAGE_BYTES - 1)) + 1, end = page_end < to ? page_end : to;
+
+            if (vcpu_translate(s->m, s->o.vcpu, gva, &gpa))
+                footprint_add(s->course->footprint, false, gpa, (unsigned)(end - gva));
+            gva = end;
+        }
+    }
+}
+
+/* The handler has put back the registers; does it so whatever they hold? The machine is left anywhere. */
+static bool puts_back_others(struct exhaustive *s)
+{
+    struct verdict ignored;
+    char text[DIVERGENCE_TEXT_BYTES];
+
+    snapshot_restore(s->m, s->at);
+    divergence_disturb_registers(s->m);
+    vcpu_get_regs(s->m, s->o.vcpu, &s->before->regs);
+    return deliver(s) == OUTCOME_RETURNED && run_handler(s, &ignored) == OUTCOME_RETURNED &&
+           machine_verdict(s->m)->kind == VERDICT_NONE &&
+           !divergence_registers_differ(s->o.same, s->before, s->m, text);
+}
+
+/* The handler has returned. */
+static enum outcome look_at_same(struct exhaustive *s, struct verdict *v)
+{
+    char text[DIVERGENCE_TEXT_BYTES];
+
+    if (divergence_differs(s->o.same, s->before, s->m, text)) {
+        *v = (struct verdict){.kind = VERDICT_FAIL,
+                              .detector = "divergence",
+                              .vcpu = s->o.vcpu,
+                              .rip_gva = vcpu_rip(s->m),
+                              .position = position(s)};
+        snprintf(v->text, sizeof(v->text), "divergence where the handler returns: %s", text);
+        s->course->alone = divergence_registers_differ(s->o.same, s->before, s->m, text);
+        return OUTCOME_FAILED;
+    }
+    if ((s->o.same->registers || s->o.same->cr2) && !s->o.every_boundary)
+        s->course->alone = !puts_back_others(s);
+    return OUTCOME_RETURNED;
 }
 
 static void describe_failure(struct exhaustive *s, struct verdict *v)
@@ -268,7 +402,8 @@ static struct course *find_course(struct exhaustive *s, uint64_t at)
 
         best = NULL;
         for (unsigned i = 0; i < COURSES_MAX; i++)
-            if (s->known[i].used && s->known[i].used < below && (!best || s->known[i].used > best->used))
+            if (s->known[i].used && !s->known[i].alone && s->known[i].used < below &&
+                (!best || s->known[i].used > best->used))
                 best = &s->known[i];
         if (!best)
             return NULL;
@@ -289,9 +424,11 @@ static enum outcome handle(struct exhaustive *s, struct verdict *v)
     s->course = oldest_course(s);
     s->course->position = before;
     s->course->used = ++s->uses;
-    s->course->leaves = false;
+    s->course->leaves = s->course->alone = false;
     footprint_clear(s->course->footprint);
     note_dead_stack(s, vcpu_gpr(s->m, GPR_RSP));
+    if (s->o.same)
+        note_same_as_read(s);
     s->exception = s->is_torn = false;
     s->handling = true;
     outcome = deliver(s);
@@ -304,6 +441,8 @@ static enum outcome handle(struct exhaustive *s, struct verdict *v)
     if (outcome == OUTCOME_FAILED) {
         describe_failure(s, v);
         follow(s, v);
+    } else if (outcome == OUTCOME_RETURNED && s->o.same && machine_verdict(s->m)->kind == VERDICT_NONE) {
+        outcome = look_at_same(s, v);
     }
     s->course->failed = outcome == OUTCOME_FAILED;
     s->course->verdict = *v;
@@ -329,6 +468,8 @@ static enum emu_err run_at(struct exhaustive *s)
     enum outcome outcome;
     enum emu_err err = s->at ? snapshot_update(s->m, s->at, s->d) : snapshot_take(s->m, s->start, &s->at, s->d);
 
+    if (err == EMU_OK && s->o.same)
+        err = note_same(s);
     if (err != EMU_OK)
         return err;
     outcome = handle(s, &v);
@@ -366,7 +507,7 @@ enum emu_err exhaustive_cover(struct exhaustive *s, uint64_t from, uint64_t to)
             if (err != EMU_OK)
                 return err;
         }
-        last = s->o.every_boundary
+        last = s->o.every_boundary || s->course->alone
                    ? delivered
                    : window_next_conflict(s->window, &s->cursor, s->course->footprint, s->course->leaves, delivered);
         if (last >= end)
@@ -409,7 +550,8 @@ enum emu_err exhaustive_new(struct machine *m, const struct exhaustive_options *
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     *s = (struct exhaustive){.m = m, .o = *options, .r = report, .d = d};
     report->failure = calloc(EXHAUSTIVE_FAILURES_MAX, sizeof(*report->failure));
-    if (!report->failure)
+    s->before = calloc(1, sizeof(*s->before));
+    if (!report->failure || !s->before)
         err = diag_set(d, EMU_EHOST, "the host has no memory left");
     for (unsigned i = 0; err == EMU_OK && i < COURSES_MAX; i++)
         err = footprint_new(machine_memory(m), &s->known[i].footprint, d);
@@ -442,6 +584,7 @@ void exhaustive_free(struct exhaustive *s)
         snapshot_free(s->m, s->start);
     }
     torn_code_free(s->torn);
+    free(s->before);
     for (unsigned i = 0; i < COURSES_MAX; i++)
         footprint_free(s->known[i].footprint);
     free(s);

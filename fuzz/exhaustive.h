@@ -11,8 +11,14 @@
  * something of the machine or its models meanwhile: that run would be repeated.
  *
  * A run fails when the guest ends in a failure, when the handler raises an exception that handlers do not raise, when
- * it executes torn code (torn_code.h), or when it does not return. It is stopped there, and followed once more to the
- * guest's own end if that is near.
+ * it executes torn code (torn_code.h), when it does not return, or when it returns with something changed that was
+ * declared to stay the same (divergence.h). It is stopped there, and followed once more, without looking: to the first
+ * exception, the handler's return, and the guest's own end if that is near.
+ *
+ * Declared memory counts as read by the handler: so a boundary is taken for like another only where what is there is
+ * the same too, and it diverges at both or at neither. Registers differ at each boundary. A handler that has put them
+ * back is therefore run once more with other values in them; only if it puts back those too it does so for the whole
+ * stretch, else each boundary of it is run for itself.
  *
  * With `every_boundary` nothing is left out: to check the pruning on small windows.
  *
@@ -29,6 +35,7 @@
 #include "emu/diag.h"
 #include "emu/verdict.h"
 
+struct divergence_list;
 struct machine;
 struct symbols;
 struct window;
@@ -71,7 +78,8 @@ struct exhaustive_options {
     uint64_t handler_steps_max; /* a handler that has not returned by then fails as BUDGET */
     uint64_t confirm_steps_max; /* how long a failing run is followed to its verdict */
     bool every_boundary;
-    const struct symbols *symbols; /* say where code is; may be NULL, then torn code is not seen */
+    const struct symbols *symbols;      /* say where code is; may be NULL, then torn code is not seen */
+    const struct divergence_list *same; /* what must be as before when the handler returns; may be NULL */
     /* Called now and then; true stops the search (the report then says that it is not complete). */
     bool (*progress)(void *context, const struct exhaustive_report *r, uint64_t position);
     void *context;

@@ -9,6 +9,7 @@
 #include "emu/snapshot.h"
 #include "emu/symbols.h"
 #include "emu/vcpu.h"
+#include "fuzz/divergence.h"
 
 /* A strategy that lets no vCPU make a step for so long has lost its way: the run is over. */
 #define STILL_MAX 10000u
@@ -52,6 +53,8 @@ static void conclude(struct machine *m, uint64_t start_steps, bool reached, cons
         return;
     case VERDICT_NONE:
         o->kind = reached || !end->reach_rip_gva ? TRIAL_PASS : TRIAL_BUDGET;
+        if (end->same && !divergence_was_compared(end->same))
+            o->kind = TRIAL_BUDGET;
         return;
     case VERDICT_BUDGET:
         o->kind = TRIAL_BUDGET;

@@ -18,6 +18,7 @@
 #include "emu/verdict.h"
 #include "fuzz/strategy.h"
 
+struct divergence;
 struct symbols;
 
 struct trial_end {
@@ -25,6 +26,7 @@ struct trial_end {
     uint64_t steps_max;     /* of all vCPUs, counted from the window's start */
     /* Of trial_play: set by a signal handler, it ends the run within a second, as out of budget; NULL: nothing does. */
     const volatile sig_atomic_t *interrupted;
+    const struct divergence *same; /* a run that does not come to its comparison is out of budget; NULL for none */
 };
 
 enum trial_kind { TRIAL_PASS, TRIAL_FAIL, TRIAL_BUDGET, TRIAL_UNMODELLED, TRIAL_KINDS };

@@ -99,4 +99,26 @@ for name, number in (("SIGINT", signal.SIGINT), ("SIGKILL", signal.SIGKILL)):
     point(f"after {name} the same command goes on to the same end",
           status == 1 and r["complete"] and said(r)[:2] == said(whole)[:2], (process.returncode, err))
 
+# The time is used up: what is done is kept, and the same command goes on.
+out = os.path.join(folder, "budget")
+slow = command("--every-boundary", "--window-steps-max", "4000", "--out", out, variant="int3")
+status, r, err = run([*slow, "--budget", "1s"])
+point("a search that its budget stops says so, and ends with 4",
+      status == 4 and not r["complete"] and "the budget of 1 s is used up; the same command goes on" in err, (status, err))
+covered = r["boundaries"]
+status, r, err = run([*slow, "--budget", "10m", "--jobs", "2"])
+point("the same command goes on to the end", status == 0 and r["complete"] and r["boundaries"] > covered, (status, err))
+status, r, err = run(command("--strategy", "random", "--runs", "100000000", "--budget", "1s", variant="int3"))
+point("so with strategies that have no end", status == 4 and r["stopped"] and "another --search-seed" in err, (status, err))
+for wrong in ("0s", "10x", "m", "1d", "999999h", "-1"):
+    status, r, err = run(command("--budget", wrong))
+    point(f"--budget {wrong} is refused", status == 2 and "is a time like 90s, 10m or 2h" in err, err)
+
+# A folder that can't be made is known before the search.
+status, r, err = run(command("--out", os.path.join(folder, "A", "B")))
+point("--out in a folder that is not there is refused at once",
+      status == 2 and err.count("\n") == 1 and "A/B: can't be made" in err, err)
+status, r, err = run(command("--out", os.path.join(broken, "timer-1-2.part.json")))
+point("--out that is a file is refused at once", status == 2 and err.count("\n") == 1 and "can't be made" in err, err)
+
 done()

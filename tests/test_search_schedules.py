@@ -57,6 +57,24 @@ point("one event is enough", all(len(decisions(c)) == 1 for c in r.get("cases", 
 status, r = fuzz("s4-64.elf", "order=PVIBEU id=madt", *BRING_UP)
 point("the order without that window loses none", status == 0 and r["failing"] == 0, r)
 
+# What crashes nothing: an invariant that the guest declares is compared with the undisturbed run.
+CR2 = ("--vcpus", "1", "--memory", "32M", "--window", "touch_all", "--inject", "nmi", "--strategy", "random", "--runs", "100")
+COUNT = ("--vcpus", "2", "--memory", "32M", "--window", "count_up+400", "--strategy", "preempt", "--depth", "1")
+for bug, same, options in (("cr2", "seen", CR2), ("count", "total", COUNT)):
+    status, r = fuzz("r-silent.elf", f"bug={bug}", *options)
+    point(f"r-silent, bug={bug}: nothing fails by itself", status == 0 and r["failing"] == 0, str(r)[:300])
+    status, r = fuzz("r-silent.elf", f"bug={bug}", *options, "--same", same, "--out", out)
+    point(f"r-silent, bug={bug}: but it diverges, and one decision is enough",
+          status == 1 and {c["detector"] for c in r["cases"]} == {"divergence"} and
+          all(len(decisions(c)) == 1 and c["reason"].startswith(f"divergence at the guest's end: {same}")
+              for c in r["cases"]), str(r)[:300])
+    status, r = fuzz("r-silent.elf", f"bug={bug} fixed=1", *options, "--same", same)
+    point(f"r-silent, bug={bug}, repaired: nothing diverges", status == 0 and r["failing"] == 0, str(r)[:300])
+for same, sentence in (("registers", "only the exhaustive search looks at"), ("nobody", "no symbol has this name"),
+                       ("seen@guest_fail", "does not come to guest_fail")):
+    status, r = fuzz("r-silent.elf", "bug=cr2", *CR2, "--same", same)
+    point(f"--same {same} is refused", status == 2 and sentence in r["error"], str(r)[:300])
+
 cases = sorted(os.path.join(out, name) for name in os.listdir(out))
 point("each failure is a file", len(cases) >= 3, cases)
 for path in cases:
