@@ -588,6 +588,18 @@ static uint64_t steps_to_position(const struct machine *m, const struct machine_
     return left;
 }
 
+/* The host's CPU has nobody to run until then: who was on it last leaves it, as for another vCPU. */
+static void pass_idle_time(struct machine *m, uint64_t deadline_ns)
+{
+    hang_probe_set_switching(m, true);
+    tell_switched_out(m, m->run.current);
+    machine_pass_time_to(m, deadline_ns);
+    wake_halted(m);
+    if (m->vcpu[m->run.current].state == VCPU_RUNNABLE)
+        tell_switched_in(m, m->run.current);
+    hang_probe_set_switching(m, false);
+}
+
 /* Nobody can run: time jumps to the next deadline. False if the pinned vCPU is not helped by that. */
 static bool idle(struct machine *m, const struct machine_limits *limits, uint64_t *idle_turns)
 {
@@ -601,7 +613,7 @@ static bool idle(struct machine *m, const struct machine_limits *limits, uint64_
     else if (++*idle_turns > IDLE_TURNS_MAX)
         machine_set_verdict(m, VERDICT_BUDGET, NULL, "timers have expired %u times and woken no vCPU", IDLE_TURNS_MAX);
     else
-        machine_pass_time_to(m, next);
+        pass_idle_time(m, next);
     return true;
 }
 

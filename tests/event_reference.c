@@ -201,14 +201,15 @@ int reference_bind_interdomain(struct reference *r, uint32_t remote_port, uint32
     return 0;
 }
 
-static bool is_per_vcpu(uint32_t virq)
+static bool is_per_vcpu(const struct reference *r, uint32_t virq)
 {
-    return virq == VIRQ_TIMER || virq == VIRQ_DEBUG || virq == VIRQ_XENOPROF || virq == VIRQ_XENPMU;
+    return virq == VIRQ_TIMER || virq == VIRQ_DEBUG || virq == VIRQ_XENOPROF ||
+           (virq == VIRQ_XENPMU && r->rules.xenpmu);
 }
 
 int reference_bind_virq(struct reference *r, uint32_t virq, uint32_t vcpu, uint32_t *port)
 {
-    if (virq >= REFERENCE_VIRQS || (!is_per_vcpu(virq) && vcpu != 0))
+    if (virq >= REFERENCE_VIRQS || (!is_per_vcpu(r, virq) && vcpu != 0))
         return INVALID;
     if (vcpu >= r->vcpus)
         return NO_ENTRY;
@@ -251,7 +252,7 @@ int reference_bind_vcpu(struct reference *r, uint32_t port, uint32_t vcpu)
     if (!bound(r, port))
         return INVALID;
     p = &r->port[port];
-    if (p->status == EVTCHNSTAT_ipi || (p->status == EVTCHNSTAT_virq && is_per_vcpu(p->number)))
+    if (p->status == EVTCHNSTAT_ipi || (p->status == EVTCHNSTAT_virq && is_per_vcpu(r, p->number)))
         return INVALID;
     r->port[port].vcpu = vcpu;
     return 0;

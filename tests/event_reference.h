@@ -28,6 +28,7 @@ struct reference_rules {
     bool busy;          /* OPEN: a port that is still on a queue is not given out again */
     bool reset_fifo;    /* EVTCHNOP_reset goes back to the 2-level ABI */
     bool poll_usable;   /* OPEN: polling a port that is not bound is a mistake */
+    bool xenpmu;        /* VIRQ_XENPMU is each vCPU's own */
     int expand_2level;  /* the answer to expand_array without FIFO */
     unsigned word_bits; /* of the guest's words: 32 or 64 */
 };

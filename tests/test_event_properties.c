@@ -645,9 +645,21 @@ static const struct {
 } versions[] = {
     {V(1), {.expand_2level = XEN_ENOSYS}},
     {V(4), {.fifo = true, .expand_2level = XEN_ENOSYS}},
-    {V(7), {.fifo = true, .busy = true, .reset_fifo = true, .expand_2level = XEN_ENOSYS}},
-    {V(17), {.fifo = true, .busy = true, .reset_fifo = true, .poll_usable = true, .expand_2level = XEN_EOPNOTSUPP}},
-    {V(18), {.fifo = true, .busy = true, .reset_fifo = true, .poll_usable = true, .expand_2level = XEN_EOPNOTSUPP}},
+    {V(7), {.fifo = true, .xenpmu = true, .busy = true, .reset_fifo = true, .expand_2level = XEN_ENOSYS}},
+    {V(17),
+     {.fifo = true,
+      .xenpmu = true,
+      .busy = true,
+      .reset_fifo = true,
+      .poll_usable = true,
+      .expand_2level = XEN_EOPNOTSUPP}},
+    {V(18),
+     {.fifo = true,
+      .xenpmu = true,
+      .busy = true,
+      .reset_fifo = true,
+      .poll_usable = true,
+      .expand_2level = XEN_EOPNOTSUPP}},
 };
 
 static void check_all(unsigned word_bits)

@@ -227,7 +227,7 @@ static void a_vcpu_is_initialised_then_up_then_down(void **state)
     c.mode = 9;
     assert_int_equal(CALL_VCPU(m, VCPUOP_initialise, 1, &c), XEN_EINVAL);
     c = context_32();
-    c.cpu_regs.x86_32.cs_limit = 0xfff; /* EIP over the limit */
+    c.cpu_regs.x86_32.cs_limit = 0xff; /* in pages: EIP over the limit */
     assert_int_equal(CALL_VCPU(m, VCPUOP_initialise, 1, &c), XEN_EINVAL);
     c = context_32();
     assert_int_equal(CALL_VCPU(m, VCPUOP_initialise, 1, &c), 0);

@@ -140,6 +140,7 @@ static void contexts_are_checked(void **state)
             break;
         case EIP_LIMIT:
             r->cs_limit = 0xfff;
+            r->cs_ar = 0x49b;
             break;
         case CS_DATA:
             r->cs_ar = 0xc93;

@@ -117,7 +117,7 @@ static unsigned pinned(const struct xen_state *x)
 {
     unsigned count = 0;
 
-    for (unsigned i = GNTTAB_NR_RESERVED_ENTRIES; i < GRANT_PINS; i++)
+    for (unsigned i = xen_traits(x)->grant_reserved ? GNTTAB_NR_RESERVED_ENTRIES : 0; i < GRANT_PINS; i++)
         count += x->grant_pins[i];
     return count;
 }
@@ -179,7 +179,8 @@ static int64_t reserved_read(struct machine *m, struct reserved_entries *r)
     for (unsigned i = 0; i < GNTTAB_NR_RESERVED_ENTRIES; i++) {
         unsigned type = two[i].hdr.flags & GTF_type_mask;
 
-        if (type == GTF_transitive || (type == GTF_permit_access && two[i].full_page.frame >> 32))
+        if (xen_traits(xen_state(m))->grant_erange &&
+            (type == GTF_transitive || (type == GTF_permit_access && two[i].full_page.frame >> 32)))
             return XEN_ERANGE;
         r->e[i] = (struct grant_entry_v1){0};
         if (type == GTF_permit_access)
@@ -214,8 +215,8 @@ static int64_t change_version(struct machine *m, uint8_t version)
 {
     static const uint8_t zero[PAGE_BYTES];
     struct xen_state *x = xen_state(m);
-    struct reserved_entries reserved;
-    int64_t answer = pinned(x) ? XEN_EBUSY : reserved_read(m, &reserved);
+    struct reserved_entries reserved = {0};
+    int64_t answer = pinned(x) ? XEN_EBUSY : xen_traits(x)->grant_reserved ? reserved_read(m, &reserved) : 0;
 
     if (answer)
         return answer;
@@ -311,6 +312,8 @@ static int64_t op_unmap(struct xen_call *c)
         if (a.handle < GRANT_PINS && c->x->grant_pins[a.handle]) {
             if (!--c->x->grant_pins[a.handle])
                 entry_flags(c, a.handle, 0, GTF_reading | GTF_writing);
+            if (xen_gfn_is_ram(c->m, a.host_addr >> PAGE_SHIFT)) /* what was mapped is gone, and nothing comes back */
+                (void)!xen_p2m_punch(c->m, a.host_addr >> PAGE_SHIFT);
             a.status = GNTST_okay;
         }
         if (!xen_copy_out(c, gva, &a, sizeof(a)))

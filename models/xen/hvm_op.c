@@ -8,6 +8,7 @@
 #include "models/platform.h"
 
 #define UPCALL_VECTOR_MIN 0x10u
+#define SHUTDOWN_MAX_44   4u /* SHUTDOWN_watchdog, the last reason then */
 
 /* The last pages below 0xff000000 belong to the toolstack; tools/libs/guest, SPECIALPAGE_*. */
 #define SPECIAL_FIRST_GFN 0xfeff8ull
@@ -57,28 +58,67 @@ void xen_hvm_params_init(struct machine *m)
     x->page_gfn[PAGE_CONSOLE] = x->hvm_param[HVM_PARAM_CONSOLE_PFN];
 }
 
-static int64_t copy_in_param(struct xen_call *c, struct xen_hvm_param *p)
+/* Up to 4.5 a guest may read all and set almost all. Source: Xen 4.4 arch/x86/hvm/hvm.c, do_hvm_op(). */
+static int64_t check_open(const struct xen_call *c, const struct xen_hvm_param *p)
+{
+    switch (p->index) {
+    case HVM_PARAM_IDENT_PT:
+    case HVM_PARAM_DM_DOMAIN:
+    case HVM_PARAM_ACPI_S_STATE:
+    case HVM_PARAM_MEMORY_EVENT_CR0:
+    case HVM_PARAM_MEMORY_EVENT_CR3:
+    case HVM_PARAM_MEMORY_EVENT_CR4:
+    case HVM_PARAM_MEMORY_EVENT_INT3:
+    case HVM_PARAM_MEMORY_EVENT_SINGLE_STEP:
+    case HVM_PARAM_MEMORY_EVENT_MSR:
+        return XEN_EPERM;
+    case HVM_PARAM_NESTEDHVM:
+        return c->t->nested_hvm ? XEN_EPERM : 0;
+    case HVM_PARAM_IOREQ_PFN: /* the device model has its pages already */
+    case HVM_PARAM_BUFIOREQ_PFN:
+    case HVM_PARAM_BUFIOREQ_EVTCHN:
+        return XEN_EINVAL;
+    case HVM_PARAM_TIMER_MODE:
+        return p->value > HVMPTM_one_missed_tick_pending ? XEN_EINVAL : 0;
+    case HVM_PARAM_VIRIDIAN:
+        return p->value > 1 ? XEN_EINVAL : 0;
+    case HVM_PARAM_TRIPLE_FAULT_REASON:
+        return p->value > SHUTDOWN_MAX_44 ? XEN_EINVAL : 0;
+    }
+    return 0;
+}
+
+/* Reads the argument; 0 if the guest may do that to the parameter. Once-only ones can't be set by a guest at all. */
+static int64_t copy_in_param(struct xen_call *c, struct xen_hvm_param *p, bool set)
 {
     if (!xen_copy_in(c, c->arg[1], p, sizeof(*p)))
         return XEN_EFAULT;
-    if (p->index >= HVM_NR_PARAMS)
+    if (p->index >= c->t->hvm_params)
         return XEN_EINVAL;
     if (p->domid == 0) /* not an HVM domain; xsm_hvm_param() would refuse it anyway */
         return XEN_EINVAL;
-    return xen_is_self(p->domid) ? 0 : XEN_ESRCH;
+    if (!xen_is_self(p->domid))
+        return XEN_ESRCH;
+    if (c->t->params_open)
+        return set ? check_open(c, p) : 0;
+    switch (param_rules[p->index]) {
+    case PARAM_WRITE:
+        return 0;
+    case PARAM_READ:
+        return set ? XEN_EPERM : 0;
+    case PARAM_DEPRECATED:
+        return c->t->params_deprecated ? XEN_EINVAL : XEN_EPERM;
+    }
+    return XEN_EPERM;
 }
 
 static int64_t op_set_param(struct xen_call *c)
 {
     struct xen_hvm_param p;
-    int64_t answer = copy_in_param(c, &p);
+    int64_t answer = copy_in_param(c, &p, true);
 
     if (answer)
         return answer;
-    if (param_rules[p.index] == PARAM_DEPRECATED)
-        return XEN_EINVAL;
-    if (param_rules[p.index] != PARAM_WRITE)
-        return XEN_EPERM;
     switch (p.index) {
     case HVM_PARAM_CALLBACK_IRQ:
         xen_set_callback_via(c->m, p.value);
@@ -111,14 +151,10 @@ static int64_t op_set_param(struct xen_call *c)
 static int64_t op_get_param(struct xen_call *c)
 {
     struct xen_hvm_param p;
-    int64_t answer = copy_in_param(c, &p);
+    int64_t answer = copy_in_param(c, &p, false);
 
     if (answer)
         return answer;
-    if (param_rules[p.index] == PARAM_DEPRECATED)
-        return XEN_EINVAL;
-    if (param_rules[p.index] == PARAM_HOST)
-        return XEN_EPERM;
     p.value = c->x->hvm_param[p.index];
     return xen_copy_out(c, c->arg[1], &p, sizeof(p)) ? 0 : XEN_EFAULT;
 }

@@ -140,7 +140,7 @@ static const struct xen_family families[] = {
     {.number = __HYPERVISOR_callback_op, .name = "callback_op", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_xenoprof_op, .name = "xenoprof_op", .handler = refused_enosys, .source = HVM_TABLE},
     {.number = __HYPERVISOR_event_channel_op, .name = "event_channel_op", .ops = xen_event_channel_ops, .op_unknown = XEN_ENOSYS, .source = "event_channel.c, do_event_channel_op"},
-    {.number = __HYPERVISOR_physdev_op, .name = "physdev_op", .ops = xen_physdev_ops, .op_unknown = XEN_ENOSYS, .source = "hvm/hypercall.c, hvm_physdev_op"},
+    {.number = __HYPERVISOR_physdev_op, .name = "physdev_op", .handler = xen_physdev_op_check, .ops = xen_physdev_ops, .op_unknown = XEN_ENOSYS, .source = "hvm/hypercall.c, hvm_physdev_op"},
     {.number = __HYPERVISOR_hvm_op, .name = "hvm_op", .ops = xen_hvm_ops, .op_unknown = XEN_ENOSYS, .source = "hvm/hvm.c, do_hvm_op"},
     {.number = __HYPERVISOR_sysctl, .name = "sysctl", .handler = refused_sysctl, .source = "sysctl.c, do_sysctl; XSM_PRIV comes last"},
     {.number = __HYPERVISOR_domctl, .name = "domctl", .handler = refused_domctl, .since = XEN_VERSION(4, 3), .source = "domctl.c, do_domctl; XSM_PRIV comes last"},

@@ -13,10 +13,10 @@
 #define ORDER_MAX   9u         /* what an unprivileged domain may ask for */
 #define BATCH_MAX   4096u
 
-#define EXCHANGE_BYTES_32 44u /* struct compat_memory_exchange */
-#define MFN_LIST_BYTES_32 12u /* struct compat_machphys_mfn_list */
-#define HVM_LOW_RAM_GPA   0x100000ull
-#define E820_ENTRIES_MAX  1024u /* arch/x86/include/asm/e820.h, E820MAX */
+#define RESERVATION_BYTES_32 20u /* struct compat_memory_reservation */
+#define MFN_LIST_BYTES_32    12u /* struct compat_machphys_mfn_list */
+#define HVM_LOW_RAM_GPA      0x100000ull
+#define E820_ENTRIES_MAX     1024u /* arch/x86/include/asm/e820.h, E820MAX */
 
 /* struct xen_memory_reservation of both word sizes. */
 struct reservation {
@@ -24,7 +24,12 @@ struct reservation {
     unsigned order, flags, domid;
 };
 
-static bool copy_in_reservation(struct xen_call *c, struct reservation *r)
+static unsigned reservation_bytes(const struct xen_call *c)
+{
+    return c->compat ? RESERVATION_BYTES_32 : sizeof(struct xen_memory_reservation);
+}
+
+static bool copy_in_reservation(struct xen_call *c, uint64_t gva, struct reservation *r)
 {
     struct xen_memory_reservation r64;
     struct {
@@ -33,12 +38,12 @@ static bool copy_in_reservation(struct xen_call *c, struct reservation *r)
     } r32;
 
     if (c->compat) {
-        if (!xen_copy_in(c, c->arg[1], &r32, sizeof(r32)))
+        if (!xen_copy_in(c, gva, &r32, sizeof(r32)))
             return false;
         *r = (struct reservation){r32.extents, r32.count, r32.order, r32.flags, r32.domid};
         return true;
     }
-    if (!xen_copy_in(c, c->arg[1], &r64, sizeof(r64)))
+    if (!xen_copy_in(c, gva, &r64, sizeof(r64)))
         return false;
     memcpy(&r->extents_gva, &r64.extent_start, sizeof(r->extents_gva));
     r->count = r64.nr_extents;
@@ -67,7 +72,7 @@ static int64_t each_extent(struct xen_call *c, bool (*fn)(struct machine *m, uin
     struct reservation r;
     uint64_t i;
 
-    if (!copy_in_reservation(c, &r))
+    if (!copy_in_reservation(c, c->arg[1], &r))
         return (int64_t)extents_done(c);
     if (!xen_is_self(r.domid) || r.order > ORDER_MAX)
         return (int64_t)extents_done(c);
@@ -120,13 +125,67 @@ static int64_t op_increase(struct xen_call *c)
     return (int64_t)extents_done(c);
 }
 
+/* Every frame of the extents, by number: the call's in or out list. False at a bad address. */
+static bool exchange_frames(struct xen_call *c, const struct reservation *r,
+                            bool (*fn)(struct machine *m, uint64_t gfn), bool *done)
+{
+    *done = true;
+    for (uint64_t i = 0; *done && i < r->count; i++) {
+        uint64_t gfn;
+
+        if (!extent_gfn(c, r, i, &gfn))
+            return false;
+        for (unsigned k = 0; *done && k < 1u << r->order; k++)
+            *done = gfn <= (UINT64_MAX >> PAGE_SHIFT) - k && fn(c->m, gfn + k);
+    }
+    return true;
+}
+
+/* Up to 4.6 a translated guest gets new pages for old ones; since then Xen steals none from it. */
+static int64_t exchange(struct xen_call *c, const struct reservation *in, const struct reservation *out)
+{
+    uint64_t count = in->count, done_gva = c->arg[1] + 2 * reservation_bytes(c);
+    bool done;
+
+    if (!c->t->exchange_translated)
+        return XEN_EOPNOTSUPP;
+    if (in->count > EXTENTS_MAX || out->count > EXTENTS_MAX) {
+        machine_unmodelled(c->m, "memory_op(exchange) of %llu extents", (unsigned long long)in->count);
+        return XEN_EINVAL;
+    }
+    if (!exchange_frames(c, in, xen_gfn_is_ram, &done))
+        return XEN_EFAULT;
+    if (!done)
+        return XEN_EINVAL;
+    if (!exchange_frames(c, in, give_away, &done) || !exchange_frames(c, out, xen_p2m_fill, &done))
+        return XEN_EFAULT;
+    if (!done)
+        return XEN_EINVAL;
+    return xen_copy_out(c, done_gva, &count, c->compat ? 4 : 8) ? 0 : XEN_EFAULT;
+}
+
+/* Source: Xen common/memory.c, memory_exchange(). */
 static int64_t op_exchange(struct xen_call *c)
 {
-    struct xen_memory_exchange a;
+    struct reservation in, out;
+    unsigned bytes = reservation_bytes(c);
+    uint64_t done = 0;
 
-    if (!xen_copy_in(c, c->arg[1], &a, c->compat ? EXCHANGE_BYTES_32 : sizeof(a)))
+    if (!copy_in_reservation(c, c->arg[1], &in) || !copy_in_reservation(c, c->arg[1] + bytes, &out) ||
+        !xen_copy_in(c, c->arg[1] + 2 * bytes, &done, c->compat ? 4 : 8))
         return XEN_EFAULT;
-    return XEN_EOPNOTSUPP; /* not for translated guests */
+    if (in.order > ORDER_MAX || out.order > ORDER_MAX)
+        return c->t->exchange_order_eperm ? XEN_EPERM : XEN_EINVAL;
+    if (done > in.count || in.domid != out.domid || in.count > UINT64_MAX >> in.order ||
+        out.count > UINT64_MAX >> out.order || in.count << in.order != out.count << out.order)
+        return XEN_EINVAL;
+    if (done == in.count)
+        return 0;
+    if (in.domid == 0)
+        return XEN_EPERM;
+    if (!xen_is_self(in.domid))
+        return XEN_ESRCH;
+    return exchange(c, &in, &out);
 }
 
 /* ---- where Xen's own pages are ---- */
@@ -221,8 +280,8 @@ static int64_t op_add_to_physmap(struct xen_call *c)
 
     if (!copy_in_physmap(c, &a))
         return XEN_EFAULT;
-    if (a.space == XENMAPSPACE_gmfn_foreign)
-        return XEN_EINVAL;
+    if (a.space == XENMAPSPACE_gmfn_foreign && c->t->batch) /* only by the batch */
+        return XEN_ENOSYS;
     if (a.domid == 0)
         return XEN_EPERM;
     if (!xen_is_self(a.domid))
@@ -336,7 +395,7 @@ static int64_t op_current_reservation(struct xen_call *c)
 {
     int64_t answer = copy_in_domid(c);
 
-    return answer ? answer : (int64_t)(ram_pages(c->m) - xen_p2m_holes(c->x));
+    return answer ? answer : (int64_t)(ram_pages(c->m) - xen_p2m_holes(c->x) - xen_p2m_pages_over_ram(c->m));
 }
 
 static int64_t op_maximum_reservation(struct xen_call *c)

@@ -254,6 +254,15 @@ static bool page_in_memory(struct machine *m, enum xen_page page)
     return x->page_gfn[page] != GFN_NONE && gfn_in_memory(m, x->page_gfn[page]);
 }
 
+uint64_t xen_p2m_pages_over_ram(struct machine *m)
+{
+    uint64_t count = 0;
+
+    for (unsigned i = 0; i < PAGE_COUNT; i++)
+        count += page_in_memory(m, (enum xen_page)i);
+    return count;
+}
+
 void xen_page_unmap(struct machine *m, enum xen_page page, bool refill)
 {
     struct xen_state *x = xen_state(m);

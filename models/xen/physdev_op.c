@@ -8,23 +8,50 @@
 
 #include "models/platform.h"
 
-#define EMULATED_GSIS   48u
+#define EMULATED_GSIS   48
 #define ISA_GSIS        16  /* edge-triggered */
 #define PIRQ_FIRST_FREE 16u /* the ISA range keeps its numbers */
+/* ASSUMES: the host has as many interrupt lines as the guest; only the numbers of new pirqs depend on it. */
+#define HOST_GSIS 48u
 
-static bool has_pirqs(const struct xen_call *c)
+int64_t xen_physdev_op_check(struct xen_call *c)
 {
-    return platform_config(c->m)->mode == PLATFORM_HVM;
+    return platform_config(c->m)->mode == PLATFORM_HVM ? 0 : XEN_ENOSYS;
 }
 
-/* Xen hands pirqs out from the top down, above the ISA range. */
-static int64_t free_pirq(const struct xen_state *x)
+/* For a line from the ISA range up, for messages, and when the lines have run out, from the top down. */
+static int64_t free_pirq(const struct xen_state *x, int type)
 {
-    for (unsigned pirq = PIRQS - 1; pirq >= PIRQ_FIRST_FREE; pirq--) {
+    for (unsigned pirq = PIRQ_FIRST_FREE; type == MAP_PIRQ_TYPE_GSI && pirq < HOST_GSIS; pirq++) {
+        if (!x->pirq_used[pirq])
+            return pirq;
+    }
+    for (unsigned pirq = PIRQS - 1; pirq >= HOST_GSIS; pirq--) {
         if (!x->pirq_used[pirq])
             return pirq;
     }
     return XEN_ENOSPC;
+}
+
+/* Here DOMID_SELF alone means the guest; its own number is a domain that it has no power over. */
+static int64_t domain_check(unsigned domid)
+{
+    if (domid == DOMID_SELF)
+        return 0;
+    return domid == 0 || domid == XEN_GUEST_DOMID ? XEN_EPERM : XEN_ESRCH;
+}
+
+/* Whether Xen has a record of that pirq. */
+static bool pirq_is_known(const struct xen_state *x, uint32_t pirq)
+{
+    return pirq < PIRQS && (x->pirq_used[pirq] || x->pirq_port[pirq]);
+}
+
+/* Source: Xen asm/domain.h, is_hvm_pv_evtchn_domain(). */
+static bool events_come_by_vector(const struct xen_call *c)
+{
+    return c->x->callback_type == CALLBACK_VECTOR ||
+           (c->t->pirq_upcall_vector && c->x->vcpu[0].upcall_vector != UPCALL_VECTOR_NONE);
 }
 
 static bool model_is_present(const struct machine *m)
@@ -67,60 +94,64 @@ bool xen_gsi_is_event(struct machine *m, unsigned gsi, bool level)
     return true;
 }
 
+/* There is no device whose messages could be mapped: what is no line is refused.
+   Source: Xen arch/x86/physdev.c, physdev_map_pirq() and physdev_hvm_map_pirq(). */
+static int64_t map_pirq(struct xen_call *c, struct physdev_map_pirq *a)
+{
+    int64_t answer = domain_check(a->domid);
+
+    if (answer)
+        return answer;
+    if (!events_come_by_vector(c) || a->type != MAP_PIRQ_TYPE_GSI || a->index < 0 || a->index >= EMULATED_GSIS)
+        return XEN_EINVAL;
+    if (a->pirq < 0)
+        a->pirq = (int)free_pirq(c->x, a->type);
+    if (a->pirq < 0 || a->pirq >= (int)PIRQS)
+        return XEN_EINVAL;
+    /* An emulated line that has a pirq keeps it, as does a pirq that has a line; the caller is told that all is well.
+     */
+    if (xen_gsi_pirq(c->x, (unsigned)a->index) >= 0 || (c->x->pirq_used[a->pirq] && c->x->pirq_gsi[a->pirq] >= 0))
+        return 0;
+    c->x->pirq_used[a->pirq] |= PIRQ_MAPPED;
+    c->x->pirq_gsi[a->pirq] = a->index;
+    return 0;
+}
+
 static int64_t op_map_pirq(struct xen_call *c)
 {
     struct physdev_map_pirq a;
-    int64_t pirq;
+    int64_t answer;
 
-    if (!has_pirqs(c))
-        return XEN_ENOSYS;
     if (!xen_copy_in(c, c->arg[1], &a, sizeof(a)))
         return XEN_EFAULT;
-    if (a.domid == 0)
-        return XEN_EPERM;
-    if (!xen_is_self(a.domid))
-        return XEN_ESRCH;
-    if (a.type != MAP_PIRQ_TYPE_GSI) {
-        machine_unmodelled(c->m, "physdev_op(map_pirq) of type %d", a.type);
+    if (a.type == MAP_PIRQ_TYPE_MULTI_MSI && a.table_base && c->t->pirq_multi_msi)
         return XEN_EINVAL;
-    }
-    if (a.index < 0 || a.index >= (int)EMULATED_GSIS || a.pirq >= (int)PIRQS)
-        return XEN_EINVAL;
-    pirq = a.pirq < 0 ? free_pirq(c->x) : a.pirq;
-    if (pirq < 0)
-        return pirq;
-    /* An emulated GSI that has a pirq keeps it, and the caller is told that all is well. */
-    for (unsigned i = 0; i < PIRQS; i++) {
-        if (c->x->pirq_used[i] && c->x->pirq_gsi[i] == a.index) {
-            a.pirq = (int)pirq;
-            return xen_copy_out(c, c->arg[1], &a, sizeof(a)) ? 0 : XEN_EFAULT;
-        }
-    }
-    if (!c->x->pirq_used[pirq] || c->x->pirq_gsi[pirq] < 0) {
-        c->x->pirq_used[pirq] = 1;
-        c->x->pirq_gsi[pirq] = a.index;
-    }
-    a.pirq = (int)pirq;
-    return xen_copy_out(c, c->arg[1], &a, sizeof(a)) ? 0 : XEN_EFAULT;
+    if (a.type == MAP_PIRQ_TYPE_MSI_SEG && c->t->pirq_msi_seg) /* which the caller sees */
+        a.type = MAP_PIRQ_TYPE_MSI;
+    answer = map_pirq(c, &a);
+    return xen_copy_out(c, c->arg[1], &a, sizeof(a)) ? answer : XEN_EFAULT;
 }
 
+/* A pirq that has no emulated line is left alone, and that is success; 4.1 looks at the number before. */
 static int64_t op_unmap_pirq(struct xen_call *c)
 {
     struct physdev_unmap_pirq a;
+    bool exists;
+    int64_t answer;
 
-    if (!has_pirqs(c))
-        return XEN_ENOSYS;
     if (!xen_copy_in(c, c->arg[1], &a, sizeof(a)))
         return XEN_EFAULT;
-    if (a.domid == 0)
-        return XEN_EPERM;
-    if (!xen_is_self(a.domid))
-        return XEN_ESRCH;
-    if (a.pirq < 0 || a.pirq >= (int)PIRQS || !c->x->pirq_used[a.pirq])
+    answer = domain_check(a.domid);
+    exists = a.pirq >= 0 && a.pirq < (int)PIRQS;
+    if (answer == XEN_ESRCH)
+        return answer;
+    if (c->t->pirq_range_first && !exists)
         return XEN_EINVAL;
-    c->x->pirq_used[a.pirq] = 0;
-    c->x->pirq_gsi[a.pirq] = -1;
-    return 0;
+    if (!answer && exists && c->x->pirq_used[a.pirq] && c->x->pirq_gsi[a.pirq] >= 0) {
+        c->x->pirq_used[a.pirq] &= PIRQ_RESERVED;
+        c->x->pirq_gsi[a.pirq] = -1;
+    }
+    return answer;
 }
 
 static int64_t op_eoi(struct xen_call *c)
@@ -128,11 +159,9 @@ static int64_t op_eoi(struct xen_call *c)
     struct physdev_eoi a;
     int32_t gsi;
 
-    if (!has_pirqs(c))
-        return XEN_ENOSYS;
     if (!xen_copy_in(c, c->arg[1], &a, sizeof(a)))
         return XEN_EFAULT;
-    if (a.irq >= PIRQS)
+    if (a.irq >= PIRQS || (!pirq_is_known(c->x, a.irq) && !c->t->pirq_range_first))
         return XEN_EINVAL;
     /* A level-triggered line that is still asserted raises the event again. */
     gsi = c->x->pirq_used[a.irq] ? c->x->pirq_gsi[a.irq] : -1;
@@ -145,13 +174,11 @@ static int64_t op_irq_status_query(struct xen_call *c)
 {
     struct physdev_irq_status_query a;
 
-    if (!has_pirqs(c))
-        return XEN_ENOSYS;
     if (!xen_copy_in(c, c->arg[1], &a, sizeof(a)))
         return XEN_EFAULT;
-    if (a.irq >= PIRQS)
+    if (a.irq >= PIRQS || !c->x->pirq_used[a.irq] || c->x->pirq_gsi[a.irq] < 0)
         return XEN_EINVAL;
-    a.flags = 0;
+    a.flags = XENIRQSTAT_needs_eoi;
     return xen_copy_out(c, c->arg[1], &a, sizeof(a)) ? 0 : XEN_EFAULT;
 }
 
@@ -160,14 +187,12 @@ static int64_t op_get_free_pirq(struct xen_call *c)
     struct physdev_get_free_pirq a;
     int64_t pirq;
 
-    if (!has_pirqs(c))
-        return XEN_ENOSYS;
     if (!xen_copy_in(c, c->arg[1], &a, sizeof(a)))
         return XEN_EFAULT;
-    pirq = free_pirq(c->x);
+    pirq = free_pirq(c->x, a.type);
     if (pirq < 0)
         return pirq;
-    c->x->pirq_used[pirq] = 1;
+    c->x->pirq_used[pirq] |= PIRQ_RESERVED;
     a.pirq = (uint32_t)pirq;
     return xen_copy_out(c, c->arg[1], &a, sizeof(a)) ? 0 : XEN_EFAULT;
 }

@@ -48,7 +48,6 @@ static_assert(offsetof(struct vcpu_info, evtchn_pending_sel) == 8, "public/xen.h
 static_assert(offsetof(struct vcpu_info, time) == 32, "public/xen.h");
 
 #define CALLBACK_TYPE_SHIFT 56
-#define UPCALL_VECTOR_NONE  0
 
 void xen_info_read(struct machine *m, unsigned vcpu, unsigned offset, void *dst, unsigned bytes)
 {
@@ -106,7 +105,8 @@ void xen_kick(struct machine *m, unsigned vcpu)
     timer_disarm(m, &xen_model, TIMER_POLL, vcpu);
     if (vcpu_state(m, vcpu) == VCPU_HALTED || vcpu_state(m, vcpu) == VCPU_POLLING) {
         vcpu_wake(m, vcpu);
-        xen_runstate_change(m, vcpu, RUNSTATE_runnable);
+        if (x->vcpu[vcpu].runstate != RUNSTATE_running) /* it had not left its CPU yet */
+            xen_runstate_change(m, vcpu, RUNSTATE_runnable);
     }
     vcpu_kick(m, vcpu);
 }

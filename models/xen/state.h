@@ -26,6 +26,8 @@
 #define PORTS_BUCKET          64u   /* ports come into being in groups of this size */
 #define VIRQS                 24u
 #define PIRQS                 256u
+#define PIRQ_MAPPED           1u /* to an emulated GSI */
+#define PIRQ_RESERVED         2u /* by PHYSDEVOP_get_free_pirq */
 #define FIFO_PAGES_MAX        128u
 #define FIFO_WORDS_PER_PAGE   1024u
 #define FIFO_PRIORITIES       16u
@@ -72,8 +74,9 @@ struct xen_area {
     uint8_t zero[6];
 };
 
-#define POLL_NONE 0u
-#define POLL_MANY UINT32_MAX
+#define UPCALL_VECTOR_NONE 0
+#define POLL_NONE          0u
+#define POLL_MANY          UINT32_MAX
 
 struct xen_vcpu {
     uint64_t info_gpa; /* if place is INFO_GUEST */
@@ -183,8 +186,8 @@ struct xen_state {
     uint64_t fifo_gfn[FIFO_PAGES_MAX];
     struct xen_port port[PORTS_MAX];
     uint32_t pirq_port[PIRQS];
-    int32_t pirq_gsi[PIRQS]; /* emulated GSI mapped to that pirq, -1 if none */
-    uint8_t pirq_used[PIRQS];
+    int32_t pirq_gsi[PIRQS];        /* emulated GSI mapped to that pirq, -1 if none */
+    uint8_t pirq_used[PIRQS];       /* PIRQ_* */
     uint8_t grant_pins[GRANT_PINS]; /* how often the guest has mapped its own entry */
     struct xen_vcpu vcpu[VCPUS_MAX];
     struct xen_hole hole[HOLES_MAX];
@@ -284,6 +287,8 @@ bool xen_gfn_is_backed(struct machine *m, uint64_t gfn);
 bool xen_p2m_punch(struct machine *m, uint64_t gfn);
 /* Fill a hole with zeroed RAM. */
 bool xen_p2m_fill(struct machine *m, uint64_t gfn);
+/* Frames of RAM that a page of Xen has taken the place of; what was there is freed. */
+uint64_t xen_p2m_pages_over_ram(struct machine *m);
 uint64_t xen_p2m_holes(const struct xen_state *x);
 /* The highest frame that has something. */
 uint64_t xen_p2m_max_gfn(struct machine *m);
@@ -359,7 +364,7 @@ int64_t xen_port_poll(struct machine *m, uint32_t port);
 bool xen_port_is_masked(struct machine *m, uint32_t port);
 void xen_check_pollers(struct machine *m, uint32_t port);
 int64_t xen_event_channel_reset(struct machine *m);
-bool xen_virq_is_global(unsigned virq);
+bool xen_virq_is_global(const struct xen_traits *t, unsigned virq);
 
 /* event_fifo.c */
 /* False if there is no control block, and the event is dropped. */
@@ -419,6 +424,6 @@ void xen_grant_init(struct machine *m);
 bool xen_grant_grow(struct machine *m, uint32_t frames);
 
 /* Families without operations. */
-xen_handler_fn xen_vcpu_op_check, xen_set_timer_op, xen_multicall, xen_vm_assist;
+xen_handler_fn xen_vcpu_op_check, xen_physdev_op_check, xen_set_timer_op, xen_multicall, xen_vm_assist;
 
 #endif

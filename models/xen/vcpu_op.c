@@ -11,7 +11,7 @@
 #include "models/platform.h"
 
 #define PERIOD_MIN_NS 1000000ull
-#define PERIOD_MAX_NS (1ull << 60) /* STIME_DELTA_MAX */
+#define PERIOD_MAX_NS (UINT64_MAX >> 2) /* STIME_DELTA_MAX */
 
 static unsigned target(const struct xen_call *c)
 {
@@ -56,39 +56,61 @@ static struct segment segment_from(const struct entry *e)
     return (struct segment){.base = e->base, .limit = limit, .attributes = (e->ar & 0xff) << 8 | (e->ar & 0xf00) << 12};
 }
 
-#define AR_P         0x80u
-#define AR_S         0x10u
-#define AR_CODE      0x08u
-#define AR_WRITE     0x02u
-#define AR_DPL_SHIFT 5
+#define AR_P           0x80u
+#define AR_S           0x10u
+#define AR_CODE        0x08u
+#define AR_WRITE       0x02u /* of a data segment; of a code segment: readable */
+#define AR_G           0x800u
+#define AR_PAD         0xf000u
+#define AR_TYPE_MASK   0xfu
+#define AR_BUSY_TSS_32 0xbu
+#define DPL(ar)        ((ar) >> 5 & 3)
+#define EFER_KNOWN     (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
+#define CR4_KNOWN      0x770fffull /* neither VMXE nor what the guest's CPUID does not have */
 
-static bool segment_is_bad(const struct entry *e, bool code)
+enum segment_kind { KIND_CODE, KIND_STACK, KIND_DATA, KIND_TSS };
+
+/* Source: Xen arch/x86/hvm/domain.c, check_segment(). Present segments are taken as accessed, a TSS as busy; 4.7 does
+   so with absent ones, which it then finds bad. */
+static bool segment_is_bad(const struct xen_call *c, const struct entry *e, enum segment_kind kind)
 {
-    if (!(e->ar & AR_P)) /* an absent data segment is fine */
-        return code;
-    if (!(e->ar & AR_S))
+    uint32_t type = e->ar & AR_TYPE_MASK;
+
+    if (e->ar & AR_PAD)
         return true;
-    if (code)
-        return !(e->ar & AR_CODE);
-    return (e->ar & AR_CODE) && !(e->ar & AR_WRITE);
+    if (!e->ar && c->t->context_null_data)
+        return kind != KIND_DATA;
+    if (kind == KIND_TSS)
+        return (e->ar & AR_S) || (type | 2) != AR_BUSY_TSS_32 || !(e->ar & AR_P);
+    if (!(e->ar & AR_S) || !(e->ar & AR_P))
+        return true;
+    if (kind == KIND_CODE)
+        return !(type & AR_CODE);
+    return kind == KIND_STACK ? (type & (AR_CODE | AR_WRITE)) != AR_WRITE : (type & (AR_CODE | AR_WRITE)) == AR_CODE;
 }
 
-static int64_t regs_from_32(const struct vcpu_hvm_x86_32 *h, struct vcpu_regs *r)
+/* What holds for either mode, once LME has brought LMA with it. */
+static bool control_is_bad(uint64_t cr4, uint64_t efer)
+{
+    return (cr4 & ~CR4_KNOWN) || (efer & ~EFER_KNOWN);
+}
+
+static int64_t regs_from_32(const struct xen_call *c, const struct vcpu_hvm_x86_32 *h, struct vcpu_regs *r)
 {
     struct entry cs = {h->cs_base, h->cs_limit, h->cs_ar}, ds = {h->ds_base, h->ds_limit, h->ds_ar};
     struct entry ss = {h->ss_base, h->ss_limit, h->ss_ar}, es = {h->es_base, h->es_limit, h->es_ar};
     struct entry tr = {h->tr_base, h->tr_limit, h->tr_ar};
+    uint32_t limit = cs.ar & AR_G ? cs.limit << 12 | 0xfff : cs.limit;
 
     if (h->pad1 || h->pad2[0] || h->pad2[1] || h->pad2[2])
         return XEN_EINVAL;
-    if (segment_is_bad(&cs, true) || segment_is_bad(&ds, false) || segment_is_bad(&ss, false) ||
-        segment_is_bad(&es, false))
+    if (segment_is_bad(c, &cs, KIND_CODE) || segment_is_bad(c, &ds, KIND_DATA) || segment_is_bad(c, &ss, KIND_STACK) ||
+        segment_is_bad(c, &es, KIND_DATA) || segment_is_bad(c, &tr, KIND_TSS))
         return XEN_EINVAL;
-    if (h->eip > h->cs_limit || !(ss.ar & AR_P) || ((ss.ar ^ cs.ar) >> AR_DPL_SHIFT & 3))
+    if (h->eip > limit || DPL(ss.ar) != DPL(cs.ar) || ((ds.ar & AR_P) && DPL(ds.ar) > DPL(cs.ar)) ||
+        ((es.ar & AR_P) && DPL(es.ar) > DPL(cs.ar)))
         return XEN_EINVAL;
-    if ((h->efer & EFER_LMA) && !(h->efer & EFER_LME))
-        return XEN_EINVAL;
-    if (h->tr_ar & AR_S)
+    if (((h->efer & EFER_LMA) && !(h->efer & EFER_LME)) || control_is_bad(h->cr4, h->efer))
         return XEN_EINVAL;
     regs_init_protected32(r, h->eip);
     r->gpr[GPR_RAX] = h->eax;
@@ -103,7 +125,7 @@ static int64_t regs_from_32(const struct vcpu_hvm_x86_32 *h, struct vcpu_regs *r
     r->cr0 = h->cr0 | CR0_ET;
     r->cr3 = h->cr3;
     r->cr4 = h->cr4;
-    r->efer = h->efer;
+    r->efer = h->efer | (h->efer & EFER_LME ? EFER_LMA : 0);
     r->seg[SEG_CS] = segment_from(&cs);
     r->seg[SEG_DS] = segment_from(&ds);
     r->seg[SEG_SS] = segment_from(&ss);
@@ -117,9 +139,9 @@ static int64_t regs_from_64(const struct vcpu_hvm_x86_64 *h, struct vcpu_regs *r
     static const struct entry code = {0, UINT32_MAX, 0xa9b}, data = {0, UINT32_MAX, 0xc93};
     int64_t rip = (int64_t)h->rip;
 
-    if (!(h->efer & EFER_LME) || !(h->efer & EFER_LMA) || !(h->cr0 & CR0_PG) || !(h->cr4 & CR4_PAE))
+    if (!(h->efer & EFER_LME) || !(h->cr0 & CR0_PG) || !(h->cr4 & CR4_PAE))
         return XEN_EINVAL;
-    if (rip >> 47 != 0 && rip >> 47 != -1)
+    if ((rip >> 47 != 0 && rip >> 47 != -1) || control_is_bad(h->cr4, h->efer))
         return XEN_EINVAL;
     regs_init_protected32(r, h->rip);
     r->gpr[GPR_RAX] = h->rax;
@@ -134,7 +156,7 @@ static int64_t regs_from_64(const struct vcpu_hvm_x86_64 *h, struct vcpu_regs *r
     r->cr0 = h->cr0 | CR0_ET;
     r->cr3 = h->cr3;
     r->cr4 = h->cr4;
-    r->efer = h->efer;
+    r->efer = h->efer | EFER_LMA;
     r->seg[SEG_CS] = segment_from(&code);
     for (unsigned s = 0; s < SEG_COUNT; s++) {
         if (s != SEG_CS)
@@ -160,7 +182,7 @@ static int64_t op_initialise(struct xen_call *c)
     if (context.pad)
         return XEN_EINVAL;
     if (context.mode == VCPU_HVM_MODE_32B)
-        answer = regs_from_32(&context.cpu_regs.x86_32, &r);
+        answer = regs_from_32(c, &context.cpu_regs.x86_32, &r);
     else if (context.mode == VCPU_HVM_MODE_64B)
         answer = regs_from_64(&context.cpu_regs.x86_64, &r);
     else

@@ -19,6 +19,7 @@ struct xen_traits {
     uint32_t vcpu_op_hvm_mask;   /* VCPUOP_* that an HVM guest may use, one bit each */
     bool down_last_poweroff;     /* VCPUOP_down of the last vCPU ends the domain */
     bool initialise_dummy_ok;    /* VCPUOP_initialise does not want a registered vcpu_info from an HVM vCPU >= 32 */
+    bool context_null_data;      /* VCPUOP_initialise takes a null segment for DS and ES */
     bool singleshot_etime;       /* VCPU_SSHOTTMR_future is obeyed */
     bool vcpu_info_ebusy;        /* the second registration answers -EBUSY, with the order of checks of 4.18 */
     bool vcpu_info_aligned;      /* vcpu_info must be aligned to a word */
@@ -31,12 +32,26 @@ struct xen_traits {
     bool poll_usable;            /* SCHEDOP_poll refuses ports that are not bound */
     bool reset_fifo;             /* EVTCHNOP_reset ends FIFO */
     bool port_limit;             /* the toolstack limits a guest's ports (max_event_channels) */
+    bool batch;                  /* XENMEM_add_to_physmap_batch, which alone maps what is foreign */
+    bool exchange_translated;    /* XENMEM_exchange works for an HVM guest */
+    bool exchange_order_eperm;   /* extents too large are -EPERM, not -EINVAL */
+    bool virq_xenpmu;            /* VIRQ_XENPMU is each vCPU's; before, its number is a global one */
+    bool params_open;            /* HVM params are the guest's to set but for a few */
+    bool nested_hvm;             /* HVM_PARAM_NESTEDHVM means something */
+    bool params_deprecated;      /* what is no parameter any more is -EINVAL, not -EPERM */
+    bool grant_reserved;         /* the first 8 entries outlive a change of the table's version, and don't hold it */
+    bool grant_erange;           /* … and must be representable */
+    unsigned hvm_params;         /* HVM_NR_PARAMS */
     bool soft_reset;             /* SHUTDOWN_soft_reset */
     bool upcall_vector_op;       /* HVMOP_set_evtchn_upcall_vector */
     bool cpuid_vcpu_id;          /* CPUID leaf 4 has the vCPU id */
     bool cpuid_domid;            /* … and the domain id */
     bool cpuid_upcall_vector;    /* … and says that upcall vectors work as they should */
     bool no_pv32;                /* 32-bit PV guests are off, and what only they need */
+    bool pirq_range_first;       /* unmap_pirq looks at the number first, and eoi at nothing else (4.1) */
+    bool pirq_msi_seg;           /* MAP_PIRQ_TYPE_MSI_SEG */
+    bool pirq_multi_msi;         /* MAP_PIRQ_TYPE_MULTI_MSI */
+    bool pirq_upcall_vector;     /* pirqs go with vCPU 0's upcall vector too */
     bool pvh;                    /* PVH without device model (start_info) */
     bool sysctl_eperm_first;     /* sysctl refuses before it reads its argument */
     uint8_t sysctl_interface;    /* XEN_SYSCTL_INTERFACE_VERSION */
