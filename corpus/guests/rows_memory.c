@@ -12,6 +12,7 @@
 static uint32_t page_a[1024] __attribute__((aligned(4096)));
 static uint32_t page_b[1024] __attribute__((aligned(4096)));
 static uint32_t grant_page[1024] __attribute__((aligned(4096)));
+static uint32_t grant_page_3[1024] __attribute__((aligned(4096)));
 
 static long physmap(unsigned space, unsigned long idx, unsigned long gpfn)
 {
@@ -60,9 +61,13 @@ static void rows_physmap(void)
     ROW("memory.add_to_physmap.unknown_space", physmap(77, 0, frame_of(page_a)));
     ROW("memory.add_to_physmap.shared_info.index_1", physmap(XENMAPSPACE_shared_info, 1, frame_of(page_a)));
     memset(page_a, 0x11, sizeof page_a);
+    domid_t self = DOMID_SELF;
+    long pages = memory_op(XENMEM_current_reservation, &self);
     long result = physmap(XENMAPSPACE_shared_info, 0, frame_of(page_a));
     ROW_EFFECT("memory.add_to_physmap.shared_info", result, "old page %s",
                peek(page_a + 3) == 0x11111111 ? "stays" : "gone");
+    ROW_EFFECT("memory.add_to_physmap.shared_info.frees", 0, "pages %ld",
+               memory_op(XENMEM_current_reservation, &self) - pages);
     struct shared_info *shared = (struct shared_info *)page_a;
     ROW_EFFECT("memory.shared_info.wall_clock", 0, "version %s, seconds %s", shared->wc_version & 1 ? "odd" : "even",
                shared->wc_sec ? "set" : "0");
@@ -75,7 +80,39 @@ static void rows_physmap(void)
     ROW_EFFECT("memory.populate_physmap.hole", result, "reads %s", cleared_or_own(peek(page_a + 900)));
     ROW("memory.add_to_physmap.gmfn.missing", physmap(XENMAPSPACE_gmfn, BAD_GFN, frame_of(page_a)));
     ROW("memory.add_to_physmap.grant_table.0", physmap(XENMAPSPACE_grant_table, 0, frame_of(grant_page)));
+    struct gnttab_query_size size = {.dom = DOMID_SELF};
+    result = physmap(XENMAPSPACE_grant_table, 3, frame_of(grant_page_3));
+    hypercall(__HYPERVISOR_grant_table_op, GNTTABOP_query_size, (unsigned long)&size, 1, 0, 0);
+    ROW_EFFECT("memory.add_to_physmap.grant_table.3", result, "frames %s", size.nr_frames >= 4 ? "4 or more" : "fewer");
+    ROW("memory.add_to_physmap.grant_table.status_of_v1",
+        physmap(XENMAPSPACE_grant_table, XENMAPIDX_grant_table_status, frame_of(page_a)));
     ROW("memory.add_to_physmap.grant_table.too_big", physmap(XENMAPSPACE_grant_table, 100000, frame_of(grant_page)));
+}
+
+/* A page of the guest moves to another place of the guest. */
+static void rows_gmfn(void)
+{
+    unsigned long base = 0x2100; /* nobody's */
+    volatile uint32_t *at = (volatile uint32_t *)(base << 12), *to = at + 4 * 1024;
+    domid_t self = DOMID_SELF;
+    long pages = memory_op(XENMEM_current_reservation, &self);
+    at[0] = 0xaaaa0000;
+    at[1024] = 0xaaaa0001;
+    to[0] = 0xbbbb0000;
+    long result = physmap(XENMAPSPACE_gmfn, base, base + 4);
+    ROW_EFFECT("memory.add_to_physmap.gmfn", result, "target reads %x, source %x, pages %ld", to[0], at[0],
+               memory_op(XENMEM_current_reservation, &self) - pages);
+    ROW("memory.add_to_physmap.gmfn.source_is_a_hole", physmap(XENMAPSPACE_gmfn, base, base + 5));
+    result = physmap(XENMAPSPACE_gmfn, base + 1, base);
+    ROW_EFFECT("memory.add_to_physmap.gmfn.into_a_hole", result, "target reads %x, source %x", at[0], at[1024]);
+    at[0] = 0xaaaa0002;
+    struct xen_add_to_physmap map = {
+        .domid = DOMID_SELF, .size = 3, .space = XENMAPSPACE_gmfn_range, .idx = base + 4, .gpfn = base + 8};
+    result = memory_op(XENMEM_add_to_physmap, &map);
+    ROW_EFFECT("memory.add_to_physmap.gmfn_range", result, "first reads %x", at[8 * 1024]);
+    map =
+        (struct xen_add_to_physmap){.domid = DOMID_SELF, .space = XENMAPSPACE_gmfn_foreign, .idx = base, .gpfn = base};
+    ROW("memory.add_to_physmap.gmfn_foreign", memory_op(XENMEM_add_to_physmap, &map));
 }
 
 static void rows_batch(void)
@@ -142,6 +179,14 @@ static void rows_reservation(void)
     set_xen_guest_handle(exchange.in.extent_start, &in);
     set_xen_guest_handle(exchange.out.extent_start, &out);
     ROW("memory.exchange", memory_op(XENMEM_exchange, &exchange));
+    exchange.in.domid = BAD_DOMAIN;
+    ROW("memory.exchange.bad_domain", memory_op(XENMEM_exchange, &exchange));
+    exchange.in.domid = DOMID_SELF;
+    exchange.nr_exchanged = 2;
+    ROW("memory.exchange.more_than_all", memory_op(XENMEM_exchange, &exchange));
+    exchange.nr_exchanged = 0;
+    exchange.in.extent_order = 1;
+    ROW("memory.exchange.sizes_differ", memory_op(XENMEM_exchange, &exchange));
     ROW("memory.machphys_mfn_list.efault", memory_op(XENMEM_machphys_mfn_list, BAD_POINTER));
     ROW("memory.machphys_mapping", memory_op(XENMEM_machphys_mapping, BAD_POINTER));
     ROW("memory.set_memory_map.efault", memory_op(XENMEM_SET_MEMORY_MAP, BAD_POINTER));
@@ -153,6 +198,9 @@ static void rows_reservation(void)
     ROW_EFFECT("memory.remove_from_physmap", result, "reads %x", at[0]);
     ROW("memory.remove_from_physmap.hole", remove_frame(base + 4));
     ROW("memory.remove_from_physmap.bad_gfn", remove_frame(BAD_GFN));
+    struct xen_remove_from_physmap remove_other = {.domid = BAD_DOMAIN, .gpfn = base + 4};
+    ROW("memory.remove_from_physmap.bad_domain", memory_op(XENMEM_remove_from_physmap, &remove_other));
+    ROW("memory.remove_from_physmap.efault", memory_op(XENMEM_remove_from_physmap, BAD_POINTER));
     frames[0] = base + 4;
     reserve(XENMEM_populate_physmap, frames, 1, 0);
 
@@ -177,10 +225,82 @@ static void rows_reservation(void)
     ROW("memory.machine_memory_map", memory_op(XENMEM_machine_memory_map, BAD_POINTER));
 }
 
+#define GRANT(op, arg, count) hypercall(__HYPERVISOR_grant_table_op, op, (unsigned long)(arg), count, 0, 0)
+
+static long set_version(uint32_t version)
+{
+    struct gnttab_set_version set = {.version = version};
+    return GRANT(GNTTABOP_set_version, &set, 1);
+}
+
+/* The number of this domain, as the remote end of a port that it offers to itself. */
+static domid_t own_domid(void)
+{
+    struct evtchn_alloc_unbound unbound = {.dom = DOMID_SELF, .remote_dom = DOMID_SELF};
+    evtchn_op(EVTCHNOP_alloc_unbound, &unbound);
+    struct evtchn_status status = {.dom = DOMID_SELF, .port = unbound.port};
+    evtchn_op(EVTCHNOP_status, &status);
+    struct evtchn_close close = {.port = unbound.port};
+    evtchn_op(EVTCHNOP_close, &close);
+    return status.u.unbound.dom;
+}
+
+/* The guest grants a page to itself and maps it elsewhere: an entry in use holds the version of the table. */
+static void rows_pinned(void)
+{
+    static uint32_t granted[1024] __attribute__((aligned(4096)));
+    struct grant_entry_v1 *entry = (struct grant_entry_v1 *)grant_page + 20;
+    unsigned long target = 0x2180; /* nobody's */
+    volatile uint32_t *at = (volatile uint32_t *)(target << 12);
+    struct gnttab_map_grant_ref map = {
+        .host_addr = (uint64_t)target << 12, .flags = GNTMAP_host_map, .ref = 20, .dom = own_domid()};
+    granted[0] = 0x600d600d;
+    *entry =
+        (struct grant_entry_v1){.flags = GTF_permit_access, .domid = map.dom, .frame = (uint32_t)frame_of(granted)};
+    long result = GRANT(GNTTABOP_map_grant_ref, &map, 1);
+    ROW_EFFECT("grant.map.own", result, "status %d, reads %x, entry %x", map.status, at[0], entry->flags);
+    ROW("grant.set_version.2_pinned", set_version(2));
+    ROW("grant.set_version.1_pinned", set_version(1));
+    struct gnttab_unmap_grant_ref unmap = {.host_addr = map.host_addr, .handle = map.handle};
+    result = GRANT(GNTTABOP_unmap_grant_ref, &unmap, 1);
+    ROW_EFFECT("grant.unmap.own", result, "status %d, reads %x, entry %x", unmap.status, at[0], entry->flags);
+    result = GRANT(GNTTABOP_unmap_grant_ref, &unmap, 1);
+    ROW_EFFECT("grant.unmap.own_again", result, "status %d", unmap.status);
+    ROW("grant.set_version.2_not_pinned", set_version(2));
+}
+
+/* The table is of version 2 here. What version 1 has no room for, among the entries that outlive the change, holds it.
+ */
+static void rows_representable(void)
+{
+    union grant_entry_v2 *two = (union grant_entry_v2 *)grant_page;
+    two[3].hdr.flags = GTF_transitive;
+    ROW("grant.set_version.1_transitive", set_version(1));
+    set_version(2); /* where the change was made */
+    two[3].hdr.flags = GTF_permit_access;
+    two[3].full_page.frame = 1ull << 32;
+    ROW("grant.set_version.1_frame_above_32_bits", set_version(1));
+    set_version(2);
+    two[3].hdr.flags = GTF_permit_access;
+    two[3].full_page.frame = 0x1234;
+    two[3].hdr.domid = 7;
+    two[9] = two[3];
+    long result = set_version(1);
+    struct grant_entry_v1 *one = (struct grant_entry_v1 *)grant_page;
+    ROW_EFFECT("grant.set_version.1_representable", result, "entry 3 %x, %u, %x, entry 9 %x", one[3].flags,
+               one[3].domid, one[3].frame, one[9].flags);
+    one[3].flags = 0;
+    set_version(1);
+}
+
+static void rows_versions(void)
+{
+    rows_pinned();
+    rows_representable();
+}
+
 static void rows_grants(void)
 {
-#define GRANT(op, arg, count)            hypercall3_count(op, arg, count)
-#define hypercall3_count(op, arg, count) hypercall(__HYPERVISOR_grant_table_op, op, (unsigned long)(arg), count, 0, 0)
     struct gnttab_query_size size = {.dom = DOMID_SELF};
     long result = GRANT(GNTTABOP_query_size, &size, 1);
     ROW_EFFECT("grant.query_size", result, "status %d, frames %s, maximum %s", size.status,
@@ -200,6 +320,16 @@ static void rows_grants(void)
     ROW("grant.setup_table.count_2", GRANT(GNTTABOP_setup_table, &setup, 2));
     result = GRANT(GNTTABOP_setup_table, &setup, 1);
     ROW_EFFECT("grant.setup_table", result, "status %d", setup.status);
+    ((uint32_t *)grant_page)[16] = 0x5e7d0000;
+    setup.nr_frames = 2;
+    result = GRANT(GNTTABOP_setup_table, &setup, 1);
+    setup.nr_frames = 1;
+    result = result ? result : GRANT(GNTTABOP_setup_table, &setup, 1);
+    size.dom = DOMID_SELF;
+    GRANT(GNTTABOP_query_size, &size, 1);
+    ROW_EFFECT("grant.setup_table.fewer", result, "status %d, frames %s, first %s, contents %s", setup.status,
+               size.nr_frames >= 2 ? "2 or more" : "fewer", list[0] == frame_of(grant_page) ? "as mapped" : "elsewhere",
+               grant_page[16] == 0x5e7d0000 ? "kept" : "lost");
     setup.nr_frames = 100000;
     result = GRANT(GNTTABOP_setup_table, &setup, 1);
     ROW_EFFECT("grant.setup_table.too_many", result, "status %d", setup.status);
@@ -227,6 +357,7 @@ static void rows_grants(void)
     result = GRANT(GNTTABOP_set_version, &set, 1);
     ROW_EFFECT("grant.set_version.back_to_1", result, "version %u", set.version);
 
+    rows_versions();
     struct gnttab_map_grant_ref map = {
         .host_addr = (uint64_t)(uintptr_t)page_b, .flags = GNTMAP_host_map, .ref = 9, .dom = BAD_DOMAIN};
     result = GRANT(GNTTABOP_map_grant_ref, &map, 1);
@@ -272,6 +403,7 @@ void guest_main(void)
 {
     rows_begin("memory");
     rows_physmap();
+    rows_gmfn();
     rows_batch();
     rows_reservation();
     rows_grants();

@@ -160,6 +160,16 @@ static void rows_physdev(void)
     map.type = 99;
     map.index = 4;
     ROW("physdev.map_pirq.type_99", PHYSDEV(PHYSDEVOP_map_pirq, &map));
+    static const struct {
+        int type;
+        const char *name;
+    } types[] = {{MAP_PIRQ_TYPE_MSI, "physdev.map_pirq.msi"},
+                 {MAP_PIRQ_TYPE_MSI_SEG, "physdev.map_pirq.msi_seg"},
+                 {MAP_PIRQ_TYPE_MULTI_MSI, "physdev.map_pirq.multi_msi"}};
+    for (unsigned i = 0; i < sizeof types / sizeof types[0]; i++) {
+        map = (struct physdev_map_pirq){.domid = DOMID_SELF, .type = types[i].type, .index = -1, .pirq = -1};
+        ROW(types[i].name, PHYSDEV(PHYSDEVOP_map_pirq, &map));
+    }
     ROW("physdev.map_pirq.efault", PHYSDEV(PHYSDEVOP_map_pirq, BAD_POINTER));
     struct physdev_unmap_pirq unmap = {.domid = DOMID_SELF, .pirq = 100000};
     ROW("physdev.unmap_pirq.100000", PHYSDEV(PHYSDEVOP_unmap_pirq, &unmap));
@@ -274,6 +284,97 @@ static void rows_cpuid(void)
                a & 64 ? "present" : "absent");
 }
 
+/* Every parameter, by its rule alone: those that a guest may set have rows of their own. */
+static void rows_params(void)
+{
+    static const uint8_t settable[] = {HVM_PARAM_CALLBACK_IRQ,          HVM_PARAM_STORE_EVTCHN,
+                                       HVM_PARAM_CONSOLE_EVTCHN,        HVM_PARAM_VM86_TSS,
+                                       HVM_PARAM_ACPI_IOPORTS_LOCATION, HVM_PARAM_VM_GENERATION_ID_ADDR,
+                                       HVM_PARAM_X87_FIP_WIDTH,         HVM_PARAM_VM86_TSS_SIZED};
+    for (uint32_t index = 0; index < HVM_NR_PARAMS; index++) {
+        char name[40];
+        bool has_rows = false;
+        for (unsigned i = 0; i < sizeof settable; i++)
+            has_rows |= settable[i] == index;
+        struct xen_hvm_param get = {.domid = DOMID_SELF, .index = index};
+        rows_format(name, sizeof name, "hvm.get_param.%u", index);
+        ROW(name, hvm_op(HVMOP_get_param, &get));
+        rows_format(name, sizeof name, "hvm.set_param.%u", index);
+        if (!has_rows)
+            ROW(name, set_param(index, 1));
+    }
+    ROW("hvm.set_param.nr_params", set_param(HVM_NR_PARAMS, 0));
+    struct xen_hvm_param store = {.domid = DOMID_SELF, .index = HVM_PARAM_STORE_EVTCHN};
+    hvm_op(HVMOP_get_param, &store);
+    ROW("hvm.set_param.store_evtchn", set_param(HVM_PARAM_STORE_EVTCHN, store.value));
+    store.index = HVM_PARAM_CONSOLE_EVTCHN;
+    hvm_op(HVMOP_get_param, &store);
+    ROW("hvm.set_param.console_evtchn", set_param(HVM_PARAM_CONSOLE_EVTCHN, store.value));
+    ROW("hvm.set_param.x87_fip_width_8", set_param(HVM_PARAM_X87_FIP_WIDTH, 8));
+    ROW("hvm.set_param.x87_fip_width_4", set_param(HVM_PARAM_X87_FIP_WIDTH, 4));
+    ROW("hvm.set_param.x87_fip_width_0", set_param(HVM_PARAM_X87_FIP_WIDTH, 0));
+    ROW("hvm.set_param.vm86_tss_sized", set_param(HVM_PARAM_VM86_TSS_SIZED, 0x68ull << 32 | 0x1000));
+    struct xen_hvm_param bad = {.domid = BAD_DOMAIN, .index = HVM_PARAM_CALLBACK_IRQ};
+    ROW("hvm.set_param.bad_domain", hvm_op(HVMOP_set_param, &bad));
+    ROW("hvm.get_param.efault", hvm_op(HVMOP_get_param, BAD_POINTER));
+}
+
+/* The layouts of what Xen and the guest share, as this guest's width has them; other rows show that Xen uses them. */
+static void rows_layouts(void)
+{
+#define AT(s, f) (unsigned)offsetof(struct s, f)
+    ROW_EFFECT("layout.vcpu_info", 0, "%u: selector %u, arch %u, time %u", (unsigned)sizeof(struct vcpu_info),
+               AT(vcpu_info, evtchn_pending_sel), AT(vcpu_info, arch), AT(vcpu_info, time));
+    ROW_EFFECT("layout.shared_info", 0, "%x: pending %x, mask %x, wall clock %x, arch %x",
+               (unsigned)sizeof(struct shared_info), AT(shared_info, evtchn_pending), AT(shared_info, evtchn_mask),
+               AT(shared_info, wc_version), AT(shared_info, arch));
+    ROW_EFFECT("layout.runstate", 0, "%u: entry %u, times %u", (unsigned)sizeof(struct vcpu_runstate_info),
+               AT(vcpu_runstate_info, state_entry_time), AT(vcpu_runstate_info, time));
+    ROW_EFFECT("layout.vcpu_time_info", 0, "%u: tsc %u, time %u, mul %u, shift %u, flags %u",
+               (unsigned)sizeof(struct vcpu_time_info), AT(vcpu_time_info, tsc_timestamp),
+               AT(vcpu_time_info, system_time), AT(vcpu_time_info, tsc_to_system_mul), AT(vcpu_time_info, tsc_shift),
+               AT(vcpu_time_info, flags));
+    ROW_EFFECT("layout.slots", 0, "%u vcpu_info",
+               (unsigned)(sizeof xen_shared_info()->vcpu_info / sizeof(struct vcpu_info)));
+}
+
+/* Xen's time by its record against Xen's time by asking. */
+static void row_scaled_time(void)
+{
+    volatile struct vcpu_time_info *time = &xen_shared_info()->vcpu_info[0].time;
+    struct xen_hvm_get_time get = {0};
+    uint32_t low, high, version;
+    uint64_t now;
+    do {
+        version = time->version;
+        __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+        uint64_t delta = ((uint64_t)high << 32 | low) - time->tsc_timestamp;
+        delta = time->tsc_shift < 0 ? delta >> -time->tsc_shift : delta << time->tsc_shift;
+        now = time->system_time + (delta >> 32) * time->tsc_to_system_mul +
+              ((delta & 0xffffffff) * time->tsc_to_system_mul >> 32);
+    } while (version & 1 || version != time->version);
+    hvm_op(HVMOP_get_time, &get);
+    uint64_t apart = get.now > now ? get.now - now : now - get.now;
+    ROW_EFFECT("time.scaled", 0, "%s", apart < 50000000 ? "agrees with HVMOP_get_time" : "is elsewhere");
+}
+
+static void rows_features(void)
+{
+    static const struct {
+        unsigned bit;
+        const char *name;
+    } bits[] = {{XENFEAT_writable_page_tables, "version.feature.writable_page_tables"},
+                {XENFEAT_auto_translated_physmap, "version.feature.auto_translated_physmap"},
+                {XENFEAT_supervisor_mode_kernel, "version.feature.supervisor_mode_kernel"},
+                {XENFEAT_hvm_callback_vector, "version.feature.hvm_callback_vector"},
+                {XENFEAT_hvm_safe_pvclock, "version.feature.hvm_safe_pvclock"},
+                {XENFEAT_hvm_pirqs, "version.feature.hvm_pirqs"}};
+    struct xen_feature_info feature = {.submap_idx = 0};
+    long result = version_op(XENVER_get_features, &feature);
+    for (unsigned i = 0; i < sizeof bits / sizeof bits[0]; i++)
+        ROW_EFFECT(bits[i].name, result, "%u", feature.submap >> bits[i].bit & 1);
+}
+
 /* Last: a model may well not have them, and ends at the first. */
 static void rows_rare_params(void)
 {
@@ -295,5 +396,9 @@ void guest_main(void)
     rows_version();
     rows_physdev();
     rows_others();
+    rows_layouts();
+    row_scaled_time();
+    rows_features();
+    rows_params();
     rows_rare_params();
 }

@@ -57,6 +57,13 @@ static void rows_numbers(void)
     ROW("vcpu.unknown_op.bad_vcpu", vcpu_op(99, BAD_VCPU, NULL));
     ROW("vcpu.is_up.self", vcpu_op(VCPUOP_is_up, 0, NULL));
     ROW("vcpu.up.self", vcpu_op(VCPUOP_up, 0, NULL));
+    ROW("vcpu.op_16", vcpu_op(16, 0, BAD_POINTER));
+    ROW("vcpu.up.bad_vcpu", vcpu_op(VCPUOP_up, BAD_VCPU, NULL));
+    ROW("vcpu.down.bad_vcpu", vcpu_op(VCPUOP_down, BAD_VCPU, NULL));
+    ROW("vcpu.initialise.bad_vcpu", vcpu_op(VCPUOP_initialise, BAD_VCPU, BAD_POINTER));
+    ROW("vcpu.set_singleshot_timer.bad_vcpu", vcpu_op(VCPUOP_set_singleshot_timer, BAD_VCPU, BAD_POINTER));
+    ROW("vcpu.stop_periodic_timer.bad_vcpu", vcpu_op(VCPUOP_stop_periodic_timer, BAD_VCPU, NULL));
+    ROW("vcpu.send_nmi.bad_vcpu", vcpu_op(VCPUOP_send_nmi, BAD_VCPU, NULL));
     ROW("vcpu.get_physid", vcpu_op(VCPUOP_get_physid, 0, BAD_POINTER) == 0);
 }
 
@@ -86,6 +93,8 @@ static void rows_runstate(void)
     where.addr.v = BAD_POINTER;
     ROW("vcpu.register_runstate_memory_area.bad_address", vcpu_op(VCPUOP_register_runstate_memory_area, 0, &where));
 
+    ROW_EFFECT("vcpu.get_runstate_info.times", vcpu_op(VCPUOP_get_runstate_info, 0, &state), "running %s",
+               state.time[0] ? "set" : "0");
     static struct vcpu_time_info time;
     struct vcpu_register_time_memory_area time_where = {.addr.v = &time};
     ROW("vcpu.register_vcpu_time_memory_area.efault", vcpu_op(VCPUOP_register_vcpu_time_memory_area, 0, BAD_POINTER));
@@ -93,8 +102,40 @@ static void rows_runstate(void)
     ROW_EFFECT("vcpu.register_vcpu_time_memory_area", vcpu_op(VCPUOP_register_vcpu_time_memory_area, 0, &time_where),
                "version %s, time %s, scale %s", time.version & 1 ? "odd" : "even", time.system_time ? "set" : "0",
                time.tsc_to_system_mul ? "set" : "0");
+}
+
+static long phys_area(unsigned op, uint64_t gpa)
+{
+    return vcpu_op(op, 0, &gpa);
+}
+
+/* Runstate and time areas by physical address: operations 14 and 15, from 4.18 on. */
+static void rows_phys_areas(void)
+{
+    static uint8_t page[4096] __attribute__((aligned(4096)));
+    struct vcpu_runstate_info *state = (void *)page;
+    struct vcpu_time_info *time = (void *)(page + 256);
+    uint64_t gpa = (uintptr_t)page;
+
     ROW("vcpu.op_14", vcpu_op(14, 0, BAD_POINTER));
     ROW("vcpu.op_15", vcpu_op(15, 0, BAD_POINTER));
+    ROW("vcpu.op_14.bad_vcpu", vcpu_op(14, BAD_VCPU, &gpa));
+    ROW("vcpu.op_14.crosses_page", phys_area(14, gpa + 4096 - 32));
+    ROW("vcpu.op_14.misaligned", phys_area(14, gpa + 2));
+    ROW("vcpu.op_14.bad_gfn", phys_area(14, (uint64_t)BAD_GFN << 12));
+    ROW("vcpu.op_15.crosses_page", phys_area(15, gpa + 4096 - 16));
+    ROW("vcpu.op_15.misaligned", phys_area(15, gpa + 4));
+    memset(page, 0xff, sizeof page);
+    long result = phys_area(14, gpa);
+    ROW_EFFECT("vcpu.op_14.registered", result, "state %d", state->state);
+    result = phys_area(15, gpa + 256);
+    ROW_EFFECT("vcpu.op_15.registered", result, "scale %s", time->tsc_to_system_mul + 1 ? "set" : "untouched");
+    ROW("vcpu.op_14.unregister", phys_area(14, ~0ull));
+    ROW("vcpu.op_15.unregister", phys_area(15, ~0ull));
+    memset(page, 0xff, sizeof page);
+    sched_op(SCHEDOP_yield, NULL);
+    ROW_EFFECT("vcpu.op_14.gone", 0, "state %d, scale %s", state->state,
+               time->tsc_to_system_mul + 1 ? "set" : "untouched");
 }
 
 static bool timer_pending(evtchn_port_t port)
@@ -126,11 +167,19 @@ static void rows_timers(void)
     ROW("vcpu.set_periodic_timer.below_1ms", vcpu_op(VCPUOP_set_periodic_timer, 0, &periodic));
     periodic.period_ns = 1ull << 63;
     ROW("vcpu.set_periodic_timer.too_long", vcpu_op(VCPUOP_set_periodic_timer, 0, &periodic));
+    periodic.period_ns = 0;
+    ROW("vcpu.set_periodic_timer.0", vcpu_op(VCPUOP_set_periodic_timer, 0, &periodic));
+    periodic.period_ns = 1ull << 62; /* one more than STIME_DELTA_MAX */
+    ROW("vcpu.set_periodic_timer.2_to_62", vcpu_op(VCPUOP_set_periodic_timer, 0, &periodic));
+    periodic.period_ns = (1ull << 62) - 1;
+    ROW("vcpu.set_periodic_timer.2_to_62_minus_1", vcpu_op(VCPUOP_set_periodic_timer, 0, &periodic));
     periodic.period_ns = 1000000;
     ROW_EFFECT("vcpu.set_periodic_timer.1ms", vcpu_op(VCPUOP_set_periodic_timer, 0, &periodic), "tick %s",
                timer_pending(bind.port) ? "arrives" : "missing");
     ROW("vcpu.stop_periodic_timer", vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL));
     timer_clear(bind.port);
+    ROW_EFFECT("vcpu.stop_periodic_timer.again", vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL), "tick %s",
+               timer_pending(bind.port) ? "arrives" : "missing");
 
     ROW("vcpu.set_singleshot_timer.efault", vcpu_op(VCPUOP_set_singleshot_timer, 0, BAD_POINTER));
     ROW_EFFECT("vcpu.set_singleshot_timer.past", vcpu_op(VCPUOP_set_singleshot_timer, 0, &single), "event %s",
@@ -157,7 +206,15 @@ static void rows_vcpu_info(void)
     ROW("vcpu.register_vcpu_info.efault", vcpu_op(VCPUOP_register_vcpu_info, 0, BAD_POINTER));
     ROW("vcpu.register_vcpu_info.crosses_page", vcpu_op(VCPUOP_register_vcpu_info, 0, &reg));
     reg.offset = 1;
+    /* In the versions that do not look at the alignment this succeeds, and the good one below is the second. */
     ROW("vcpu.register_vcpu_info.misaligned", vcpu_op(VCPUOP_register_vcpu_info, 0, &reg));
+    reg.offset = 4096 - 64 + 8;
+    ROW("vcpu.register_vcpu_info.8_too_far", vcpu_op(VCPUOP_register_vcpu_info, 0, &reg));
+    reg.offset = ~0u;
+    ROW("vcpu.register_vcpu_info.offset_minus_1", vcpu_op(VCPUOP_register_vcpu_info, 0, &reg));
+    reg.offset = 8;
+    reg.mfn = ~0ull;
+    ROW("vcpu.register_vcpu_info.gfn_minus_1", vcpu_op(VCPUOP_register_vcpu_info, 0, &reg));
     reg.offset = 8;
     reg.mfn = BAD_GFN;
     ROW("vcpu.register_vcpu_info.bad_gfn", vcpu_op(VCPUOP_register_vcpu_info, 0, &reg));
@@ -189,6 +246,61 @@ static void rows_nmi(void)
     ROW_EFFECT("vcpu.send_nmi.self", result, "NMIs %u", nmis);
 }
 
+/* One bad thing at a time, in an otherwise good context. */
+#define ROW_CONTEXT_32(name, change)                                                                                   \
+    do {                                                                                                               \
+        struct vcpu_hvm_context context = context_flat();                                                              \
+        struct vcpu_hvm_x86_32 *r = &context.cpu_regs.x86_32;                                                          \
+        change;                                                                                                        \
+        (void)r;                                                                                                       \
+        ROW(name, initialise(context));                                                                                \
+    } while (0)
+#define ROW_CONTEXT_64(name, change)                                                                                   \
+    do {                                                                                                               \
+        struct vcpu_hvm_context context = {.mode = VCPU_HVM_MODE_64B};                                                 \
+        struct vcpu_hvm_x86_64 *r = &context.cpu_regs.x86_64;                                                          \
+        *r = (struct vcpu_hvm_x86_64){.rip = 0x100000, .cr0 = 0x80000001, .cr4 = 0x20, .efer = 0x500};                 \
+        change;                                                                                                        \
+        ROW(name, initialise(context));                                                                                \
+    } while (0)
+
+static void rows_contexts(void)
+{
+    ROW_CONTEXT_32("vcpu.initialise.bad_mode", context.mode = 2);
+    ROW_CONTEXT_32("vcpu.initialise.pad", context.pad = 1);
+    ROW_CONTEXT_32("vcpu.initialise.pad1", r->pad1 = 1);
+    ROW_CONTEXT_32("vcpu.initialise.pad2", r->pad2[2] = 1);
+    ROW_CONTEXT_32("vcpu.initialise.eip_over_limit", (r->cs_limit = 0xfff, r->cs_ar &= (uint16_t)~0x800));
+    ROW_CONTEXT_32("vcpu.initialise.cs_is_data", r->cs_ar = AR_DATA);
+    ROW_CONTEXT_32("vcpu.initialise.cs_not_present", r->cs_ar &= (uint16_t)~0x80);
+    ROW_CONTEXT_32("vcpu.initialise.cs_null", r->cs_ar = 0);
+    ROW_CONTEXT_32("vcpu.initialise.cs_is_system", r->cs_ar &= (uint16_t)~0x10);
+    ROW_CONTEXT_32("vcpu.initialise.cs_bit_12", r->cs_ar |= 0x1000);
+    ROW_CONTEXT_32("vcpu.initialise.ss_dpl_3", r->ss_ar |= 0x60);
+    ROW_CONTEXT_32("vcpu.initialise.ss_null", r->ss_ar = 0);
+    ROW_CONTEXT_32("vcpu.initialise.ss_is_code", r->ss_ar = AR_CODE);
+    ROW_CONTEXT_32("vcpu.initialise.ss_read_only", r->ss_ar &= (uint16_t)~0x2);
+    ROW_CONTEXT_32("vcpu.initialise.ds_dpl_3", r->ds_ar |= 0x60);
+    ROW_CONTEXT_32("vcpu.initialise.ds_execute_only", r->ds_ar = AR_CODE & ~0x2);
+    ROW_CONTEXT_32("vcpu.initialise.ds_not_present", r->ds_ar &= (uint16_t)~0x80);
+    ROW_CONTEXT_32("vcpu.initialise.es_dpl_3", r->es_ar |= 0x60);
+    ROW_CONTEXT_32("vcpu.initialise.es_is_system", r->es_ar &= (uint16_t)~0x10);
+    ROW_CONTEXT_32("vcpu.initialise.tr_not_tss", r->tr_ar = AR_DATA);
+    ROW_CONTEXT_32("vcpu.initialise.tr_null", r->tr_ar = 0);
+    ROW_CONTEXT_32("vcpu.initialise.tr_not_present", r->tr_ar &= (uint16_t)~0x80);
+    ROW_CONTEXT_32("vcpu.initialise.tr_16_bit", r->tr_ar = 0x83);
+    ROW_CONTEXT_32("vcpu.initialise.lma_without_lme", r->efer = 0x400);
+    ROW_CONTEXT_32("vcpu.initialise.efer_bit_1", r->efer = 0x2);
+    ROW_CONTEXT_32("vcpu.initialise.cr4_bit_31", r->cr4 = 1u << 31);
+    ROW_CONTEXT_64("vcpu.initialise.64.rip_not_canonical", r->rip = 1ull << 60);
+    ROW_CONTEXT_64("vcpu.initialise.64.no_paging", r->cr0 = 1);
+    ROW_CONTEXT_64("vcpu.initialise.64.no_pae", r->cr4 = 0);
+    ROW_CONTEXT_64("vcpu.initialise.64.no_lme", r->efer = 0x400);
+    ROW_CONTEXT_64("vcpu.initialise.64.efer_bit_1", r->efer |= 2);
+    ROW_CONTEXT_64("vcpu.initialise.64.cr4_bit_31", r->cr4 |= 1u << 31);
+    ROW_CONTEXT_64("vcpu.initialise.64.pad", context.pad = 1);
+}
+
 static void rows_bring_up(void)
 {
     struct vcpu_hvm_context context = context_flat();
@@ -198,43 +310,7 @@ static void rows_bring_up(void)
     ROW("vcpu.is_up.other_down", vcpu_op(VCPUOP_is_up, OTHER, NULL));
     ROW("vcpu.up.not_initialised", vcpu_op(VCPUOP_up, OTHER, NULL));
     ROW("vcpu.initialise.efault", vcpu_op(VCPUOP_initialise, OTHER, BAD_POINTER));
-    context.mode = 2;
-    ROW("vcpu.initialise.bad_mode", initialise(context));
-    context = context_flat();
-    context.pad = 1;
-    ROW("vcpu.initialise.pad", initialise(context));
-    context = context_flat();
-    context.cpu_regs.x86_32.pad1 = 1;
-    ROW("vcpu.initialise.pad1", initialise(context));
-    context = context_flat();
-    context.cpu_regs.x86_32.cs_limit = 0xfff;
-    context.cpu_regs.x86_32.cs_ar &= (uint16_t)~0x800;
-    ROW("vcpu.initialise.eip_over_limit", initialise(context));
-    context = context_flat();
-    context.cpu_regs.x86_32.ss_ar |= 0x60;
-    ROW("vcpu.initialise.ss_dpl_3", initialise(context));
-    context = context_flat();
-    context.cpu_regs.x86_32.cs_ar = AR_DATA;
-    ROW("vcpu.initialise.cs_is_data", initialise(context));
-    context = context_flat();
-    context.cpu_regs.x86_32.cs_ar &= (uint16_t)~0x80;
-    ROW("vcpu.initialise.cs_not_present", initialise(context));
-    context = context_flat();
-    context.cpu_regs.x86_32.tr_ar = AR_DATA;
-    ROW("vcpu.initialise.tr_not_tss", initialise(context));
-    context = context_flat();
-    context.cpu_regs.x86_32.efer = 0x400; /* LMA without LME */
-    ROW("vcpu.initialise.lma_without_lme", initialise(context));
-    context = (struct vcpu_hvm_context){.mode = VCPU_HVM_MODE_64B};
-    context.cpu_regs.x86_64 =
-        (struct vcpu_hvm_x86_64){.rip = 1ull << 60, .cr0 = 0x80000001, .cr4 = 0x20, .efer = 0x500};
-    ROW("vcpu.initialise.64.rip_not_canonical", initialise(context));
-    context.cpu_regs.x86_64.rip = 0x100000;
-    context.cpu_regs.x86_64.cr0 = 1;
-    ROW("vcpu.initialise.64.no_paging", initialise(context));
-    context.cpu_regs.x86_64.cr0 = 0x80000001;
-    context.cpu_regs.x86_64.cr4 = 0;
-    ROW("vcpu.initialise.64.no_pae", initialise(context));
+    rows_contexts();
     ROW("vcpu.is_up.after_errors", vcpu_op(VCPUOP_is_up, OTHER, NULL));
 
     context = context_flat();
@@ -263,6 +339,7 @@ void guest_main(void)
     xen_shared_info();
     rows_numbers();
     rows_runstate();
+    rows_phys_areas();
     rows_timers();
     rows_vcpu_info();
     rows_nmi();
