@@ -126,7 +126,9 @@ void xen_domain_shutdown(struct machine *m, unsigned reason)
 }
 
 /* The steps of domain_soft_reset() and arch_domain_soft_reset(), then what the toolstack does before it resumes the
-   domain. Registers and RAM stay; so do holes, the grant table, HVM params, upcall vectors and timers. */
+   domain. Registers and RAM stay; so do holes, the grant table, HVM params, upcall vectors and timers.
+   DEVIATION: a PVH domain gets it as well. Xen does it, but xl destroys such a domain (libxl_domain_soft_reset: HVM
+   only). */
 bool xen_soft_reset(struct machine *m)
 {
     struct xen_state *x = xen_state(m);
