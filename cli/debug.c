@@ -8,6 +8,7 @@
 
 #include "cli/case.h"
 #include "cli/case_guest.h"
+#include "cli/case_search.h"
 #include "cli/command.h"
 #include "cli/gdb_link.h"
 #include "cli/gdb_server.h"
@@ -27,24 +28,26 @@ static const char doc[] =
     "`reverse-continue` go back by executing the run again. `monitor help` in gdb lists what the host knows: event "
     "channels, timers, hypercalls, the position and digest of the run.\n\n"
     "CASE is a file (*.yaml) as `bootrace boot --record` and `bootrace fuzz --out` write it; it says all of the guest, "
-    "its machine and its schedule.\n\n"
+    "its machine and its schedule. A case with a search is searched first, and the run is a failure that it finds.\n\n"
     "Examples:\n"
     "  bootrace symbols vmlinuz --elf vmlinux.symbols\n"
     "  bootrace debug vmlinuz --gdb 127.0.0.1:1234\n"
     "  gdb vmlinux.symbols -ex 'target remote :1234'\n"
     "  bootrace debug guest.elf --mode hvm --vcpus 4 --gdb /tmp/gdb.socket\n"
-    "  bootrace debug corpus/s0-late-module.yaml --gdb :1234\n\n"
+    "  bootrace debug corpus/s0-late-module.yaml --gdb :1234\n"
+    "  bootrace debug corpus/s1-timer-byte.yaml --failure 2 --gdb :1234    # of those that its search finds\n\n"
     "Exit status: it ends when gdb kills the guest (or quits), with status 0; after `detach` the guest runs on to its "
     "end, whose "
     "status `bootrace boot --help` explains. If the connection breaks, another gdb may come.";
 
-enum { KEY_GDB = 256, KEY_SCHEDULE, KEY_FROM };
+enum { KEY_GDB = 256, KEY_SCHEDULE, KEY_FROM, KEY_FAILURE };
 
 static const struct argp_option options[] = {
     {"gdb", KEY_GDB, "ADDRESS", 0,
      "Where to wait for gdb: 127.0.0.1:PORT, :PORT (the same, port 0 for a free one), or the path of a Unix socket "
      "(default: " GDB_ADDRESS_DEFAULT ")",
      0},
+    {"failure", KEY_FAILURE, "N", 0, "Of a case with a search: its N-th failure (default: the first)", 0},
     {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
     {"from", KEY_FROM, "FILE", 0,
      "Begin at a snapshot file (bootrace boot --snapshot-at); IMAGE then only gives the symbols and may be left away",
@@ -59,6 +62,7 @@ struct debug {
     const char *from_path;
     struct snapshot_file *from;
     struct schedule schedule;
+    uint64_t failure; /* of a search, from 1; 0: not given */
     struct test_case c;
     struct case_guest case_guest;
 };
@@ -66,6 +70,7 @@ struct debug {
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct debug *b = state->input;
+    struct diag d;
 
     switch (key) {
     case ARGP_KEY_INIT:
@@ -76,6 +81,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_SCHEDULE:
         b->schedule_path = arg;
+        return 0;
+    case KEY_FAILURE:
+        if (guest_parse_number("the number of the failure", arg, 1, UINT32_MAX, &b->failure, &d) != EMU_OK)
+            argp_error(state, "%s", d.text);
         return 0;
     case KEY_FROM:
         b->from_path = arg;
@@ -98,8 +107,19 @@ static void on_signal(int number)
     stop = 1;
 }
 
+static void tell_finding(const struct debug *b, const struct case_search_failure *f)
+{
+    char decision[DECISION_TEXT_BYTES] = "";
+
+    if (b->schedule.count)
+        decision_print(&b->schedule.decision[0], decision, sizeof(decision));
+    fprintf(stderr, "failure %" PRIu64 " of %" PRIu64 " that the search finds: %s\nits schedule: %s%s\n", f->number,
+            f->count, f->text, decision, b->schedule.count > 1 ? " ..." : "");
+}
+
 static enum emu_err take_case(struct debug *b, struct diag *d)
 {
+    struct case_search_failure finding;
     enum emu_err err;
 
     if (b->schedule_path)
@@ -113,11 +133,14 @@ static enum emu_err take_case(struct debug *b, struct diag *d)
         b->schedule_path = b->guest.kernel;
     if (err == EMU_OK && b->c.load.as)
         err = diag_set_at(d, EMU_EINPUT, b->c.path, 0, CASE_WITHOUT_RUN);
-    if (err == EMU_OK && b->c.search.window)
-        fprintf(stderr,
-                "%s is a search: this is its run without what it injects; the cases that `bootrace fuzz --out` writes "
-                "have that\n",
-                b->guest.kernel);
+    if (err == EMU_OK && b->failure && !b->c.search.window)
+        err = diag_set(d, EMU_EINPUT, "--failure is for a case with a search; this case is one run");
+    if (err == EMU_OK && b->c.search.window) {
+        err = case_search_take(&b->c, &b->case_guest, b->failure ? b->failure : 1, &b->schedule, &finding, d);
+        b->schedule_path = b->guest.kernel;
+        if (err == EMU_OK)
+            tell_finding(b, &finding);
+    }
     if (err == EMU_OK)
         b->guest = b->case_guest.options;
     return err;
@@ -128,7 +151,9 @@ static enum emu_err prepare(struct debug *b, struct guest *g, struct diag *d)
 {
     enum emu_err err = EMU_OK;
 
-    if (b->from_path)
+    if (b->failure && (b->from_path || !case_is_named(b->guest.kernel)))
+        err = diag_set(d, EMU_EINPUT, "--failure is for a case with a search");
+    else if (b->from_path)
         err = snapshot_file_open(b->from_path, &b->from, d);
     else if (case_is_named(b->guest.kernel))
         err = take_case(b, d);

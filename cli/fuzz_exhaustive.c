@@ -318,6 +318,35 @@ static enum emu_err search(struct search *s, FILE *to, json_t *known)
     return err;
 }
 
+static struct decision decision_of(const struct fuzz_exhaustive *f, enum exhaustive_source source, unsigned vcpu,
+                                   uint64_t position)
+{
+    static const enum decision_kind kinds[] = {
+        [SOURCE_TIMER] = DECISION_EXPIRE, [SOURCE_NMI] = DECISION_NMI, [SOURCE_VECTOR] = DECISION_VECTOR};
+
+    return (struct decision){.kind = kinds[source],
+                             .vcpu = source == SOURCE_TIMER ? DECISION_ANY_VCPU : vcpu,
+                             .value = f->vector,
+                             .at = {.kind = POSITION_STEPS, .vcpu = vcpu, .steps = position}};
+}
+
+/* What makes the first boundary of each outcome fail again, from the beginning. */
+static void tell_schedules(const struct search *s, json_t *joined)
+{
+    json_t *one;
+    size_t i;
+
+    json_array_foreach(json_object_get(joined, "cases"), i, one)
+    {
+        struct decision decision = decision_of(s->f, s->source, machine_current(s->g->machine),
+                                               (uint64_t)json_integer_value(json_object_get(one, "delivered")));
+        char text[DECISION_TEXT_BYTES];
+
+        decision_print(&decision, text, sizeof(text));
+        json_object_set_new(one, "schedule", json_string(text));
+    }
+}
+
 enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, enum exhaustive_source source, FILE *to,
                              json_t **joined, bool *done, struct diag *d)
 {
@@ -374,6 +403,7 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
         *done = json_array_size(missing) == 0;
         json_decref(missing);
         *joined = search_parts_join(known, fuzz_source_name(source));
+        tell_schedules(s, *joined);
     }
     if (*joined)
         json_object_set_new(*joined, "host_s", json_real(host_time_s() - s->started));
@@ -388,18 +418,6 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
     free(s->text);
     free(s);
     return err;
-}
-
-static struct decision decision_of(const struct fuzz_exhaustive *f, enum exhaustive_source source, unsigned vcpu,
-                                   uint64_t position)
-{
-    static const enum decision_kind kinds[] = {
-        [SOURCE_TIMER] = DECISION_EXPIRE, [SOURCE_NMI] = DECISION_NMI, [SOURCE_VECTOR] = DECISION_VECTOR};
-
-    return (struct decision){.kind = kinds[source],
-                             .vcpu = source == SOURCE_TIMER ? DECISION_ANY_VCPU : vcpu,
-                             .value = f->vector,
-                             .at = {.kind = POSITION_STEPS, .vcpu = vcpu, .steps = position}};
 }
 
 /* One failing boundary. *how: with TRIAL_FAIL the guest fails in the end, and it is a case now. */

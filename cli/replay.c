@@ -8,7 +8,7 @@
 
 #include "cli/case.h"
 #include "cli/case_guest.h"
-#include "cli/child.h"
+#include "cli/case_search.h"
 #include "cli/command.h"
 #include "cli/diverge.h"
 #include "cli/load.h"
@@ -16,8 +16,6 @@
 #include "cli/session.h"
 
 #define CONSOLE_BYTES_MAX (8u << 20) /* of what a pattern is looked for in */
-#define SEARCH_ARGUMENTS  (64 + 2 * GUEST_EDITS_MAX)
-#define NUMBERS_MAX       16
 
 static const char doc[] =
     "Run a case again: its guest, its machine, its schedule or search.\v"
@@ -213,107 +211,18 @@ static enum emu_err run_once(struct replay *r, struct diag *d)
     return err;
 }
 
-/* ---- a search is `bootrace fuzz` with the case's options ---- */
-
-struct arguments {
-    const char *argv[SEARCH_ARGUMENTS];
-    unsigned count;
-    char number[NUMBERS_MAX][24];
-    unsigned numbers;
-};
-
-static void add(struct arguments *a, const char *option, const char *value)
-{
-    if (!value || a->count + 3 > SEARCH_ARGUMENTS)
-        return;
-    a->argv[a->count++] = option;
-    a->argv[a->count++] = value;
-}
-
-static void add_number(struct arguments *a, const char *option, uint64_t value)
-{
-    char *text = a->number[a->numbers < NUMBERS_MAX ? a->numbers : 0];
-
-    if (value == CASE_NONE || a->numbers == NUMBERS_MAX - 1)
-        return;
-    a->numbers++;
-    snprintf(text, sizeof(a->number[0]), "%" PRIu64, value);
-    add(a, option, text);
-}
-
-static void search_arguments(const struct replay *r, struct arguments *a)
-{
-    const struct test_case *c = &r->c;
-    const struct guest_options *o = &r->guest.options;
-    char *xen = a->number[NUMBERS_MAX - 1];
-
-    a->argv[a->count++] = "bootrace";
-    a->argv[a->count++] = "fuzz";
-    a->argv[a->count++] = "--json";
-    add(a, "--kernel", o->kernel);
-    add(a, "--initrd", o->initrd);
-    add(a, "--system-map", o->system_map);
-    add(a, "--vmlinux", o->vmlinux);
-    add(a, "--cmdline", o->cmdline);
-    add(a, "--detect", o->detect);
-    add(a, "--op-table", o->op_table);
-    add(a, "--same", o->same);
-    add(a, "--mode", o->mode == PLATFORM_HVM ? "hvm" : "pvh");
-    if (o->xen_version) {
-        snprintf(xen, sizeof(a->number[0]), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
-        add(a, "--xen", xen);
-    }
-    add_number(a, "--vcpus", c->machine.vcpus);
-    add_number(a, "--online", c->machine.online);
-    add_number(a, "--memory", c->machine.memory_bytes);
-    add_number(a, "--seed", c->machine.seed);
-    for (unsigned i = 0; i < o->edits; i++)
-        add(a, "--edit", o->edit[i]);
-    add(a, "--window", c->search.window);
-    add(a, "--inject", c->search.inject);
-    add(a, "--strategy", c->search.strategy);
-    add(a, "--reach", c->search.reach);
-    add_number(a, "--runs", c->search.runs);
-    add_number(a, "--depth", c->search.depth);
-    add_number(a, "--search-seed", c->search.search_seed);
-    add_number(a, "--run-steps-max", c->search.run_steps_max);
-    add_number(a, "--failures", c->search.failures);
-    add_number(a, "--online", c->machine.online);
-    add_number(a, "--window-steps-max", c->search.window_steps_max);
-    if (c->search.every_boundary)
-        a->argv[a->count++] = "--every-boundary";
-    a->argv[a->count] = NULL;
-}
-
-/* The sentence of a program that refused: its first line, without its name. */
-static enum emu_err refused(const struct replay *r, const char *errors, struct diag *d)
-{
-    const char *sentence = strstr(errors, ": ");
-    size_t length;
-
-    sentence = sentence ? sentence + 2 : errors;
-    length = strcspn(sentence, "\n");
-    return diag_set_at(d, EMU_EINPUT, r->path, 0, "%.*s", length > 900 ? 900 : (int)length,
-                       length ? sentence : "the search ended without a report");
-}
-
 static enum emu_err run_search(struct replay *r, struct diag *d)
 {
-    struct arguments a = {.count = 0};
     struct child child;
-    enum emu_err err;
+    enum emu_err err = case_search_run(&r->c, &r->guest, &child, d);
 
-    search_arguments(r, &a);
-    err = child_start(&child, NULL, (char *const *)(uintptr_t)a.argv, d);
     if (err != EMU_OK)
         return err;
-    while (child_wait_any(&child, 1, -1) < 0) {
-    }
     if (!r->quiet)
         fputs(child_errors(&child), reports_to(r));
     if (child.status == COMMAND_INPUT || child.status == COMMAND_ERROR ||
         !outcome_of_search(&r->outcome, child_output(&child), child.status))
-        err = refused(r, child_errors(&child), d);
+        err = case_search_refused(&r->c, &child, d);
     child_fini(&child);
     return err;
 }

@@ -16,21 +16,25 @@ static const char doc[] =
     "Tell what happened in a run: in sentences, on a timeline, with the bytes that were changed.\v"
     "CASE is a file as `bootrace boot --record` and `bootrace fuzz --out` write it (its name ends in .yaml); or give a "
     "guest's IMAGE with the options of `bootrace boot`, and a schedule. The run is made again two or three times: as a "
-    "whole, and in detail around the schedule's last decision and around its end.\n\n"
+    "whole, and in detail around the schedule's last decision and around its end. A CASE with a search is searched, "
+    "and "
+    "a failure that it finds is told.\n\n"
     "Examples:\n"
     "  bootrace report corpus/s0-late-module.yaml                        # text, on the terminal\n"
     "  bootrace report found.yaml -o report.html                         # one file for a browser\n"
+    "  bootrace report corpus/s1-timer-byte.yaml --failure 2 -o race.html\n"
     "  bootrace report found.yaml --format perfetto -o trace.json        # for ui.perfetto.dev\n"
     "  bootrace report guest.elf --mode hvm --vcpus 1 --schedule race.txt -o report.html --around 200000\n\n"
     "The format follows from FILE's name (.html, .json for perfetto, else text). Exit status: 0 the report is written "
     "(whatever the verdict in it), 2 wrong input, 5 ERROR (ours), 130 interrupted.";
 
-enum { KEY_FORMAT = 256, KEY_AROUND, KEY_SCHEDULE, KEY_STEPS_MAX, KEY_UNTIL, KEY_GUESTS };
+enum { KEY_FORMAT = 256, KEY_AROUND, KEY_SCHEDULE, KEY_STEPS_MAX, KEY_UNTIL, KEY_GUESTS, KEY_FAILURE };
 
 static const struct argp_option options[] = {
     {"output", 'o', "FILE", 0, "Write the report to FILE (default: text on standard output)", 0},
     {"format", KEY_FORMAT, "html|text|perfetto", 0, "Whatever FILE's name says", 0},
     {"around", KEY_AROUND, "NS", 0, "Virtual time shown in detail before and after (default: 1000000)", 0},
+    {"failure", KEY_FAILURE, "N", 0, "Of a case with a search: its N-th failure (default: the first)", 0},
     {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
     {"steps-max", KEY_STEPS_MAX, "N", 0, "Budget of guest steps (default: the case's, or none)", 0},
     {"until", KEY_UNTIL, "PLACE", 0, "Stop with PASS at a symbol, at a step count, or at console:REGEX", 0},
@@ -51,6 +55,8 @@ struct arguments {
     bool has_case;
     struct case_guest case_guest;
     struct schedule decisions;
+    uint64_t failure; /* 0: not given */
+    struct case_search_failure finding;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -77,6 +83,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_AROUND:
         err = guest_parse_number("the time around", arg, 1000, AROUND_NS_MAX, &a->around_ns, &d);
+        break;
+    case KEY_FAILURE:
+        err = guest_parse_number("the number of the failure", arg, 1, UINT32_MAX, &a->failure, &d);
         break;
     case KEY_SCHEDULE:
         a->schedule = arg;
@@ -158,10 +167,13 @@ static char *command_of(const struct arguments *a, const struct guest_options *o
 
     if (!to)
         return NULL;
-    fprintf(to, "bootrace %s", command);
+    /* A replay of a search is the search, and not the run. */
+    fprintf(to, "bootrace %s", a->finding.number ? "report" : command);
     add_word(to, a->has_case ? a->c.path : o->kernel);
     if (a->has_case) {
         add_option(to, "--guests", a->guests);
+        snprintf(number, sizeof(number), "%llu", (unsigned long long)a->finding.number);
+        add_option(to, "--failure", a->finding.number ? number : NULL);
     } else {
         add_option(to, "--initrd", o->initrd);
         add_option(to, "--mode", o->mode == PLATFORM_HVM ? "hvm" : "pvh");
@@ -224,14 +236,14 @@ static enum emu_err prepare_case(struct arguments *a, struct diag *d)
         err = diag_set(d, EMU_EINPUT, "a case has its schedule in it; give the guest by options for another one");
     if (err == EMU_OK && a->c.load.as)
         err = diag_set_at(d, EMU_EINPUT, a->c.path, 0, CASE_WITHOUT_RUN);
-    if (err == EMU_OK && a->c.search.window)
-        err = diag_set_at(d, EMU_EINPUT, a->c.path, 0,
-                          "this case is a search of many runs; `bootrace fuzz --out` writes a run that it finds as a "
-                          "case of its own, which can be reported");
+    if (err == EMU_OK && a->failure && !a->c.search.window)
+        err = diag_set(d, EMU_EINPUT, "--failure is for a case with a search; this case is one run");
     if (err == EMU_OK)
         err = case_prepare(&a->c, a->guests, &a->case_guest, &a->decisions, d);
     if (err == EMU_OK)
         err = case_check_image(&a->c, &a->case_guest, d);
+    if (err == EMU_OK && a->c.search.window)
+        err = case_search_take(&a->c, &a->case_guest, a->failure ? a->failure : 1, &a->decisions, &a->finding, d);
     if (err != EMU_OK)
         return err;
     if (!a->session.until)
@@ -274,6 +286,7 @@ static enum emu_err tell(struct arguments *a, const struct timeline *t, struct d
     struct report r = {
         .timeline = t,
         .test_case = a->has_case ? &a->c : NULL,
+        .finding = a->finding.number ? &a->finding : NULL,
         .image = o->kernel,
         .schedule = schedule,
         .command = again,
@@ -302,6 +315,8 @@ static enum emu_err run(struct arguments *a, bool *interrupted, struct diag *d)
 
     if (case_is_named(a->guest.kernel) || ends_in(a->guest.kernel, ".yml"))
         err = prepare_case(a, d);
+    else if (a->failure)
+        err = diag_set(d, EMU_EINPUT, "--failure is for a case with a search");
     else if (a->schedule)
         err = schedule_read(a->schedule, &a->decisions, d);
     if (err != EMU_OK)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "cli/case.h"
+#include "cli/case_search.h"
 #include "cli/report_words.h"
 #include "cli/timeline.h"
 
@@ -25,11 +26,12 @@ struct story {
 
 struct report {
     const struct timeline *timeline;
-    const struct test_case *test_case; /* NULL if the run was given by options */
-    const char *image;                 /* the guest's file, as the user named it */
-    const char *schedule;              /* text; "" if all went by default */
-    const char *command;               /* that runs it again */
-    const char *command_report;        /* that makes this report again */
+    const struct test_case *test_case;         /* NULL if the run was given by options */
+    const struct case_search_failure *finding; /* the case is a search, and the run is this failure; else NULL */
+    const char *image;                         /* the guest's file, as the user named it */
+    const char *schedule;                      /* text; "" if all went by default */
+    const char *command;                       /* that runs it again */
+    const char *command_report;                /* that makes this report again */
     struct story story;
 };
 

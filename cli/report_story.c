@@ -433,6 +433,15 @@ static void tell_console(struct story *s, const struct report *r)
         say(s, "The last that the guest wrote on its console: “%s”.", text);
 }
 
+static void tell_finding(struct story *s, const struct report *r)
+{
+    const struct case_search_failure *f = r->finding;
+
+    if (f)
+        say(s, "The case is a search; this is failure %" PRIu64 " of %" PRIu64 " that it finds. There it says: %s.",
+            f->number, f->count, f->text);
+}
+
 enum emu_err story_tell(struct story *s, const struct report *r, struct diag *d)
 {
     struct decoder *dec;
@@ -443,6 +452,7 @@ enum emu_err story_tell(struct story *s, const struct report *r, struct diag *d)
         return err;
     tell_headline(s, r);
     tell_lead(s, r);
+    tell_finding(s, r);
     tell_setting(s, r);
     tell_decisions(s, r);
     tell_delivery(s, r, first_handler(r));

@@ -31,10 +31,15 @@ def debugged(image, *options, address=None):
     process = subprocess.Popen([BOOTRACE, "debug", *([image] if image else []), "--gdb", address or path, *options], stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
     try:
+        before = []
         first = process.stderr.readline()
+        while first.startswith(("failure ", "its schedule: ")):  # of a case with a search
+            before.append(first)
+            first = process.stderr.readline()
         match = re.fullmatch(r"waiting for gdb at (\S+)\n", first)
         expect(match, "it says:", first, process.stderr.read() if not match else "")
         process.address = match.group(1)
+        process.finding = "".join(before)
         yield process
     finally:
         if process.poll() is None:
@@ -63,7 +68,7 @@ def session(image, commands, *options, symbols=None, status=0):
         except subprocess.TimeoutExpired:
             raise AssertionError(f"bootrace does not end: {out}") from None
         expect(process.returncode == status, "status", process.returncode, said, out)
-        return out, said
+        return out, process.finding + said
 
 
 def marked(text, name):
@@ -250,6 +255,35 @@ def a_case_is_debugged_under_its_schedule():
     expect(marked(out, "digest").strip() == plain, plain, out)
 
 
+def a_case_with_a_search_is_debugged_at_a_failure_that_it_finds():
+    def searching(variant):
+        path = os.path.join(folder.name, f"search-{variant}.yaml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"title: A search\nprose:\n  mechanism: None.\n  source: None.\n  falsified-by: None.\nguest:\n"
+                    f"  kernel: {os.path.abspath(guest('s1'))}\nmachine:\n  mode: hvm\n  vcpus: 1\n  memory: 32M\n"
+                    f"  cmdline: variant={variant} memcpy=byte delay=200 after=200\nsearch:\n"
+                    "  window: alternative_instructions\n  inject: timer\nexpect:\n  verdict: FAIL\n")
+        return path
+
+    case = searching("buggy")
+    decisions = []
+    for options in ((), ("--failure", "2")):
+        out, said = session(case, [*mark("begin", "monitor schedule"), "break panic_trap", "continue",
+                                   *mark("panic", "monitor schedule", "monitor digest"), "kill"], *options, symbols=guest("s1"))
+        expect(re.search(rf"failure {options[-1] if options else 1} of \d+ that the search finds: torn code", said), said)
+        decision = re.search(r"its schedule: (at 0:\d+ expire)", said).group(1)
+        expect("0 of 1 decisions" in marked(out, "begin") and decision in marked(out, "begin"), out, said)
+        expect("1 of 1 decisions" in marked(out, "panic"), out)
+        decisions.append(decision)
+    expect(decisions[0] != decisions[1], decisions)
+
+    for path, options, says in ((searching("fixed2006"), (), "it finds no failure: there is no run to show"),
+                                (case, ("--failure", "9999"), "--failure 9999: the search finds only "),
+                                (guest("hello64"), ("--failure", "1"), None)):
+        got = run(BOOTRACE, "debug", path, "--gdb", os.path.join(folder.name, "gdb"), *options)
+        expect(got.returncode == 2 and (says or "--failure is for a case with a search") in got.stderr, got.returncode, got.stderr)
+
+
 def the_history_may_begin_at_a_snapshot_file():
     snapshot = os.path.join(folder.name, "here.snap")
     made = run(BOOTRACE, "boot", guest("smp64"), "--snapshot-at", "40000", snapshot, "--digest", check=True)
@@ -362,6 +396,7 @@ TESTS = (
     what_the_user_changes_is_changed_on_every_visit,
     monitor_commands_tell_of_the_host,
     a_case_is_debugged_under_its_schedule,
+    a_case_with_a_search_is_debugged_at_a_failure_that_it_finds,
     the_history_may_begin_at_a_snapshot_file,
     whatever_comes_over_the_line_is_answered_or_dropped,
     an_interrupt_stops_the_guest_and_another_gdb_may_come,

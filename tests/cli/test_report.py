@@ -20,6 +20,7 @@ from tap import Skip, expect, run_tests
 BOOTRACE, GUESTS, CORPUS = sys.argv[1:4]
 S1 = [os.path.join(GUESTS, "s1.elf"), "--mode", "hvm", "--vcpus", "1"]
 BUGGY = ["--cmdline", "variant=buggy memcpy=byte delay=200 after=200"]
+SEARCH = os.path.join(CORPUS, "s1-timer-byte.yaml")
 HANG = os.path.join(CORPUS, "s0-late-module.yaml")
 folder = tempfile.TemporaryDirectory(prefix="bootrace-test-")
 
@@ -124,6 +125,23 @@ def what_the_search_writes_can_be_reported():
     expect(text.startswith("FAIL"), text[:300])
     expect("patch_copy_byte" in text and "was changing code at site_" in text, text[:3000])
     expect(f"bootrace replay {case}" in text, text[-500:])
+
+
+def a_case_with_a_search_is_told_by_a_failure_that_it_finds():
+    first = report(SEARCH, "--guests", GUESTS)
+    for part in ("FAIL (crash)", "this is failure 1 of ", "There it says: torn code", "was changing code at site_",
+                 "the interrupt's handler executed it", "at 0:"):
+        expect(part in words(first), "the text lacks:", part, "\n", first[:3000])
+    second = report(SEARCH, "--guests", GUESTS, "--failure", "2")
+    expect("this is failure 2 of " in words(second), second[:1000])
+    command, digest = re.search(r"RUN IT AGAIN\n  (.*)\n  digest ([0-9a-f]{16})", second).groups()
+    expect(shlex.split(command)[:2] == ["bootrace", "report"] and "--failure 2" in command, command)
+    again = report(*shlex.split(command)[2:])
+    expect(f"digest {digest}" in again, again[-600:])
+    expect(digest not in first, "both failures are the same run", digest)
+    # The failure is the search's, even where the guest gets away with it.
+    lucky = words(report(os.path.join(CORPUS, "r2-nops-in-place.yaml"), "--guests", GUESTS))
+    expect(lucky.startswith("PASS") and "There it says: torn code" in lucky, lucky[:1000])
 
 
 class Tags(html.parser.HTMLParser):
@@ -272,9 +290,11 @@ def wrong_input_is_a_sentence_and_status_2():
     refused(*S1, *BUGGY, "-o", "/nowhere/x.html", says="can't be written")
     refused(*S1, *BUGGY, "--schedule", path("late.txt", "at 0:99999999999 nmi 0\n"), says="ended before this decision")
     refused(HANG, "--schedule", race(), says="has its schedule in it")
-    search = next(os.path.join(CORPUS, c) for c in sorted(os.listdir(CORPUS))
-                  if c.endswith(".yaml") and "\nsearch:" in open(os.path.join(CORPUS, c), encoding="utf-8").read())
-    refused(search, says="search of many runs")
+    refused(os.path.join(CORPUS, "s1-timer-byte-repaired.yaml"), "--guests", GUESTS, says="it finds no failure: there is no run")
+    refused(SEARCH, "--guests", GUESTS, "--failure", "9999", says="--failure 9999: the search finds only [0-9]+$")
+    refused(SEARCH, "--guests", GUESTS, "--failure", "0", says="number of the failure")
+    refused(HANG, "--guests", GUESTS, "--failure", "1", says="--failure is for a case with a search")
+    refused(*S1, "--failure", "1", says="--failure is for a case with a search")
 
 
 def open_in_browser(file, *options):
@@ -320,6 +340,7 @@ def a_browser_shows_it_light_dark_and_narrow():
 TESTS = [the_text_says_what_went_wrong, the_story_has_the_bytes_of_the_source,
          a_run_that_no_decision_disturbs_is_told_too, a_repaired_guest_shows_no_torn_code, a_hang_says_who_spins_where,
          what_the_search_writes_can_be_reported,
+         a_case_with_a_search_is_told_by_a_failure_that_it_finds,
          the_page_is_well_formed_as_html_and_as_xml, the_page_needs_nothing_from_elsewhere,
          the_page_says_what_the_text_says, the_page_can_be_used_by_keyboard_and_read_aloud,
          what_the_user_and_the_guest_say_is_escaped, every_vcpu_has_a_lane, the_command_of_a_report_makes_the_same_run,
