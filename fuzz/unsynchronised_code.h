@@ -20,8 +20,8 @@
  * Watched is the code that it is told of, from when a second vCPU runs. Not seen: code elsewhere (modules, code made at
  * run time), and changes that the host or a device makes. Loading new code is changing it, too, if it is watched.
  *
- * The exhaustive search knows only memory by which to leave runs out: with it, what was not synchronised when its window
- * began may be missed. The other searches leave nothing out for which this matters.
+ * The exhaustive search knows only memory by which to leave runs out: with it, what was not synchronised when its
+ * window began may be missed. The other searches leave nothing out for which this matters.
  *
  * Its state is the machine's (watch.h), so that snapshots in memory keep it; one from a file begins with nothing
  * changed.
