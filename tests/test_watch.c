@@ -27,8 +27,11 @@ static const uint8_t code[] = {
 };
 #define AT_LATE_WRITE 0x18
 
+#define HLT_AT 0x27
+
 struct seen {
-    unsigned reached, written;
+    unsigned reached, written, writes, executed, asked;
+    uint64_t wanted_gpa, executed_gva;
     struct watch_write write;
 };
 
@@ -46,6 +49,37 @@ static void written(struct machine *m, const struct watch_write *first, void *co
 
     s->written++;
     s->write = *first;
+}
+
+static void write_one(struct machine *m, const struct watch_write *w, void *context)
+{
+    struct seen *s = context;
+
+    s->writes++;
+    s->write = *w;
+}
+
+static bool wants(struct machine *m, uint64_t gpa, unsigned bytes, void *context)
+{
+    struct seen *s = context;
+
+    return gpa <= s->wanted_gpa && s->wanted_gpa < gpa + bytes;
+}
+
+static void executes(struct machine *m, uint64_t gva, const struct insn *insn, void *context)
+{
+    struct seen *s = context;
+
+    assert_int_equal(vcpu_rip(m), gva);
+    s->executed++;
+    s->executed_gva = gva;
+}
+
+static void asked(struct machine *m, void *context)
+{
+    struct seen *s = context;
+
+    s->asked++;
 }
 
 static struct machine *new_machine(void)
@@ -117,6 +151,74 @@ static void a_watched_run_is_the_same_run(void **state)
     machine_free(watched);
 }
 
+static void every_write_is_told_with_the_bytes_before_and_after(void **state)
+{
+    struct seen seen = {0};
+    struct watcher w = {.write = write_one, .context = &seen};
+    struct machine *m = new_machine();
+    uint32_t before, after;
+    struct diag d;
+
+    assert_int_equal(watch_add(m, &w, &d), EMU_OK);
+    assert_int_equal(watch_memory(m, DATA, 4, &d), EMU_OK);
+    run(m);
+    assert_int_equal(seen.writes, 1000);
+    assert_int_equal(seen.write.gpa, DATA);
+    assert_int_equal(seen.write.bytes, 4);
+    memcpy(&before, seen.write.before, 4);
+    memcpy(&after, seen.write.after, 4);
+    assert_int_equal(before, 999);
+    assert_int_equal(after, 1000);
+    machine_free(m);
+}
+
+static void wanted_code_of_a_vcpu_that_is_watched_closely_is_told_one_by_one(void **state)
+{
+    struct seen seen = {.wanted_gpa = CODE + HLT_AT - 1};
+    struct watcher w = {.wants = wants, .executes = executes, .context = &seen};
+    struct machine *plain = new_machine(), *m = new_machine();
+    struct diag d;
+
+    assert_int_equal(watch_add(m, &w, &d), EMU_OK);
+    watch_closely(m, &w, 1);
+    run(m);
+    run(plain);
+    assert_int_equal(seen.executed, 2); /* the last store, and HLT in the same block */
+    assert_int_equal(seen.executed_gva, CODE + HLT_AT);
+    assert_int_equal(machine_digest(m), machine_digest(plain));
+    machine_free(plain);
+    machine_free(m);
+}
+
+static void nobody_is_told_of_a_vcpu_that_is_not_watched_closely(void **state)
+{
+    struct seen seen = {.wanted_gpa = CODE + HLT_AT};
+    struct watcher w = {.wants = wants, .executes = executes, .context = &seen};
+    struct machine *m = new_machine();
+    struct diag d;
+
+    assert_int_equal(watch_add(m, &w, &d), EMU_OK);
+    watch_closely(m, &w, 2);
+    run(m);
+    assert_int_equal(seen.executed, 0);
+    machine_free(m);
+}
+
+static void who_asks_is_called_once_at_a_boundary(void **state)
+{
+    struct seen seen = {0};
+    struct watcher w = {.asked = asked, .context = &seen};
+    struct machine *m = new_machine();
+    struct diag d;
+
+    assert_int_equal(watch_add(m, &w, &d), EMU_OK);
+    watch_ask(m, &w);
+    assert_int_equal(seen.asked, 0);
+    run(m);
+    assert_int_equal(seen.asked, 1);
+    machine_free(m);
+}
+
 static void a_place_is_told_every_time_and_stops_nobody_else(void **state)
 {
     struct seen seen = {0};
@@ -168,6 +270,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_write_to_watched_bytes_is_told_with_its_instruction),
         cmocka_unit_test(a_watched_run_is_the_same_run),
+        cmocka_unit_test(every_write_is_told_with_the_bytes_before_and_after),
+        cmocka_unit_test(wanted_code_of_a_vcpu_that_is_watched_closely_is_told_one_by_one),
+        cmocka_unit_test(nobody_is_told_of_a_vcpu_that_is_not_watched_closely),
+        cmocka_unit_test(who_asks_is_called_once_at_a_boundary),
         cmocka_unit_test(a_place_is_told_every_time_and_stops_nobody_else),
         cmocka_unit_test(state_goes_back_with_a_snapshot),
         cmocka_unit_test(what_does_not_fit_is_refused),
