@@ -27,7 +27,8 @@ static const char doc[] = "Boot a guest kernel on the modelled Xen host, determi
                           "  bootrace boot vmlinuz --vcpus 4 --disturb 7 --record boot.yaml\n"
                           "  bootrace boot vmlinuz --snapshot-at 1000000000 here.snap\n"
                           "  bootrace boot --from here.snap\n"
-                          "  bootrace boot vmlinuz --detect op-table\n\n"
+                          "  bootrace boot vmlinuz --detect op-table\n"
+                          "  bootrace boot vmlinuz --vcpus 4 --detect unsynchronised-code\n\n"
                           "Exit status: 0 PASS, 1 FAIL (crash, hang, or what --detect names), 2 wrong input, 3 "
                           "UNMODELLED (the guest left the model), 4 BUDGET "
                           "(--steps-max), 5 ERROR (ours), 130 interrupted.";
