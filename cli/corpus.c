@@ -1,10 +1,6 @@
 #include "cli/corpus.h"
 
 #include <argp.h>
-#include <errno.h>
-#include <fts.h>
-#include <inttypes.h>
-#include <regex.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,91 +12,12 @@
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/corpus_add.h"
+#include "cli/corpus_list.h"
 #include "cli/corpus_report.h"
+#include "cli/corpus_show.h"
 #include "cli/host_time.h"
 
-#define JOBS_MAX  64u
-#define CASES_MAX 100000u
-
-static void *must(void *p)
-{
-    if (!p) {
-        fprintf(stderr, "bootrace corpus: the host has no memory left\n");
-        exit(COMMAND_ERROR);
-    }
-    return p;
-}
-
-/* ---- the list of cases ---- */
-
-struct list {
-    struct corpus_entry *entry;
-    size_t count, room;
-};
-
-static void add_path(struct list *l, const char *path)
-{
-    struct corpus_entry *e;
-    const char *name = strrchr(path, '/');
-
-    if (l->count == l->room) {
-        l->room = l->room ? l->room * 2 : 64;
-        l->entry = must(realloc(l->entry, l->room * sizeof(*l->entry)));
-    }
-    e = &l->entry[l->count++];
-    *e = (struct corpus_entry){.path = must(strdup(path)), .message = NULL};
-    e->id = must(strdup(name ? name + 1 : path));
-    if (case_is_named(e->id))
-        e->id[strlen(e->id) - 5] = '\0';
-}
-
-static void list_fini(struct list *l)
-{
-    for (size_t i = 0; i < l->count; i++) {
-        free(l->entry[i].path);
-        free(l->entry[i].id);
-        free(l->entry[i].message);
-        json_decref(l->entry[i].report);
-    }
-    free(l->entry);
-}
-
-static int by_name(const FTSENT **a, const FTSENT **b)
-{
-    return strcmp((*a)->fts_name, (*b)->fts_name);
-}
-
-/* A folder stands for all the *.yaml in and below it, in the order of their names. */
-static enum emu_err add_all(struct list *l, const char *path, struct diag *d)
-{
-    char *const paths[] = {(char *)(uintptr_t)path, NULL};
-    FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
-    enum emu_err err = EMU_OK;
-    size_t before = l->count;
-
-    if (!fts)
-        return diag_set_at(d, EMU_EINPUT, path, 0, "can't be read: %s", strerror(errno));
-    for (FTSENT *f; err == EMU_OK && (f = fts_read(fts));) {
-        if (f->fts_info == FTS_NS || f->fts_info == FTS_DNR || f->fts_info == FTS_ERR)
-            err = diag_set_at(d, EMU_EINPUT, f->fts_path, 0, "can't be read: %s", strerror(f->fts_errno));
-        else if (f->fts_info == FTS_F && (f->fts_level == 0 || case_is_named(f->fts_name)))
-            add_path(l, f->fts_path);
-        if (l->count > CASES_MAX)
-            err = diag_set(d, EMU_EINPUT, "more than %u cases", CASES_MAX);
-    }
-    fts_close(fts);
-    if (err == EMU_OK && l->count == before)
-        err = diag_set_at(d, EMU_EINPUT, path, 0, "there is no case (*.yaml) in this folder");
-    return err;
-}
-
-static enum emu_err add_default(struct list *l, struct diag *d)
-{
-    struct case_places places;
-
-    case_places_init(&places, NULL);
-    return add_all(l, places.corpus, d);
-}
+#define JOBS_MAX 64u
 
 /* ---- run ---- */
 
@@ -127,7 +44,7 @@ static const struct argp_option run_options[] = {
 };
 
 struct run {
-    struct list list;
+    struct corpus_list list;
     unsigned jobs;
     bool tap, verbose;
     const char *junit, *sarif, *guests;
@@ -142,7 +59,7 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
 
     switch (key) {
     case ARGP_KEY_ARG:
-        err = add_all(&r->list, arg, &r->diag);
+        err = corpus_list_add(&r->list, arg, &r->diag);
         break;
     case 'j':
         err = guest_parse_number("the number of jobs", arg, 1, JOBS_MAX, &n, &r->diag);
@@ -165,7 +82,7 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
         break;
     case ARGP_KEY_END:
         if (!r->list.count)
-            err = add_default(&r->list, &r->diag);
+            err = corpus_list_add_default(&r->list, &r->diag);
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -221,7 +138,7 @@ static char *message_of(const struct corpus_entry *e, const struct child *c)
         else
             snprintf(text, sizeof(text), "the run ended with status %d and said nothing", c->status);
     }
-    return must(strdup(text));
+    return corpus_must(strdup(text));
 }
 
 /* A case on a kernel of Debian's that nobody has fetched is no failure. */
@@ -242,7 +159,7 @@ static bool skip(const struct run *r, struct corpus_entry *e)
     if (!skipped)
         return false;
     e->state = CORPUS_SKIPPED;
-    e->message = must(strdup(d.text));
+    e->message = corpus_must(strdup(d.text));
     return true;
 }
 
@@ -370,7 +287,7 @@ static int run_cases(int argc, char **argv)
         corpus_print_tap_plan(r.list.count, stdout);
     run_all(&r);
     status = summarise(&r, host_time_s() - started);
-    list_fini(&r.list);
+    corpus_list_fini(&r.list);
     return status;
 }
 
@@ -388,7 +305,7 @@ static const struct argp_option list_options[] = {
 };
 
 struct listing {
-    struct list list;
+    struct corpus_list list;
     bool json;
     struct diag diag;
 };
@@ -399,11 +316,11 @@ static error_t parse_list(int key, char *arg, struct argp_state *state)
     enum emu_err err = EMU_OK;
 
     if (key == ARGP_KEY_ARG)
-        err = add_all(&l->list, arg, &l->diag);
+        err = corpus_list_add(&l->list, arg, &l->diag);
     else if (key == KEY_JSON)
         l->json = true;
     else if (key == ARGP_KEY_END && !l->list.count)
-        err = add_default(&l->list, &l->diag);
+        err = corpus_list_add_default(&l->list, &l->diag);
     else if (key != ARGP_KEY_END)
         return ARGP_ERR_UNKNOWN;
     if (err != EMU_OK) {
@@ -441,142 +358,8 @@ static int list_cases(int argc, char **argv)
         putchar('\n');
     }
     json_decref(all);
-    list_fini(&l.list);
+    corpus_list_fini(&l.list);
     return status;
-}
-
-/* ---- show ---- */
-
-static const char show_doc[] = "Say what a case is: its prose, its run, what it expects, how to run it.\v"
-                               "CASE is a file, or the name of one in the corpus.\n\n"
-                               "Examples:\n"
-                               "  bootrace corpus show s0-late-module\n"
-                               "  bootrace corpus show found.yaml\n\n"
-                               "Exit status: 0, or 2 if it is no case.";
-
-struct show {
-    const char *name;
-};
-
-static error_t parse_show(int key, char *arg, struct argp_state *state)
-{
-    struct show *s = state->input;
-
-    if (key == ARGP_KEY_ARG && !s->name)
-        s->name = arg;
-    else if (key == ARGP_KEY_ARG)
-        argp_error(state, "one CASE is enough: '%s' is too many", arg);
-    else if (key == ARGP_KEY_END && !s->name)
-        argp_error(state, "which CASE? `bootrace corpus list` lists them");
-    else if (key != ARGP_KEY_END)
-        return ARGP_ERR_UNKNOWN;
-    return 0;
-}
-
-static void find_case(const char *name, char path[CASE_PATH_BYTES])
-{
-    struct case_places places;
-
-    snprintf(path, CASE_PATH_BYTES, "%s", name);
-    if (access(path, F_OK) == 0 || strchr(name, '/'))
-        return;
-    case_places_init(&places, NULL);
-    snprintf(path, CASE_PATH_BYTES, "%.3000s/%.1000s%s", places.corpus, name, case_is_named(name) ? "" : ".yaml");
-}
-
-/* Prose, indented, with its own line breaks. */
-static void print_prose(const char *what, const char *text)
-{
-    printf("\n%s\n", what);
-    while (*text) {
-        size_t length = strcspn(text, "\n");
-
-        printf("  %.*s\n", (int)length, text);
-        text += length + (text[length] == '\n');
-    }
-}
-
-static void print_machine(const struct test_case *c)
-{
-    printf("guest          %s%s\n",
-           c->guest.free_standing ? "free-standing "
-           : c->guest.debian      ? "Debian's kernel "
-                                  : "",
-           c->guest.free_standing ? c->guest.free_standing
-           : c->guest.debian      ? c->guest.debian
-                                  : c->guest.kernel);
-    if (c->guest.initrd)
-        printf("initrd         %s\n", c->guest.initrd);
-    for (unsigned i = 0; i < c->guest.edits; i++)
-        printf("edit           %s\n", c->guest.edit[i]);
-    printf("machine        %s", c->machine.mode == PLATFORM_HVM ? "hvm" : "pvh");
-    if (c->machine.vcpus != CASE_NONE)
-        printf(", %" PRIu64 " vCPU%s", c->machine.vcpus, c->machine.vcpus == 1 ? "" : "s");
-    if (c->machine.memory_bytes != CASE_NONE)
-        printf(", %" PRIu64 " MiB", c->machine.memory_bytes >> 20);
-    if (c->machine.xen_version)
-        printf(", Xen %u.%u", c->machine.xen_version >> 16, c->machine.xen_version & 0xffff);
-    if (c->machine.seed != CASE_NONE)
-        printf(", seed %" PRIu64, c->machine.seed);
-    printf("\n");
-    if (c->machine.cmdline)
-        printf("command line   %s\n", c->machine.cmdline);
-}
-
-static void print_expectation(const struct test_case *c)
-{
-    printf("expected       %s", verdict_kind_name(c->expect.verdict));
-    if (c->expect.detector)
-        printf(", by the detector %s", c->expect.detector);
-    if (c->expect.place)
-        printf(", at %s", c->expect.place);
-    if (c->expect.text)
-        printf(", saying '%s'", c->expect.text);
-    if (c->expect.console)
-        printf(", with '%s' on the console", c->expect.console);
-    if (c->expect.failing != CASE_NONE)
-        printf(", %" PRIu64 " failing boundaries", c->expect.failing);
-    if (c->expect.covered != CASE_NONE)
-        printf(" of %" PRIu64, c->expect.covered);
-    if (c->expect.steps != CASE_NONE)
-        printf(", after %" PRIu64 " steps", c->expect.steps);
-    if (c->expect.digest != CASE_NONE)
-        printf(", with digest %016" PRIx64, c->expect.digest);
-    printf("\n");
-}
-
-static int show_case(int argc, char **argv)
-{
-    static const struct argp argp = {NULL, parse_show, "CASE", show_doc, NULL, NULL, NULL};
-    struct show s = {NULL};
-    char path[CASE_PATH_BYTES];
-    struct test_case c;
-    struct diag d;
-
-    argp_parse(&argp, argc, argv, 0, NULL, &s);
-    find_case(s.name, path);
-    if (case_read(&c, path, &d) != EMU_OK) {
-        diag_print(&d, "bootrace corpus show", stderr);
-        return COMMAND_INPUT;
-    }
-    printf("%s\n", c.title);
-    print_prose("Mechanism", c.prose.mechanism);
-    print_prose("Source", c.prose.source);
-    print_prose("Falsified by", c.prose.falsified_by);
-    printf("\n");
-    print_machine(&c);
-    if (c.load.as)
-        printf("load           as a %s domain%s%s\n", c.load.as, c.load.features ? " with features=" : "",
-               c.load.features ? c.load.features : "");
-    if (c.search.window)
-        printf("search         every boundary of %s times %s\n", c.search.window,
-               c.search.inject ? c.search.inject : "timer");
-    print_expectation(&c);
-    if (c.schedule)
-        print_prose("Schedule", c.schedule);
-    printf("\nRun it: bootrace replay %s\n", path);
-    case_fini(&c);
-    return COMMAND_PASS;
 }
 
 int corpus_run(int argc, char **argv)
@@ -584,7 +367,7 @@ int corpus_run(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } actions[] = {{"run", run_cases}, {"list", list_cases}, {"show", show_case}, {"add", corpus_add_run}};
+    } actions[] = {{"run", run_cases}, {"list", list_cases}, {"show", corpus_show_run}, {"add", corpus_add_run}};
     char name[64];
 
     argp_err_exit_status = COMMAND_INPUT;

@@ -1,0 +1,28 @@
+/*
+ * corpus_list: the cases that a user names, each with room for what comes of it. Without memory the program ends.
+ */
+#ifndef BOOTRACE_CLI_CORPUS_LIST_H
+#define BOOTRACE_CLI_CORPUS_LIST_H
+
+#include <stddef.h>
+
+#include "cli/corpus_report.h"
+#include "emu/diag.h"
+
+struct corpus_list { /* zeroed: empty */
+    struct corpus_entry *entry;
+    size_t count, room;
+};
+
+/* Add a file, or of a folder all the *.yaml in and below it, in the order of their names. EMU_EINPUT: there is none, or
+   too many. */
+EMU_MUST_CHECK enum emu_err corpus_list_add(struct corpus_list *l, const char *path, struct diag *d);
+/* The same of ./corpus, or of the one that was installed. */
+EMU_MUST_CHECK enum emu_err corpus_list_add_default(struct corpus_list *l, struct diag *d);
+/* Frees the entries with all that they hold. */
+void corpus_list_fini(struct corpus_list *l);
+
+/* `p`, for what an entry holds; if it is NULL the program ends with COMMAND_ERROR. */
+void *corpus_must(void *p);
+
+#endif
