@@ -68,8 +68,8 @@ static const struct argp_option options[] = {
     {"window", KEY_WINDOW, "SYMBOL[+STEPS]|VCPU:FROM-VCPU:TO", 0,
      "The function whose execution is searched, or so many steps from its first instruction on", 0},
     {"inject", KEY_INJECT, "LIST", 0,
-     "timer, nmi, vector:N; several with commas (default: timer). Strategies other than exhaustive also take ipi:N, "
-     "irq:N, upcall, event:N, late:NS, pass:NS, plug:V, unplug:V, and nothing",
+     "timer, nmi, vector:N, irq:N, ipi:N; several with commas (default: timer). Strategies other than exhaustive also "
+     "take upcall, event:N, late:NS, pass:NS, plug:V, unplug:V, and nothing",
      0},
     {"strategy", KEY_STRATEGY, "NAME", 0, "exhaustive, random, pct or preempt", 0},
     {"runs", KEY_RUNS, "N", 0, "Stop after N runs (default: 10000)", 0},
@@ -103,8 +103,8 @@ struct fuzz {
     struct cache_options cache;
     const char *window;                 /* SYMBOL, SYMBOL+STEPS, VCPU:STEPS-VCPU:STEPS */
     char symbol[POSITION_SYMBOL_BYTES]; /* of the window; empty if it is none's */
-    bool timer, nmi, by_vector, every, json;
-    uint8_t vector;
+    bool every, json;
+    bool asked[SOURCE_COUNT]; /* of the exhaustive search */
     uint64_t window_steps_max, budget_s;
     const char *inject;
     const char *same; /* what is declared; NULL for nothing */
@@ -144,26 +144,38 @@ static enum emu_err parse_any_sources(struct fuzz *f, struct diag *d)
     return err;
 }
 
+/* Of the exhaustive search: one of each kind. */
 static enum emu_err parse_sources(struct fuzz *f, const char *list, struct diag *d)
 {
-    char text[64], *next = text, *one;
+    static const struct {
+        enum decision_kind kind;
+        enum exhaustive_source source;
+    } known[] = {{DECISION_EXPIRE, SOURCE_TIMER},
+                 {DECISION_NMI, SOURCE_NMI},
+                 {DECISION_VECTOR, SOURCE_VECTOR},
+                 {DECISION_IRQ, SOURCE_IRQ},
+                 {DECISION_IPI, SOURCE_IPI}};
+    char text[256], *next = text, *one;
 
     snprintf(text, sizeof(text), "%s", list);
     while ((one = strsep(&next, ","))) {
-        if (!strcmp(one, "timer"))
-            f->timer = true;
-        else if (!strcmp(one, "nmi"))
-            f->nmi = true;
-        else if (!strncmp(one, "vector:", 7)) {
-            uint64_t vector;
-            enum emu_err err = guest_parse_number("a vector", one + 7, 32, 255, &vector, d);
+        struct source source;
+        unsigned i = 0;
+        enum emu_err err = fuzz_parse_source(one, &source, d);
 
-            if (err != EMU_OK)
-                return err;
-            f->by_vector = true;
-            f->vector = (uint8_t)vector;
-        } else
-            return diag_set(d, EMU_EINPUT, "--inject takes timer, nmi and vector:N, not '%s'", one);
+        if (err != EMU_OK)
+            return err;
+        while (i < sizeof(known) / sizeof(known[0]) && known[i].kind != source.kind)
+            i++;
+        if (i == sizeof(known) / sizeof(known[0]))
+            return diag_set(d, EMU_EINPUT,
+                            "the exhaustive search takes timer, nmi, vector:N, irq:N and ipi:N, not '%s'; --strategy "
+                            "random takes all",
+                            one);
+        if (f->asked[known[i].source] && f->exhaustive.value[known[i].source] != source.value)
+            return diag_set(d, EMU_EINPUT, "--inject %s: the exhaustive search takes one of a kind", one);
+        f->asked[known[i].source] = true;
+        f->exhaustive.value[known[i].source] = (uint8_t)source.value;
     }
     return EMU_OK;
 }
@@ -449,14 +461,12 @@ static bool is_over(const struct fuzz *f)
 /* Search with each source; `found` gets what is known of them. */
 static enum emu_err search_sources(struct fuzz *f, struct guest *g, FILE *to, json_t *found, bool *complete)
 {
-    const bool asked[] = {f->timer, f->nmi, f->by_vector};
-
-    for (unsigned i = 0; i < 3 && !interrupted; i++) {
+    for (unsigned i = 0; i < SOURCE_COUNT && !interrupted; i++) {
         bool done;
         json_t *joined;
         enum emu_err err;
 
-        if (!asked[i])
+        if (!f->asked[i])
             continue;
         if (is_over(f)) {
             *complete = false;
@@ -521,7 +531,6 @@ static int search_boundaries(struct fuzz *f, struct guest *g, uint64_t end_gva, 
     f->exhaustive.end_rip_gva = end_gva;
     f->exhaustive.window_steps_max = f->window_steps_max;
     f->exhaustive.every_boundary = f->every;
-    f->exhaustive.vector = f->vector;
     f->exhaustive.interrupted = &interrupted;
     err = search_sources(f, g, to, found, &complete);
     if (err == EMU_OK && f->exhaustive.out)
@@ -579,8 +588,7 @@ int fuzz_run(int argc, char **argv)
     argp_err_exit_status = COMMAND_INPUT;
     argp_parse(&argp, argc, argv, 0, NULL, &f);
     to = f.json ? stderr : stdout;
-    if (!f.timer && !f.nmi && !f.by_vector)
-        f.timer = true;
+    f.asked[SOURCE_TIMER] = f.asked[SOURCE_TIMER] || !f.inject;
     if (f.budget_s)
         f.exhaustive.stop_at_s = f.schedules.stop_at_s = host_time_s() + (double)f.budget_s;
     f.schedules.budget_s = f.budget_s;

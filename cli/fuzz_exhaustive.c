@@ -32,7 +32,11 @@
 
 const char *fuzz_source_name(enum exhaustive_source source)
 {
-    static const char *const names[] = {[SOURCE_TIMER] = "timer", [SOURCE_NMI] = "nmi", [SOURCE_VECTOR] = "vector"};
+    static const char *const names[] = {[SOURCE_TIMER] = "timer",
+                                        [SOURCE_NMI] = "nmi",
+                                        [SOURCE_VECTOR] = "vector",
+                                        [SOURCE_IRQ] = "irq",
+                                        [SOURCE_IPI] = "ipi"};
 
     return names[source];
 }
@@ -267,9 +271,11 @@ static char *search_text(const struct fuzz_exhaustive *f, struct guest *g, struc
     if (snapshot_case_print(&g->options, &guest_text, d) != EMU_OK)
         return NULL;
     build_id(build);
-    o = json_pack("{s:s, s:o?, s:s, s:I, s:b, s:i, s:s}", "build", build, "guest", json_loads(guest_text, 0, NULL),
-                  "window", f->window, "window-steps-max", (json_int_t)f->window_steps_max, "every-boundary",
-                  f->every_boundary, "vector", (int)f->vector, "same", f->same ? f->same : "");
+    o = json_pack("{s:s, s:o?, s:s, s:I, s:b, s:i, s:i, s:i, s:s}", "build", build, "guest",
+                  json_loads(guest_text, 0, NULL), "window", f->window, "window-steps-max",
+                  (json_int_t)f->window_steps_max, "every-boundary", f->every_boundary, "vector",
+                  (int)f->value[SOURCE_VECTOR], "irq", (int)f->value[SOURCE_IRQ], "ipi", (int)f->value[SOURCE_IPI],
+                  "same", f->same ? f->same : "");
     free(guest_text);
     text = o ? json_dumps(o, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
     json_decref(o);
@@ -321,12 +327,15 @@ static enum emu_err search(struct search *s, FILE *to, json_t *known)
 static struct decision decision_of(const struct fuzz_exhaustive *f, enum exhaustive_source source, unsigned vcpu,
                                    uint64_t position)
 {
-    static const enum decision_kind kinds[] = {
-        [SOURCE_TIMER] = DECISION_EXPIRE, [SOURCE_NMI] = DECISION_NMI, [SOURCE_VECTOR] = DECISION_VECTOR};
+    static const enum decision_kind kinds[] = {[SOURCE_TIMER] = DECISION_EXPIRE,
+                                               [SOURCE_NMI] = DECISION_NMI,
+                                               [SOURCE_VECTOR] = DECISION_VECTOR,
+                                               [SOURCE_IRQ] = DECISION_IRQ,
+                                               [SOURCE_IPI] = DECISION_IPI};
 
     return (struct decision){.kind = kinds[source],
                              .vcpu = source == SOURCE_TIMER ? DECISION_ANY_VCPU : vcpu,
-                             .value = f->vector,
+                             .value = f->value[source],
                              .at = {.kind = POSITION_STEPS, .vcpu = vcpu, .steps = position}};
 }
 
@@ -355,7 +364,7 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
     json_t *known = json_array();
     struct exhaustive_options o = {.vcpu = machine_current(g->machine),
                                    .source = source,
-                                   .vector = f->vector,
+                                   .value = f->value[source],
                                    .end_rip_gva = f->end_rip_gva,
                                    .steps_max = f->window_steps_max ? f->window_steps_max : UINT64_MAX / 2,
                                    .handler_steps_max = HANDLER_STEPS_MAX,

@@ -25,10 +25,10 @@ struct fuzz_exhaustive {
     const char *same;                          /* as the user says it; NULL for none */
     const struct divergence_list *same_parsed; /* the same */
     double stop_at_s;                          /* host_time_s(); 0 for never */
-    uint8_t vector;
-    unsigned jobs;          /* processes; 1 at least */
-    unsigned shard, shards; /* the shard-th of shards parts of the window, from 1 */
-    const char *out;        /* folder; NULL: nothing is kept */
+    uint8_t value[SOURCE_COUNT];               /* of each source: a vector, or a line */
+    unsigned jobs;                             /* processes; 1 at least */
+    unsigned shard, shards;                    /* the shard-th of shards parts of the window, from 1 */
+    const char *out;                           /* folder; NULL: nothing is kept */
     volatile sig_atomic_t *interrupted;
 };
 
@@ -45,7 +45,7 @@ EMU_MUST_CHECK enum emu_err fuzz_exhaustive_keep(const struct fuzz_exhaustive *f
                                                  enum exhaustive_source source, const json_t *joined,
                                                  const struct position *start_anchor, FILE *to, struct diag *d);
 
-/* "timer", "nmi", "vector". */
+/* "timer", "nmi", "vector", "irq", "ipi". */
 const char *fuzz_source_name(enum exhaustive_source source);
 
 #endif

@@ -250,12 +250,13 @@ int fuzz_schedules(const struct fuzz_schedules *f, struct guest *g, FILE *to, js
              : r->by_kind[TRIAL_BUDGET] || view.over ? COMMAND_BUDGET
                                                      : COMMAND_PASS;
     if (err == EMU_OK && json)
-        *json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:f, s:s, s:O}", "window", f->window,
-                          "strategy", f->strategy->name, "window_steps", (json_int_t)window_steps, "runs",
+        *json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:b, s:f, s:s, s:O}", "window",
+                          f->window, "strategy", f->strategy->name, "window_steps", (json_int_t)window_steps, "runs",
                           (json_int_t)r->runs, "failing", (json_int_t)r->by_kind[TRIAL_FAIL], "budget",
                           (json_int_t)r->by_kind[TRIAL_BUDGET], "unmodelled", (json_int_t)r->by_kind[TRIAL_UNMODELLED],
-                          "first_failing_run", (json_int_t)r->first_failing_run, "exhausted", r->exhausted, "stopped",
-                          view.over, "host_s", seconds, "assumptions", r->statement, "cases", cases);
+                          "first_failing_run", (json_int_t)r->first_failing_run, "exhausted", r->exhausted, "decisions",
+                          (json_int_t)r->decisions, "refused", (json_int_t)r->refused, "stopped", view.over, "host_s",
+                          seconds, "assumptions", r->statement, "cases", cases);
     json_decref(cases);
     if (start) {
         snapshot_restore(g->machine, start);

@@ -405,7 +405,7 @@ static json_t *missing_of(const json_t *parts, const json_t *joined)
 int merge_run(int argc, char **argv)
 {
     static const struct argp argp = {merge_options, merge_parse, "DIR...", merge_doc, NULL, NULL, NULL};
-    static const char *const sources[] = {"timer", "nmi", "vector"};
+    static const char *const sources[] = {"timer", "nmi", "vector", "irq", "ipi"};
     struct merge m = {.parts = json_array()};
     json_t *joined = json_array();
     uint64_t failing = 0;

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/decide.h"
 #include "emu/delivery.h"
 #include "emu/engine.h"
 #include "emu/machine.h"
 #include "emu/memory.h"
+#include "emu/schedule.h"
 #include "emu/snapshot.h"
 #include "emu/trace.h"
 #include "emu/vcpu.h"
@@ -143,7 +145,7 @@ static bool run_to(struct exhaustive *s, uint64_t to)
     return true;
 }
 
-enum outcome { OUTCOME_RETURNED, OUTCOME_FAILED, OUTCOME_NOTHING_TO_DELIVER };
+enum outcome { OUTCOME_RETURNED, OUTCOME_FAILED, OUTCOME_NOTHING_TO_DELIVER, OUTCOME_NOT_TAKEN };
 
 static void note_budget(struct exhaustive *s, struct verdict *v, uint64_t rip_gva)
 {
@@ -152,12 +154,23 @@ static void note_budget(struct exhaustive *s, struct verdict *v, uint64_t rip_gv
              (unsigned long long)s->o.handler_steps_max);
 }
 
+/* By the machine's models, which know whether the interrupt would be taken here. */
+static enum outcome decide(struct exhaustive *s, enum decision_kind kind)
+{
+    struct decision d = {.kind = kind, .vcpu = s->o.vcpu, .value = s->o.value};
+    struct diag why;
+
+    return machine_decide(s->m, &d, &why) == EMU_OK ? OUTCOME_RETURNED : OUTCOME_NOT_TAKEN;
+}
+
 static enum outcome deliver(struct exhaustive *s)
 {
+    if (s->o.source == SOURCE_IRQ || s->o.source == SOURCE_IPI)
+        return decide(s, s->o.source == SOURCE_IRQ ? DECISION_IRQ : DECISION_IPI);
     if (s->o.source == SOURCE_NMI)
         vcpu_raise_nmi(s->m, s->o.vcpu);
     else if (s->o.source == SOURCE_VECTOR)
-        vcpu_raise_vector(s->m, s->o.vcpu, s->o.vector);
+        vcpu_raise_vector(s->m, s->o.vcpu, s->o.value);
     else if (!machine_pass_time(s->m))
         return OUTCOME_NOTHING_TO_DELIVER;
     return OUTCOME_RETURNED;
@@ -424,7 +437,8 @@ static enum outcome handle(struct exhaustive *s, struct verdict *v)
     s->course = oldest_course(s);
     s->course->position = before;
     s->course->used = ++s->uses;
-    s->course->leaves = s->course->alone = false;
+    s->course->leaves = s->o.source == SOURCE_IRQ || s->o.source == SOURCE_IPI; /* the models have a say */
+    s->course->alone = false;
     footprint_clear(s->course->footprint);
     note_dead_stack(s, vcpu_gpr(s->m, GPR_RSP));
     if (s->o.same)
@@ -475,7 +489,7 @@ static enum emu_err run_at(struct exhaustive *s)
     outcome = handle(s, &v);
     if (outcome == OUTCOME_NOTHING_TO_DELIVER)
         return diag_set(s->d, EMU_EINPUT, "no timer is armed in the window, so there is nothing to deliver");
-    s->r->runs++;
+    s->r->runs += outcome != OUTCOME_NOT_TAKEN;
     snapshot_restore(s->m, s->at);
     return EMU_OK;
 }

@@ -44,6 +44,9 @@ enum exhaustive_source {
     SOURCE_TIMER, /* the earliest armed timer expires: the host let that much time pass */
     SOURCE_NMI,
     SOURCE_VECTOR, /* an external interrupt with a chosen vector, from nowhere */
+    SOURCE_IRQ,    /* an edge on a line of the PC; where the line is masked, nothing is delivered */
+    SOURCE_IPI,    /* a chosen vector at the local APIC; where it would not take it, nothing is delivered */
+    SOURCE_COUNT,
 };
 
 struct exhaustive_failure {
@@ -72,7 +75,7 @@ struct exhaustive_report {
 struct exhaustive_options {
     unsigned vcpu;
     enum exhaustive_source source;
-    uint8_t vector;             /* of SOURCE_VECTOR */
+    uint8_t value;              /* a vector, or a line */
     uint64_t end_rip_gva;       /* the window ends before this instruction (with the stack as high as at its start) */
     uint64_t steps_max;         /* … or after so many steps */
     uint64_t handler_steps_max; /* a handler that has not returned by then fails as BUDGET */

@@ -82,6 +82,17 @@ for hold in ("self", "source"):
                words=f"memcpy=byte nmi=mb+mb2+spin_lock nmihold={hold}", more=SAME)
     point(f"variant fixed-nmi, nmihold={hold}, has none under the timer and none under NMIs",
           r["failing"] == 0 and r["complete"] and len(r["sources"]) == 2 and all(s["runs"] for s in r["sources"]), r)
+# The tick by another way: an edge on its line, its vector from nowhere or at the local APIC; and a line that is masked.
+for source, words in (("irq:0", "memcpy=byte"), ("vector:0x20", "memcpy=byte tick=lapic period=1000000"),
+                      ("ipi:0x20", "memcpy=byte tick=lapic period=1000000")):
+    r = search("buggy", source=source, words=words)
+    point(f"{source} fails where the timer does", r["failing"] == buggy["failing"] and r["complete"], r["failing"])
+r = search("buggy", source="irq:5")
+point("a masked line is taken nowhere", r["failing"] == r["runs"] == 0 and r["complete"], r)
+part = ("--window-steps-max", "900")
+point("irq:0, pruned and unpruned, fails at the same boundaries",
+      search("buggy", source="irq:0", more=part)["boundaries_failing"] ==
+      search("buggy", source="irq:0", more=(*part, "--every-boundary"))["boundaries_failing"] != set())
 first = min(buggy["boundaries_failing"])
 part = search("buggy", more=SAME, window=f"0:{first - 100}-0:{first + 500}")
 point("a window between two positions has the failing boundaries of its part",
