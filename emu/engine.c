@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "emu/engine_clock.h"
 #include "emu/ensure.h"
 
 #define TCG_BUFFER_BYTES (256u << 20)
@@ -33,6 +34,7 @@ enum emu_err engine_new(struct memory *mem, unsigned vcpus, const struct engine_
     e->ops = *ops;
     e->ops_context = context;
     e->unreadable_pc = UINT64_MAX;
+    ensure(engine_clock_is_ours());
     err = engine_find_quirks(&e->quirk, d);
     if (err == EMU_OK)
         err = decoder_new(&e->dec, d);

@@ -9,6 +9,10 @@
  * Steps: one instruction, one iteration of a repeated string instruction, or one event delivery (counted by whoever
  * delivers, engine_count_step). Where a block of translated code begins or ends, or where the engine was stopped, never
  * changes the count.
+ *
+ * DEVIATION: the x87's transcendental instructions (FSIN, FCOS, FSINCOS, FPTAN, FPATAN, F2XM1, FYL2X, FYL2XP1) have the
+ * 53 bits of the host's sin(), cos(), tan(), atan2(), pow() and log(). ASSUMES: no guest that is compared between hosts
+ * with different C libraries uses them; no verdict of ours looks at their results.
  */
 #ifndef BOOTRACE_EMU_ENGINE_H
 #define BOOTRACE_EMU_ENGINE_H

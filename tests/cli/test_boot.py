@@ -304,6 +304,14 @@ def an_interrupt_ends_the_run_with_the_state_so_far():
         expect("vCPU 0" in err and "guest_main" in err, err)
 
 
+def the_cpu_engine_takes_its_time_from_the_program():
+    got = tap.run(BOOTRACE, "boot", HELLO, env=os.environ | {"LD_DEBUG": "bindings", "LD_BIND_NOW": "1"})
+    bound = re.findall(r"binding file \S*/libunicorn\S* \[\d+\] to (\S+) \[\d+\]: normal symbol `gettimeofday'", got.stderr)
+    if "binding file" not in got.stderr or "libunicorn" not in got.stderr:
+        raise Skip("the loader does not tell, or Unicorn is no shared library")
+    expect([os.path.basename(b) for b in bound] == ["bootrace"], "gettimeofday() of libunicorn is bound to", bound)
+
+
 TESTS = (
     an_empty_file_is_refused,
     what_is_no_image_is_refused,
@@ -329,6 +337,7 @@ TESTS = (
     a_budget_is_status_4,
     the_console_goes_to_its_file,
     an_interrupt_ends_the_run_with_the_state_so_far,
+    the_cpu_engine_takes_its_time_from_the_program,
 )
 
 run_tests(TESTS)
