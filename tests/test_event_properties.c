@@ -10,9 +10,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
-#define ROWS(a)  (sizeof(a) / sizeof((a)[0]))
-#define V(minor) XEN_VERSION(4, minor)
-
 #define VCPUS       3u
 #define STEPS       90u
 #define SEQUENCES   400u

@@ -1,6 +1,5 @@
 #include "tests/xen_guest.h"
 
-#define ROWS(a)     (sizeof(a) / sizeof((a)[0]))
 #define RING(field) offsetof(struct xencons_interface, field)
 
 /* The console as a guest finds it: by its parameters. */

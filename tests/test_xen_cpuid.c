@@ -1,8 +1,6 @@
 #include "tests/xen_guest.h"
 
-#define V(minor) XEN_VERSION(4, minor)
-#define ROWS(a)  (sizeof(a) / sizeof((a)[0]))
-#define BASE     XEN_CPUID_BASE
+#define BASE XEN_CPUID_BASE
 
 static void leaves_are_those_of_the_version(void **state)
 {

@@ -1,8 +1,5 @@
 #include "tests/xen_guest.h"
 
-#define ROWS(a)  (sizeof(a) / sizeof((a)[0]))
-#define V(minor) XEN_VERSION(4, minor)
-
 #define CONTROL_GFN 0x110u /* one page a vCPU */
 #define ARRAY_GFN   0x180u
 

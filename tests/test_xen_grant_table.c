@@ -1,7 +1,5 @@
 #include "tests/xen_guest.h"
 
-#define V(minor) XEN_VERSION(4, minor)
-#define ROWS(a)  (sizeof(a) / sizeof((a)[0]))
 #define LIST_GPA 0x12000ull
 
 static int64_t grant(struct machine *m, unsigned op, void *arg, size_t bytes, uint64_t count)
@@ -16,10 +14,7 @@ static int64_t grant(struct machine *m, unsigned op, void *arg, size_t bytes, ui
 
 static void every_row_answers_without_its_structure(void **state)
 {
-    static const struct {
-        unsigned version, op;
-        int64_t answer;
-    } rows[] = {
+    static const struct bare_row rows[] = {
         {V(17), GNTTABOP_map_grant_ref, XEN_EFAULT},
         {V(17), GNTTABOP_unmap_grant_ref, XEN_EFAULT},
         {V(17), GNTTABOP_setup_table, XEN_EFAULT},
@@ -35,15 +30,7 @@ static void every_row_answers_without_its_structure(void **state)
         {V(17), 99, XEN_ENOSYS},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
-        struct machine *m = guest_new(rows[i].version, 1);
-        int64_t answer = call(m, __HYPERVISOR_grant_table_op, rows[i].op, BAD_GVA, 1);
-
-        if (answer != rows[i].answer)
-            print_message("row %u: answer %lld\n", i, (long long)answer);
-        assert_int_equal(answer, rows[i].answer);
-        machine_free(m);
-    }
+    check_bare_rows(__HYPERVISOR_grant_table_op, 1, rows, ROWS(rows));
 }
 
 static void a_table_is_set_up_within_its_limit(void **state)

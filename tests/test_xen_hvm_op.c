@@ -1,8 +1,5 @@
 #include "tests/xen_guest.h"
 
-#define V(minor) XEN_VERSION(4, minor)
-#define ROWS(a)  (sizeof(a) / sizeof((a)[0]))
-
 static int64_t param(struct machine *m, uint64_t op, uint16_t domid, uint32_t index, uint64_t *value)
 {
     struct xen_hvm_param p = {.domid = domid, .index = index, .value = *value};
@@ -14,10 +11,7 @@ static int64_t param(struct machine *m, uint64_t op, uint16_t domid, uint32_t in
 
 static void every_row_answers_without_its_structure(void **state)
 {
-    static const struct {
-        unsigned version, op;
-        int64_t answer;
-    } rows[] = {
+    static const struct bare_row rows[] = {
         {V(17), HVMOP_set_param, XEN_EFAULT},
         {V(17), HVMOP_get_param, XEN_EFAULT},
         {V(17), 2, XEN_ENOSYS}, /* moved to dm_op */
@@ -35,16 +29,7 @@ static void every_row_answers_without_its_structure(void **state)
         {V(17), 99, XEN_ENOSYS},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
-        struct machine *m = guest_new(rows[i].version, 1);
-        int64_t answer = call(m, __HYPERVISOR_hvm_op, rows[i].op, BAD_GVA, 0);
-
-        if (answer != rows[i].answer)
-            print_message("row %u: answer %lld\n", i, (long long)answer);
-        assert_int_equal(answer, rows[i].answer);
-        assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);
-        machine_free(m);
-    }
+    check_bare_rows(__HYPERVISOR_hvm_op, 0, rows, ROWS(rows));
 }
 
 static void parameters_have_rules(void **state)

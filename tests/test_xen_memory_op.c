@@ -2,17 +2,12 @@
 
 #include "models/xen/pvh_loader.h"
 
-#define V(minor)    XEN_VERSION(4, minor)
-#define ROWS(a)     (sizeof(a) / sizeof((a)[0]))
 #define EXTENTS_GVA 0x210000ull
 #define END_GFN     (FAKE_RAM_BYTES >> PAGE_SHIFT)
 
 static void every_row_answers_without_its_structure(void **state)
 {
-    static const struct {
-        unsigned version, op;
-        int64_t answer;
-    } rows[] = {
+    static const struct bare_row rows[] = {
         {V(17), XENMEM_increase_reservation, 0},
         {V(17), XENMEM_decrease_reservation, 0},
         {V(17), XENMEM_populate_physmap, 0},
@@ -35,15 +30,7 @@ static void every_row_answers_without_its_structure(void **state)
         {V(17), 60, XEN_ENOSYS},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
-        struct machine *m = guest_new(rows[i].version, 1);
-        int64_t answer = call(m, __HYPERVISOR_memory_op, rows[i].op, BAD_GVA, 0);
-
-        if (answer != rows[i].answer)
-            print_message("row %u: answer %lld\n", i, (long long)answer);
-        assert_int_equal(answer, rows[i].answer);
-        machine_free(m);
-    }
+    check_bare_rows(__HYPERVISOR_memory_op, 0, rows, ROWS(rows));
 }
 
 static void a_mapping_is_checked(void **state)

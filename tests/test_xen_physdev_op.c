@@ -1,8 +1,5 @@
 #include "tests/xen_guest.h"
 
-#define V(minor) XEN_VERSION(4, minor)
-#define ROWS(a)  (sizeof(a) / sizeof((a)[0]))
-
 static const struct platform_config hvm = {.mode = PLATFORM_HVM};
 
 /* What real Xen 4.17 was recorded to answer a PVH guest, and what an HVM guest with pirqs gets. */

@@ -1,7 +1,5 @@
 #include "tests/xen_guest.h"
 
-#define V(minor)  XEN_VERSION(4, minor)
-#define ROWS(a)   (sizeof(a) / sizeof((a)[0]))
 #define PORTS_GVA 0x210000ull
 
 static int64_t sched_op(struct machine *m, uint64_t op, uint64_t gva)
@@ -18,10 +16,7 @@ static int64_t shut_down(struct machine *m, uint64_t op, unsigned reason)
 
 static void every_row_answers_without_its_structure(void **state)
 {
-    static const struct {
-        unsigned version, op;
-        int64_t answer;
-    } rows[] = {
+    static const struct bare_row rows[] = {
         {V(17), SCHEDOP_yield, 0},
         {V(17), SCHEDOP_block, 0},
         {V(17), SCHEDOP_shutdown, XEN_EFAULT},
@@ -35,13 +30,7 @@ static void every_row_answers_without_its_structure(void **state)
         {V(17), UINT32_MAX, XEN_ENOSYS},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
-        struct machine *m = guest_new(rows[i].version, 1);
-
-        assert_int_equal(sched_op(m, rows[i].op, BAD_GVA), rows[i].answer);
-        assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);
-        machine_free(m);
-    }
+    check_bare_rows(__HYPERVISOR_sched_op, 0, rows, ROWS(rows));
 }
 
 static void a_yield_ends_the_turn_and_a_block_halts(void **state)

@@ -1,8 +1,6 @@
 #include "tests/xen_guest.h"
 
 #define SHARED_GPA 0x310000ull
-#define V(minor)   XEN_VERSION(4, minor)
-#define ROWS(a)    (sizeof(a) / sizeof((a)[0]))
 
 static void the_wall_clock_is_that_of_virtual_time_zero(void **state)
 {

@@ -1,7 +1,5 @@
 #include "tests/xen_guest.h"
 
-#define V(minor) XEN_VERSION(4, minor)
-#define ROWS(a)  (sizeof(a) / sizeof((a)[0]))
 #define INFO_GFN 0x300ull
 #define VCPUS    3u
 

@@ -2,9 +2,6 @@
 
 #include "models/xen/version.h"
 
-#define V(minor) XEN_VERSION(4, minor)
-#define ROWS(a)  (sizeof(a) / sizeof((a)[0]))
-
 static void a_version_has_the_traits_of_the_last_row_not_newer(void **state)
 {
     static const struct {

@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ROWS(a) (sizeof(a) / sizeof((a)[0]))
-
 #define RING(field) offsetof(struct xenstore_domain_interface, field)
 #define HOME        "/local/domain/1"
 
