@@ -19,16 +19,23 @@ BOOTRACE = sys.argv[1]
 KERNEL, INITRD = os.environ.get("BOOTRACE_KERNEL"), os.environ.get("BOOTRACE_INITRD")
 CMDLINE = "console=hvc0 earlyprintk=xen panic=-1 bootrace.replug=0 bootrace.hotplug=2"
 # Behind the start of user space, which then waits; 3 vCPUs that wait make few steps.
-FIRST, SECOND, STEPS_MAX = 1_400_000_000, 1_550_000_000, 6_000_000_000
+FIRST_AFTER, SECOND_AFTER, STEPS_MAX = 50_000_000, 200_000_000, 6_000_000_000
+
+
+def boot(mode, options):
+    got = run(BOOTRACE, "boot", KERNEL, "--initrd", INITRD, "--vcpus", "3", "--mode", mode, *options, "--cmdline", CMDLINE,
+              "--json", "--steps-max", str(STEPS_MAX))
+    return got, json.loads(got.stdout) if got.stdout.startswith("{") else {}
 
 
 def problems_of(mode, options, first, second, expected):
+    _, told = boot(mode, (*options, "--until", "console:BOOTRACE-INIT: online CPUs"))
+    user_space = told.get("steps", 0)
     with tempfile.NamedTemporaryFile("w", suffix=".hotplug") as script:
-        script.write(f"# the toolstack's part\n{FIRST} {first} 2\n{SECOND} {second} 2\n")
+        script.write("# the toolstack's part\n"
+                     f"{user_space + FIRST_AFTER} {first} 2\n{user_space + SECOND_AFTER} {second} 2\n")
         script.flush()
-        got = run(BOOTRACE, "boot", KERNEL, "--initrd", INITRD, "--vcpus", "3", "--mode", mode, *options, "--cmdline",
-                  CMDLINE, "--hotplug", script.name, "--json", "--steps-max", str(STEPS_MAX))
-    told = json.loads(got.stdout) if got.stdout.startswith("{") else {}
+        got, told = boot(mode, (*options, "--hotplug", script.name))
     online = re.findall(r"BOOTRACE-INIT: online CPUs ([\d,-]+)", got.stderr)
     if got.returncode != 0 or online != expected:
         return [f"status {got.returncode}, {told.get('verdict')}: {told.get('reason')}",
