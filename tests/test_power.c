@@ -176,16 +176,9 @@ static void hostile_accesses_leave_the_host_alone(void **state)
     static const uint16_t ports[] = {0xb000, 0xb001, 0xb002, 0xb003, 0xb004, 0xb005, 0xb008,
                                      0xb00b, 0xafe0, 0xafe3, 0xaf00, 0xaf1f, 0xcf9,  0x64};
     struct machine *m = machine();
-    uint32_t value;
 
     for (unsigned i = 0; i < 200000; i++) {
-        uint64_t r = machine_random(m);
-        uint16_t port = ports[(r >> 8) % (sizeof(ports) / sizeof(ports[0]))];
-
-        if (r & 1)
-            (void)!fake_port_read(m, port, 1u << (r >> 1 & 3) % 3, &value);
-        else
-            (void)!fake_port_write(m, port, 1u << (r >> 1 & 3) % 3, (uint32_t)(r >> 32));
+        uint64_t r = fake_hostile_access(m, ports, sizeof(ports) / sizeof(ports[0]));
 
         if (r & 0x40)
             (void)fake_accept(m, 0);

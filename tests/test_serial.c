@@ -193,16 +193,10 @@ static void hostile_accesses_leave_the_host_alone(void **state)
 {
     static const uint16_t ports[] = {COM1, COM1 + 1, COM1 + 2, COM1 + 3, COM1 + 4, COM1 + 5, COM1 + 6, COM1 + 7};
     struct machine *m = machine();
-    uint32_t value;
 
     for (unsigned i = 0; i < 200000; i++) {
-        uint64_t r = machine_random(m);
-        uint16_t port = ports[(r >> 8) % (sizeof(ports) / sizeof(ports[0]))];
+        uint64_t r = fake_hostile_access(m, ports, sizeof(ports) / sizeof(ports[0]));
 
-        if (r & 1)
-            (void)!fake_port_read(m, port, 1u << (r >> 1 & 3) % 3, &value);
-        else
-            (void)!fake_port_write(m, port, 1u << (r >> 1 & 3) % 3, (uint32_t)(r >> 32));
         if (r & 0x80)
             serial_receive(m, (uint8_t)r);
         if (r & 0x40)

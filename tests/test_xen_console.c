@@ -9,21 +9,13 @@ struct console {
     uint32_t port;
 };
 
-static uint64_t param(struct machine *m, uint32_t index)
-{
-    struct xen_hvm_param p = {.domid = DOMID_SELF, .index = index};
-
-    assert_int_equal(CALL(m, __HYPERVISOR_hvm_op, HVMOP_get_param, &p), 0);
-    return p.value;
-}
-
 static struct console console_new(void)
 {
     struct machine *m = guest_new(XEN_VERSION(4, 17), 1);
 
     assert_int_equal(map_shared_info(m, SHARED_GFN), 0);
-    return (struct console){m, param(m, HVM_PARAM_CONSOLE_PFN) << PAGE_SHIFT,
-                            (uint32_t)param(m, HVM_PARAM_CONSOLE_EVTCHN)};
+    return (struct console){m, get_param(m, HVM_PARAM_CONSOLE_PFN) << PAGE_SHIFT,
+                            (uint32_t)get_param(m, HVM_PARAM_CONSOLE_EVTCHN)};
 }
 
 static uint64_t ring_read(const struct console *c, size_t offset, unsigned bytes)

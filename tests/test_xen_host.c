@@ -432,21 +432,13 @@ static void peek(struct machine *m, uint64_t gpa, void *dst, size_t bytes)
     }
 }
 
-static uint32_t param(struct machine *m, unsigned index)
-{
-    struct xen_hvm_param p = {.domid = DOMID_SELF, .index = index};
-
-    assert_int_equal(CALL(m, __HYPERVISOR_hvm_op, HVMOP_get_param, &p), 0);
-    return (uint32_t)p.value;
-}
-
 static void console_output_is_taken_at_once_and_input_arrives(void **state)
 {
     struct machine *m = guest_new(V417, 1);
-    uint32_t port = param(m, HVM_PARAM_CONSOLE_EVTCHN), prod = 3, cons = 0;
+    uint32_t port = get_param(m, HVM_PARAM_CONSOLE_EVTCHN), prod = 3, cons = 0;
     char in[2];
 
-    assert_int_equal(param(m, HVM_PARAM_CONSOLE_PFN), CONSOLE_GPA >> 12);
+    assert_int_equal(get_param(m, HVM_PARAM_CONSOLE_PFN), CONSOLE_GPA >> 12);
     poke(m, CONSOLE_GPA + offsetof(struct xencons_interface, out), "hi\n", 3);
     poke(m, CONSOLE_GPA + offsetof(struct xencons_interface, out_prod), &prod, 4);
     assert_int_equal(port_op(m, EVTCHNOP_send, port), 0);
@@ -473,7 +465,7 @@ static unsigned store_request(struct machine *m, unsigned type, const char *payl
         poke(m, STORE_GPA + prod++ % XENSTORE_RING_SIZE, &byte, 1);
     }
     poke(m, STORE_GPA + offsetof(struct xenstore_domain_interface, req_prod), &prod, 4);
-    assert_int_equal(port_op(m, EVTCHNOP_send, param(m, HVM_PARAM_STORE_EVTCHN)), 0);
+    assert_int_equal(port_op(m, EVTCHNOP_send, get_param(m, HVM_PARAM_STORE_EVTCHN)), 0);
     peek(m, STORE_GPA + offsetof(struct xenstore_domain_interface, rsp_cons), &cons, 4);
     for (size_t i = 0; i < sizeof(h); i++)
         peek(m, STORE_GPA + XENSTORE_RING_SIZE + cons++ % XENSTORE_RING_SIZE, (uint8_t *)&h + i, 1);
@@ -547,9 +539,9 @@ static void the_host_unplugs_a_vcpu_through_a_watch(void **state)
     assert_true(store_event(m, text));
     assert_memory_equal(text, "cpu\0token", 10);
     assert_false(store_event(m, text));
-    assert_int_equal(port_op(m, EVTCHNOP_unmask, param(m, HVM_PARAM_STORE_EVTCHN)), 0);
+    assert_int_equal(port_op(m, EVTCHNOP_unmask, get_param(m, HVM_PARAM_STORE_EVTCHN)), 0);
     assert_true(xenstore_host_write(m, "cpu/1/availability", "offline"));
-    assert_true(xen_port_is_pending(m, param(m, HVM_PARAM_STORE_EVTCHN)));
+    assert_true(xen_port_is_pending(m, get_param(m, HVM_PARAM_STORE_EVTCHN)));
     assert_true(store_event(m, text));
     assert_memory_equal(text, "cpu/1/availability\0token", 25);
     assert_int_equal(store_request(m, XS_READ, "cpu/1/availability", 19, text), XS_READ);

@@ -19,21 +19,13 @@ struct message {
     char text[XENSTORE_PAYLOAD_MAX + 1]; /* a 0 behind it */
 };
 
-static uint64_t param(struct machine *m, uint32_t index)
-{
-    struct xen_hvm_param p = {.domid = DOMID_SELF, .index = index};
-
-    assert_int_equal(CALL(m, __HYPERVISOR_hvm_op, HVMOP_get_param, &p), 0);
-    return p.value;
-}
-
 static struct store store_new(unsigned vcpus)
 {
     struct machine *m = guest_new(XEN_VERSION(4, 17), vcpus);
 
     assert_int_equal(map_shared_info(m, SHARED_GFN), 0);
-    return (struct store){m, param(m, HVM_PARAM_STORE_PFN) << PAGE_SHIFT, (uint32_t)param(m, HVM_PARAM_STORE_EVTCHN),
-                          0};
+    return (struct store){m, get_param(m, HVM_PARAM_STORE_PFN) << PAGE_SHIFT,
+                          (uint32_t)get_param(m, HVM_PARAM_STORE_EVTCHN), 0};
 }
 
 static uint64_t ring_read(const struct store *s, size_t offset, unsigned bytes)

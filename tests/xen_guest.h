@@ -138,6 +138,14 @@ static inline int64_t set_callback(struct machine *m, uint64_t value)
     return CALL(m, __HYPERVISOR_hvm_op, HVMOP_set_param, &p);
 }
 
+static inline uint64_t get_param(struct machine *m, uint32_t index)
+{
+    struct xen_hvm_param p = {.domid = DOMID_SELF, .index = index};
+
+    assert_int_equal(CALL(m, __HYPERVISOR_hvm_op, HVMOP_get_param, &p), 0);
+    return p.value;
+}
+
 #define CALLBACK_VECTOR_F3 (2ull << 56 | 0xf3)
 
 static inline int64_t bind_ipi(struct machine *m, unsigned vcpu, uint32_t *port)
