@@ -8,6 +8,7 @@
 #include "emu/machine.h"
 #include "emu/memory.h"
 #include "emu/vcpu.h"
+#include "fuzz/code_version.h"
 #include "fuzz/window.h"
 
 #define SITE_BYTES TORN_CODE_SITE_BYTES_MAX
@@ -123,29 +124,10 @@ bool torn_code_begin(struct torn_code *t, uint64_t position)
     return t->current;
 }
 
-/* Whether one version of the site, `bytes`, has an instruction that begins at `offset`. */
-static bool begins_at(struct decoder *dec, unsigned bits, const struct change *c, const uint8_t *bytes, unsigned offset)
-{
-    unsigned at = 0;
-
-    while (at < offset) {
-        struct insn insn;
-
-        if (!decoder_decode(dec, bits, bytes + at, c->bytes - at, &insn))
-            return false;
-        at += insn.length;
-    }
-    return at == offset;
-}
-
-/* Whether the instruction at `gpa`, `length` bytes `code`, is one of this version. */
 static bool is_version(struct decoder *dec, unsigned bits, const struct change *c, const uint8_t *version, uint64_t gpa,
                        const uint8_t *code, unsigned length)
 {
-    for (unsigned i = 0; i < length; i++)
-        if (gpa + i >= c->gpa && gpa + i < c->gpa + c->bytes && code[i] != version[gpa + i - c->gpa])
-            return false;
-    return gpa < c->gpa || begins_at(dec, bits, c, version, (unsigned)(gpa - c->gpa));
+    return code_version_has(dec, bits, version, c->bytes, (int64_t)(gpa - c->gpa), code, length);
 }
 
 bool torn_code_check(struct torn_code *t, struct machine *m, uint64_t gva, uint64_t gpa, unsigned bytes,

@@ -1,0 +1,26 @@
+#include "fuzz/code_version.h"
+
+#include "emu/insn.h"
+
+static bool begins_at(struct decoder *dec, unsigned bits, const uint8_t *version, unsigned bytes, int64_t offset)
+{
+    unsigned at = 0;
+
+    while (at < offset) {
+        struct insn insn;
+
+        if (!decoder_decode(dec, bits, version + at, bytes - at, &insn))
+            return false;
+        at += insn.length;
+    }
+    return at == offset;
+}
+
+bool code_version_has(struct decoder *dec, unsigned bits, const uint8_t *version, unsigned version_bytes,
+                      int64_t offset, const uint8_t *code, unsigned length)
+{
+    for (int64_t i = 0; i < length; i++)
+        if (offset + i >= 0 && offset + i < version_bytes && code[i] != version[offset + i])
+            return false;
+    return offset < 0 || begins_at(dec, bits, version, version_bytes, offset);
+}
