@@ -296,10 +296,11 @@ static enum emu_err check_whole(struct reader *r, const yaml_node_t *root)
     if (c->schedule && c->search.window)
         return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "search"),
                            "a case has a schedule or a search, not both");
-    if (c->load.as && (c->schedule || c->search.window || c->detect || c->op_table || c->same || c->limits.until ||
-                       c->limits.steps_max != CASE_NONE))
-        return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "load"),
-                           "a guest that is only loaded has no schedule, search, detect, op-table, same or limits");
+    if (c->load.as && (c->schedule || c->search.window || c->detect || c->op_table || c->torn_site || c->same ||
+                       c->limits.until || c->limits.steps_max != CASE_NONE))
+        return diag_set_at(
+            r->d, EMU_EINPUT, c->path, line_of_key(r, root, "load"),
+            "a guest that is only loaded has no schedule, search, detect, op-table, torn-site, same or limits");
     if (c->load.as && !c->machine.xen_version)
         return diag_set_at(r->d, EMU_EINPUT, c->path, line_of_key(r, root, "load"),
                            "whether a guest is loaded depends on the Xen version: machine needs the key 'xen'");

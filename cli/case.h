@@ -46,9 +46,10 @@ struct test_case {
         enum platform_mode mode;
         unsigned xen_version; /* 0 for the default */
     } machine;
-    const char *detect;   /* names with commas, besides crash and hang */
-    const char *op_table; /* a declaration (fuzz/op_table_text.h), or @ and a file that has it, relative to this one */
-    const char *same;     /* what must be as in the undisturbed run (fuzz/divergence.h) */
+    const char *detect;    /* names with commas, besides crash and hang */
+    const char *op_table;  /* a declaration (fuzz/op_table_text.h), or @ and a file that has it, relative to this one */
+    const char *same;      /* what must be as in the undisturbed run (fuzz/divergence.h) */
+    const char *torn_site; /* as --torn-site (fuzz/torn_site.h) */
     const char *schedule;
     unsigned schedule_line;   /* of its first line, in the file */
     struct {                  /* no run: would this Xen's toolstack load the guest? */

@@ -79,6 +79,7 @@ const struct case_field case_fields[] = {
     {"machine", CASE_FIELD_SECTION, 0, false, machine_fields, 0, 0},
     {"detect", CASE_FIELD_WORD, AT(detect), false, NULL, 0, 0},
     {"op-table", CASE_FIELD_TEXT, AT(op_table), false, NULL, 0, 0},
+    {"torn-site", CASE_FIELD_WORD, AT(torn_site), false, NULL, 0, 0},
     {"same", CASE_FIELD_WORD, AT(same), false, NULL, 0, 0},
     {"schedule", CASE_FIELD_BLOCK, AT(schedule), false, NULL, 0, 0},
     {"load", CASE_FIELD_SECTION, 0, false, load_fields, 0, 0},

@@ -124,6 +124,7 @@ enum emu_err case_find_guest(const struct test_case *c, const struct case_places
     }
     o->detect = c->detect;
     o->op_table = c->op_table;
+    o->torn_site = c->torn_site;
     o->same = c->same;
     if (err == EMU_OK && c->op_table && c->op_table[0] == '@') {
         g->op_table[0] = '@';

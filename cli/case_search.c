@@ -50,6 +50,7 @@ static void add_all(struct arguments *a, const struct test_case *c, const struct
     add(a, "--cmdline", o->cmdline);
     add(a, "--detect", o->detect);
     add(a, "--op-table", o->op_table);
+    add(a, "--torn-site", o->torn_site);
     add(a, "--same", o->same);
     add(a, "--mode", o->mode == PLATFORM_HVM ? "hvm" : "pvh");
     if (o->xen_version) {

@@ -10,6 +10,7 @@
 #include "fuzz/op_table.h"
 #include "fuzz/op_table_text.h"
 #include "fuzz/stale_owner.h"
+#include "fuzz/torn_site.h"
 #include "fuzz/unsynchronised_code.h"
 #include "models/linux/kernel_view.h"
 #include "models/linux/patch_tables.h"
@@ -45,6 +46,7 @@ struct detect {
     struct stale_owner stale_owner;
     struct lost_event lost_event;
     struct unsynchronised_code unsynchronised_code;
+    struct torn_site_detector torn_site;
     struct op_table *op_table;
     struct op_table_site *sites;
 };
@@ -300,6 +302,14 @@ static enum emu_err attach_ones(const struct guest *g, unsigned ones, struct det
     return err;
 }
 
+static enum emu_err attach_torn_site(const struct guest *g, struct detect *x, struct diag *d)
+{
+    struct torn_site site;
+    enum emu_err err = torn_site_parse(g->options.torn_site, g->symbols, &site, d);
+
+    return err == EMU_OK ? torn_site_attach(&x->torn_site, g->machine, &site, d) : err;
+}
+
 enum emu_err detect_new(const struct guest *g, struct detect **out, struct diag *d)
 {
     unsigned op_table = 0, ones = 0;
@@ -312,7 +322,7 @@ enum emu_err detect_new(const struct guest *g, struct detect **out, struct diag 
         err = diag_set(d, EMU_EINPUT, "--op-table declares what --detect op-table is to watch: give that too");
     if (err == EMU_OK && op_table && g->options.snapshot)
         err = diag_set(d, EMU_EINPUT, "--detect op-table has to see the kernel patch itself: boot from the start");
-    if (err != EMU_OK || !(op_table | ones))
+    if (err != EMU_OK || (!(op_table | ones) && !g->options.torn_site))
         return err;
     *out = calloc(1, sizeof(**out));
     if (!*out)
@@ -322,6 +332,8 @@ enum emu_err detect_new(const struct guest *g, struct detect **out, struct diag 
         err = attach_op_table(g, op_table, *out, d);
     if (err == EMU_OK)
         err = attach_ones(g, ones, *out, d);
+    if (err == EMU_OK && g->options.torn_site)
+        err = attach_torn_site(g, *out, d);
     if (err != EMU_OK) {
         detect_free(*out);
         *out = NULL;

@@ -17,8 +17,9 @@ struct detect;
 struct guest;
 
 /*
- * Attach what `g->options` names (detect, op_table) to the guest, which is loaded and has not run; *out is NULL if that
- * is nothing. EMU_EINPUT: an unknown name, or a detector that can't find in this guest what it is to watch.
+ * Attach what `g->options` names (detect, op_table, torn_site) to the guest, which is loaded and has not run; *out is
+ * NULL if that is nothing. EMU_EINPUT: an unknown name, or a detector that can't find in this guest what it is to
+ * watch.
  */
 EMU_MUST_CHECK enum emu_err detect_new(const struct guest *g, struct detect **out, struct diag *d);
 void detect_free(struct detect *x);

@@ -13,6 +13,7 @@
 #include "cli/cache.h"
 #include "cli/command.h"
 #include "cli/fuzz_exhaustive.h"
+#include "cli/fuzz_keep.h"
 #include "cli/fuzz_schedules.h"
 #include "cli/guest.h"
 #include "cli/host_time.h"
@@ -489,25 +490,30 @@ static enum emu_err search_sources(struct fuzz *f, struct guest *g, FILE *to, js
 static enum emu_err keep_cases(struct fuzz *f, struct guest *g, FILE *to, const json_t *found)
 {
     struct position start_anchor = anchor_of(f, g);
+    struct fuzz_keep *keep;
+    size_t failures = 0, i;
+    enum emu_err err;
     json_t *joined;
-    size_t i;
 
+    json_array_foreach(found, i, joined) failures += json_array_size(json_object_get(joined, "cases"));
+    if (!failures)
+        return EMU_OK;
+    learn_same(f, g, to);
+    err = fuzz_keep_new(&f->exhaustive, g, &start_anchor, &keep, &f->diag);
+    if (err != EMU_OK)
+        return err;
     json_array_foreach(found, i, joined)
     {
         const char *name = json_string_value(json_object_get(joined, "source"));
         enum exhaustive_source source = SOURCE_TIMER;
-        enum emu_err err;
 
-        if (!json_array_size(json_object_get(joined, "cases")))
-            continue;
         while (strcmp(fuzz_source_name(source), name) != 0)
             source++;
-        learn_same(f, g, to);
-        err = fuzz_exhaustive_keep(&f->exhaustive, g, source, joined, &start_anchor, to, &f->diag);
-        if (err != EMU_OK)
-            return err;
+        if (err == EMU_OK)
+            err = fuzz_keep_failures(keep, source, joined, to, &f->diag);
     }
-    return EMU_OK;
+    fuzz_keep_free(keep);
+    return err;
 }
 
 static uint64_t sum_of(const json_t *found, const char *key)

@@ -27,8 +27,6 @@
 #define SAVE_EVERY_S      5.0
 #define LOOK_EVERY_NS     100000000l
 #define PIECES_MAX        4096u
-#define KEEP_MAX          8u /* cases of one source */
-#define KEEP_TRIES_MAX    32u
 
 const char *fuzz_source_name(enum exhaustive_source source)
 {
@@ -324,8 +322,8 @@ static enum emu_err search(struct search *s, FILE *to, json_t *known)
     return err;
 }
 
-static struct decision decision_of(const struct fuzz_exhaustive *f, enum exhaustive_source source, unsigned vcpu,
-                                   uint64_t position)
+struct decision fuzz_exhaustive_decision(const struct fuzz_exhaustive *f, enum exhaustive_source source, unsigned vcpu,
+                                         uint64_t position)
 {
     static const enum decision_kind kinds[] = {[SOURCE_TIMER] = DECISION_EXPIRE,
                                                [SOURCE_NMI] = DECISION_NMI,
@@ -347,8 +345,9 @@ static void tell_schedules(const struct search *s, json_t *joined)
 
     json_array_foreach(json_object_get(joined, "cases"), i, one)
     {
-        struct decision decision = decision_of(s->f, s->source, machine_current(s->g->machine),
-                                               (uint64_t)json_integer_value(json_object_get(one, "delivered")));
+        struct decision decision =
+            fuzz_exhaustive_decision(s->f, s->source, machine_current(s->g->machine),
+                                     (uint64_t)json_integer_value(json_object_get(one, "delivered")));
         char text[DECISION_TEXT_BYTES];
 
         decision_print(&decision, text, sizeof(text));
@@ -426,94 +425,5 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
     json_decref(known);
     free(s->text);
     free(s);
-    return err;
-}
-
-/* One failing boundary. *how: with TRIAL_FAIL the guest fails in the end, and it is a case now. */
-static enum emu_err keep_one(const struct fuzz_exhaustive *f, const struct minimise_options *mo, struct guest *g,
-                             const struct decision *decision, const char *reason, const char *place,
-                             enum trial_kind *how, FILE *to, struct diag *d)
-{
-    char path[FUZZ_CASE_PATH_BYTES], mechanism[1536];
-    struct schedule s;
-    struct trial trial;
-    bool anchored = false;
-    enum emu_err err;
-
-    schedule_init(&s);
-    err = schedule_append(&s, decision, d);
-    snapshot_restore(g->machine, mo->start);
-    if (err == EMU_OK)
-        err = trial_play(g->machine, &s, g->symbols, &mo->end, &trial, d);
-    *how = err == EMU_OK ? trial.kind : TRIAL_UNMODELLED;
-    if (*how == TRIAL_FAIL)
-        err = anchor_schedule(mo, &s, trial.digest, &anchored, d);
-    if (err == EMU_OK && *how == TRIAL_FAIL) {
-        snprintf(
-            mechanism, sizeof(mechanism),
-            "Found by `bootrace fuzz --window %s`, which covers every boundary: an interrupt (%s) is taken before %s. "
-            "%s\n",
-            f->window, decision_kind_name(decision->kind), place, reason);
-        err = fuzz_case_write(f->out, f->window, mechanism, g, &s, &trial.verdict, trial.digest, path, d);
-    }
-    if (err == EMU_OK && *how == TRIAL_FAIL) {
-        fprintf(to, "  %s\n", trial.verdict.text);
-        fuzz_case_print_schedule(&s, to);
-        fprintf(to, "  replay: bootrace replay %s\n", path);
-    }
-    schedule_fini(&s);
-    return err;
-}
-
-enum emu_err fuzz_exhaustive_keep(const struct fuzz_exhaustive *f, struct guest *g, enum exhaustive_source source,
-                                  const json_t *joined, const struct position *start_anchor, FILE *to, struct diag *d)
-{
-    struct minimise_options mo = {
-        .machine = g->machine,
-        .symbols = g->symbols,
-        .start_anchor = *start_anchor,
-        .end = {.steps_max = FUZZ_KEEP_STEPS_MAX, .interrupted = f->interrupted, .same = g->same}};
-    unsigned vcpu = machine_current(g->machine), kept = 0, tries = 0;
-    bool endless = false;
-    struct console console = {.to = NULL};
-    struct snapshot *start;
-    enum emu_err err = snapshot_take(g->machine, NULL, &start, d);
-    const char *before = "";
-    json_t *one;
-    size_t i;
-
-    if (err != EMU_OK)
-        return err;
-    mo.start = start;
-    json_array_foreach(json_object_get(joined, "cases"), i, one)
-    {
-        const char *at = json_string_value(json_object_get(one, "at"));
-        struct decision decision =
-            decision_of(f, source, vcpu, (uint64_t)json_integer_value(json_object_get(one, "delivered")));
-        const char *verdict = json_string_value(json_object_get(one, "verdict"));
-        bool is_long = verdict && !strcmp(verdict, verdict_kind_name(VERDICT_BUDGET));
-        enum trial_kind how;
-        char line[96];
-
-        /* Neighbours at one place are one failure. What comes to no end would take its time, place by place. */
-        if (!at || (!strcmp(at, before) && kept) || *f->interrupted || kept == KEEP_MAX || tries == KEEP_TRIES_MAX ||
-            (is_long && endless))
-            continue;
-        tries++;
-        snprintf(line, sizeof(line), "following failure %zu of %zu to its end; %u kept", i + 1,
-                 json_array_size(json_object_get(joined, "cases")), kept);
-        console_progress(&console, line);
-        err = keep_one(f, &mo, g, &decision, json_string_value(json_object_get(one, "reason")),
-                       json_string_value(json_object_get(one, "place")), &how, to, d);
-        if (err != EMU_OK)
-            break;
-        kept += how == TRIAL_FAIL;
-        endless |= is_long && how != TRIAL_FAIL;
-        if (how == TRIAL_FAIL)
-            before = at;
-    }
-    console_progress(&console, NULL);
-    snapshot_restore(g->machine, start);
-    snapshot_free(g->machine, start);
     return err;
 }

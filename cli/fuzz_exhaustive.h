@@ -38,13 +38,9 @@ EMU_MUST_CHECK enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, str
                                             enum exhaustive_source source, FILE *to, json_t **joined, bool *done,
                                             struct diag *d);
 
-/* Follow failing boundaries of `joined`, one of each outcome, to the guest's own end, and write those that end in a
-   failure as cases of one decision into f->out. `start_anchor` is the window's start in a run from the beginning. What
-   g->same declares is compared at the end (same.h). */
-EMU_MUST_CHECK enum emu_err fuzz_exhaustive_keep(const struct fuzz_exhaustive *f, struct guest *g,
-                                                 enum exhaustive_source source, const json_t *joined,
-                                                 const struct position *start_anchor, FILE *to, struct diag *d);
-
+/* The decision that delivers this source's interrupt at this step of the vCPU. */
+struct decision fuzz_exhaustive_decision(const struct fuzz_exhaustive *f, enum exhaustive_source source, unsigned vcpu,
+                                         uint64_t position);
 /* "timer", "nmi", "vector", "irq", "ipi". */
 const char *fuzz_source_name(enum exhaustive_source source);
 

@@ -38,9 +38,10 @@ struct guest_options { /* zero means the default */
     /* The caller's: go on from it instead of loading the image, which then only gives the symbols and may be NULL. What
        is not said above is the snapshot's; what is said has to be. */
     const struct snapshot_file *snapshot;
-    const char *detect;   /* names of detectors with commas; cli/detect.h */
-    const char *op_table; /* a declaration, or @FILE; fuzz/op_table_text.h */
-    const char *same;     /* what must be at the end as in the undisturbed run; fuzz/divergence.h */
+    const char *detect;    /* names of detectors with commas; cli/detect.h */
+    const char *op_table;  /* a declaration, or @FILE; fuzz/op_table_text.h */
+    const char *torn_site; /* a site of code and its versions; fuzz/torn_site.h */
+    const char *same;      /* what must be at the end as in the undisturbed run; fuzz/divergence.h */
 };
 
 struct guest {

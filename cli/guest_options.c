@@ -16,6 +16,7 @@ enum {
     KEY_VMLINUX,
     KEY_DETECT,
     KEY_OP_TABLE,
+    KEY_TORN_SITE,
     KEY_SAME,
     KEY_ONLINE
 };
@@ -35,6 +36,8 @@ static const struct argp_option options[] = {
     {"op-table", KEY_OP_TABLE, "TEXT|@FILE", 0,
      "The operations table of a free-standing guest, for --detect op-table: table=, slots=, patcher=, lock=, unlock=",
      0},
+    {"torn-site", KEY_TORN_SITE, "SYMBOL+0xOFFSET: BYTES -> BYTES...", 0,
+     "Fail when an instruction of this site of code is executed that belongs to none of its versions", 0},
     {"same", KEY_SAME, "LIST[@SYMBOL]", 0,
      "What must be as in the undisturbed run when the guest ends, or comes to SYMBOL: SYMBOL, SYMBOL:BYTES, "
      "SYMBOL+OFFSET:BYTES; several with commas",
@@ -117,6 +120,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_OP_TABLE:
         o->op_table = arg;
+        break;
+    case KEY_TORN_SITE:
+        o->torn_site = arg;
         break;
     case KEY_SAME:
         o->same = arg;

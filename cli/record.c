@@ -68,6 +68,7 @@ enum emu_err record_save(const struct test_case *c, const char *path, struct dia
 static void set_machine(struct test_case *c, const struct guest_options *o)
 {
     c->detect = o->detect;
+    c->torn_site = o->torn_site;
     c->same = o->same;
     c->machine.cmdline = o->cmdline;
     c->machine.mode = o->mode;

@@ -194,6 +194,7 @@ static char *command_of(const struct arguments *a, const struct guest_options *o
         add_option(to, "--vmlinux", o->vmlinux);
         add_option(to, "--detect", o->detect);
         add_option(to, "--op-table", o->op_table);
+        add_option(to, "--torn-site", o->torn_site);
         add_option(to, "--same", o->same);
         add_option(to, "--schedule", a->schedule);
         add_option(to, "--until", a->session.until);

@@ -273,6 +273,28 @@ static void tell_site(struct story *s, const struct report *r, struct decoder *d
         t->sites > 1 ? " (Other code was being changed at the same time, too: see below.)" : "");
 }
 
+/* The run was stopped before the torn instruction, by the detector that watches its site. */
+static bool tell_torn_next(struct story *s, const struct report *r, struct decoder *dec)
+{
+    const struct verdict *v = &r->timeline->verdict;
+    struct machine *m = r->timeline->session->guest.machine;
+    struct words_insn insn;
+    uint8_t code[INSN_BYTES_MAX];
+    char place[160], bytes[64];
+
+    if (!v->detector || strcmp(v->detector, "torn-code") != 0 ||
+        !vcpu_read_gva(m, v->vcpu, v->rip_gva, code, sizeof(code), NULL))
+        return false;
+    if (!words_code(m, symbols_of(r), dec, vcpu_code_bits(m), v->rip_gva, code, sizeof(code), &insn, 1))
+        return false;
+    say(s,
+        "Then vCPU %u came to %s, where it would have executed %s (%s): neither the old nor the new code. There the "
+        "run "
+        "was stopped.",
+        v->vcpu, place_of(r, v->rip_gva, place), words_bytes(code, insn.length, bytes, sizeof(bytes)), insn.text);
+    return true;
+}
+
 static void tell_torn(struct story *s, const struct report *r, struct decoder *dec)
 {
     const struct scene_torn *t = first_torn(&r->timeline->scene[0]);
@@ -282,7 +304,7 @@ static void tell_torn(struct story *s, const struct report *r, struct decoder *d
     bool is_insn;
 
     if (!t) {
-        if (r->timeline->sites)
+        if (!tell_torn_next(s, r, dec) && r->timeline->sites)
             say(s, "No vCPU was seen executing the half-changed code in the time around this.");
         return;
     }

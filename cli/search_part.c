@@ -59,15 +59,20 @@ json_t *search_part_new(const char *search, const char *source, uint64_t from, u
 
     for (unsigned i = 0; i < r->failures; i++) {
         const struct exhaustive_failure *x = &r->failure[i];
-        char place[160], at[160];
+        char place[160], at[160], torn[TORN_SITE_TEXT_BYTES];
+        json_t *one;
 
         post_mortem_place(symbols, x->rip_gva, place, sizeof(place));
         post_mortem_place(symbols, x->verdict.rip_gva, at, sizeof(at));
-        json_array_append_new(cases, json_pack("{s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s}", "first",
-                                               (json_int_t)x->first_position, "last", (json_int_t)x->last_position,
-                                               "delivered", (json_int_t)x->delivered_position, "place", place,
-                                               "verdict", verdict_kind_name(x->verdict.kind), "reason", x->verdict.text,
-                                               "detector", x->verdict.detector ? x->verdict.detector : "", "at", at));
+        one = json_pack("{s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s}", "first", (json_int_t)x->first_position, "last",
+                        (json_int_t)x->last_position, "delivered", (json_int_t)x->delivered_position, "place", place,
+                        "verdict", verdict_kind_name(x->verdict.kind), "reason", x->verdict.text, "detector",
+                        x->verdict.detector ? x->verdict.detector : "", "at", at);
+        if (x->torn.versions) {
+            torn_site_print(&x->torn, symbols, torn, sizeof(torn));
+            json_object_set_new(one, "torn", json_string(torn));
+        }
+        json_array_append_new(cases, one);
     }
     return json_pack("{s:s, s:O, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "search", search, "window",
                      window, "source", source, "first", (json_int_t)r->first_position, "last",

@@ -217,8 +217,6 @@ static void stop_broken(struct engine *e, const char *text)
 /* Whether a block of an inspected vCPU must be gone through one instruction at a time. */
 static bool needs_inspection(struct engine *e, const struct block *b, uint64_t pc, uint32_t size)
 {
-    if (pc == e->unreadable_pc)
-        return false;
     if (b->flags & INSN_F_SERIALISES)
         return true;
     while (size) {
@@ -297,8 +295,8 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
     }
     e->block_pc = pc;
     e->block_size = size;
-    if ((b->flags & (INSN_F_ALONE | INSN_F_BREAK)) || e->now_ns + b->ns > e->limit_ns ||
-        (e->inspect && needs_inspection(e, b, pc, size))) {
+    if (pc != e->unreadable_pc && ((b->flags & (INSN_F_ALONE | INSN_F_BREAK)) || e->now_ns + b->ns > e->limit_ns ||
+                                   (e->inspect && needs_inspection(e, b, pc, size)))) {
         stop_now(e, STOP_PRECISE);
         return;
     }

@@ -223,21 +223,24 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
             uint64_t pc = peeked_linear_rip(e);
             bool is_inside = pc >= precise_from && pc < precise_to, is_insn = is_inside && insn_at_rip(e, &insn);
 
-            if (is_inside && e->inspect) {
+            if (is_inside)
                 e->unreadable_pc = is_insn ? UINT64_MAX : pc;
+            if (is_inside && e->inspect) {
                 e->ops.inspected(e->ops_context, pc, &insn);
                 if (e->asked)
                     continue;
+            }
+            if (is_inside && engine_break_flag(e, pc, 1) && e->broke_at_steps != e->steps) {
+                e->broke_at_steps = e->steps;
+                x.kind = ENGINE_EXIT_BREAK;
+                return x;
             }
             if (!is_insn) {
                 precise_to = 0;
                 if (pc >= precise_from)
                     precise_from = pc;
                 stop = start(e);
-            } else if (engine_break_flag(e, pc, 1) && e->broke_at_steps != e->steps) {
-                e->broke_at_steps = e->steps;
-                x.kind = ENGINE_EXIT_BREAK;
-                return x;
+                e->unreadable_pc = UINT64_MAX; /* it may be written */
             } else if (insn.flags & INSN_F_ALONE) {
                 e->block_pc = pc;
                 engine_report_fetch(e, pc, insn.length);

@@ -35,6 +35,7 @@ struct course {
     bool alone;        /* what it does to the registers is known of this boundary only */
     bool failed;
     struct verdict verdict;
+    struct torn_site torn; /* of torn code */
 };
 
 /* How a failing run goes on when nobody looks: done once for each place and kind of failure. */
@@ -373,6 +374,16 @@ static enum outcome look_at_same(struct exhaustive *s, struct verdict *v)
     return OUTCOME_RETURNED;
 }
 
+/* The site that was torn, with its versions. */
+static void note_torn_site(struct exhaustive *s)
+{
+    struct torn_site *site = &s->course->torn;
+
+    site->gva = s->finding.site_gva;
+    site->bytes = s->finding.bytes;
+    site->versions = torn_code_versions(s->torn, site->version, TORN_SITE_VERSIONS_MAX);
+}
+
 static void describe_failure(struct exhaustive *s, struct verdict *v)
 {
     if (!s->is_torn && !s->exception)
@@ -383,6 +394,7 @@ static void describe_failure(struct exhaustive *s, struct verdict *v)
 
         v->detector = "torn-code";
         v->rip_gva = s->finding.gva;
+        note_torn_site(s);
         torn_code_print(&s->finding, bytes, sizeof(bytes));
         snprintf(v->text, sizeof(v->text), "torn code: %u of %u bytes written: %s", s->finding.written,
                  s->finding.bytes, bytes);
@@ -439,6 +451,7 @@ static enum outcome handle(struct exhaustive *s, struct verdict *v)
     s->course->used = ++s->uses;
     s->course->leaves = s->o.source == SOURCE_IRQ || s->o.source == SOURCE_IPI; /* the models have a say */
     s->course->alone = false;
+    s->course->torn.versions = 0;
     footprint_clear(s->course->footprint);
     note_dead_stack(s, vcpu_gpr(s->m, GPR_RSP));
     if (s->o.same)
@@ -463,8 +476,7 @@ static enum outcome handle(struct exhaustive *s, struct verdict *v)
     return outcome;
 }
 
-static void add_failure(struct exhaustive *s, uint64_t first, uint64_t last, uint64_t delivered, uint64_t rip_gva,
-                        const struct verdict *v)
+static void add_failure(struct exhaustive *s, uint64_t first, uint64_t last, uint64_t delivered, uint64_t rip_gva)
 {
     s->r->failing += last - first + 1;
     if (s->r->failures < EXHAUSTIVE_FAILURES_MAX)
@@ -472,7 +484,8 @@ static void add_failure(struct exhaustive *s, uint64_t first, uint64_t last, uin
                                                                       .last_position = last,
                                                                       .delivered_position = delivered,
                                                                       .rip_gva = rip_gva,
-                                                                      .verdict = *v};
+                                                                      .verdict = s->course->verdict,
+                                                                      .torn = s->course->torn};
 }
 
 /* Run the handler from the present boundary, and be there again. */
@@ -528,7 +541,7 @@ enum emu_err exhaustive_cover(struct exhaustive *s, uint64_t from, uint64_t to)
             last = end - 1;
         s->r->boundaries += last - next + 1;
         if (s->course->failed)
-            add_failure(s, next, last, delivered, rip, &s->course->verdict);
+            add_failure(s, next, last, delivered, rip);
         s->r->next_position = last + 1;
     }
     s->r->complete = true;

@@ -34,6 +34,7 @@
 
 #include "emu/diag.h"
 #include "emu/verdict.h"
+#include "fuzz/torn_site.h"
 
 struct divergence_list;
 struct machine;
@@ -54,6 +55,7 @@ struct exhaustive_failure {
     uint64_t delivered_position;            /* where the interrupt was taken */
     uint64_t rip_gva;                       /* there */
     struct verdict verdict;
+    struct torn_site torn; /* of torn code: the site; it has no version if it is another failure */
 };
 
 #define EXHAUSTIVE_FAILURES_MAX 1024u

@@ -177,6 +177,48 @@ bool torn_code_check(struct torn_code *t, struct machine *m, uint64_t gva, uint6
     return false;
 }
 
+/* Lay `bytes` of another change of the same place over this version; false if it has nothing to do with it, or
+   changes nothing. */
+static bool lay_over(const struct change *site, const struct change *c, const uint8_t *bytes, uint8_t *version)
+{
+    bool changed = false;
+
+    for (unsigned i = 0; i < c->bytes; i++) {
+        uint64_t at = c->gpa + i - site->gpa;
+
+        if (at < site->bytes && version[at] != bytes[i]) {
+            version[at] = bytes[i];
+            changed = true;
+        }
+    }
+    return changed;
+}
+
+unsigned torn_code_versions(const struct torn_code *t, uint8_t (*version)[SITE_BYTES], unsigned max)
+{
+    const struct change *site = t->current, *c;
+    uint8_t bytes[SITE_BYTES];
+    unsigned count = 0;
+
+    memcpy(bytes, site->before, site->bytes);
+    for (c = site; count < max / 2; c--) { /* backwards */
+        if (c == site || lay_over(site, c, c->before, bytes))
+            memcpy(version[count++], bytes, site->bytes);
+        if (c == t->change)
+            break;
+    }
+    for (unsigned i = 0; i < count / 2; i++) {
+        memcpy(bytes, version[i], site->bytes);
+        memcpy(version[i], version[count - 1 - i], site->bytes);
+        memcpy(version[count - 1 - i], bytes, site->bytes);
+    }
+    memcpy(bytes, site->after, site->bytes);
+    for (c = site; c < t->change + t->changes && count < max; c++)
+        if (c == site || lay_over(site, c, c->after, bytes))
+            memcpy(version[count++], bytes, site->bytes);
+    return count;
+}
+
 void torn_code_print(const struct torn_code_finding *f, char *text, size_t text_bytes)
 {
     const struct {

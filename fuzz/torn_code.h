@@ -47,6 +47,9 @@ bool torn_code_begin(struct torn_code *t, uint64_t position);
    that is torn. */
 bool torn_code_check(struct torn_code *t, struct machine *m, uint64_t gva, uint64_t gpa, unsigned bytes,
                      struct torn_code_finding *finding);
+/* All versions that the site of the change under way has in the window, from the first to the last; of more than `max`
+   those around this change. Returns how many. */
+unsigned torn_code_versions(const struct torn_code *t, uint8_t (*version)[TORN_CODE_SITE_BYTES_MAX], unsigned max);
 /* "f0 83 04 (old), 0f 83 04 (now), 0f ae f0 (new)" */
 void torn_code_print(const struct torn_code_finding *finding, char *text, size_t text_bytes);
 

@@ -265,10 +265,29 @@ static void what_does_not_fit_is_refused(void **state)
     machine_free(m);
 }
 
+static void a_place_may_be_no_instruction(void **state)
+{
+    static const uint8_t none[] = {0xfe, 0xfe, 0x90}; /* FE /7: #UD, and without an IDT a triple fault */
+    struct seen seen = {0};
+    struct watcher w = {.reached = reached, .context = &seen};
+    struct machine *m = new_machine();
+    uint64_t places[] = {CODE, CODE + 1};
+    struct diag d;
+
+    assert_true(memory_write(machine_memory(m), CODE, none, sizeof(none)));
+    assert_int_equal(watch_add(m, &w, &d), EMU_OK);
+    assert_int_equal(watch_set_places(m, &w, places, 2, &d), EMU_OK);
+    run(m);
+    assert_int_equal(seen.reached, 1);
+    assert_string_equal(machine_verdict(m)->detector, "crash");
+    machine_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_write_to_watched_bytes_is_told_with_its_instruction),
+        cmocka_unit_test(a_place_may_be_no_instruction),
         cmocka_unit_test(a_watched_run_is_the_same_run),
         cmocka_unit_test(every_write_is_told_with_the_bytes_before_and_after),
         cmocka_unit_test(wanted_code_of_a_vcpu_that_is_watched_closely_is_told_one_by_one),
