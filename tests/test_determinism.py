@@ -65,7 +65,7 @@ for name in sorted(os.listdir(folder)):
         continue
     with open(path, encoding="utf-8") as f:
         text = f.read()
-    if "\nsearch:" in text or "\n  debian:" in text:
+    if any(key in text for key in ("\nsearch:", "\nload:", "\n  debian:")):
         continue
     digests = set()
     for prefix in ([], ["setarch", "-R"]):
