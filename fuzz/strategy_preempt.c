@@ -7,7 +7,9 @@
  * preemption anywhere else, and let the vCPU first go on to its next shared access, or to where it waits: the steps
  * moved touch nothing that the others touch meanwhile, so the run is the same, with no more preemptions. Which places
  * are shared is what all runs so far have shown; when a round of the whole search has shown new ones, it is done again
- * with them, until nothing new comes. At a wait, every vCPU that can run is tried, and that counts as no preemption.
+ * with them, until nothing new comes. What a vCPU that has not run yet would touch is not known, so it is let in as
+ * soon as it can run, whatever the access there. At a wait, every vCPU that can run is tried, and that counts as no
+ * preemption.
  *
  * ASSUMES: vCPUs meet only in memory (by eight bytes) and through the hypervisor, all whose calls conflict with each
  * other and with every delivery; a vCPU that has touched no more than SPIN_PLACES places in SPIN_STEPS steps spins, and
@@ -79,6 +81,7 @@ struct preempt {
     unsigned table_bits;
     size_t places;
     size_t shared, shared_at_round;
+    uint64_t ran; /* vCPUs of which some run has shown what they do in the window */
     unsigned rounds;
     bool overflow; /* the host's memory, or our bounds, were not enough: nothing complete can be said */
     uint64_t runs, failing, refused;
@@ -158,6 +161,7 @@ static void note_access(struct preempt *s, uint64_t number, bool writes, uint64_
     if (!s->in_window || s->overflow)
         return;
     note_spin(s, number, position);
+    s->ran |= 1ull << vcpu;
     if (s->places * 2 >= (size_t)1 << s->table_bits && !grow_table(s)) {
         s->overflow = true;
         return;
@@ -395,6 +399,22 @@ static void preempt_move(void *state, struct machine *m, bool refused, struct mo
     }
 }
 
+/* The vCPUs that can run from the i-th access on, not before, and have never run. */
+static uint64_t newcomers(const struct preempt *s, size_t i)
+{
+    return s->access[i].runnable & ~(i ? s->access[i - 1].runnable : 0) & ~s->ran;
+}
+
+/* Whether it is worth while to preempt right before the i-th access. */
+static bool meets_others(const struct preempt *s, size_t i)
+{
+    const struct access *a = &s->access[i], *before = i ? a - 1 : NULL;
+
+    return is_shared(find(s->table, s->table_bits, a->place)) &&
+           !(before && before->position == a->position && before->vcpu == a->vcpu &&
+             is_shared(find(s->table, s->table_bits, before->place)));
+}
+
 static void preempt_end(void *state, const struct trial *trial)
 {
     struct preempt *s = state;
@@ -408,16 +428,14 @@ static void preempt_end(void *state, const struct trial *trial)
     }
     for (size_t i = 0; i < s->accesses && s->now.switches < SWITCHES_MAX; i++) {
         const struct access *a = &s->access[i];
+        uint64_t to = a->waits || meets_others(s, i) ? a->runnable : newcomers(s, i);
         struct plan child = s->now;
 
-        if (!a->waits &&
-            (child.preemptions == s->o.depth || !a->position || !is_shared(find(s->table, s->table_bits, a->place)) ||
-             (i && s->access[i - 1].position == a->position && s->access[i - 1].vcpu == a->vcpu &&
-              is_shared(find(s->table, s->table_bits, s->access[i - 1].place)))))
+        if (!a->waits && (child.preemptions == s->o.depth || !a->position))
             continue;
         child.preemptions += !a->waits;
         for (unsigned v = 0; v < s->o.vcpus; v++)
-            if (a->runnable >> v & 1) {
+            if (to >> v & 1) {
                 child.at[child.switches] =
                     (struct switch_to){.position = a->position, .from = a->vcpu, .to = (uint8_t)v, .at_wait = a->waits};
                 child.switches++;

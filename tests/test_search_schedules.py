@@ -78,7 +78,9 @@ for same, sentence in (("registers", "only the exhaustive search looks at"), ("n
 # Code that is changed under a running vCPU: the protocol of the breakpoint, with and without its first synchronisation.
 CROSS = ("--vcpus", "2", "--memory", "32M", "--detect", "unsynchronised-code")
 for strategy, depth, runs, window in (("random", "1", "40", "tail_next+60"), ("pct", "2", "40", "tail_next+60"),
-                                      ("preempt", "1", "12", "patch_by_breakpoint")):
+                                      ("preempt", "1", "12", "patch_by_breakpoint"),
+                                      # In this window only one vCPU runs by itself.
+                                      ("preempt", "1", "60", "tail_next+60")):
     options = (*CROSS, "--strategy", strategy, "--depth", depth, "--runs", runs, "--window", window)
     status, r = fuzz("cross64.elf", "way=int3 skip=1", *options, "--failures", "1", "--out", out)
     point(f"{strategy} finds code that is executed unsynchronised",
