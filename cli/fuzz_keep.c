@@ -53,12 +53,16 @@ static enum emu_err write_case(struct fuzz_keep *k, const struct failure *one, c
                                const struct trial *trial, const char *torn, FILE *to, struct diag *d)
 {
     char path[FUZZ_CASE_PATH_BYTES], mechanism[1536];
+    /* The bytes of torn code stand in the case's site. */
+    const char *bytes = torn ? strstr(one->reason, " written: ") : NULL, *then = strstr(one->reason, "; then");
+    int length = (int)(bytes ? (size_t)(bytes - one->reason) + strlen(" written") : strlen(one->reason));
     enum emu_err err;
 
     snprintf(mechanism, sizeof(mechanism),
-             "Found by `bootrace fuzz --window %s`, which covers every boundary: an interrupt (%s) is taken before %s. "
-             "%s\n",
-             k->f->window, decision_kind_name(one->decision.kind), one->place, one->reason);
+             "Found by `bootrace fuzz --window %s`: an interrupt (%s) before %s. "
+             "%.*s%s\n",
+             k->f->window, decision_kind_name(one->decision.kind), one->place, length, one->reason,
+             bytes && then ? then : "");
     k->g->options.torn_site = torn;
     err = fuzz_case_write(k->f->out, k->f->window, mechanism, k->g, s, &trial->verdict, trial->digest, path, d);
     k->g->options.torn_site = NULL;

@@ -129,19 +129,6 @@ void torn_site_print(const struct torn_site *site, const struct symbols *symbols
 
 /* ---- the run ---- */
 
-/* "the site is 0f 83 04 24 00; whole, it is f0 83 04 24 00 or 0f ae f0 89 f6" */
-static void describe(const struct torn_site *site, const uint8_t *present, char *text, size_t text_bytes)
-{
-    size_t used = (size_t)snprintf(text, text_bytes, "the site is");
-
-    used += print_bytes(present, site->bytes, text + used, text_bytes - used);
-    for (unsigned i = 0; i < site->versions && used < text_bytes; i++) {
-        used += (size_t)snprintf(text + used, text_bytes - used, "%s", i ? " or" : "; whole, it is");
-        if (used < text_bytes)
-            used += print_bytes(site->version[i], site->bytes, text + used, text_bytes - used);
-    }
-}
-
 static void on_reached(struct machine *m, uint64_t rip_gva, void *context)
 {
     const struct torn_site_detector *x = context;
@@ -149,7 +136,7 @@ static void on_reached(struct machine *m, uint64_t rip_gva, void *context)
     struct decoder *dec = engine_decoder(machine_engine(m));
     unsigned vcpu = machine_current(m), bits = vcpu_code_bits(m);
     uint8_t code[INSN_BYTES_MAX], present[TORN_SITE_BYTES_MAX];
-    char text[VERDICT_TEXT_BYTES - 16];
+    char now[3 * TORN_SITE_BYTES_MAX + 1];
     struct insn insn;
     unsigned there = INSN_BYTES_MAX;
 
@@ -165,8 +152,9 @@ static void on_reached(struct machine *m, uint64_t rip_gva, void *context)
         if (code_version_has(dec, bits, site->version[i], site->bytes, (int64_t)(rip_gva - site->gva), code,
                              insn.length))
             return;
-    describe(site, present, text, sizeof(text));
-    machine_set_verdict(m, VERDICT_FAIL, "torn-code", "torn code: %s", text);
+    print_bytes(present, site->bytes, now, sizeof(now));
+    machine_set_verdict(m, VERDICT_FAIL, "torn-code", "torn code:%s is none of the %u versions of the site", now,
+                        site->versions);
 }
 
 enum emu_err torn_site_watch(struct torn_site_detector *x, const struct torn_site *site, struct diag *d)
