@@ -3,11 +3,10 @@
 #include "emu/ensure.h"
 #include "emu/machine.h"
 #include "emu/schedule.h"
-#include "emu/timer.h"
 #include "emu/vcpu.h"
 #include "models/pc/ioapic.h"
+#include "models/pc/lapic_state.h"
 #include "models/pc/pc.h"
-#include "models/pc/tsc.h"
 
 #include <string.h>
 
@@ -39,17 +38,6 @@ enum {
 /* Integrated APIC, highest LVT entry 5, no suppression of EOI broadcasts: Xen's VLAPIC_VERSION. */
 #define VERSION 0x00050014u
 
-enum lvt { LVT_TIMER, LVT_THERMAL, LVT_PERFORMANCE, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_COUNT };
-
-#define LVT_VECTOR      0xffu
-#define LVT_MODE_SHIFT  8
-#define LVT_MODE        (7u << LVT_MODE_SHIFT)
-#define LVT_POLARITY    (1u << 13)
-#define LVT_LEVEL       (1u << 15)
-#define LVT_MASKED      (1u << 16)
-#define LVT_TIMER_SHIFT 17
-#define LVT_TIMER_MODE  (3u << LVT_TIMER_SHIFT)
-
 /* The bits that software can write in each entry. SDM Vol. 3A, "Local Vector Table". */
 static const uint32_t lvt_writable[LVT_COUNT] = {
     [LVT_TIMER] = LVT_VECTOR | LVT_MASKED | LVT_TIMER_MODE,
@@ -60,32 +48,8 @@ static const uint32_t lvt_writable[LVT_COUNT] = {
     [LVT_ERROR] = LVT_VECTOR | LVT_MASKED,
 };
 
-enum timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE };
-
 #define SVR_ENABLED  (1u << 8)
 #define SVR_WRITABLE 0x3ffu
-
-#define ICR_VECTOR          0xffu
-#define ICR_LOGICAL         (1u << 11)
-#define ICR_ASSERT          (1u << 14)
-#define ICR_LEVEL           (1u << 15)
-#define ICR_SHORTHAND_SHIFT 18
-#define ICR_WRITABLE        0x000ccfffu /* delivery status (12) reads as idle */
-
-enum { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
-
-/* Error status bits. SDM Vol. 3A, "Error Handling". */
-#define ESR_SEND_ILLEGAL_VECTOR    (1u << 5)
-#define ESR_RECEIVE_ILLEGAL_VECTOR (1u << 6)
-#define ESR_ILLEGAL_REGISTER       (1u << 7)
-
-#define DFR_FLAT    0xfu /* bits 31:28 */
-#define DFR_CLUSTER 0x0u
-
-#define FIRST_LEGAL_VECTOR 16
-
-/* Xen's APIC_BUS_CYCLE_NS: the timer's input clock is 100 MHz. */
-#define BUS_CYCLE_NS 10u
 
 #define MSR_APIC_BASE    0x01bu
 #define MSR_TSC_DEADLINE 0x6e0u
@@ -95,26 +59,11 @@ enum { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
 #define APIC_BASE_BSP    (1u << 8)
 #define APIC_BASE_ENABLE (1u << 11)
 
-#define TIMER_KIND 0
-
-struct lapic {
-    uint64_t base_msr;
-    uint64_t timer_start_ns; /* when the count began at timer_initial */
-    uint64_t tsc_deadline;   /* the MSR; 0 when disarmed */
-    uint32_t isr[8], tmr[8], irr[8];
-    uint32_t tpr, ldr, dfr, svr, esr, icr_low, icr_high;
-    uint32_t esr_latched; /* errors since ESR was last written */
-    uint32_t lvt[LVT_COUNT];
-    uint32_t timer_initial, timer_divide;
-    uint32_t lint_level[2];
-    uint32_t wait_for_sipi;
-};
-
 struct lapic_state {
     struct lapic lapics[VCPUS_MAX];
 };
 
-static struct lapic *lapic_of(struct machine *m, unsigned vcpu)
+struct lapic *lapic_of(struct machine *m, unsigned vcpu)
 {
     struct lapic_state *s = machine_model_state(m, &lapic_model);
 
@@ -159,8 +108,7 @@ static int bit_highest(const uint32_t bits[8])
     return -1;
 }
 
-/* SDM Vol. 3A, "Task and Processor Priorities". */
-static uint32_t processor_priority(const struct lapic *l)
+uint32_t lapic_processor_priority(const struct lapic *l)
 {
     int in_service = bit_highest(l->isr);
     uint32_t isr_class = in_service < 0 ? 0 : (uint32_t)in_service & 0xf0;
@@ -181,7 +129,7 @@ static uint32_t arbitration_priority(const struct lapic *l)
     return high > irr_class ? high : irr_class;
 }
 
-static void raise_error(struct machine *m, unsigned vcpu, uint32_t esr_bit)
+void lapic_raise_error(struct machine *m, unsigned vcpu, uint32_t esr_bit)
 {
     struct lapic *l = lapic_of(m, vcpu);
     uint32_t lvt = l->lvt[LVT_ERROR];
@@ -191,7 +139,7 @@ static void raise_error(struct machine *m, unsigned vcpu, uint32_t esr_bit)
     l->esr_latched |= esr_bit;
     if (lvt & LVT_MASKED)
         return;
-    if ((lvt & LVT_VECTOR) < FIRST_LEGAL_VECTOR)
+    if ((lvt & LVT_VECTOR) < LAPIC_FIRST_LEGAL_VECTOR)
         l->esr_latched |= ESR_RECEIVE_ILLEGAL_VECTOR;
     else
         lapic_raise(m, vcpu, lvt & LVT_VECTOR, LAPIC_EDGE);
@@ -203,8 +151,8 @@ void lapic_raise(struct machine *m, unsigned vcpu, uint8_t vector, enum lapic_tr
 
     if (!is_enabled(l))
         return;
-    if (vector < FIRST_LEGAL_VECTOR) {
-        raise_error(m, vcpu, ESR_RECEIVE_ILLEGAL_VECTOR);
+    if (vector < LAPIC_FIRST_LEGAL_VECTOR) {
+        lapic_raise_error(m, vcpu, ESR_RECEIVE_ILLEGAL_VECTOR);
         return;
     }
     bit_set(l->irr, vector, true);
@@ -215,8 +163,7 @@ void lapic_raise(struct machine *m, unsigned vcpu, uint8_t vector, enum lapic_tr
     vcpu_kick(m, vcpu);
 }
 
-/* SDM Vol. 3A, "Local APIC State After an INIT Reset": all but the ID and IA32_APIC_BASE. */
-static void reset_registers(struct machine *m, unsigned vcpu)
+void lapic_reset_registers(struct machine *m, unsigned vcpu)
 {
     struct lapic *l = lapic_of(m, vcpu);
     uint64_t base_msr = l->base_msr;
@@ -227,250 +174,7 @@ static void reset_registers(struct machine *m, unsigned vcpu)
     l->svr = 0xff;
     for (unsigned i = 0; i < LVT_COUNT; i++)
         l->lvt[i] = LVT_MASKED;
-    timer_disarm(m, &lapic_model, TIMER_KIND, vcpu);
-}
-
-/* Xen 4.17 vlapic_init_sipi_one: INIT does nothing to a vCPU that is already reset, a SIPI nothing to one that is not.
- */
-static void receive_init(struct machine *m, unsigned vcpu)
-{
-    struct lapic *l = lapic_of(m, vcpu);
-
-    if (l->wait_for_sipi)
-        return;
-    reset_registers(m, vcpu);
-    l->wait_for_sipi = 1;
-    vcpu_reset(m, vcpu);
-}
-
-static void receive_startup(struct machine *m, unsigned vcpu, uint8_t vector)
-{
-    struct lapic *l = lapic_of(m, vcpu);
-
-    if (!l->wait_for_sipi)
-        return;
-    l->wait_for_sipi = 0;
-    vcpu_start_sipi(m, vcpu, vector);
-}
-
-void lapic_set_initialised(struct machine *m, unsigned vcpu)
-{
-    lapic_of(m, vcpu)->wait_for_sipi = 0;
-}
-
-bool lapic_waits_for_sipi(struct machine *m, unsigned vcpu)
-{
-    return lapic_of(m, vcpu)->wait_for_sipi;
-}
-
-static void receive(struct machine *m, unsigned vcpu, const struct lapic_message *message)
-{
-    switch (message->delivery) {
-    case LAPIC_FIXED:
-    case LAPIC_LOWEST:
-        lapic_raise(m, vcpu, message->vector, message->trigger);
-        break;
-    case LAPIC_NMI:
-        vcpu_raise_nmi(m, vcpu);
-        break;
-    case LAPIC_INIT:
-        receive_init(m, vcpu);
-        break;
-    case LAPIC_STARTUP:
-        receive_startup(m, vcpu, message->vector);
-        break;
-    case LAPIC_SMI:    /* Xen 4.17 vlapic_accept_irq: "Ignoring guest SMI" */
-    case LAPIC_EXTINT: /* the 8259 pair asks lapic_accepts_extint() instead of sending messages */
-        break;
-    }
-}
-
-/* SDM Vol. 3A, "Determining IPI Destination": physical and logical mode, flat and cluster model. */
-static bool matches(struct machine *m, unsigned vcpu, uint8_t destination, bool logical)
-{
-    const struct lapic *l = lapic_of(m, vcpu);
-    uint8_t logical_id = (uint8_t)(l->ldr >> 24);
-
-    if (!logical)
-        return destination == 0xff || destination == lapic_id(vcpu);
-    if (destination == 0xff)
-        return true;
-    switch (l->dfr >> 28) {
-    case DFR_FLAT:
-        return (logical_id & destination) != 0;
-    case DFR_CLUSTER:
-        return logical_id >> 4 == destination >> 4 && (logical_id & destination & 0xf) != 0;
-    default:
-        return false;
-    }
-}
-
-/* Lowest priority: of the enabled LAPICs among `targets`, the one with the lowest processor priority. The manual leaves
-   ties open; the lowest vCPU number keeps it a function of the state. */
-static void deliver_lowest(struct machine *m, uint64_t targets, const struct lapic_message *message)
-{
-    int best = -1;
-
-    for (unsigned v = 0; v < machine_vcpus(m); v++)
-        if ((targets >> v & 1) && is_enabled(lapic_of(m, v)) &&
-            (best < 0 || processor_priority(lapic_of(m, v)) < processor_priority(lapic_of(m, (unsigned)best))))
-            best = (int)v;
-    if (best >= 0)
-        receive(m, (unsigned)best, message);
-}
-
-static void deliver_to(struct machine *m, uint64_t targets, const struct lapic_message *message)
-{
-    if (message->delivery == LAPIC_LOWEST) {
-        deliver_lowest(m, targets, message);
-        return;
-    }
-    for (unsigned v = 0; v < machine_vcpus(m); v++)
-        if (targets >> v & 1)
-            receive(m, v, message);
-}
-
-static uint64_t find_targets(struct machine *m, uint8_t destination, bool logical)
-{
-    uint64_t targets = 0;
-
-    for (unsigned v = 0; v < machine_vcpus(m); v++)
-        if (matches(m, v, destination, logical))
-            targets |= 1ull << v;
-    return targets;
-}
-
-void lapic_deliver(struct machine *m, const struct lapic_message *message)
-{
-    deliver_to(m, find_targets(m, message->destination, message->logical), message);
-}
-
-/* SDM Vol. 3A, "Issuing Interprocessor Interrupts". */
-static void write_icr_low(struct machine *m, unsigned vcpu, uint32_t value)
-{
-    struct lapic *l = lapic_of(m, vcpu);
-    unsigned vcpus = machine_vcpus(m);
-    uint64_t all = vcpus == 64 ? UINT64_MAX : (1ull << vcpus) - 1, self = 1ull << vcpu, targets;
-    const struct lapic_message message = {.destination = (uint8_t)(l->icr_high >> 24),
-                                          .logical = value & ICR_LOGICAL,
-                                          .delivery = (value & LVT_MODE) >> LVT_MODE_SHIFT,
-                                          .vector = value & ICR_VECTOR,
-                                          .trigger = LAPIC_EDGE};
-
-    l->icr_low = value & ICR_WRITABLE;
-    if ((message.delivery == LAPIC_FIXED || message.delivery == LAPIC_LOWEST) && message.vector < FIRST_LEGAL_VECTOR) {
-        raise_error(m, vcpu, ESR_SEND_ILLEGAL_VECTOR);
-        return;
-    }
-    /* INIT level de-assert only synchronised arbitration IDs, on processors before the Pentium 4. */
-    if (message.delivery == LAPIC_INIT && (value & (ICR_LEVEL | ICR_ASSERT)) == ICR_LEVEL)
-        return;
-    switch (value >> ICR_SHORTHAND_SHIFT & 3) {
-    case SHORTHAND_SELF:
-        targets = self;
-        break;
-    case SHORTHAND_ALL:
-        targets = all;
-        break;
-    case SHORTHAND_OTHERS:
-        targets = all & ~self;
-        break;
-    default:
-        targets = find_targets(m, message.destination, message.logical);
-        break;
-    }
-    deliver_to(m, targets, &message);
-}
-
-/* ---- timer ---- */
-
-static enum timer_mode timer_mode(const struct lapic *l)
-{
-    return (l->lvt[LVT_TIMER] & LVT_TIMER_MODE) >> LVT_TIMER_SHIFT;
-}
-
-/* Nanoseconds of one count. SDM Vol. 3A, "Divide Configuration Register": bits 3, 1, 0; 0 divides by 2, 7 by 1. */
-static uint64_t count_ns(const struct lapic *l)
-{
-    unsigned code = (l->timer_divide & 3) | (l->timer_divide >> 1 & 4);
-
-    return (uint64_t)BUS_CYCLE_NS << ((code + 1) & 7);
-}
-
-static uint64_t period_ns(const struct lapic *l)
-{
-    uint64_t ns = l->timer_initial * count_ns(l);
-
-    return timer_mode(l) == TIMER_PERIODIC && ns < PC_PERIOD_MIN_NS ? PC_PERIOD_MIN_NS : ns;
-}
-
-static uint32_t timer_current(const struct machine *m, const struct lapic *l)
-{
-    uint64_t elapsed_ns = clock_now_ns(m) - l->timer_start_ns, counts;
-
-    if (l->timer_initial == 0 || timer_mode(l) > TIMER_PERIODIC)
-        return 0;
-    if (timer_mode(l) == TIMER_PERIODIC)
-        elapsed_ns %= period_ns(l);
-    counts = elapsed_ns / count_ns(l);
-    return counts >= l->timer_initial ? 0 : l->timer_initial - (uint32_t)counts;
-}
-
-static void timer_start(struct machine *m, unsigned vcpu, uint64_t start_ns)
-{
-    struct lapic *l = lapic_of(m, vcpu);
-
-    l->timer_start_ns = start_ns;
-    if (l->timer_initial == 0 || timer_mode(l) > TIMER_PERIODIC)
-        timer_disarm(m, &lapic_model, TIMER_KIND, vcpu);
-    else
-        timer_arm(m, &lapic_model, TIMER_KIND, vcpu, start_ns + period_ns(l));
-}
-
-static void timer_interrupt(struct machine *m, unsigned vcpu)
-{
-    const struct lapic *l = lapic_of(m, vcpu);
-
-    if (!(l->lvt[LVT_TIMER] & LVT_MASKED))
-        lapic_raise(m, vcpu, l->lvt[LVT_TIMER] & LVT_VECTOR, LAPIC_EDGE);
-}
-
-static void lapic_timer_expired(struct machine *m, unsigned kind, unsigned vcpu)
-{
-    struct lapic *l = lapic_of(m, vcpu);
-
-    if (timer_mode(l) == TIMER_PERIODIC)
-        timer_start(m, vcpu, l->timer_start_ns + period_ns(l));
-    l->tsc_deadline = 0;
-    timer_interrupt(m, vcpu);
-}
-
-/* SDM Vol. 3A, "TSC-Deadline Mode": 0 disarms, the past expires at once, other modes ignore the write. */
-static void write_tsc_deadline(struct machine *m, unsigned vcpu, uint64_t value)
-{
-    struct lapic *l = lapic_of(m, vcpu);
-
-    if (timer_mode(l) != TIMER_TSC_DEADLINE)
-        return;
-    timer_disarm(m, &lapic_model, TIMER_KIND, vcpu);
-    l->tsc_deadline = value;
-    if (value != 0 && value <= tsc_now(m)) {
-        l->tsc_deadline = 0;
-        timer_interrupt(m, vcpu);
-    } else if (value != 0) {
-        timer_arm(m, &lapic_model, TIMER_KIND, vcpu, tsc_to_ns(value));
-    }
-}
-
-static void write_divide(struct machine *m, unsigned vcpu, uint32_t value)
-{
-    struct lapic *l = lapic_of(m, vcpu);
-    uint32_t done = l->timer_initial - timer_current(m, l);
-    bool running = timer_deadline_ns(m, &lapic_model, TIMER_KIND, vcpu) != TIMER_NEVER;
-
-    l->timer_divide = value & 0xb;
-    if (running && timer_mode(l) <= TIMER_PERIODIC)
-        timer_start(m, vcpu, clock_now_ns(m) - done * count_ns(l));
+    lapic_timer_stop(m, vcpu);
 }
 
 /* ---- local interrupt pins ---- */
@@ -535,7 +239,7 @@ static uint32_t lapic_reg_read(struct machine *m, unsigned vcpu, unsigned offset
     case REG_APR:
         return arbitration_priority(l);
     case REG_PPR:
-        return processor_priority(l);
+        return lapic_processor_priority(l);
     case REG_EOI: /* write-only, reads 0 in Xen */
     case REG_RRD: /* remote read is not supported since the Pentium 4 */
         return 0;
@@ -562,11 +266,11 @@ static uint32_t lapic_reg_read(struct machine *m, unsigned vcpu, unsigned offset
     case REG_TIMER_INITIAL:
         return l->timer_initial;
     case REG_TIMER_CURRENT:
-        return timer_current(m, l);
+        return lapic_timer_current(m, l);
     case REG_TIMER_DIVIDE:
         return l->timer_divide;
     default:
-        raise_error(m, vcpu, ESR_ILLEGAL_REGISTER);
+        lapic_raise_error(m, vcpu, ESR_ILLEGAL_REGISTER);
         return 0;
     }
 }
@@ -610,16 +314,8 @@ static void write_lvt(struct machine *m, unsigned vcpu, enum lvt entry, uint32_t
     if (!(l->svr & SVR_ENABLED))
         value |= LVT_MASKED;
     l->lvt[entry] = value;
-    if (entry == LVT_TIMER && ((old ^ value) & LVT_TIMER_MODE)) {
-        bool deadline_mode =
-            timer_mode(l) == TIMER_TSC_DEADLINE || (old & LVT_TIMER_MODE) >> LVT_TIMER_SHIFT == TIMER_TSC_DEADLINE;
-
-        if (deadline_mode) {
-            l->timer_initial = 0;
-            l->tsc_deadline = 0;
-        }
-        timer_start(m, vcpu, clock_now_ns(m));
-    }
+    if (entry == LVT_TIMER)
+        lapic_timer_lvt_written(m, vcpu, old);
     if (entry == LVT_LINT0 || entry == LVT_LINT1) {
         unsigned line = entry - LVT_LINT0;
 
@@ -656,7 +352,7 @@ static void lapic_reg_write(struct machine *m, unsigned vcpu, unsigned offset, u
         l->esr_latched = 0;
         break;
     case REG_ICR_LOW:
-        write_icr_low(m, vcpu, value);
+        lapic_write_icr_low(m, vcpu, value);
         break;
     case REG_ICR_HIGH:
         l->icr_high = value & 0xff000000;
@@ -664,14 +360,11 @@ static void lapic_reg_write(struct machine *m, unsigned vcpu, unsigned offset, u
     case REG_LVT_TIMER ... REG_LVT_ERROR:
         write_lvt(m, vcpu, (offset - REG_LVT_TIMER) >> 4, value);
         break;
-    case REG_TIMER_INITIAL: /* ignored in TSC-deadline mode */
-        if (timer_mode(l) == TIMER_TSC_DEADLINE)
-            break;
-        l->timer_initial = value;
-        timer_start(m, vcpu, clock_now_ns(m));
+    case REG_TIMER_INITIAL:
+        lapic_timer_write_initial(m, vcpu, value);
         break;
     case REG_TIMER_DIVIDE:
-        write_divide(m, vcpu, value);
+        lapic_timer_write_divide(m, vcpu, value);
         break;
     case REG_ID: /* read-only in Xen, as on current processors */
     case REG_VERSION:
@@ -682,7 +375,7 @@ static void lapic_reg_write(struct machine *m, unsigned vcpu, unsigned offset, u
     case REG_TIMER_CURRENT:
         break;
     default:
-        raise_error(m, vcpu, ESR_ILLEGAL_REGISTER);
+        lapic_raise_error(m, vcpu, ESR_ILLEGAL_REGISTER);
         break;
     }
 }
@@ -734,7 +427,7 @@ static enum model_answer lapic_msr_read(struct machine *m, unsigned vcpu, uint32
         *value = l->base_msr;
         return MODEL_DONE;
     case MSR_TSC_DEADLINE:
-        *value = timer_mode(l) == TIMER_TSC_DEADLINE ? l->tsc_deadline : 0;
+        *value = lapic_timer_read_deadline(l);
         return MODEL_DONE;
     default:
         return MODEL_NOT_MINE;
@@ -752,7 +445,7 @@ static enum model_answer write_apic_base(struct machine *m, unsigned vcpu, uint6
     l->base_msr = LAPIC_GPA | (value & APIC_BASE_ENABLE) | (old & APIC_BASE_BSP);
     /* SDM Vol. 3A, "Enabling or Disabling the Local APIC": disabling it by the MSR loses its state. */
     if ((old & APIC_BASE_ENABLE) && !(value & APIC_BASE_ENABLE))
-        reset_registers(m, vcpu);
+        lapic_reset_registers(m, vcpu);
     vcpu_kick(m, vcpu);
     return MODEL_DONE;
 }
@@ -765,7 +458,7 @@ static enum model_answer lapic_msr_write(struct machine *m, unsigned vcpu, uint3
     case MSR_APIC_BASE:
         return write_apic_base(m, vcpu, value);
     case MSR_TSC_DEADLINE:
-        write_tsc_deadline(m, vcpu, value);
+        lapic_timer_write_deadline(m, vcpu, value);
         return MODEL_DONE;
     default:
         return MODEL_NOT_MINE;
@@ -777,7 +470,7 @@ static int lapic_pending_vector(struct machine *m, unsigned vcpu)
     const struct lapic *l = lapic_of(m, vcpu);
     int vector = bit_highest(l->irr);
 
-    if (vector < 0 || !is_enabled(l) || ((uint32_t)vector & 0xf0) <= (processor_priority(l) & 0xf0))
+    if (vector < 0 || !is_enabled(l) || ((uint32_t)vector & 0xf0) <= (lapic_processor_priority(l) & 0xf0))
         return MODEL_NO_VECTOR;
     return vector;
 }
@@ -786,7 +479,7 @@ bool lapic_would_take(struct machine *m, unsigned vcpu, uint8_t vector)
 {
     const struct lapic *l = lapic_of(m, vcpu);
 
-    return is_enabled(l) && (vector & 0xf0u) > (processor_priority(l) & 0xf0) && bit_highest(l->irr) < vector;
+    return is_enabled(l) && (vector & 0xf0u) > (lapic_processor_priority(l) & 0xf0) && bit_highest(l->irr) < vector;
 }
 
 static void lapic_accept_vector(struct machine *m, unsigned vcpu, int vector)
@@ -829,7 +522,7 @@ static enum emu_err lapic_init(struct machine *m, struct diag *d)
         struct lapic *l = lapic_of(m, v);
 
         l->base_msr = LAPIC_GPA | APIC_BASE_ENABLE | (v == 0 ? APIC_BASE_BSP : 0);
-        reset_registers(m, v);
+        lapic_reset_registers(m, v);
         l->wait_for_sipi = v != 0;
     }
     if (pc_is_present(m))

@@ -1,0 +1,88 @@
+/*
+ * lapic_state: the insides of the local APIC's model, for models/pc/lapic*.c alone: the state of one LAPIC, and what
+ * its files (lapic.c: registers and priorities; lapic_message.c: messages, the ICR, INIT and SIPI; lapic_timer.c: the
+ * timer) do for each other.
+ *
+ * Source: SDM Vol. 3A, "Advanced Programmable Interrupt Controller (APIC)".
+ */
+#ifndef BOOTRACE_MODELS_PC_LAPIC_STATE_H
+#define BOOTRACE_MODELS_PC_LAPIC_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "models/pc/lapic.h"
+
+enum lvt { LVT_TIMER, LVT_THERMAL, LVT_PERFORMANCE, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_COUNT };
+
+#define LVT_VECTOR      0xffu
+#define LVT_MODE_SHIFT  8
+#define LVT_MODE        (7u << LVT_MODE_SHIFT)
+#define LVT_POLARITY    (1u << 13)
+#define LVT_LEVEL       (1u << 15)
+#define LVT_MASKED      (1u << 16)
+#define LVT_TIMER_SHIFT 17
+#define LVT_TIMER_MODE  (3u << LVT_TIMER_SHIFT)
+
+/* Error status bits. SDM Vol. 3A, "Error Handling". */
+#define ESR_SEND_ILLEGAL_VECTOR    (1u << 5)
+#define ESR_RECEIVE_ILLEGAL_VECTOR (1u << 6)
+#define ESR_ILLEGAL_REGISTER       (1u << 7)
+
+#define LAPIC_FIRST_LEGAL_VECTOR 16
+
+/* Plain data in the machine's area; registers as a guest reads them unless said otherwise. */
+struct lapic {
+    uint64_t base_msr;
+    uint64_t timer_start_ns; /* when the count began at timer_initial */
+    uint64_t tsc_deadline;   /* the MSR; 0 when disarmed */
+    uint32_t isr[8], tmr[8], irr[8];
+    uint32_t tpr, ldr, dfr, svr, esr, icr_low, icr_high;
+    uint32_t esr_latched; /* errors since ESR was last written */
+    uint32_t lvt[LVT_COUNT];
+    uint32_t timer_initial, timer_divide;
+    uint32_t lint_level[2];
+    uint32_t wait_for_sipi;
+};
+
+/* ---- lapic.c ---- */
+
+/* `vcpu` is one of the machine's. */
+struct lapic *lapic_of(struct machine *m, unsigned vcpu);
+
+/* SDM Vol. 3A, "Task and Processor Priorities": the PPR. */
+uint32_t lapic_processor_priority(const struct lapic *l);
+
+/* Latch an error, and raise its interrupt if the LVT has one. */
+void lapic_raise_error(struct machine *m, unsigned vcpu, uint32_t esr_bit);
+
+/* SDM Vol. 3A, "Local APIC State After an INIT Reset": all but the ID and IA32_APIC_BASE. */
+void lapic_reset_registers(struct machine *m, unsigned vcpu);
+
+/* ---- lapic_message.c ---- */
+
+/* A write to the low half of the ICR sends. SDM Vol. 3A, "Issuing Interprocessor Interrupts". */
+void lapic_write_icr_low(struct machine *m, unsigned vcpu, uint32_t value);
+
+/* ---- lapic_timer.c ---- */
+
+/* What the current-count register reads. */
+uint32_t lapic_timer_current(const struct machine *m, const struct lapic *l);
+
+/* The timer's LVT entry has changed from `old`: another mode starts the count anew, into or out of TSC-deadline mode
+   stops it. */
+void lapic_timer_lvt_written(struct machine *m, unsigned vcpu, uint32_t old);
+
+/* Writes to the initial count (ignored in TSC-deadline mode) and the divide configuration (the count goes on). */
+void lapic_timer_write_initial(struct machine *m, unsigned vcpu, uint32_t value);
+void lapic_timer_write_divide(struct machine *m, unsigned vcpu, uint32_t value);
+
+/* IA32_TSC_DEADLINE. SDM Vol. 3A, "TSC-Deadline Mode": 0 disarms, the past expires at once; in other modes it reads 0
+   and ignores writes. */
+uint64_t lapic_timer_read_deadline(const struct lapic *l);
+void lapic_timer_write_deadline(struct machine *m, unsigned vcpu, uint64_t value);
+
+void lapic_timer_stop(struct machine *m, unsigned vcpu);
+void lapic_timer_expired(struct machine *m, unsigned kind, unsigned vcpu);
+
+#endif
