@@ -1,13 +1,14 @@
 /*
- * hang: a proof that nothing will ever change again. Three proofs: no vCPU can run and no timer is armed; or the whole
- * state, time aside, is one that was there before, with no timer armed and no fact in between; or, of vCPUs that take
- * turns, all that the guest uses is (hang_probe.h).
+ * hang: a proof that nothing will ever change again. Three proofs: no vCPU can run, and no timer is armed or each that
+ * is has expired twice in vain; or the whole state, time aside, is one that was there before, with no timer armed and
+ * no fact in between; or all that the guest uses is (hang_probe.h), with timers that expire in vain, if any.
  *
  * The second is Brent's cycle search over turns: a mark is set at growing distances, and each turn's state is compared
  * with the mark: the registers first, and the whole state only if they are the same. It looks only after a stretch
  * without any fact, so that a run that does something never pays for it, and a long silent computation pays little.
- * ASSUMES: a guest that reads the TSC in its loop is not proved to hang by the second proof unless its registers
- * repeat.
+ * ASSUMES: a timer that has expired twice without any fact (nothing delivered, no vCPU woken, no event raised) will do
+ * so again: what its expirations leave in the models is pending already. And a guest that reads the TSC in its loop is
+ * not proved to hang by the second proof unless its registers repeat.
  */
 #include <string.h>
 
@@ -43,12 +44,24 @@ static void describe(struct machine *m, char *text, size_t bytes)
     }
 }
 
-void hang_check_idle(struct machine *m)
+static const char *describe_timers(const struct machine *m)
+{
+    return timer_next_ns(m) == TIMER_NEVER ? "no timer is armed" : "each timer that is armed has expired in vain";
+}
+
+bool hang_check_idle(struct machine *m, bool begins)
 {
     char text[VERDICT_TEXT_BYTES - 80];
 
+    if (begins || m->idle_facts != m->run.hang.facts) {
+        m->idle_facts = m->run.hang.facts;
+        timer_count_anew(m);
+    }
+    if (!timer_all_have_expired_twice(m))
+        return false;
     describe(m, text, sizeof(text));
-    machine_set_verdict(m, VERDICT_FAIL, "hang", "nothing can ever wake any vCPU: %s; no timer is armed", text);
+    machine_set_verdict(m, VERDICT_FAIL, "hang", "nothing can ever wake any vCPU: %s; %s", text, describe_timers(m));
+    return true;
 }
 
 static uint64_t registers_digest(struct machine *m)
@@ -104,20 +117,20 @@ static void prove(struct machine *m, const char *what, uint64_t period_ns)
         return;
     }
     describe(m, text, sizeof(text));
-    machine_set_verdict(m, VERDICT_FAIL, "hang", "%s repeats every %llu ns and no timer is armed: %s", what,
-                        (unsigned long long)period_ns, text);
+    machine_set_verdict(m, VERDICT_FAIL, "hang", "%s repeats every %llu ns and %s: %s", what,
+                        (unsigned long long)period_ns, describe_timers(m), text);
 }
 
 void hang_check_turn(struct machine *m)
 {
     uint64_t now = engine_now_ns(m->engine), registers, period_ns;
-    bool is_back;
+    bool is_back, has_timers = timer_next_ns(m) != TIMER_NEVER;
 
     if (m->run.hang.mark_trace != m->run.hang.facts) {
         forget(m, now);
         return;
     }
-    if (now < m->run.hang.next_ns || timer_next_ns(m) != TIMER_NEVER) {
+    if (now < m->run.hang.next_ns) {
         hang_probe_end(m);
         return;
     }
@@ -128,7 +141,8 @@ void hang_check_turn(struct machine *m)
         return;
     }
     is_back = m->run.hang.mark_is_set && m->run.hang.mark_ns != now && registers == m->run.hang.mark_registers;
-    if (is_back && m->run.trace_count == m->run.hang.mark_count && memory_digest(m->mem) == m->run.hang.mark_memory) {
+    if (is_back && !has_timers && m->run.trace_count == m->run.hang.mark_count &&
+        memory_digest(m->mem) == m->run.hang.mark_memory) {
         prove(m, "the whole state", now - m->run.hang.mark_ns);
         return;
     }
@@ -141,7 +155,7 @@ void hang_check_turn(struct machine *m)
         m->run.hang.mark_is_set = true;
         m->run.hang.mark_count = m->run.trace_count;
         m->run.hang.mark_registers = registers;
-        m->run.hang.mark_memory = memory_digest(m->mem);
+        m->run.hang.mark_memory = has_timers ? 0 : memory_digest(m->mem); /* deadlines are in it: it can't be again */
         m->run.hang.mark_ns = now;
         m->run.hang.period_ns *= 2;
     }

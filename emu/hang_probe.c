@@ -20,8 +20,9 @@ struct word {
 
 struct hang_probe {
     bool on, switching, spoilt;
+    bool closed;  /* the period has an end; what is awaited are the timers */
     bool reading; /* we read guest memory ourselves, and are told so */
-    uint64_t registers, begin_ns, facts, accesses;
+    uint64_t registers, begin_ns, period_ns, facts, accesses;
     unsigned words;
     struct word word[1u << TABLE_BITS];
 };
@@ -85,6 +86,14 @@ static bool is_watching(const struct machine *m)
     return engine_access_context(m->engine) == m;
 }
 
+static void stop_watching(struct machine *m)
+{
+    struct diag d;
+
+    if (is_watching(m))
+        (void)!engine_watch_accesses(m->engine, NULL, NULL, &d);
+}
+
 bool hang_probe_is_on(const struct machine *m)
 {
     return m->hang_probe && m->hang_probe->on;
@@ -108,17 +117,15 @@ void hang_probe_begin(struct machine *m, uint64_t registers, uint64_t now_ns)
     p->begin_ns = now_ns;
     p->facts = m->run.hang.facts;
     p->on = engine_watch_accesses(m->engine, on_access, m, &d) == EMU_OK;
+    timer_count_anew(m);
 }
 
 void hang_probe_end(struct machine *m)
 {
-    struct diag d;
-
     if (!hang_probe_is_on(m))
         return;
     m->hang_probe->on = false;
-    if (is_watching(m))
-        (void)!engine_watch_accesses(m->engine, NULL, NULL, &d);
+    stop_watching(m);
 }
 
 void hang_probe_free(struct machine *m)
@@ -146,20 +153,26 @@ static bool is_as_before(struct machine *m)
 
 bool hang_probe_look(struct machine *m, uint64_t registers, uint64_t now_ns, uint64_t *period_ns)
 {
-    const struct hang_probe *p = m->hang_probe;
+    struct hang_probe *p = m->hang_probe;
     bool repeats = registers == p->registers && now_ns != p->begin_ns;
 
-    if (p->spoilt || !is_watching(m) || p->facts != m->run.hang.facts || timer_next_ns(m) != TIMER_NEVER ||
-        now_ns - p->begin_ns > PERIOD_MAX_NS) {
+    if (p->spoilt || p->facts != m->run.hang.facts ||
+        (!p->closed && (!is_watching(m) || now_ns - p->begin_ns > PERIOD_MAX_NS)) || (repeats && !is_as_before(m))) {
         hang_probe_end(m);
         return false;
     }
     if (!repeats)
         return false;
-    *period_ns = now_ns - p->begin_ns;
-    repeats = is_as_before(m);
+    if (!p->closed) {
+        p->closed = true;
+        p->period_ns = now_ns - p->begin_ns;
+        stop_watching(m);
+    }
+    if (!timer_all_have_expired_twice(m))
+        return false;
+    *period_ns = p->period_ns;
     hang_probe_end(m);
-    return repeats;
+    return true;
 }
 
 void hang_probe_set_switching(struct machine *m, bool switching)

@@ -4,11 +4,15 @@
  *
  * A period begins with a turn and ends with a later one before which all registers are the same. During the period it
  * collects each word that the guest fetches, reads or writes, with its value before. If at the end all these words are
- * as before, the host wrote none of them, the guest asked the host for nothing (not for the time either), no fact came
- * and no timer is armed, then the next period is the same, and so are all others.
+ * as before, the host wrote none of them, the guest asked the host for nothing (not for the time either) and no fact
+ * came, then the next period is the same, and so are all others.
+ *
+ * While a timer is armed this is only half a proof. Then the probe lets the guest run at its usual speed until each
+ * such timer has expired twice, without any fact, and looks once more whether registers and words are those of the
+ * beginning at the beginning of a turn: what the guest does from there it has done before.
  *
  * It makes the guest run slowly, so it is tried for short periods only, and more and more seldom. ASSUMES: the host
- * writes no page tables.
+ * writes no page tables, and does not change a word that the guest uses and change it back while the timers expire.
  */
 #ifndef BOOTRACE_EMU_HANG_PROBE_H
 #define BOOTRACE_EMU_HANG_PROBE_H

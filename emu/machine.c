@@ -58,6 +58,9 @@ enum emu_err machine_new(const struct machine_config *config, struct machine **o
         m->deadline_ns = (uint64_t *)(void *)(m->arena + timers_at);
         for (size_t i = 0; i < timers; i++)
             m->deadline_ns[i] = TIMER_NEVER;
+        m->expired = calloc(timers + 1, sizeof(*m->expired));
+        if (!m->expired)
+            err = diag_set(d, EMU_EHOST, "the host has no memory left");
     }
     if (err == EMU_OK)
         err = engine_new(m->mem, config->vcpus, &machine_engine_ops, m, &m->engine, d);
@@ -91,6 +94,7 @@ void machine_free(struct machine *m)
     if (!m)
         return;
     hang_probe_free(m);
+    free(m->expired);
     engine_free(m->engine);
     memory_free(m->mem);
     while (m->kept_texts) {
@@ -608,9 +612,9 @@ static bool idle(struct machine *m, const struct machine_limits *limits, uint64_
     if (limits->pinned &&
         (next == TIMER_NEVER || m->vcpu[limits->vcpu].state == VCPU_OFFLINE || *idle_turns > IDLE_TURNS_PINNED_MAX))
         return false;
-    if (next == TIMER_NEVER)
-        hang_check_idle(m);
-    else if (++*idle_turns > IDLE_TURNS_MAX)
+    if (!limits->pinned && hang_check_idle(m, *idle_turns == 0))
+        return true;
+    if (++*idle_turns > IDLE_TURNS_MAX)
         machine_set_verdict(m, VERDICT_BUDGET, NULL, "timers have expired %u times and woken no vCPU", IDLE_TURNS_MAX);
     else
         pass_idle_time(m, next);

@@ -85,6 +85,7 @@ struct machine {
     size_t arena_bytes;
     size_t arena_offset[MODELS_MAX];
     uint64_t *deadline_ns; /* [model][kind][vcpu], TIMER_NEVER when not armed; in the area too */
+    uint8_t *expired;      /* the same of them: how often, at most 2, since timer_count_anew(); not in the area */
     bool in_engine;        /* a callback of the engine runs: the loaded vCPU can't be changed now */
     struct machine_run run;
 
@@ -102,6 +103,7 @@ struct machine {
     bool pinned_to_place; /* of the run that goes on: the pinned vCPU runs to a place, which it need not reach, */
     bool pinned_is_stuck; /* and never will without the others */
     struct hang_probe *hang_probe; /* NULL until it is needed */
+    uint64_t idle_facts;           /* hang.c: the facts when it began to look at idle time */
     volatile int asked_to_stop;
     struct kept_text *kept_texts;
 };
@@ -113,8 +115,9 @@ void machine_deliver(struct machine *m, const struct event *event);
 /* The engine's callbacks. */
 extern const struct engine_ops machine_engine_ops;
 
-/* hang.c: called between turns; sets the verdict when it can prove that nothing will ever change. */
-void hang_check_idle(struct machine *m);
+/* hang.c: called while no vCPU can run, and between turns; set the verdict when they can prove that nothing will ever
+   change. `begins`: until now a vCPU could run. True: it is proved. */
+bool hang_check_idle(struct machine *m, bool begins);
 void hang_check_turn(struct machine *m);
 /* From here on only this vCPU runs (and 1; 0: all do): what was seen before says nothing about it. */
 void hang_set_pinned(struct machine *m, uint64_t pinned);

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "emu/ensure.h"
 #include "emu/machine_state.h"
 
@@ -15,6 +17,11 @@ static uint64_t *slot(const struct machine *m, unsigned index, unsigned kind, un
     ensure(kind < TIMER_KINDS_MAX);
     ensure(vcpu < m->config.vcpus);
     return &m->deadline_ns[(index * TIMER_KINDS_MAX + kind) * m->config.vcpus + vcpu];
+}
+
+static size_t slots(const struct machine *m)
+{
+    return (size_t)m->config.model_count * TIMER_KINDS_MAX * m->config.vcpus;
 }
 
 void timer_arm(struct machine *m, const struct model *model, unsigned kind, unsigned vcpu, uint64_t deadline_ns)
@@ -37,7 +44,7 @@ uint64_t timer_next_ns(const struct machine *m)
 {
     uint64_t next = TIMER_NEVER;
 
-    for (unsigned i = 0; i < m->config.model_count * TIMER_KINDS_MAX * m->config.vcpus; i++)
+    for (unsigned i = 0; i < slots(m); i++)
         if (m->deadline_ns[i] < next)
             next = m->deadline_ns[i];
     return next;
@@ -76,6 +83,21 @@ void timer_expire_due(struct machine *m, uint64_t now_ns)
         while (m->deadline_ns[i] != due)
             i++;
         m->deadline_ns[i] = TIMER_NEVER;
+        if (m->expired[i] < 2)
+            m->expired[i]++;
         m->config.models[i / per_model]->timer_expired(m, i % per_model / m->config.vcpus, i % m->config.vcpus);
     }
+}
+
+void timer_count_anew(struct machine *m)
+{
+    memset(m->expired, 0, slots(m));
+}
+
+bool timer_all_have_expired_twice(const struct machine *m)
+{
+    for (size_t i = 0; i < slots(m); i++)
+        if (m->deadline_ns[i] != TIMER_NEVER && m->expired[i] < 2)
+            return false;
+    return true;
 }

@@ -27,4 +27,9 @@ uint64_t timer_next_of_vcpu_ns(const struct machine *m, unsigned vcpu);
 bool timer_delay_next(struct machine *m, uint64_t delay_ns);
 void timer_expire_due(struct machine *m, uint64_t now_ns);
 
+/* For proofs that timers do nothing (hang.c); host's knowledge, no part of any state. From here on expirations are
+   counted; and whether each timer that is armed has expired at least twice since. True if none is armed. */
+void timer_count_anew(struct machine *m);
+bool timer_all_have_expired_twice(const struct machine *m);
+
 #endif
