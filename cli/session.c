@@ -274,6 +274,7 @@ static enum emu_err run_to_the_end(struct session *s, struct diag *d)
         case MACHINE_STOPPED_VERDICT:
         case MACHINE_STOPPED_POSITION:
         case MACHINE_STOPPED_INTERRUPTIBLE:
+        case MACHINE_STOPPED_RUNNABLE:
         case MACHINE_STOPPED_NOT_RUNNABLE: /* not asked for */
             break;
         case MACHINE_STOPPED_STEPS:

@@ -649,6 +649,15 @@ static bool is_limit(const struct machine_limits *limits, uint64_t rip_gva)
     return limits->until_rip_gva && limits->until_rip_gva == rip_gva;
 }
 
+static bool is_any_runnable(struct machine *m, uint64_t vcpus)
+{
+    wake_halted(m);
+    for (unsigned v = 0; v < m->config.vcpus; v++)
+        if (vcpus >> v & 1 && m->vcpu[v].state == VCPU_RUNNABLE)
+            return true;
+    return false;
+}
+
 enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits)
 {
     uint64_t idle_turns = 0;
@@ -681,6 +690,8 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
         if (limits->pinned_until_waits && m->vcpu[limits->vcpu].state != VCPU_RUNNABLE)
             return MACHINE_STOPPED_NOT_RUNNABLE;
         timer_expire_due(m, engine_now_ns(m->engine));
+        if (limits->until_runnable && is_any_runnable(m, limits->until_runnable))
+            return MACHINE_STOPPED_RUNNABLE;
         if (!pick_vcpu(m, limits)) {
             if (!idle(m, limits, &idle_turns))
                 return MACHINE_STOPPED_NOT_RUNNABLE;

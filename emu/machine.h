@@ -55,6 +55,7 @@ struct machine_limits {
         uint64_t position_max; /* 0 for none */
     } also;                    /* a second position, of the same or another vCPU */
     bool until_interruptible;  /* stop at the first boundary at which a maskable interrupt would be taken */
+    uint64_t until_runnable;   /* stop as soon as one of these vCPUs is runnable, one bit each */
 };
 enum machine_stop_reason {
     MACHINE_STOPPED_VERDICT,
@@ -63,6 +64,7 @@ enum machine_stop_reason {
     MACHINE_STOPPED_ASKED,
     MACHINE_STOPPED_INTERRUPTIBLE,
     MACHINE_STOPPED_POSITION,     /* `vcpu` is at position_max, or also.vcpu at also.position_max */
+    MACHINE_STOPPED_RUNNABLE,     /* one of until_runnable is */
     MACHINE_STOPPED_NOT_RUNNABLE, /* the pinned vCPU is offline, or waits or spins for what never comes by itself */
 };
 enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits);

@@ -194,6 +194,7 @@ static enum emu_err approach(struct player *p, const struct position *at, const 
     case MACHINE_STOPPED_STEPS:
     case MACHINE_STOPPED_ASKED:
     case MACHINE_STOPPED_INTERRUPTIBLE:
+    case MACHINE_STOPPED_RUNNABLE:
         break;
     }
     return EMU_OK;

@@ -132,7 +132,9 @@ static enum emu_err go(struct run *run, const struct move *move)
 {
     struct machine *m = run->m;
     uint64_t now = machine_steps(m);
-    struct machine_limits limits = {.steps_max = run->end_steps, .until_rip_gva = run->o->end.reach_rip_gva};
+    struct machine_limits limits = {.steps_max = run->end_steps,
+                                    .until_rip_gva = run->o->end.reach_rip_gva,
+                                    .until_runnable = move->until_runnable};
     enum machine_stop_reason why;
     bool alone = move->only >= 0;
 

@@ -48,6 +48,7 @@ struct move {
     uint64_t steps;         /* and for so many steps of all vCPUs; at least 1 */
     unsigned until_vcpu;    /* or until that vCPU has made until_position steps, if that is not 0 */
     uint64_t until_position;
+    uint64_t until_runnable; /* or until one of these vCPUs is runnable, one bit each */
 };
 
 struct strategy {

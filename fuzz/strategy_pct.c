@@ -1,8 +1,8 @@
 /*
  * pct: probabilistic concurrency testing. Every vCPU, and every source of interrupts as one that has a single step,
- * gets a random priority; the highest that can run does; at depth - 1 steps chosen uniformly the running one becomes
- * the lowest. A bug that needs `depth` orderings is hit by a run with a probability of at least 1 / (n k^(depth-1)),
- * where n counts vCPUs and sources and k is the window's steps.
+ * gets a random priority; the highest that can run does, from the moment at which it can; at depth - 1 steps chosen
+ * uniformly the running one becomes the lowest. A bug that needs `depth` orderings is hit by a run with a probability
+ * of at least 1 / (n k^(depth-1)), where n counts vCPUs and sources and k is the window's steps.
  *
  * Source: Burckhardt, Kothari, Musuvathi, Nagarakatte, "A Randomized Scheduler with Probabilistic Guarantees of Finding
  * Bugs", ASPLOS 2010. DEVIATION: a vCPU that has run alone for STRATEGY_FAIR_STEPS gives way, since kernels spin; the
@@ -95,6 +95,17 @@ static int highest(const struct pct *s, const struct machine *m, uint64_t done)
     return best;
 }
 
+/* The vCPUs that will run instead of `running` as soon as they can. */
+static uint64_t waiting_above(const struct pct *s, const struct machine *m, int running)
+{
+    uint64_t vcpus = 0;
+
+    for (unsigned i = 0; i < s->o.vcpus; i++)
+        if (vcpu_state(m, i) != VCPU_RUNNABLE && s->priority[i] > s->priority[running])
+            vcpus |= (uint64_t)1 << i;
+    return vcpus;
+}
+
 static void fire(struct pct *s, unsigned source, struct machine *m, struct move *move)
 {
     s->fired[source] = true;
@@ -138,8 +149,10 @@ static void pct_move(void *state, struct machine *m, bool refused, struct move *
     move->steps = best < 0 ? 1 : s->o.window_steps - done;
     if (best < 0)
         return;
-    if (s->o.interleave)
+    if (s->o.interleave) {
         move->only = best;
+        move->until_runnable = waiting_above(s, m, best);
+    }
     if (s->next < s->changes && s->change[s->next] - done < move->steps)
         move->steps = s->change[s->next] - done;
     if (s->o.interleave && move->steps > STRATEGY_FAIR_STEPS)

@@ -271,6 +271,30 @@ static void an_interrupt_wakes_another_vcpu(void **state)
     machine_free(m);
 }
 
+static void a_run_of_one_vcpu_ends_where_it_wakes_another_if_that_is_asked(void **state)
+{
+    struct machine_limits alone = {.pinned = true, .pinned_until_waits = true, .vcpu = 1, .steps_max = 1000};
+
+    for (unsigned asked = 0; asked < 2; asked++) {
+        struct machine *m = new_machine(2);
+
+        /* vCPU 0: start 1; inc ecx, twice; raise at 1; 1: inc ecx; jmp 1b. vCPU 1: sti; hlt */
+        CODE_AT(m, CODE, 0xb0, 1, 0xe6, PORT_START, 0x41, 0x41, 0xe6, PORT_RAISE, 0x41, 0xeb, 0xfd);
+        CODE_AT(m, CODE + 0x1000, 0xfb, 0xf4);
+        run_to(m, 2);
+        alone.vcpu = 1;
+        alone.until_runnable = 0;
+        assert_int_equal(machine_run(m, &alone), MACHINE_STOPPED_NOT_RUNNABLE);
+        assert_int_equal(vcpu_state(m, 1), VCPU_HALTED);
+        alone.vcpu = 0;
+        alone.until_runnable = asked << 1;
+        assert_int_equal(machine_run(m, &alone), asked ? MACHINE_STOPPED_RUNNABLE : MACHINE_STOPPED_STEPS);
+        assert_int_equal(vcpu_position(m, 0), asked ? 5 : 998);
+        assert_int_equal(vcpu_state(m, 1), VCPU_RUNNABLE);
+        machine_free(m);
+    }
+}
+
 /* ---- the ends ---- */
 
 static void a_triple_fault_is_a_crash_with_its_place(void **state)
@@ -532,6 +556,7 @@ int main(void)
         cmocka_unit_test(the_default_schedule_is_fair_to_three_vcpus),
         cmocka_unit_test(a_halted_vcpu_costs_the_others_no_turn),
         cmocka_unit_test(an_interrupt_wakes_another_vcpu),
+        cmocka_unit_test(a_run_of_one_vcpu_ends_where_it_wakes_another_if_that_is_asked),
         cmocka_unit_test(a_triple_fault_is_a_crash_with_its_place),
         cmocka_unit_test(what_no_model_knows_is_unmodelled_with_operands_and_place),
         cmocka_unit_test(a_hypercall_that_nobody_serves_is_an_invalid_opcode),

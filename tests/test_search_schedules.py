@@ -46,6 +46,15 @@ point("class B: one preemption is enough, and the hang is proved",
 status, r = fuzz("s0-64.elf", "order=early-ticketlock vcpus=2 spin=16", *PREEMPT, "--depth", "1")
 point("ticket locks set before patching pass the same search", status == 0 and r["failing"] == 0 and r["exhausted"], r)
 
+# PCT runs whoever is highest, also when a lower one has just woken it: this bug is not found otherwise.
+NESTED = ("--vcpus", "2", "--memory", "32M", "--window", "slow_enter+12000", "--inject", "nothing", "--strategy", "pct",
+          "--depth", "2", "--run-steps-max", "3000000")
+status, r = fuzz("r-locks.elf", "bug=nested", *NESTED, "--runs", "100", "--out", out)
+point("pct finds the waiter that an interrupt's handler makes forgotten",
+      status == 1 and r["failing"] > 0 and {c["detector"] for c in r["cases"]} == {"hang"}, r)
+status, r = fuzz("r-locks.elf", "bug=nested fixed=1", *NESTED, "--runs", "100")
+point("pct finds nothing where it is remembered", status == 0 and r["failing"] == 0, r)
+
 # Events raised for a vCPU while it is brought up: seed S4's orders with and without a window in which Xen drops them.
 BRING_UP = ("--vcpus", "2", "--memory", "32M", "--detect", "lost-event", "--window", "step+30000", "--strategy", "random",
             "--inject", ",".join(f"event:{port}" for port in range(1, 9)), "--depth", "8", "--runs", "200",
