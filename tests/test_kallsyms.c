@@ -55,6 +55,40 @@ static void every_layout_is_read_back_exactly(void **state)
     }
 }
 
+static void code_outside_of_code_sections_is_data(void **state)
+{
+    struct kallsyms_made *m = kallsyms_make(&kallsyms_layouts[2]);
+    uint64_t middle = m->text_gva + MADE_TEXT_BYTES / 2;
+    unsigned code = 0, data = 0;
+    struct symbols *s = symbols_new();
+    struct kernel_view v;
+    struct diag d;
+
+    assert_int_equal(kernel_view_init(&v, m->bytes, m->size, &d), EMU_OK);
+    v.sections[0] = (struct kernel_view_section){
+        .name = ".text", .start_gva = m->text_gva, .bytes = MADE_TEXT_BYTES / 2, .executable = true};
+    v.sections[1] = (struct kernel_view_section){
+        .name = ".data", .start_gva = middle, .bytes = MADE_TEXT_BYTES / 2, .executable = true, .writable = true};
+    v.section_count = 2;
+    assert_int_equal(kallsyms_read(&v, s, NULL, &d), EMU_OK);
+    assert_int_equal(symbols_seal(s, &d), EMU_OK);
+    for (unsigned k = 0; k < MADE_NAMES; k++) {
+        bool is_code = strchr("tTwW", m->kind[k]);
+        struct symbol found;
+
+        assert_int_equal(symbols_find_name(s, m->name[k], &found), 1);
+        if (is_code && m->gva[k] >= middle)
+            assert_int_equal(found.kind, m->kind[k] < 'a' ? 'D' : 'd');
+        else
+            assert_int_equal(found.kind, m->kind[k]);
+        code += is_code && m->gva[k] < middle;
+        data += is_code && m->gva[k] >= middle;
+    }
+    assert_true(code && data);
+    symbols_free(s);
+    kallsyms_made_free(m);
+}
+
 static void per_cpu_symbols_do_not_slide(void **state)
 {
     struct kallsyms_made *m = kallsyms_make(&kallsyms_layouts[2]);
@@ -229,9 +263,13 @@ static void a_real_kernel_is_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_layout_is_read_back_exactly),       cmocka_unit_test(per_cpu_symbols_do_not_slide),
-        cmocka_unit_test(tables_that_disagree_are_refused),        cmocka_unit_test(a_kernel_cut_anywhere_is_refused),
-        cmocka_unit_test(a_kernel_without_tables_is_one_sentence), cmocka_unit_test(a_real_kernel_is_read),
+        cmocka_unit_test(every_layout_is_read_back_exactly),
+        cmocka_unit_test(per_cpu_symbols_do_not_slide),
+        cmocka_unit_test(code_outside_of_code_sections_is_data),
+        cmocka_unit_test(tables_that_disagree_are_refused),
+        cmocka_unit_test(a_kernel_cut_anywhere_is_refused),
+        cmocka_unit_test(a_kernel_without_tables_is_one_sentence),
+        cmocka_unit_test(a_real_kernel_is_read),
     };
     return RUN_KERNEL_TEST_LAST("tests", tests);
 }

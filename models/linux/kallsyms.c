@@ -1,5 +1,6 @@
 #include "models/linux/kallsyms.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -434,6 +435,21 @@ enum emu_err kallsyms_find(const struct kernel_view *v, struct kallsyms_tables *
     return find_tables(&f, d);
 }
 
+/* nm(1) says T of all that lies in an executable section or behind the end of one: of .data too where a linker script
+   has made it executable (7.2), and of _etext with all up to the next symbol. */
+static char kind_at(const struct kernel_view *v, uint64_t gva, char kind)
+{
+    if (!strchr("tTwW", kind) || !v->section_count)
+        return kind;
+    for (unsigned i = 0; i < v->section_count; i++) {
+        const struct kernel_view_section *x = &v->sections[i];
+
+        if (x->executable && !x->writable && x->start_gva && gva >= x->start_gva && gva - x->start_gva < x->bytes)
+            return kind;
+    }
+    return islower((unsigned char)kind) ? 'd' : 'D';
+}
+
 enum emu_err kallsyms_read(const struct kernel_view *v, struct symbols *s, struct kallsyms_tables *t, struct diag *d)
 {
     struct kallsyms_tables own;
@@ -449,9 +465,12 @@ enum emu_err kallsyms_read(const struct kernel_view *v, struct symbols *s, struc
         uint64_t gva = get_address(v, f.t, i, place_gva);
         if (!strcmp(text + 1, "_text"))
             symbols_set_moving_from(s, gva);
-        err = symbols_add(s, gva, 0, text[0], text + 1, d);
+        err = symbols_add(s, gva, 0, kind_at(v, gva, text[0]), text + 1, d);
     }
-    for (unsigned i = 0; !err && i < v->segment_count; i++)
+    for (unsigned i = 0; !err && i < v->section_count; i++)
+        if (v->sections[i].start_gva)
+            err = symbols_add_range(s, v->sections[i].start_gva, v->sections[i].bytes, d);
+    for (unsigned i = 0; !err && !v->section_count && i < v->segment_count; i++)
         err = symbols_add_range(s, v->segments[i].start_gva, v->segments[i].memory_bytes, d);
     return err;
 }

@@ -17,6 +17,9 @@
  * counts from base - 1 downwards. A name is a length (one byte; from 6.1 two when its top bit is set, 7 low bits
  * first) and that many tokens; the first character of the expanded text is the kind.
  *
+ * Where the image has section headers, a symbol that they show to be no code (T and W outside of executable sections,
+ * or in a writable one) gets the letter of data, and none reaches past the end of its section.
+ *
  * It does not read modules' symbols nor a running kernel's memory.
  *
  * Source: Linux 2.6.12 … 7.0, scripts/kallsyms.c, "write_src"; kernel/kallsyms.c, "kallsyms_expand_symbol",

@@ -61,6 +61,7 @@ static void read_sections(struct kernel_view *v, Elf *elf)
             .file_at = header.sh_offset,
             .has_bytes = has_bytes,
             .executable = header.sh_flags & SHF_EXECINSTR,
+            .writable = header.sh_flags & SHF_WRITE,
         };
         snprintf(s->name, sizeof(s->name), "%s", name);
     }

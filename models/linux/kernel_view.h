@@ -33,6 +33,7 @@ struct kernel_view_section {
     uint64_t file_at; /* file_at + bytes is inside the file, unless !has_bytes */
     bool has_bytes;   /* false for zeroed data (NOBITS) */
     bool executable;
+    bool writable;
 };
 
 struct kernel_view {
