@@ -410,11 +410,38 @@ static int write_text(yaml_document_t *doc, const char *text, yaml_scalar_style_
     return yaml_document_add_scalar(doc, NULL, (const yaml_char_t *)text, -1, style);
 }
 
+/* Whether the field's value is a string, so that a pointer is what lies there. */
+static bool is_text(enum case_field_type type)
+{
+    switch (type) {
+    case CASE_FIELD_TEXT:
+    case CASE_FIELD_BLOCK:
+    case CASE_FIELD_WORD:
+    case CASE_FIELD_REGEX:
+    case CASE_FIELD_PLACE:
+    case CASE_FIELD_INITRD:
+    case CASE_FIELD_DETECTOR:
+    case CASE_FIELD_LOAD:
+        return true;
+    case CASE_FIELD_SECTION:
+    case CASE_FIELD_NUMBER:
+    case CASE_FIELD_HEX:
+    case CASE_FIELD_BYTES:
+    case CASE_FIELD_MODE:
+    case CASE_FIELD_XEN:
+    case CASE_FIELD_VERDICT:
+    case CASE_FIELD_YES:
+    case CASE_FIELD_EDITS:
+        break;
+    }
+    return false;
+}
+
 /* The node of a field's value; 0 if the case does not give it, and -1 if there is no memory. */
 static int write_value(const struct test_case *c, const struct case_field *f, yaml_document_t *doc)
 {
     const void *from = case_field_member(c, f);
-    const char *string = *(const char *const *)from;
+    const char *string = is_text(f->type) ? *(const char *const *)from : NULL;
     uint64_t number = case_field_is_number(f->type) ? *(const uint64_t *)from : 0;
     char text[32];
     int list;
