@@ -10,7 +10,8 @@ void diag_init(struct diag *d)
 
 static void set_place(struct diag *d, const char *file, unsigned line)
 {
-    snprintf(d->file, sizeof(d->file), "%s", file ? file : "");
+    /* An empty name is one too: it comes from an unset variable of a script. */
+    snprintf(d->file, sizeof(d->file), "%s", !file ? "" : *file ? file : "''");
     d->line = line;
 }
 
