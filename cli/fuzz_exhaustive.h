@@ -16,7 +16,7 @@
 #include "fuzz/exhaustive.h"
 
 #define FUZZ_JOBS_MAX       256u
-#define FUZZ_KEEP_STEPS_MAX 30000000ull /* a failing run that is kept must have ended by then */
+#define FUZZ_KEEP_STEPS_MAX 30000000ull /* after its decision; a failing run that is kept must have ended by then */
 
 struct fuzz_exhaustive {
     const char *window; /* as the user says it */

@@ -14,7 +14,7 @@
 
 #define KEEP_MAX       8u /* cases of one source */
 #define KEEP_TRIES_MAX 32u
-#define TORN_STEPS_MAX 400000ull /* the handler has come to the torn site by then */
+#define TORN_STEPS_MAX 400000ull /* after its decision; the handler has come to the torn site by then */
 
 struct fuzz_keep {
     const struct fuzz_exhaustive *f;
@@ -31,7 +31,8 @@ struct failure {
     struct decision decision;
 };
 
-/* Play the decision from the window's start; with a site, that is watched. */
+/* Play the decision from the window's start; with a site, that is watched. The steps up to the decision are the
+   window's, and don't count. */
 static enum emu_err play(struct fuzz_keep *k, const struct torn_site *site, const struct schedule *s,
                          struct trial *trial, struct diag *d)
 {
@@ -39,8 +40,8 @@ static enum emu_err play(struct fuzz_keep *k, const struct torn_site *site, cons
     enum emu_err err = EMU_OK;
 
     snapshot_restore(k->g->machine, k->start);
-    if (site)
-        end.steps_max = TORN_STEPS_MAX;
+    end.steps_max = (site ? TORN_STEPS_MAX : end.steps_max) + s->decision[0].at.steps -
+                    vcpu_position(k->g->machine, machine_current(k->g->machine));
     if (site && !k->torn_is_attached)
         err = torn_site_attach(&k->torn, k->g->machine, site, d);
     else if (k->torn_is_attached)
@@ -153,6 +154,8 @@ enum emu_err fuzz_keep_failures(struct fuzz_keep *k, enum exhaustive_source sour
             before = failure.at;
     }
     console_progress(&console, NULL);
+    if (err == EMU_OK && kept == KEEP_MAX)
+        fprintf(to, "  %u cases are kept of a source at most; the list above has all failures\n", KEEP_MAX);
     return err;
 }
 

@@ -44,6 +44,15 @@ point("in one piece", status == 1 and whole["complete"] and whole["failing"] > 0
 status, r, err = run(command("--jobs", "3"))
 point("three processes say the same", status == 1 and r["complete"] and said(r) == said(whole), err)
 
+# What is torn late in a long window is kept as what it is, too.
+late = os.path.join(folder, "late")
+got = tap.run(program, "fuzz", guest, "--mode", "hvm", "--vcpus", "1", "--memory", "32M", "--no-cache", "--out", late,
+              "--window", "calibrate_delay+502000", "--cmdline", "variant=buggy memcpy=byte delay=250000 after=200")
+kept = [n for n in os.listdir(late) if n.endswith(".yaml")]
+point("torn code half a million steps into the window is kept as such", len(kept) == 8 and all("torn-code" in n for n in kept),
+      kept, got.stderr)
+point("it is said that not all are kept", "8 cases are kept of a source at most" in got.stdout + got.stderr, got.stdout, got.stderr)
+
 parts = [os.path.join(folder, f"shard{k}") for k in range(1, 9)]
 statuses = [run(command("--shard", f"{k + 1}/8", "--out", part))[0] for k, part in enumerate(parts)]
 status, r, err = run([program, "merge", "--json", *parts])
