@@ -163,6 +163,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         err = snapshot_plan_add(&b->snapshots, arg, state->argv[state->next++], d);
         break;
     case ARGP_KEY_END:
+        if (b->json && b->digest)
+            argp_error(state, "give one of --json and --digest: the JSON object has the digest in it");
         if (b->schedule_path && b->session.disturb_seed)
             argp_error(state, "--disturb makes a schedule of its own, so that --schedule can't be given too");
         if (!b->guest.kernel && !b->from)
@@ -254,6 +256,24 @@ static int run(struct boot *b)
     return status;
 }
 
+/* All that is written when the run is over. */
+static enum emu_err check_outputs(const struct boot *b, struct diag *d)
+{
+    enum emu_err err = b->record_path ? command_check_output(b->record_path, true, d) : EMU_OK;
+
+    for (unsigned i = 0; err == EMU_OK && i < b->snapshots.count; i++)
+        err = command_check_output(b->snapshots.at[i].path, true, d);
+    return err;
+}
+
+static int close_output(FILE *f, const char *path, int status)
+{
+    struct diag d;
+    enum emu_err err = f ? command_close_output(f, path, &d) : EMU_OK;
+
+    return err == EMU_OK ? status : command_fail("bootrace boot", err, &d);
+}
+
 static bool open_output(const char *path, FILE **out)
 {
     struct diag d;
@@ -280,6 +300,10 @@ int boot_run(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &b);
     b.session.console = b.json || b.digest ? stderr : stdout;
     b.session.snapshots = b.snapshots.count ? &b.snapshots : NULL;
+    if (check_outputs(&b, &b.diag) != EMU_OK) {
+        diag_print(&b.diag, "bootrace boot", stderr);
+        return COMMAND_INPUT;
+    }
     if ((b.console_path && !open_output(b.console_path, &console)) ||
         (b.calls_path && !open_output(b.calls_path, &calls)))
         return COMMAND_INPUT;
@@ -304,9 +328,6 @@ int boot_run(int argc, char **argv)
     snapshot_file_close(from);
     schedule_fini(&b.schedule);
     schedule_fini(&b.record);
-    if (console)
-        fclose(console);
-    if (calls)
-        fclose(calls);
-    return status;
+    status = close_output(console, b.console_path, status);
+    return close_output(calls, b.calls_path, status);
 }

@@ -176,6 +176,7 @@ static void take_result(struct corpus_entry *e, struct child *c, double started)
 static void print_line(const struct run *r, const struct corpus_entry *e, size_t number)
 {
     static const char *const words[] = {"", "ok", "DIFFERENT", "skipped", "ERROR"};
+    bool names_file = e->message && !strncmp(e->message, e->path, strlen(e->path));
 
     if (r->tap) {
         corpus_print_tap(e, number, stdout);
@@ -186,7 +187,7 @@ static void print_line(const struct run *r, const struct corpus_entry *e, size_t
         printf(" (%s)", corpus_report_text(e, "detector"));
     printf("  %.1f s\n", e->host_s);
     if (e->state != CORPUS_EXPECTED)
-        printf("          %s: %s\n", e->path, e->message);
+        printf("          %s%s%s\n", names_file ? "" : e->path, names_file ? "" : ": ", e->message);
     else if (r->verbose)
         printf("          %s%s%s\n", corpus_report_text(e, "reason"), *corpus_report_text(e, "place") ? ", at " : "",
                corpus_report_text(e, "place"));
@@ -256,9 +257,10 @@ static int summarise(struct run *r, double seconds)
         count[r->list.entry[i].state]++;
     if (count[CORPUS_SKIPPED])
         snprintf(skipped, sizeof(skipped), ", %zu skipped", count[CORPUS_SKIPPED]);
-    fprintf(r->tap ? stderr : stdout, "%zu cases: %zu as expected, %zu different, %zu errors%s%s; %.1f s\n",
-            r->list.count, count[CORPUS_EXPECTED], count[CORPUS_DIFFERENT], count[CORPUS_ERROR], skipped,
-            interrupted ? ", interrupted" : "", seconds);
+    fprintf(r->tap ? stderr : stdout, "%zu case%s: %zu as expected, %zu different, %zu error%s%s%s; %.1f s\n",
+            r->list.count, r->list.count == 1 ? "" : "s", count[CORPUS_EXPECTED], count[CORPUS_DIFFERENT],
+            count[CORPUS_ERROR], count[CORPUS_ERROR] == 1 ? "" : "s", skipped, interrupted ? ", interrupted" : "",
+            seconds);
     if ((r->junit && corpus_write_junit(r->junit, r->list.entry, r->list.count, &r->diag) != EMU_OK) ||
         (r->sarif && corpus_write_sarif(r->sarif, r->list.entry, r->list.count, &r->diag) != EMU_OK)) {
         diag_print(&r->diag, "bootrace corpus run", stderr);
@@ -281,6 +283,12 @@ static int run_cases(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &r);
     if (!r.jobs)
         r.jobs = processors < 1 ? 1 : processors > (long)JOBS_MAX ? JOBS_MAX : (unsigned)processors;
+    if ((r.junit && command_check_output(r.junit, false, &r.diag) != EMU_OK) ||
+        (r.sarif && command_check_output(r.sarif, false, &r.diag) != EMU_OK)) {
+        diag_print(&r.diag, "bootrace corpus run", stderr);
+        corpus_list_fini(&r.list);
+        return COMMAND_INPUT;
+    }
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     if (r.tap)

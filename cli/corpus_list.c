@@ -4,6 +4,7 @@
 #include <fts.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/case.h"
 #include "cli/case_guest.h"
@@ -80,5 +81,8 @@ enum emu_err corpus_list_add_default(struct corpus_list *l, struct diag *d)
     struct case_places places;
 
     case_places_init(&places, NULL);
+    if (access(places.corpus, R_OK))
+        return diag_set(d, EMU_EINPUT,
+                        "there is no folder ./corpus here, and no installed one; say which FOLDER or FILE");
     return corpus_list_add(l, places.corpus, d);
 }

@@ -47,6 +47,15 @@ static void print_help(FILE *to)
                 "4 BUDGET, 5 ERROR (ours), 130 interrupted.\n");
 }
 
+/* What is lost on its way to a full disk is no success. */
+static int finish(const char *name, int status)
+{
+    struct diag d;
+    enum emu_err err = command_close_output(stdout, NULL, &d);
+
+    return err == EMU_OK ? status : command_fail(name, err, &d);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -67,7 +76,7 @@ int main(int argc, char **argv)
         char name[64];
         snprintf(name, sizeof(name), "bootrace %s", c->name);
         argv[1] = name;
-        return c->run(argc - 1, argv + 1);
+        return finish(name, c->run(argc - 1, argv + 1));
     }
     fprintf(stderr, "bootrace: there is no command '%s'; `bootrace --help` lists them\n", argv[1]);
     return COMMAND_INPUT;

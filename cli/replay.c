@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/case.h"
 #include "cli/case_guest.h"
@@ -268,6 +269,8 @@ static enum emu_err prepare(struct replay *r, struct diag *d)
 {
     enum emu_err err = case_read(&r->c, r->path, d);
 
+    if (err == EMU_OK && r->against && strchr(r->against, '/') && access(r->against, X_OK))
+        err = diag_set_at(d, EMU_EINPUT, r->against, 0, "can't be run: %s", strerror(errno));
     if (err == EMU_OK)
         err = case_prepare(&r->c, r->guests, &r->guest, &r->schedule, d);
     if (err == EMU_OK && r->console_path) {
@@ -305,8 +308,11 @@ int replay_run(int argc, char **argv)
         }
         status = r.digests && !r.outcome.unfit ? COMMAND_PASS : status_of(&r);
     }
-    if (r.console_file)
-        fclose(r.console_file);
+    if (r.console_file) {
+        err = command_close_output(r.console_file, r.console_path, &d);
+        if (err != EMU_OK)
+            status = command_fail("bootrace replay", err, &d);
+    }
     free(r.console);
     schedule_fini(&r.schedule);
     case_fini(&r.c);

@@ -1,6 +1,7 @@
 #include "cli/detect.h"
 #include "cli/session.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -31,7 +32,6 @@ static enum emu_err find_target(struct session *s, struct diag *d)
     const char *until = s->options.until;
     struct symbol symbol;
     size_t n;
-    char *end;
 
     s->until_steps = UINT64_MAX;
     if (!until)
@@ -48,10 +48,8 @@ static enum emu_err find_target(struct session *s, struct diag *d)
         s->console.has_pattern = true;
         return EMU_OK;
     }
-    s->until_steps = strtoull(until, &end, 0);
-    if (!*end && end != until)
-        return EMU_OK;
-    s->until_steps = UINT64_MAX;
+    if (isdigit((unsigned char)until[0]) || until[0] == '-')
+        return guest_parse_number("the step of --until", until, 0, UINT64_MAX / 4, &s->until_steps, d);
     if (!s->guest.symbols)
         return diag_set(d, EMU_EINPUT, "--until %s: the image has no symbols; give --system-map or --vmlinux", until);
     n = symbols_find_name(s->guest.symbols, until, &symbol);

@@ -147,7 +147,29 @@ def a_console_file_that_can_not_be_written_is_refused():
     refused("a folder", HELLO, "--console", folder.name, says="can't be written")
 
 
+def what_can_not_be_written_at_the_end_is_refused_at_the_start():
+    for option in (("--record",), ("--snapshot-at", "5")):
+        refused("no folder", HELLO, *option, os.path.join(folder.name, "no", "where"), says="can't be written")
+        refused("a folder", HELLO, *option, folder.name, says="can't be written")
+        refused("a device", HELLO, *option, "/dev/null", says="no file")
+    path = os.path.join(folder.name, "untouched")
+    refused("another mistake", HELLO, "--record", path, "--until", "no_such_symbol_anywhere")
+    expect(not os.path.exists(path), "an empty file is left")
+
+
+def a_full_disk_is_no_success():
+    for options in (("--console", "/dev/full"), ("--calls", "/dev/full")):
+        got = run("boot", HELLO, *options)
+        expect(got.returncode == 5 and "/dev/full: not all of it could be written" in got.stderr, options, got.stderr)
+    for arguments in (("boot", HELLO), ("boot", HELLO, "--json"), ("operations",)):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            got = subprocess.run([BOOTRACE, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        expect(got.returncode == 5 and "standard output: not all of it could be written" in got.stderr, arguments, got.stderr)
+
+
 def bad_places_to_stop_at_are_refused():
+    for step in ("-3", "99999999999999999999999", "12x"):
+        refused(f"step {step}", HELLO, f"--until={step}", says="step")
     refused("no such symbol", HELLO, "--until", "no_such_symbol_anywhere", says="symbol")
     refused("bad expression", HELLO, "--until", "console:[", says="console:")
 
@@ -156,6 +178,7 @@ def unknown_options_and_missing_arguments_are_refused():
     refused("bad option", HELLO, "--frobnicate", hint_lines=1)
     refused("no argument", hint_lines=1, says="IMAGE")
     refused("two images", HELLO, SMP, hint_lines=1)
+    refused("two things on standard output", HELLO, "--json", "--digest", hint_lines=1, says="digest")
     refused("option without value", HELLO, "--vcpus", hint_lines=1)
     for arguments in ((), ("frobnicate",)):
         got = run(*arguments)
@@ -324,6 +347,8 @@ TESTS = (
     an_initrd_that_can_not_be_loaded_is_refused,
     numbers_out_of_range_are_refused,
     a_console_file_that_can_not_be_written_is_refused,
+    what_can_not_be_written_at_the_end_is_refused_at_the_start,
+    a_full_disk_is_no_success,
     bad_places_to_stop_at_are_refused,
     unknown_options_and_missing_arguments_are_refused,
     help_and_version_are_no_errors,

@@ -227,6 +227,12 @@ point("SARIF has a result a case, by its rules", sarif["version"] == "2.1.0" and
       all(r["ruleId"] in rules and r["message"]["text"] for r in results) and
       sum(r["kind"] == "pass" for r in results) == 3 and
       all((r["kind"] == "pass") == (r["level"] == "none") for r in results), results[:2])
+for option in ("--junit", "--sarif"):
+    got = run("corpus", "run", "good", option, "/dev/full")
+    point(f"{option} on a full disk is no success", got.returncode == 2 and "/dev/full: " in got.stderr, got.returncode, got.stderr)
+    got = run("corpus", "run", "good", option, "no/where")
+    point(f"{option} where nothing can be written is refused before a case runs", got.returncode == 2 and not got.stdout and
+          "can't be written" in got.stderr, got.stdout, got.stderr)
 got = run("corpus", "run", "misfit")
 point("errors alone end with 5", got.returncode == 5, got.returncode, got.stdout)
 got = run("corpus", "run", "nowhere")
