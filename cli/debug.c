@@ -35,12 +35,12 @@ static const char doc[] =
     "  gdb vmlinux.symbols -ex 'target remote :1234'\n"
     "  bootrace debug guest.elf --mode hvm --vcpus 4 --gdb /tmp/gdb.socket\n"
     "  bootrace debug corpus/s0-late-module.yaml --gdb :1234\n"
-    "  bootrace debug corpus/s1-timer-byte.yaml --failure 2 --gdb :1234    # of those that its search finds\n\n"
+    "  bootrace debug corpus/s1-timer-byte.yaml --failure 2 --gdb :1234\n\n"
     "Exit status: it ends when gdb kills the guest (or quits), with status 0; after `detach` the guest runs on to its "
     "end, whose "
     "status `bootrace boot --help` explains. If the connection breaks, another gdb may come.";
 
-enum { KEY_GDB = 256, KEY_SCHEDULE, KEY_FROM, KEY_FAILURE };
+enum { KEY_GDB = 256, KEY_SCHEDULE, KEY_FROM, KEY_FAILURE, KEY_GUESTS };
 
 static const struct argp_option options[] = {
     {"gdb", KEY_GDB, "ADDRESS", 0,
@@ -48,6 +48,7 @@ static const struct argp_option options[] = {
      "(default: " GDB_ADDRESS_DEFAULT ")",
      0},
     {"failure", KEY_FAILURE, "N", 0, "Of a case with a search: its N-th failure (default: the first)", 0},
+    {"guests", KEY_GUESTS, "FOLDER", 0, "Where a case's free-standing guests are (default: beside this program)", 0},
     {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
     {"from", KEY_FROM, "FILE", 0,
      "Begin at a snapshot file (bootrace boot --snapshot-at); IMAGE then only gives the symbols and may be left away",
@@ -60,6 +61,7 @@ struct debug {
     const char *address;
     const char *schedule_path; /* NULL if there is none */
     const char *from_path;
+    const char *guests; /* where free-standing guests are; NULL: beside this program */
     struct snapshot_file *from;
     struct schedule schedule;
     uint64_t failure; /* of a search, from 1; 0: not given */
@@ -85,6 +87,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_FAILURE:
         if (guest_parse_number("the number of the failure", arg, 1, UINT32_MAX, &b->failure, &d) != EMU_OK)
             argp_error(state, "%s", d.text);
+        return 0;
+    case KEY_GUESTS:
+        b->guests = arg;
         return 0;
     case KEY_FROM:
         b->from_path = arg;
@@ -125,8 +130,11 @@ static enum emu_err take_case(struct debug *b, struct diag *d)
     if (b->schedule_path)
         return diag_set(d, EMU_EINPUT, "--schedule %s: a case has its own schedule", b->schedule_path);
     err = case_read(&b->c, b->guest.kernel, d);
+    if (err == EMU_OK && b->guest.option_given)
+        err = diag_set(d, EMU_EINPUT, "--%s: a case says all of its guest and machine; change it there",
+                       b->guest.option_given);
     if (err == EMU_OK)
-        err = case_prepare(&b->c, NULL, &b->case_guest, &b->schedule, d);
+        err = case_prepare(&b->c, b->guests, &b->case_guest, &b->schedule, d);
     if (err == EMU_OK)
         err = case_check_image(&b->c, &b->case_guest, d);
     if (err == EMU_OK && b->c.schedule)

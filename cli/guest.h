@@ -22,6 +22,7 @@ struct snapshot_file;
 
 struct guest_options { /* zero means the default */
     const char *kernel;
+    const char *option_given; /* the name of one of the options that were given, the image aside; NULL: none was */
     const char *initrd;
     const char *cmdline;
     const char *system_map;

@@ -72,6 +72,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     struct diag d;
     uint64_t n;
 
+    for (const struct argp_option *x = options; x->name; x++)
+        if (x->key == key && key != 'k')
+            o->option_given = x->name;
     switch (key) {
     case ARGP_KEY_ARG:
     case 'k':

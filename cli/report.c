@@ -20,12 +20,14 @@ static const char doc[] =
     "and "
     "a failure that it finds is told.\n\n"
     "Examples:\n"
-    "  bootrace report corpus/s0-late-module.yaml                        # text, on the terminal\n"
-    "  bootrace report found.yaml -o report.html                         # one file for a browser\n"
+    "  bootrace report corpus/s0-late-module.yaml\n"
+    "  bootrace report found.yaml -o report.html\n"
     "  bootrace report corpus/s1-timer-byte.yaml --failure 2 -o race.html\n"
-    "  bootrace report found.yaml --format perfetto -o trace.json        # for ui.perfetto.dev\n"
-    "  bootrace report guest.elf --mode hvm --vcpus 1 --schedule race.txt -o report.html --around 200000\n\n"
-    "The format follows from FILE's name (.html, .json for perfetto, else text). Exit status: 0 the report is written "
+    "  bootrace report found.yaml --format perfetto -o trace.json\n"
+    "  bootrace report guest.elf --mode hvm --vcpus 1 --schedule race.txt \\\n"
+    "      -o report.html --around 200000\n\n"
+    "The format follows from FILE's name: .html is one file for a browser, .json a trace for ui.perfetto.dev, all else "
+    "text. Exit status: 0 the report is written "
     "(whatever the verdict in it), 2 wrong input, 5 ERROR (ours), 130 interrupted.";
 
 enum { KEY_FORMAT = 256, KEY_AROUND, KEY_SCHEDULE, KEY_STEPS_MAX, KEY_UNTIL, KEY_GUESTS, KEY_FAILURE };
@@ -235,6 +237,9 @@ static enum emu_err prepare_case(struct arguments *a, struct diag *d)
     a->has_case = err == EMU_OK;
     if (err == EMU_OK && a->schedule)
         err = diag_set(d, EMU_EINPUT, "a case has its schedule in it; give the guest by options for another one");
+    if (err == EMU_OK && a->guest.option_given)
+        err = diag_set(d, EMU_EINPUT, "--%s: a case says all of its guest and machine; change it there",
+                       a->guest.option_given);
     if (err == EMU_OK && a->c.load.as)
         err = diag_set_at(d, EMU_EINPUT, a->c.path, 0, CASE_WITHOUT_RUN);
     if (err == EMU_OK && a->failure && !a->c.search.window)
@@ -312,8 +317,10 @@ static enum emu_err run(struct arguments *a, bool *interrupted, struct diag *d)
 {
     struct session s;
     struct timeline t;
-    enum emu_err err = EMU_OK;
+    enum emu_err err = a->output ? command_check_output(a->output, false, d) : EMU_OK;
 
+    if (err != EMU_OK)
+        return err;
     if (case_is_named(a->guest.kernel) || ends_in(a->guest.kernel, ".yml"))
         err = prepare_case(a, d);
     else if (a->failure)

@@ -12,7 +12,7 @@
 
 #define DIGEST_TEXT_BYTES 33 /* 128 bits */
 
-static_assert(sizeof(struct guest_options) == 256, "a new option that changes a run belongs into the case below");
+static_assert(sizeof(struct guest_options) == 264, "a new option that changes a run belongs into the case below");
 
 static enum emu_err digest_file(const char *path, char text[DIGEST_TEXT_BYTES], struct diag *d)
 {

@@ -289,6 +289,8 @@ def wrong_input_is_a_sentence_and_status_2():
     refused(*S1, "--around", "1", says="time around")
     refused(*S1, *BUGGY, "-o", "/nowhere/x.html", says="can't be written")
     refused(*S1, *BUGGY, "--schedule", path("late.txt", "at 0:99999999999 nmi 0\n"), says="ended before this decision")
+    refused(HANG, "--vcpus", "3", says="--vcpus: a case says all of its guest")
+    refused(HANG, "--output", os.path.join("no", "where.html"), says="can't be written")
     refused(HANG, "--schedule", race(), says="has its schedule in it")
     refused(os.path.join(CORPUS, "s1-timer-byte-repaired.yaml"), "--guests", GUESTS, says="it finds no failure: there is no run")
     refused(SEARCH, "--guests", GUESTS, "--failure", "9999", says="--failure 9999: the search finds only [0-9]+$")
