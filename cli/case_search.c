@@ -72,7 +72,6 @@ static void add_all(struct arguments *a, const struct test_case *c, const struct
     add_number(a, "--search-seed", c->search.search_seed);
     add_number(a, "--run-steps-max", c->search.run_steps_max);
     add_number(a, "--failures", c->search.failures);
-    add_number(a, "--online", c->machine.online);
     add_number(a, "--window-steps-max", c->search.window_steps_max);
     if (c->search.every_boundary)
         a->argv[a->count++] = "--every-boundary";

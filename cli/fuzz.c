@@ -36,10 +36,14 @@ static const char doc[] =
     "preemptions).\n\n"
     "Examples:\n"
     "  bootrace fuzz vmlinuz --window alternative_instructions --inject timer\n"
-    "  bootrace fuzz guest.elf --cmdline variant=buggy --window alternative_instructions --inject timer,nmi --json\n"
-    "  bootrace fuzz vmlinuz --window alternative_instructions --jobs 2 --out search\n"
-    "  bootrace fuzz guest.elf --vcpus 2 --window start_secondary --strategy preempt --depth 2 --out found\n"
-    "  bootrace fuzz guest.elf --window patch --inject nmi --same registers,counters --budget 10m --out found\n\n"
+    "  bootrace fuzz guest.elf --cmdline variant=buggy \\\n"
+    "      --window alternative_instructions --inject timer,nmi --json\n"
+    "  bootrace fuzz vmlinuz --window alternative_instructions \\\n"
+    "      --jobs 2 --out search\n"
+    "  bootrace fuzz guest.elf --vcpus 2 --window start_secondary \\\n"
+    "      --strategy preempt --depth 2 --out found\n"
+    "  bootrace fuzz guest.elf --window patch --inject nmi \\\n"
+    "      --same registers,counters --budget 10m --out found\n\n"
     "With --same the exhaustive search also fails where the handler returns with something changed that is declared to "
     "stay the same, `registers` and `cr2` (the interrupted ones) among it; the other strategies compare memory where a "
     "run "
@@ -108,7 +112,8 @@ struct fuzz {
     bool asked[SOURCE_COUNT]; /* of the exhaustive search */
     uint64_t window_steps_max, budget_s;
     const char *inject;
-    const char *same; /* what is declared; NULL for nothing */
+    const char *of_boundaries, *of_runs; /* an option that only the exhaustive search has, that only the others have */
+    const char *same;                    /* what is declared; NULL for nothing */
     struct divergence_list same_parsed;
     char same_memory[SAME_BYTES]; /* what of it whole runs can compare */
     struct fuzz_exhaustive exhaustive;
@@ -208,12 +213,46 @@ static enum emu_err parse_time(const char *text, uint64_t *seconds, struct diag 
     return EMU_OK;
 }
 
+static void note_option(struct fuzz *f, int key)
+{
+    switch (key) {
+    case KEY_JOBS:
+        f->of_boundaries = "--jobs";
+        break;
+    case KEY_SHARD:
+        f->of_boundaries = "--shard";
+        break;
+    case KEY_EVERY:
+        f->of_boundaries = "--every-boundary";
+        break;
+    case KEY_RUNS:
+        f->of_runs = "--runs";
+        break;
+    case KEY_SEARCH_SEED:
+        f->of_runs = "--search-seed";
+        break;
+    case KEY_DEPTH:
+        f->of_runs = "--depth";
+        break;
+    case KEY_REACH:
+        f->of_runs = "--reach";
+        break;
+    case KEY_STEPS:
+        f->of_runs = "--run-steps-max";
+        break;
+    case KEY_FAILURES:
+        f->of_runs = "--failures";
+        break;
+    }
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct fuzz *f = state->input;
     enum emu_err err = EMU_OK;
     uint64_t n = 0;
 
+    note_option(f, key);
     switch (key) {
     case ARGP_KEY_INIT:
         f->exhaustive.jobs = f->exhaustive.shard = f->exhaustive.shards = 1;
@@ -275,6 +314,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "which IMAGE? For example: bootrace fuzz vmlinuz --window alternative_instructions");
         if (!f->window)
             argp_error(state, "which window? For example: --window alternative_instructions");
+        if (f->schedules.strategy && f->of_boundaries)
+            argp_error(state, "%s is for the exhaustive search, and --strategy %s makes whole runs", f->of_boundaries,
+                       f->schedules.strategy->name);
+        if (!f->schedules.strategy && f->of_runs)
+            argp_error(state, "%s is for --strategy random, pct or preempt; the exhaustive search covers all",
+                       f->of_runs);
         if (f->schedules.strategy)
             err = parse_any_sources(f, &f->diag);
         else if (f->inject)
@@ -340,6 +385,10 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
             f->window_steps_max = to - from;
         return go_to_position(f, g, vcpu, from, d);
     }
+    if (isdigit((unsigned char)f->window[0]))
+        return diag_set(d, EMU_EINPUT,
+                        "--window %s: positions are two of one vCPU, the first before the last, like 0:1000-0:2000",
+                        f->window);
     if (!g->symbols)
         return diag_set(d, EMU_EINPUT, "--window %s: the image has no symbols", f->window);
     plus = strchr(f->window, '+');
@@ -549,6 +598,9 @@ static int search_boundaries(struct fuzz *f, struct guest *g, uint64_t end_gva, 
     failing = sum_of(found, "failing");
     if (!complete && is_over(f) && !interrupted)
         fprintf(to, "stopped: the budget of %" PRIu64 " s is used up; %s\n", f->budget_s,
+                f->exhaustive.out ? "the same command goes on where it was" : "with --out, it could be gone on with");
+    if (interrupted)
+        fprintf(to, "interrupted; %s\n",
                 f->exhaustive.out ? "the same command goes on where it was" : "with --out, it could be gone on with");
     fprintf(to, "assuming that %s\n", ASSUMPTIONS);
     if (f->json) {

@@ -25,6 +25,11 @@ S1 = ("--mode", "hvm", "--vcpus", "1", "--window", "alternative_instructions")
 BUGGY = "variant=buggy memcpy=byte delay=200 after=200"
 FIXED = "variant=fixed2006 memcpy=byte delay=200 after=200"
 
+for options, says in ((("--runs", "5"), "--runs is for"), (("--jobs", "2", "--strategy", "pct"), "--jobs is for"),
+                      (("--shard", "1/2", "--strategy", "random"), "--shard is for"),
+                      (("--window", "0:5-0:3"), "the first before the last")):
+    status, r = fuzz("s1.elf", BUGGY, *S1, *options)
+    point(f"{' '.join(options)} is refused", "error" in r and status == 2 and says in r["error"], status, r)
 for strategy in ("random", "pct"):
     status, r = fuzz("s1.elf", BUGGY, *S1, "--strategy", strategy, "--runs", "60", "--out", out)
     point(f"{strategy} finds the race of 2006", status == 1 and r["failing"] > 0, r)
