@@ -167,6 +167,21 @@ static uint32_t count_sites(const struct kernel *k, enum patch_kind kind)
     return count;
 }
 
+/* A kernel without CONFIG_KALLSYMS_ALL has tables that nothing in its image names. */
+static void print_absent(const struct kernel *k)
+{
+    const char *before = "named by no section or symbol of the image: ";
+
+    for (unsigned kind = 0; kind < PATCH_KINDS; kind++) {
+        if (k->tables.tables[kind].is_present)
+            continue;
+        printf("%s%s", before, patch_kind_name((enum patch_kind)kind));
+        before = ", ";
+    }
+    if (before[0] == ',')
+        putchar('\n');
+}
+
 static void print_tables(const struct kernel *k)
 {
     for (unsigned kind = 0; kind < PATCH_KINDS; kind++) {
@@ -176,10 +191,11 @@ static void print_tables(const struct kernel *k)
         if (t->refusal[0])
             printf("%-13s refused: %s\n", patch_kind_name((enum patch_kind)kind), t->refusal);
         else
-            printf("%-13s %7u sites at 0x%" PRIx64 " (%s), %s\n", patch_kind_name((enum patch_kind)kind),
+            printf("%-13s %7u sites at 0x%" PRIx64 " (%s)%s%s\n", patch_kind_name((enum patch_kind)kind),
                    count_sites(k, (enum patch_kind)kind), t->start_gva, t->from_section ? "section" : "symbols",
-                   patch_table_describe(t));
+                   *patch_table_describe(t) ? ", " : "", patch_table_describe(t));
     }
+    print_absent(k);
 }
 
 static json_t *tables_json(const struct kernel *k)
@@ -233,11 +249,16 @@ int patches_run(int argc, char **argv)
         return command_fail(argv[0], err, &d);
     int status = COMMAND_PASS;
     size_t named = o.function ? symbols_find_name(k.symbols, o.function, &function) : 1;
-    if (named != 1) {
+    if (!named) {
+        fprintf(stderr, "%s: no symbol is called '%s'\n", argv[0], o.function);
+        status = COMMAND_INPUT;
+    } else if (named != 1) {
         fprintf(stderr, "%s: %zu symbols are called '%s'\n", argv[0], named, o.function);
         status = COMMAND_INPUT;
     } else if (!print_all(&o, &k, o.function ? &function : NULL)) {
-        fprintf(stderr, "%s: there is no site to patch\n", argv[0]);
+        fprintf(stderr, "%s: there is no site to patch%s%s%s%s\n", argv[0], o.function ? " in " : "",
+                o.function ? o.function : "", o.table != PATCH_KINDS ? " by the table " : "",
+                o.table != PATCH_KINDS ? patch_kind_name(o.table) : "");
         status = COMMAND_INPUT;
     }
     kernel_fini(&k);
