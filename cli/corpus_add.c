@@ -25,7 +25,8 @@ static const char doc[] =
     "the "
     "schedule depends on it; --exact keeps them.\n\n"
     "Examples:\n"
-    "  bootrace corpus add found/0001.yaml --as s1-timer-in-memcpy --title 'A tick inside memcpy'\n"
+    "  bootrace corpus add found/0001.yaml --as s1-timer-in-memcpy \\\n"
+    "      --title 'A tick inside memcpy'\n"
     "  bootrace corpus add boot.yaml --as b7-boot-hang --to regressions --exact\n\n"
     "Exit status: 0 added, 1 it does not end as it says, 2 wrong input, 5 it does not fit its guest.";
 

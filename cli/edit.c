@@ -71,7 +71,8 @@ static const struct argp argp = {
     "  'skip-entry TABLE FUNCTION+OFFSET'\v"
     "Examples:\n"
     "  bootrace edit --dry-run vmlinuz 'unguard text_poke_early'\n"
-    "  bootrace edit --dry-run vmlinuz 'drop-call alternative_instructions stop_nmi'\n\n"
+    "  bootrace edit --dry-run vmlinuz \\\n"
+    "      'drop-call alternative_instructions stop_nmi'\n\n"
     "Exit status: 0 all fit, 2 one does not, 5 our own failure.",
     NULL,
     NULL,

@@ -309,8 +309,10 @@ static const char merge_doc[] =
     "DIR is what `bootrace fuzz --out DIR` wrote, by one shard or several. Parts of different searches are refused. "
     "What no part covers is named, and a DIR without parts too: run the commands of these shards again.\n\n"
     "Examples:\n"
-    "  bootrace fuzz vmlinuz --window alternative_instructions --shard 1/2 --out one\n"
-    "  bootrace fuzz vmlinuz --window alternative_instructions --shard 2/2 --out two\n"
+    "  bootrace fuzz vmlinuz --window alternative_instructions \\\n"
+    "      --shard 1/2 --out one\n"
+    "  bootrace fuzz vmlinuz --window alternative_instructions \\\n"
+    "      --shard 2/2 --out two\n"
     "  bootrace merge one two --json\n\n"
     "Exit status: as of `bootrace fuzz`; 4 if parts are missing.";
 

@@ -53,6 +53,9 @@ for name in commands:
               all(re.search(rf"\\fB{re.escape(o)}\\fR", section.group(1)) for o in options), options)
         point(f"`{said}` has its options completed", {o.rstrip("=") for o in complete(*words, "--")} == options,
               complete(*words, "--"), options)
+        shown = run(BOOTRACE, *words, "--help").stdout.partition("Examples:\n")[2].partition("\n\n")[0]
+        point(f"`{said}` --help has examples that can be copied", shown and
+              all(line.startswith("  ") and len(line) < 80 for line in shown.split("\n")), shown)
         point(f"`{said}` --help has examples and exit statuses", "Examples:" in text and "Exit status:" in text, text)
 point("values are completed", complete("boot", "--mode", "=", "p") == {"pvh"} and complete("boot", "--mode", "h") == {"hvm"},
       complete("boot", "--mode", "=", "p"))
