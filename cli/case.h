@@ -84,8 +84,10 @@ void case_fini(struct test_case *c);
 /* Whether a file of this name is taken for a case: it ends in .yaml. */
 bool case_is_named(const char *path);
 
-/* On failure nothing is held. */
+/* On failure nothing is held. `path` is kept. */
 EMU_MUST_CHECK enum emu_err case_read(struct test_case *c, const char *path, struct diag *d);
+/* The same of an open file, from its beginning; it stays the caller's. `path` is what messages call it. */
+EMU_MUST_CHECK enum emu_err case_read_from(struct test_case *c, FILE *file, const char *path, struct diag *d);
 EMU_MUST_CHECK enum emu_err case_write(const struct test_case *c, FILE *to, struct diag *d);
 
 /* The place of an expectation: its symbol (or NULL) and the offset or address; offset CASE_NONE if none is given. */

@@ -1,11 +1,11 @@
 #include "cli/outcome.h"
 
 #include <inttypes.h>
-#include <regex.h>
 #include <stdarg.h>
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/pattern.h"
 #include "cli/post_mortem.h"
 
 void outcome_init(struct outcome *o)
@@ -128,10 +128,11 @@ static void differ(struct outcome *o, const char *fmt, ...)
 
 static bool matches(const char *pattern, const char *text)
 {
+    char why[PATTERN_WHY_BYTES];
     regex_t re;
     bool found;
 
-    if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB | REG_NEWLINE))
+    if (!pattern_compile(&re, pattern, REG_NEWLINE, why))
         return false;
     found = regexec(&re, text, 0, NULL, 0) == 0;
     regfree(&re);

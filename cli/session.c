@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/host_time.h"
+#include "cli/pattern.h"
 #include "cli/post_mortem.h"
 #include "emu/decide.h"
 #include "emu/vcpu.h"
@@ -37,14 +38,10 @@ static enum emu_err find_target(struct session *s, struct diag *d)
     if (!until)
         return EMU_OK;
     if (!strncmp(until, "console:", 8)) {
-        int bad = regcomp(&s->console.pattern, until + 8, REG_EXTENDED | REG_NOSUB);
+        char why[PATTERN_WHY_BYTES];
 
-        if (bad) {
-            char text[128];
-
-            regerror(bad, &s->console.pattern, text, sizeof(text));
-            return diag_set(d, EMU_EINPUT, "--until %s: %s", until, text);
-        }
+        if (!pattern_compile(&s->console.pattern, until + 8, 0, why))
+            return diag_set(d, EMU_EINPUT, "--until %s: %s", until, why);
         s->console.has_pattern = true;
         return EMU_OK;
     }

@@ -143,6 +143,11 @@ with open(path, encoding="utf-8") as f:
 point("a schedule is part of the record", got.returncode == 0 and "  at 0:20000 pass 5000\n" in text and plain not in text,
       got.stderr, text)
 point("and is replayed", run("replay", "--check", "--quiet", path).returncode == 0)
+# A blank at the end of a line can't be written in a block.
+blank = write("record/r2-blank.yaml", re.sub(r"^schedule: \|\n((?:  .*\n)+)", lambda m: "schedule: " + json.dumps(
+    re.sub("^  ", "", m.group(1), flags=re.M) + "# and on \n") + "\n", text, flags=re.M))
+got = run("replay", "--check", "--quiet", blank)
+point("a schedule in double quotes is the same", got.returncode == 0, got.stdout, got.stderr)
 # A "build" that makes another state: this one, given the case without that line.
 path_other = write("record/r2-other.yaml", re.sub(r"  at 0:20000 pass 5000\n", "", text).replace(
     "\nexpect:", "\n  at 0:21000 check 0123456789abcdef\nexpect:"))
