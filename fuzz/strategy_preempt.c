@@ -11,12 +11,12 @@
  * soon as it can run, whatever the access there. At a wait, every vCPU that can run is tried, and that counts as no
  * preemption.
  *
- * ASSUMES: vCPUs meet only in memory (by eight bytes) and through the hypervisor, all whose calls conflict with each
- * other and with every delivery; a vCPU that has touched no more than SPIN_PLACES places in SPIN_STEPS steps spins, and
- * gives way; the time that guests read, and at which timers expire, makes no difference.
- * Source: Musuvathi, Qadeer, "Iterative Context Bounding for Systematic Testing of Multithreaded Programs", PLDI 2007;
- * Coons, Musuvathi, McKinley, "Bounded Partial-Order Reduction", OOPSLA 2013, on why reducing further than to shared
- * accesses loses schedules under a bound.
+ * ASSUMES: vCPUs meet only in memory that they read and write (by eight bytes; fetching code that another one changes
+ * is no access) and through the hypervisor, all whose calls conflict with each other and with every delivery; a vCPU
+ * that has touched no more than SPIN_PLACES places in SPIN_STEPS steps spins, and gives way; the time that guests read,
+ * and at which timers expire, makes no difference. Source: Musuvathi, Qadeer, "Iterative Context Bounding for
+ * Systematic Testing of Multithreaded Programs", PLDI 2007; Coons, Musuvathi, McKinley, "Bounded Partial-Order
+ * Reduction", OOPSLA 2013, on why reducing further than to shared accesses loses schedules under a bound.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -461,7 +461,8 @@ static void preempt_statement(void *state, char *text, size_t bytes)
         text, bytes,
         "every interleaving of %u vCPUs with at most %u preemptions in the window, up to the order of accesses that "
         "do not conflict: %llu runs, %llu failing, %zu shared places, %u rounds. Assumes that vCPUs meet only in "
-        "memory and through the hypervisor, that one that touches no more than %u places in %u "
+        "memory that they read and write (not in code that one changes and another executes) and through the "
+        "hypervisor, that one that touches no more than %u places in %u "
         "steps spins, and that time plays no part",
         s->o.vcpus, s->o.depth, (unsigned long long)s->runs, (unsigned long long)s->failing, s->shared, s->rounds,
         SPIN_PLACES, SPIN_STEPS);
