@@ -46,6 +46,8 @@ void case_places_init(struct case_places *p, const char *guests)
         sprintf(p->corpus, "%s/../" BOOTRACE_CORPUS, exe);
     if (!is_folder(p->cache))
         p->cache[0] = '\0';
+    else if (realpath(p->cache, resolved))
+        snprintf(p->cache, sizeof(p->cache), "%s", resolved);
 }
 
 static enum emu_err join_in(const char *folder, const char *name, char *path, size_t bytes, struct diag *d)
