@@ -104,20 +104,6 @@ enum emu_err case_search_refused(const struct test_case *c, const struct child *
                        length ? sentence : "the search ended without a report");
 }
 
-/* All failures of the report, source after source: borrowed from it. */
-static json_t *failures_of(const json_t *report)
-{
-    json_t *all = json_array(), *source;
-    size_t i;
-
-    json_array_extend(all, json_object_get(report, "cases"));
-    json_array_foreach(json_object_get(report, "sources"), i, source)
-    {
-        json_array_extend(all, json_object_get(source, "cases"));
-    }
-    return all;
-}
-
 static enum emu_err take(const struct test_case *c, const json_t *all, struct schedule *schedule,
                          struct case_search_failure *failure, struct diag *d)
 {
@@ -146,21 +132,19 @@ enum emu_err case_search_take(const struct test_case *c, const struct case_guest
                               struct schedule *schedule, struct case_search_failure *failure, struct diag *d)
 {
     struct child child;
-    json_t *report, *all;
+    json_t *report;
     enum emu_err err = case_search_run(c, g, &child, d);
 
     if (err != EMU_OK)
         return err;
     *failure = (struct case_search_failure){.number = number};
     report = json_loads(child_output(&child), 0, NULL);
-    all = failures_of(report);
     if (child.status == COMMAND_INTERRUPTED)
         err = diag_set_at(d, EMU_EINPUT, c->path, 0, "its search was interrupted");
     else if (!report || child.status == COMMAND_INPUT || child.status == COMMAND_ERROR)
         err = case_search_refused(c, &child, d);
     else
-        err = take(c, all, schedule, failure, d);
-    json_decref(all);
+        err = take(c, json_object_get(report, "cases"), schedule, failure, d);
     json_decref(report);
     child_fini(&child);
     return err;

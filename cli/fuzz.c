@@ -18,13 +18,9 @@
 #include "cli/guest.h"
 #include "cli/host_time.h"
 #include "cli/same.h"
-#include "cli/search_part.h"
+#include "cli/search_report.h"
 #include "emu/vcpu.h"
 #include "fuzz/divergence.h"
-
-#define ASSUMPTIONS                                                                                                    \
-    "the handler's course does not depend on the interrupted registers beyond putting them back, nor on the time it "  \
-    "reads; memory below the interrupted stack pointer is dead; one vCPU runs"
 
 static const char doc[] =
     "Search a window of a boot: every boundary, every interrupt, or many schedules of it.\v"
@@ -530,7 +526,7 @@ static enum emu_err search_sources(struct fuzz *f, struct guest *g, FILE *to, js
         *complete = *complete && done;
         if (!joined)
             continue;
-        search_part_print(joined, to);
+        search_report_print(joined, to);
         json_array_append_new(found, joined);
     }
     return EMU_OK;
@@ -565,16 +561,6 @@ static enum emu_err keep_cases(struct fuzz *f, struct guest *g, FILE *to, const 
     return err;
 }
 
-static uint64_t sum_of(const json_t *found, const char *key)
-{
-    uint64_t sum = 0;
-    json_t *joined;
-    size_t i;
-
-    json_array_foreach(found, i, joined) sum += (uint64_t)json_integer_value(json_object_get(joined, key));
-    return sum;
-}
-
 static int search_boundaries(struct fuzz *f, struct guest *g, uint64_t end_gva, FILE *to)
 {
     json_t *found = json_array();
@@ -595,19 +581,16 @@ static int search_boundaries(struct fuzz *f, struct guest *g, uint64_t end_gva, 
         json_decref(found);
         return COMMAND_INPUT;
     }
-    failing = sum_of(found, "failing");
+    failing = search_report_sum(found, "failing");
     if (!complete && is_over(f) && !interrupted)
         fprintf(to, "stopped: the budget of %" PRIu64 " s is used up; %s\n", f->budget_s,
                 f->exhaustive.out ? "the same command goes on where it was" : "with --out, it could be gone on with");
     if (interrupted)
         fprintf(to, "interrupted; %s\n",
                 f->exhaustive.out ? "the same command goes on where it was" : "with --out, it could be gone on with");
-    fprintf(to, "assuming that %s\n", ASSUMPTIONS);
+    fprintf(to, "assuming that %s\n", SEARCH_ASSUMPTIONS);
     if (f->json) {
-        json_t *o =
-            json_pack("{s:s, s:I, s:I, s:I, s:b, s:s, s:O}", "window", f->window, "boundaries",
-                      (json_int_t)sum_of(found, "boundaries"), "runs", (json_int_t)sum_of(found, "runs"), "failing",
-                      (json_int_t)failing, "complete", complete, "assumptions", ASSUMPTIONS, "sources", found);
+        json_t *o = search_report_new(f->window, found, complete);
 
         json_dumpf(o, stdout, JSON_INDENT(2));
         putchar('\n');

@@ -58,6 +58,7 @@ struct search {
     struct exhaustive *x;
     struct exhaustive_report report;
     struct piece piece[PIECES_MAX];
+    unsigned vcpu;
     unsigned pieces, now; /* now: the one that this process does */
     struct counters *counters;
     struct console console;
@@ -66,13 +67,32 @@ struct search {
     struct diag *d;
 };
 
+/* What makes the first boundary of each outcome fail again, from the beginning. */
+static void tell_schedules(const struct search *s, json_t *part)
+{
+    json_t *one;
+    size_t i;
+
+    json_array_foreach(json_object_get(part, "cases"), i, one)
+    {
+        struct decision decision =
+            fuzz_exhaustive_decision(s->f, s->source, s->vcpu, search_part_number(one, "delivered"));
+        char text[DECISION_TEXT_BYTES];
+
+        decision_print(&decision, text, sizeof(text));
+        json_object_set_new(one, "schedule", json_string(text));
+    }
+}
+
 static enum emu_err save(struct search *s, struct diag *d)
 {
     const struct piece *p = &s->piece[s->now];
     json_t *part =
         search_part_new(s->text, fuzz_source_name(s->source), p->from, p->to, s->window, &s->report, s->g->symbols);
-    enum emu_err err = search_part_save(part, s->folder, d);
+    enum emu_err err;
 
+    tell_schedules(s, part);
+    err = search_part_save(part, s->folder, d);
     json_decref(part);
     return err;
 }
@@ -337,24 +357,6 @@ struct decision fuzz_exhaustive_decision(const struct fuzz_exhaustive *f, enum e
                              .at = {.kind = POSITION_STEPS, .vcpu = vcpu, .steps = position}};
 }
 
-/* What makes the first boundary of each outcome fail again, from the beginning. */
-static void tell_schedules(const struct search *s, json_t *joined)
-{
-    json_t *one;
-    size_t i;
-
-    json_array_foreach(json_object_get(joined, "cases"), i, one)
-    {
-        struct decision decision =
-            fuzz_exhaustive_decision(s->f, s->source, machine_current(s->g->machine),
-                                     (uint64_t)json_integer_value(json_object_get(one, "delivered")));
-        char text[DECISION_TEXT_BYTES];
-
-        decision_print(&decision, text, sizeof(text));
-        json_object_set_new(one, "schedule", json_string(text));
-    }
-}
-
 enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, enum exhaustive_source source, FILE *to,
                              json_t **joined, bool *done, struct diag *d)
 {
@@ -381,7 +383,8 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
         json_decref(known);
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     }
-    *s = (struct search){.f = f, .g = g, .source = source, .folder = f->out, .started = host_time_s(), .d = d};
+    *s = (struct search){
+        .f = f, .g = g, .source = source, .vcpu = o.vcpu, .folder = f->out, .started = host_time_s(), .d = d};
     s->saved = s->started;
     if (!f->out) {
         s->folder = mkdtemp(temporary);
@@ -411,7 +414,6 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
         *done = json_array_size(missing) == 0;
         json_decref(missing);
         *joined = search_parts_join(known, fuzz_source_name(source));
-        tell_schedules(s, *joined);
     }
     if (*joined)
         json_object_set_new(*joined, "host_s", json_real(host_time_s() - s->started));

@@ -29,6 +29,7 @@ struct fuzz_keep {
 struct failure {
     const char *verdict, *reason, *place, *at, *torn;
     struct decision decision;
+    json_t *told;
 };
 
 /* Play the decision from the window's start; with a site, that is watched. The steps up to the decision are the
@@ -36,18 +37,17 @@ struct failure {
 static enum emu_err play(struct fuzz_keep *k, const struct torn_site *site, const struct schedule *s,
                          struct trial *trial, struct diag *d)
 {
-    struct trial_end end = k->mo.end;
     enum emu_err err = EMU_OK;
 
     snapshot_restore(k->g->machine, k->start);
-    end.steps_max = (site ? TORN_STEPS_MAX : end.steps_max) + s->decision[0].at.steps -
-                    vcpu_position(k->g->machine, machine_current(k->g->machine));
+    k->mo.end.steps_max = (site ? TORN_STEPS_MAX : FUZZ_KEEP_STEPS_MAX) + s->decision[0].at.steps -
+                          vcpu_position(k->g->machine, machine_current(k->g->machine));
     if (site && !k->torn_is_attached)
         err = torn_site_attach(&k->torn, k->g->machine, site, d);
     else if (k->torn_is_attached)
         err = torn_site_watch(&k->torn, site, d);
     k->torn_is_attached |= site && err == EMU_OK;
-    return err == EMU_OK ? trial_play(k->g->machine, s, k->g->symbols, &end, trial, d) : err;
+    return err == EMU_OK ? trial_play(k->g->machine, s, k->g->symbols, &k->mo.end, trial, d) : err;
 }
 
 static enum emu_err write_case(struct fuzz_keep *k, const struct failure *one, const struct schedule *s,
@@ -72,6 +72,7 @@ static enum emu_err write_case(struct fuzz_keep *k, const struct failure *one, c
     fprintf(to, "  %s\n", trial->verdict.text);
     fuzz_case_print_schedule(s, to);
     fprintf(to, "  replay: bootrace replay %s\n", path);
+    json_object_set_new(one->told, "file", json_string(path));
     return EMU_OK;
 }
 
@@ -104,7 +105,7 @@ static enum emu_err keep_one(struct fuzz_keep *k, const struct failure *one, enu
     return err;
 }
 
-static struct failure failure_of(const struct fuzz_keep *k, enum exhaustive_source source, const json_t *one)
+static struct failure failure_of(const struct fuzz_keep *k, enum exhaustive_source source, json_t *one)
 {
     return (struct failure){
         .verdict = json_string_value(json_object_get(one, "verdict")),
@@ -112,21 +113,21 @@ static struct failure failure_of(const struct fuzz_keep *k, enum exhaustive_sour
         .place = json_string_value(json_object_get(one, "place")),
         .at = json_string_value(json_object_get(one, "at")),
         .torn = json_string_value(json_object_get(one, "torn")),
+        .told = one,
         .decision = fuzz_exhaustive_decision(k->f, source, machine_current(k->g->machine),
                                              (uint64_t)json_integer_value(json_object_get(one, "delivered"))),
     };
 }
 
-enum emu_err fuzz_keep_failures(struct fuzz_keep *k, enum exhaustive_source source, const json_t *joined, FILE *to,
+enum emu_err fuzz_keep_failures(struct fuzz_keep *k, enum exhaustive_source source, json_t *joined, FILE *to,
                                 struct diag *d)
 {
-    const json_t *failures = json_object_get(joined, "cases");
+    json_t *failures = json_object_get(joined, "cases"), *one;
     struct console console = {.to = NULL};
     unsigned kept = 0, tries = 0;
     enum emu_err err = EMU_OK;
     const char *before = "";
     bool endless = false;
-    const json_t *one;
     size_t i;
 
     json_array_foreach(failures, i, one)
@@ -174,12 +175,11 @@ enum emu_err fuzz_keep_new(const struct fuzz_exhaustive *f, struct guest *g, con
         free(k);
         return err;
     }
-    k->mo = (struct minimise_options){
-        .machine = g->machine,
-        .symbols = g->symbols,
-        .start = k->start,
-        .start_anchor = *start_anchor,
-        .end = {.steps_max = FUZZ_KEEP_STEPS_MAX, .interrupted = f->interrupted, .same = g->same}};
+    k->mo = (struct minimise_options){.machine = g->machine,
+                                      .symbols = g->symbols,
+                                      .start = k->start,
+                                      .start_anchor = *start_anchor,
+                                      .end = {.interrupted = f->interrupted, .same = g->same}};
     *out = k;
     return EMU_OK;
 }

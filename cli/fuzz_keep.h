@@ -20,8 +20,8 @@ struct fuzz_keep;
 EMU_MUST_CHECK enum emu_err fuzz_keep_new(const struct fuzz_exhaustive *f, struct guest *g,
                                           const struct position *start_anchor, struct fuzz_keep **out, struct diag *d);
 /* Write some failing boundaries of `joined` (search_part.h), one of each outcome, into f->out. What g->same declares is
-   compared at the end (same.h). */
-EMU_MUST_CHECK enum emu_err fuzz_keep_failures(struct fuzz_keep *k, enum exhaustive_source source, const json_t *joined,
+   compared at the end (same.h). What is kept gets the key `file`. */
+EMU_MUST_CHECK enum emu_err fuzz_keep_failures(struct fuzz_keep *k, enum exhaustive_source source, json_t *joined,
                                                FILE *to, struct diag *d);
 void fuzz_keep_free(struct fuzz_keep *k);
 

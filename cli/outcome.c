@@ -59,12 +59,12 @@ void outcome_of_load(struct outcome *o, bool accepted, const char *why)
 }
 
 /* All failures of a search: their sentences and places, a line each. */
-static void add_failures(struct outcome *o, const json_t *source)
+static void add_failures(struct outcome *o, const json_t *report)
 {
     const json_t *failure;
     size_t i;
 
-    json_array_foreach(json_object_get(source, "cases"), i, failure)
+    json_array_foreach(json_object_get(report, "cases"), i, failure)
     {
         const char *reason = json_string_value(json_object_get(failure, "reason"));
         const char *place = json_string_value(json_object_get(failure, "place"));
@@ -98,15 +98,10 @@ bool outcome_of_search(struct outcome *o, const char *report, int status)
                  : status == COMMAND_INTERRUPTED      ? VERDICT_INTERRUPTED
                  : status == COMMAND_PASS && complete ? VERDICT_PASS
                                                       : VERDICT_BUDGET;
-    json_array_foreach(json_object_get(root, "sources"), i, source)
-    {
-        o->host_s += json_number_value(json_object_get(source, "host_s"));
-        add_failures(o, source);
-    }
-    if (!json_object_get(root, "sources")) {
-        o->host_s = json_number_value(json_object_get(root, "host_s"));
-        add_failures(o, root);
-    }
+    o->host_s = json_number_value(json_object_get(root, "host_s"));
+    json_array_foreach(json_object_get(root, "sources"), i, source) o->host_s +=
+        json_number_value(json_object_get(source, "host_s"));
+    add_failures(o, root);
     if (!o->text[0])
         snprintf(o->text, sizeof(o->text), "none of %" PRIu64 " %s fails", o->covered,
                  json_object_get(root, "sources") ? "boundaries" : "runs");

@@ -5,7 +5,8 @@
  * The keys: `search` (text: what was searched, by what build; parts with the same text belong together), `window` (what
  * the undisturbed run shows, the same in all parts), `source`, `first` and `last` (the window's boundaries, [first,
  * last)), `from`, `to` (the part), `next` (what lies before it is done), `boundaries`, `runs`, `handler_steps_max`,
- * `failing`, `cases` (each `first`, `last`, `delivered`, `place`, `verdict`, `detector`, `reason`, `at`).
+ * `failing`, `cases` (each `first`, `last`, `delivered`, `place`, `verdict`, `detector`, `reason`, `at`, `schedule`:
+ * the decision that makes it fail).
  */
 #ifndef BOOTRACE_CLI_SEARCH_PART_H
 #define BOOTRACE_CLI_SEARCH_PART_H
@@ -13,13 +14,16 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "emu/diag.h"
 
 struct exhaustive_report;
 struct symbols;
 struct window;
+
+/* Of one of the keys above; 0 and "" if it is not there. */
+uint64_t search_part_number(const json_t *o, const char *key);
+const char *search_part_text(const json_t *o, const char *key);
 
 json_t *search_part_window(const struct window *w);
 
@@ -33,6 +37,8 @@ EMU_MUST_CHECK enum emu_err search_part_save(const json_t *part, const char *fol
    file is no part. */
 EMU_MUST_CHECK enum emu_err search_parts_load(const char *folder, json_t *parts, struct diag *d);
 
+void search_parts_sort(json_t *parts);
+
 /* Whether all belong to one search; the sentence says what is different. */
 EMU_MUST_CHECK enum emu_err search_parts_check(const json_t *parts, const char *search, struct diag *d);
 
@@ -42,10 +48,5 @@ json_t *search_parts_missing(const json_t *parts, const char *source, uint64_t f
 /* The parts of one source joined: sums, cases in the order of boundaries, neighbours with the same outcome as one; plus
    `complete`. NULL if there are none. Parts must not overlap in what is done. */
 json_t *search_parts_join(const json_t *parts, const char *source);
-
-/* For people, and for programs. */
-void search_part_print(const json_t *joined, FILE *to);
-
-int merge_run(int argc, char **argv);
 
 #endif

@@ -31,7 +31,7 @@ def said(r):
     """What must be the same: counts of boundaries, and the outcome of each boundary."""
     source = r["sources"][0]
     outcome = {}
-    for c in source["cases"]:
+    for c in r["cases"]:
         for b in range(c["first"], c["last"] + 1):
             outcome[b] = (c["verdict"], c["detector"], c["reason"], c["at"])
     return source["boundaries"], source["failing"], outcome
@@ -46,11 +46,13 @@ point("three processes say the same", status == 1 and r["complete"] and said(r) 
 
 # What is torn late in a long window is kept as what it is, too.
 late = os.path.join(folder, "late")
-got = tap.run(program, "fuzz", guest, "--mode", "hvm", "--vcpus", "1", "--memory", "32M", "--no-cache", "--out", late,
+got = tap.run(program, "fuzz", guest, "--mode", "hvm", "--vcpus", "1", "--memory", "32M", "--no-cache", "--out", late, "--json",
               "--window", "calibrate_delay+502000", "--cmdline", "variant=buggy memcpy=byte delay=250000 after=200")
 kept = [n for n in os.listdir(late) if n.endswith(".yaml")]
 point("torn code half a million steps into the window is kept as such", len(kept) == 8 and all("torn-code" in n for n in kept),
       kept, got.stderr)
+point("the report names their files", sorted(os.path.basename(c["file"]) for c in json.loads(got.stdout)["cases"] if "file" in c) ==
+      sorted(kept), got.stdout[-600:])
 point("it is said that not all are kept", "8 cases are kept of a source at most" in got.stdout + got.stderr, got.stdout, got.stderr)
 
 parts = [os.path.join(folder, f"shard{k}") for k in range(1, 9)]
@@ -58,6 +60,9 @@ statuses = [run(command("--shard", f"{k + 1}/8", "--out", part))[0] for k, part 
 status, r, err = run([program, "merge", "--json", *parts])
 point("eight shards, merged, say the same",
       set(statuses) <= {0, 1} and status == 1 and r["complete"] and said(r) == said(whole), (statuses, err))
+point("with the same words", all(r[k] == whole[k] for k in ("window", "boundaries", "failing", "assumptions")) and
+      r.keys() == whole.keys() and
+      {c["schedule"] for c in whole["cases"]} <= {c["schedule"] for c in r["cases"]}, r.keys(), r["cases"][:2], whole["cases"][:2])
 status, r, err = run([program, "merge", "--json", *parts[:3], *parts[4:]])
 point("a missing shard is missed", not r["complete"] and r["sources"][0]["boundaries"] < whole["boundaries"], err)
 status, r, err = run([program, "merge", parts[0], parts[0]])

@@ -17,8 +17,7 @@ def search(variant, source="timer", more=(), window="alternative_instructions", 
     got = run(*command)
     report = json.loads(got.stdout)
     report["status"] = got.returncode
-    report["boundaries_failing"] = {b for s in report["sources"] for c in s["cases"]
-                                    for b in range(c["first"], c["last"] + 1)}
+    report["boundaries_failing"] = {b for c in report["cases"] for b in range(c["first"], c["last"] + 1)}
     return report
 
 
@@ -53,7 +52,7 @@ SAME = ("--same", "wrong_registers,wrong_memory")
 buggy = search("buggy", more=SAME)
 point("the 2006 code has failing boundaries", buggy["failing"] > 0 and buggy["complete"] and buggy["status"] == 1, buggy)
 table = {}
-for c in buggy["sources"][0]["cases"]:
+for c in buggy["cases"]:
     table.setdefault(c["at"].split("+")[0], {})[int(c["reason"].split()[2])] = kind(c["reason"])
 for site in sorted(VERDICTS | table):
     print(f"# {site}:", ", ".join(f"{w} {k}" for w, k in sorted(table.get(site, {}).items())))
@@ -68,12 +67,12 @@ for variant in ("fixed2006", "fixed-nmi", "buffered", "int3", "no-replacement"):
     point(f"variant {variant} has none under the timer", r["failing"] == 0 and r["complete"] and r["status"] == 0, r)
 for words in ("memcpy=movsb", "memcpy=movsl"):
     r = search("buggy", words=words)
-    torn = {c["detector"] for s in r["sources"] for c in s["cases"]}
+    torn = {c["detector"] for c in r["cases"]}
     point(f"{words}: torn code is found", r["failing"] > 0 and "torn-code" in torn, torn)
 mb = "memcpy=byte nmi=mb"
 for variant, count in (("buggy", 4), ("fixed2006", 4), ("fixed-nmi", 0), ("int3", 0)):
     r = search(variant, source="nmi", words=mb)
-    written = {c["reason"].split()[2] for s in r["sources"] for c in s["cases"] if c["detector"] == "torn-code"}
+    written = {c["reason"].split()[2] for c in r["cases"] if c["detector"] == "torn-code"}
     point(f"variant {variant} fails under an NMI that executes mb() after {count} different bytes",
           len(written) == count and r["complete"] and (r["failing"] > 0) == (count > 0), written, r["failing"])
 # By what holds the NMIs off, in the window and around it: the patching itself runs in an NMI, or their source is stopped.

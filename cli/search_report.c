@@ -1,0 +1,55 @@
+#include "cli/search_report.h"
+
+#include <inttypes.h>
+
+#include "cli/search_part.h"
+
+void search_report_print(const json_t *joined, FILE *to)
+{
+    bool complete = json_is_true(json_object_get(joined, "complete"));
+    json_t *one;
+    size_t i;
+
+    fprintf(to,
+            "%s: %" PRIu64 " boundaries %s, %" PRIu64 " runs of the handler (%" PRIu64 " steps at most), %" PRIu64
+            " failing boundaries\n",
+            search_part_text(joined, "source"), search_part_number(joined, "boundaries"),
+            complete ? "covered" : "covered so far", search_part_number(joined, "runs"),
+            search_part_number(joined, "handler_steps_max"), search_part_number(joined, "failing"));
+    json_array_foreach(json_object_get(joined, "cases"), i, one)
+        fprintf(to, "  steps %" PRIu64 " to %" PRIu64 ", delivered at %s: %s: %s, at %s\n",
+                search_part_number(one, "first"), search_part_number(one, "last"), search_part_text(one, "place"),
+                search_part_text(one, "verdict"), search_part_text(one, "reason"), search_part_text(one, "at"));
+}
+
+uint64_t search_report_sum(const json_t *sources, const char *key)
+{
+    uint64_t sum = 0;
+    json_t *source;
+    size_t i;
+
+    json_array_foreach(sources, i, source) sum += search_part_number(source, key);
+    return sum;
+}
+
+json_t *search_report_new(const char *window, json_t *sources, bool complete)
+{
+    json_t *cases = json_array(), *source, *one, *report;
+    size_t i, k;
+
+    json_array_foreach(sources, i, source)
+    {
+        json_array_foreach(json_object_get(source, "cases"), k, one)
+        {
+            json_object_set(one, "source", json_object_get(source, "source"));
+            json_array_append(cases, one);
+        }
+        json_object_del(source, "cases");
+    }
+    report = json_pack("{s:s, s:I, s:I, s:I, s:b, s:s, s:o, s:O}", "window", window, "boundaries",
+                       (json_int_t)search_report_sum(sources, "boundaries"), "runs",
+                       (json_int_t)search_report_sum(sources, "runs"), "failing",
+                       (json_int_t)search_report_sum(sources, "failing"), "complete", complete, "assumptions",
+                       SEARCH_ASSUMPTIONS, "cases", cases, "sources", sources);
+    return report;
+}
