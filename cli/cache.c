@@ -59,8 +59,8 @@ static void say_unusable(const struct diag *d)
     fprintf(stderr, "bootrace: the cache can't be used: %s%s%s\n", d->file, d->file[0] ? " " : "", d->text);
 }
 
-enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, uint64_t gva, enum machine_stop_reason *why,
-                          struct diag *d)
+enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, const struct approach *a, uint64_t gva,
+                          enum machine_stop_reason *why, struct diag *d)
 {
     struct machine_limits limits = {.steps_max = UINT64_MAX, .until_rip_gva = gva};
     char folder[SNAPSHOT_CACHE_FOLDER_BYTES], key[SNAPSHOT_CACHE_KEY_BYTES], place[64];
@@ -92,7 +92,7 @@ enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, uint64
         free(text);
         return err;
     }
-    *why = machine_run(g->machine, &limits);
+    *why = approach_run(a, g, &limits);
     if (usable && *why == MACHINE_STOPPED_RIP && snapshot_cache_put(&cache, key, g->machine, text, &trouble) != EMU_OK)
         say_unusable(&trouble);
     free(text);

@@ -81,14 +81,15 @@ static void add_all(struct arguments *a, const struct test_case *c, const struct
 enum emu_err case_search_run(const struct test_case *c, const struct case_guest *g, struct child *child, struct diag *d)
 {
     struct arguments a = {.count = 0};
+    char what[128];
     enum emu_err err;
 
     add_all(&a, c, g);
     err = child_start(child, NULL, (char *const *)(uintptr_t)a.argv, d);
     if (err != EMU_OK)
         return err;
-    while (child_wait_any(child, 1, -1) < 0) {
-    }
+    snprintf(what, sizeof(what), "searching %s", c->search.window);
+    child_wait_showing(child, what);
     return EMU_OK;
 }
 

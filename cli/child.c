@@ -10,7 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/console.h"
+#include "cli/host_time.h"
+
 #define CHILDREN_MAX 256u
+#define SHOW_MS      1000
 
 static void close_fd(int *fd)
 {
@@ -126,6 +130,19 @@ int child_wait_any(struct child *children, unsigned count, int timeout_ms)
             return (int)i;
     }
     return -1;
+}
+
+void child_wait_showing(struct child *c, const char *what)
+{
+    struct console console = {.to = NULL};
+    double started_s = host_time_s();
+    char line[256];
+
+    while (child_wait_any(c, 1, SHOW_MS) < 0) {
+        snprintf(line, sizeof(line), "[%.0f s] %s", host_time_s() - started_s, what);
+        console_progress(&console, line);
+    }
+    console_progress(&console, NULL);
 }
 
 void child_stop(struct child *c)

@@ -26,6 +26,8 @@ EMU_MUST_CHECK enum emu_err child_start(struct child *c, const char *program, ch
 /* Wait until one of `count` children has ended (then its index), or until `timeout_ms` (then -1). Those with pid 0 are
    left out. A signal ends the wait too. */
 int child_wait_any(struct child *children, unsigned count, int timeout_ms);
+/* Wait until it has ended; on a terminal a line says for how long, and that it is `what`. */
+void child_wait_showing(struct child *c, const char *what);
 /* Ask it to end. */
 void child_stop(struct child *c);
 void child_fini(struct child *c);

@@ -129,8 +129,7 @@ static json_t *replay(const char *path, int *status, struct diag *d)
     *status = COMMAND_ERROR;
     if (child_start(&child, NULL, (char *const *)(uintptr_t)argv, d) != EMU_OK)
         return NULL;
-    while (child_wait_any(&child, 1, -1) < 0) {
-    }
+    child_wait_showing(&child, "running the case");
     *status = child.status;
     report = json_loads(child_output(&child), 0, NULL);
     if (!report || child.status != COMMAND_PASS) {

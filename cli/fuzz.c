@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/approach.h"
 #include "cli/cache.h"
 #include "cli/command.h"
 #include "cli/fuzz_exhaustive.h"
@@ -348,24 +349,34 @@ static bool parse_positions(const char *text, unsigned *vcpu, uint64_t *from, ui
            other == *vcpu && *from < *to && *to < UINT64_MAX / 4;
 }
 
+static struct approach approach_of(const struct fuzz *f)
+{
+    return (struct approach){&interrupted, f->exhaustive.stop_at_s};
+}
+
+static const char *over_reason(void)
+{
+    return interrupted ? "interrupted before" : "the budget of time is used up before";
+}
+
 static enum emu_err go_to_position(struct fuzz *f, struct guest *g, unsigned vcpu, uint64_t from, struct diag *d)
 {
     struct machine_limits limits = {.steps_max = UINT64_MAX, .vcpu = vcpu, .position_max = from};
+    struct approach approach = approach_of(f);
     enum machine_stop_reason why;
 
     if (vcpu >= machine_vcpus(g->machine))
         return diag_set(d, EMU_EINPUT, "--window %s: the machine has %u vCPUs", f->window, machine_vcpus(g->machine));
-    do {
-        why = from ? machine_run(g->machine, &limits) : MACHINE_STOPPED_POSITION;
-    } while (why == MACHINE_STOPPED_ASKED && !interrupted);
+    why = from ? approach_run(&approach, g, &limits) : MACHINE_STOPPED_POSITION;
     if (why == MACHINE_STOPPED_POSITION)
         return EMU_OK;
     return diag_set(d, EMU_EINPUT, "the guest does not come to step %" PRIu64 " of vCPU %u: %s", from, vcpu,
-                    why == MACHINE_STOPPED_VERDICT ? machine_verdict(g->machine)->text : "interrupted");
+                    why == MACHINE_STOPPED_VERDICT ? machine_verdict(g->machine)->text : over_reason());
 }
 
 static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_gva, struct diag *d)
 {
+    struct approach approach = approach_of(f);
     enum machine_stop_reason why;
     const char *plus;
     struct symbol s;
@@ -397,7 +408,7 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
         return diag_set(d, EMU_EINPUT,
                         n ? "--window %s: %zu symbols have this name" : "--window %s: no symbol has this name",
                         f->window, n);
-    err = cache_run_to(g, &f->cache, s.start_gva, &why, d);
+    err = cache_run_to(g, &f->cache, &approach, s.start_gva, &why, d);
     if (err != EMU_OK)
         return err;
     switch (why) {
@@ -407,7 +418,7 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
         return diag_set(d, EMU_EINPUT, "the guest does not reach %s: %s: %s", f->window,
                         verdict_kind_name(machine_verdict(g->machine)->kind), machine_verdict(g->machine)->text);
     default:
-        return diag_set(d, EMU_EINPUT, "the guest does not reach %s", f->window);
+        return diag_set(d, EMU_EINPUT, "the guest does not reach %s: %s", f->window, over_reason());
     }
     bits = vcpu_code_bits(g->machine);
     word = bits == 64 ? 8 : 4;
@@ -642,9 +653,12 @@ int fuzz_run(int argc, char **argv)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     if (go_to_window(&f, &g, &end_gva, &f.diag) != EMU_OK || declare_same(&f, &g, &f.diag) != EMU_OK) {
+        struct approach approach = approach_of(&f);
+
+        status = interrupted ? COMMAND_INTERRUPTED : approach_is_over(&approach) ? COMMAND_BUDGET : COMMAND_INPUT;
         diag_print(&f.diag, "bootrace fuzz", stderr);
         guest_fini(&g);
-        return COMMAND_INPUT;
+        return status;
     }
     status = f.schedules.strategy ? search_schedules(&f, &g, end_gva, to) : search_boundaries(&f, &g, end_gva, to);
     guest_fini(&g);

@@ -130,6 +130,21 @@ for wrong in ("0s", "10x", "m", "1d", "999999h", "-1"):
     point(f"--budget {wrong} is refused", status == 2 and "is a time like 90s, 10m or 2h" in err, err)
 
 # A folder that can't be made is known before the search.
+# On the way to the window, which the guest would reach after minutes.
+far = command("--no-cache", delay=2000000000)
+process = subprocess.Popen(far, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+time.sleep(1)
+process.send_signal(signal.SIGINT)
+try:
+    err = process.communicate(timeout=10)[1]
+except subprocess.TimeoutExpired:
+    process.kill()
+    err = process.communicate()[1]
+point("Ctrl-C ends a search on the way to its window", process.returncode == 130 and "interrupted before" in err,
+      process.returncode, err)
+got = tap.run(*far, "--budget", "1s")
+point("so does its budget", got.returncode == 4 and "budget of time is used up" in got.stderr, got.returncode, got.stderr)
+
 status, r, err = run(command("--out", os.path.join(folder, "A", "B")))
 point("--out in a folder that is not there is refused at once",
       status == 2 and err.count("\n") == 1 and "A/B: can't be made" in err, err)
