@@ -571,7 +571,7 @@ enum emu_err case_parse_place(const char *text, struct case_place *place, struct
     } else {
         return diag_set(d, EMU_EINPUT, "'%s' is no place", text);
     }
-    if (end && (*end || end == plus + 1 || errno))
+    if (end && (*end || (plus && end == plus + 1) || errno))
         return diag_set(d, EMU_EINPUT, "'%s' is no place", text);
     return EMU_OK;
 }
