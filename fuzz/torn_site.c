@@ -73,12 +73,13 @@ static bool parse_version(const char **text, uint8_t *version, unsigned *bytes)
 
 enum emu_err torn_site_parse(const char *text, const struct symbols *symbols, struct torn_site *site, struct diag *d)
 {
-    const char *colon = strchr(text, ':'), *at = colon + 1;
+    const char *colon = strchr(text, ':'), *at;
     enum emu_err err;
 
     memset(site, 0, sizeof(*site));
     if (!colon)
         return diag_set(d, EMU_EINPUT, "a torn-code site is SYMBOL+0xOFFSET: OLD BYTES -> NEW BYTES, not '%s'", text);
+    at = colon + 1;
     err = parse_place(text, (size_t)(colon - text), symbols, &site->gva, d);
     if (err != EMU_OK)
         return err;
