@@ -62,7 +62,8 @@ def orders():
 # ---- the variants: name, vCPUs, parameters, Xen, end, what a step answers or the detector says
 
 def boot_cpus(n):
-    return sorted({0, 1 % n, n - 1, min(n - 1, 31)})
+    """33 vCPUs that take turns cost fifty times the steps of two: only what is special about so many."""
+    return sorted({0, 1 % n, n - 1} if n < 33 else {0, 31, 32})
 
 
 def variants():
@@ -76,7 +77,7 @@ def variants():
                 yield (f"id is the number, {where}", n, words, "4.17", REFUSED,
                        {"0 step V": "-22", "0 single-shot timer": "-22"})
             yield f"id by CPUID and MADT, {where}", n, words + " id=madt", "4.17", PASS, {}
-            if b:
+            if b and n < 33:
                 refused = {"0 step V": "-22", "0 single-shot timer": "-22"}
                 yield f"… without CPUID's bit, {where}", n, words + " id=madt cpuid=0", "4.17", REFUSED, refused
                 yield f"… on Xen 4.4, {where}", n, words + " id=madt", "4.4", REFUSED, refused
@@ -88,8 +89,10 @@ def variants():
         yield f"I, B, then event, n={n}", n, "order=PVIBEU", "4.17", PASS, {}
         yield f"B, event, then I, 2-level, n={n}", n, "order=PVBEIU fifo=0", "4.17", PASS, {}
     for n, fifo in itertools.product((3, 4, 33), (1, 0)):
-        yield (f"MADT permuted, id is the index, n={n} fifo={fifo}", n, f"permute=1 fifo={fifo} wait=100000", "4.17",
-               LOST, {} if (n, fifo) == (4, 0) else "lost-event: waits: ipi on port") # there, a wrong vCPU takes it
+        # Each that is brought up waits for its event in vain, while all that are up take turns.
+        yield (f"MADT permuted, id is the index, n={n} fifo={fifo}", n,
+               f"permute=1 fifo={fifo} wait=100000 bringup={min(n - 1, 8)}", "4.17", LOST,
+               {} if (n, fifo) == (4, 0) else "lost-event: waits: ipi on port")  # there, a wrong vCPU takes it
         yield f"MADT permuted, id by MADT, n={n} fifo={fifo}", n, f"permute=1 id=madt fifo={fifo}", "4.17", PASS, {}
 
 
