@@ -47,6 +47,8 @@ static enum emu_err find_target(struct session *s, struct diag *d)
     }
     if (isdigit((unsigned char)until[0]) || until[0] == '-')
         return guest_parse_number("the step of --until", until, 0, UINT64_MAX / 4, &s->until_steps, d);
+    if (!s->guest.symbols && !s->guest.image)
+        return diag_set(d, EMU_EINPUT, "--until %s: a snapshot has no symbols; give its IMAGE too", until);
     if (!s->guest.symbols)
         return diag_set(d, EMU_EINPUT, "--until %s: the image has no symbols; give --system-map or --vmlinux", until);
     n = symbols_find_name(s->guest.symbols, until, &symbol);
@@ -368,9 +370,10 @@ json_t *session_json(struct session *s)
 {
     struct machine *m = s->guest.machine;
     const struct verdict *v = machine_verdict(m);
-    char text[32], place[160];
+    char text[32], place[160], rip[32];
     json_t *o;
 
+    snprintf(rip, sizeof(rip), "0x%" PRIx64, v->rip_gva);
     post_mortem_place(s->guest.symbols, v->rip_gva, place, sizeof(place));
     snprintf(text, sizeof(text), "%016" PRIx64, machine_digest(m));
     o = json_pack("{s:s, s:s, s:I, s:I, s:f, s:i, s:s}", "verdict", verdict_kind_name(v->kind), "digest", text, "steps",
@@ -378,8 +381,8 @@ json_t *session_json(struct session *s)
                   (int)machine_vcpus(m), "reason", v->text);
     if (session_has_place(v))
         json_object_set_new(o, "place",
-                            json_pack("{s:i, s:I, s:I, s:s, s:s?}", "vcpu", (int)v->vcpu, "rip", (json_int_t)v->rip_gva,
-                                      "position", (json_int_t)v->position, "symbol", place, "detector", v->detector));
+                            json_pack("{s:i, s:s, s:I, s:s, s:s?}", "vcpu", (int)v->vcpu, "rip", rip, "position",
+                                      (json_int_t)v->position, "symbol", place, "detector", v->detector));
     json_object_set_new(o, "operations", operations_json(&s->operations));
     if (detect_report(s->guest.detect)[0])
         json_object_set_new(o, "report", json_string(detect_report(s->guest.detect)));

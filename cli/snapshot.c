@@ -63,14 +63,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static json_t *vcpu_json(const struct guest *g, unsigned v)
 {
     const char *waits = vcpu_wait_reason(g->machine, v);
+    bool is_somewhere = vcpu_state(g->machine, v) != VCPU_OFFLINE;
     struct vcpu_regs r;
-    char place[160];
+    char place[160], rip[32];
 
     vcpu_get_regs(g->machine, v, &r);
     post_mortem_place(g->symbols, r.rip, place, sizeof(place));
-    return json_pack("{s:s, s:s*, s:I, s:I, s:s}", "state", vcpu_state_name(vcpu_state(g->machine, v)), "waits_for",
-                     waits, "steps", (json_int_t)vcpu_position(g->machine, v), "rip", (json_int_t)r.rip, "place",
-                     place);
+    snprintf(rip, sizeof(rip), "0x%" PRIx64, r.rip);
+    return json_pack("{s:s, s:s*, s:I, s:s*, s:s*}", "state", vcpu_state_name(vcpu_state(g->machine, v)), "waits_for",
+                     waits, "steps", (json_int_t)vcpu_position(g->machine, v), "rip", is_somewhere ? rip : NULL,
+                     "place", is_somewhere ? place : NULL);
 }
 
 static void print_json(const struct guest *g, const struct snapshot_file_info *i)
@@ -103,10 +105,11 @@ static void print_text(const struct guest *g, const struct snapshot_file_info *i
 
         vcpu_get_regs(g->machine, v, &r);
         post_mortem_place(g->symbols, r.rip, place, sizeof(place));
-        printf("vCPU %u: %s%s%s%s, %" PRIu64 " steps, %u-bit code at %s%s\n", v,
-               vcpu_state_name(vcpu_state(g->machine, v)), waits ? " (" : "", waits ? waits : "", waits ? ")" : "",
-               vcpu_position(g->machine, v), regs_code_bits(&r), place,
-               v == machine_current(g->machine) ? ", the current one" : "");
+        printf("vCPU %u: %s%s%s%s, %" PRIu64 " steps", v, vcpu_state_name(vcpu_state(g->machine, v)), waits ? " (" : "",
+               waits ? waits : "", waits ? ")" : "", vcpu_position(g->machine, v));
+        if (vcpu_state(g->machine, v) != VCPU_OFFLINE)
+            printf(", %u-bit code at %s", regs_code_bits(&r), place);
+        printf("%s\n", v == machine_current(g->machine) ? ", the current one" : "");
     }
     printf("size:   %.1f MiB, for %.1f MiB of RAM that is not zero, of %.1f MiB\n", (double)i->file_bytes / (1 << 20),
            (double)i->ram_pages / 256, (double)i->ram_bytes / (1 << 20));

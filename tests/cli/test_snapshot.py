@@ -115,6 +115,7 @@ def a_file_is_shown():
     got = run("snapshot", "show", file, guest("smp64"))
     expect(got.returncode == 0 and re.search("vCPU 1: runnable, 40 steps, (16|32|64)-bit code at ", got.stdout), got)
     shown = json.loads(run("snapshot", "show", file, "--json").stdout)
+    expect(shown["vcpus"][1]["rip"] == shown["vcpus"][1]["place"] and re.match("0x[0-9a-f]+$", shown["vcpus"][1]["rip"]), shown)
     expect(shown["vcpus"][1]["steps"] == 40 and shown["bytes"] == os.path.getsize(file), shown)
     expect(shown["steps"] == sum(v["steps"] for v in shown["vcpus"]) and shown["case"]["vcpus"] == 2, shown)
     for bad in (["snapshot"], ["snapshot", "eat", file], ["snapshot", "show"], ["snapshot", "show", guest("smp64")],
