@@ -590,7 +590,7 @@ static int search_boundaries(struct fuzz *f, struct guest *g, uint64_t end_gva, 
     if (err != EMU_OK) {
         diag_print(&f->diag, "bootrace fuzz", stderr);
         json_decref(found);
-        return COMMAND_INPUT;
+        return interrupted ? COMMAND_INTERRUPTED : is_over(f) ? COMMAND_BUDGET : COMMAND_INPUT;
     }
     failing = search_report_sum(found, "failing");
     if (!complete && is_over(f) && !interrupted)

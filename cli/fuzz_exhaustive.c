@@ -17,6 +17,7 @@
 #include "cli/snapshot_case.h"
 #include "emu/build_id.h"
 #include "emu/machine.h"
+#include "emu/vcpu.h"
 #include "emu/snapshot.h"
 #include "fuzz/minimise.h"
 #include "fuzz/search.h"
@@ -25,6 +26,7 @@
 #define HANDLER_STEPS_MAX 300000ull
 #define CONFIRM_STEPS_MAX 5000000ull
 #define SAVE_EVERY_S      5.0
+#define RECORD_STEPS_MAX  300000000ull /* of a window whose length nobody gave */
 #define LOOK_EVERY_NS     100000000l
 #define PIECES_MAX        4096u
 
@@ -64,6 +66,8 @@ struct search {
     struct console console;
     double started, saved, shown;
     uint64_t calls, looked_at;
+    uint64_t record_from; /* the window's first step */
+    bool endless;
     struct diag *d;
 };
 
@@ -115,6 +119,22 @@ static void show(struct search *s)
              seconds, fuzz_source_name(s->source), sum.boundaries, all, sum.runs,
              (double)sum.runs / (seconds > 0 ? seconds : 1), sum.failing);
     console_progress(&s->console, line);
+}
+
+/* A vCPU that waits for another one in the window waits for ever, and the record grows. */
+static bool look_at_record(void *context, uint64_t position)
+{
+    struct search *s = context;
+    double now = host_time_s();
+    char line[160];
+
+    if (now - s->shown > 0.2) {
+        s->shown = now;
+        snprintf(line, sizeof(line), "[%.1f s] recording the window, at step %" PRIu64, now - s->started, position);
+        console_progress(&s->console, line);
+    }
+    s->endless = !s->f->window_steps_max && position - s->record_from > RECORD_STEPS_MAX;
+    return s->endless || *s->f->interrupted || (s->f->stop_at_s && now >= s->f->stop_at_s);
 }
 
 /* In the process that searches. What can't be saved now is saved, or complained of, at the end. */
@@ -374,6 +394,7 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
                                    .symbols = g->symbols,
                                    .same = f->same_parsed,
                                    .progress = look,
+                                   .recording = look_at_record,
                                    .context = s};
     enum emu_err err = EMU_OK;
 
@@ -386,6 +407,7 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
     *s = (struct search){
         .f = f, .g = g, .source = source, .vcpu = o.vcpu, .folder = f->out, .started = host_time_s(), .d = d};
     s->saved = s->started;
+    s->record_from = vcpu_position(g->machine, s->vcpu);
     if (!f->out) {
         s->folder = mkdtemp(temporary);
         if (!s->folder)
@@ -400,6 +422,12 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
         err = search_parts_check(known, s->text, d);
     if (err == EMU_OK)
         err = exhaustive_new(g->machine, &o, &s->report, &s->x, d);
+    if (err != EMU_OK && s->endless)
+        (void)diag_set(
+            d, err,
+            "the window does not end within %llu steps of its vCPU, which runs alone: does it wait for another "
+            "one? Give --window SYMBOL+STEPS",
+            RECORD_STEPS_MAX);
     if (err == EMU_OK)
         err = search(s, to, known);
     console_progress(&s->console, NULL);

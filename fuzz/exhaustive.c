@@ -550,8 +550,12 @@ enum emu_err exhaustive_cover(struct exhaustive *s, uint64_t from, uint64_t to)
 
 static enum emu_err record(struct exhaustive *s)
 {
-    struct window_options o = {
-        .vcpu = s->o.vcpu, .end_rip_gva = s->o.end_rip_gva, .steps_max = s->o.steps_max, .symbols = s->o.symbols};
+    struct window_options o = {.vcpu = s->o.vcpu,
+                               .end_rip_gva = s->o.end_rip_gva,
+                               .steps_max = s->o.steps_max,
+                               .symbols = s->o.symbols,
+                               .progress = s->o.recording,
+                               .context = s->o.context};
     enum emu_err err = window_record(s->m, &o, &s->window, s->d);
 
     if (err != EMU_OK)

@@ -87,6 +87,7 @@ struct exhaustive_options {
     const struct divergence_list *same; /* what must be as before when the handler returns; may be NULL */
     /* Called now and then; true stops the search (the report then says that it is not complete). */
     bool (*progress)(void *context, const struct exhaustive_report *r, uint64_t position);
+    bool (*recording)(void *context, uint64_t position); /* window_options.progress; may be NULL */
     void *context;
 };
 

@@ -399,7 +399,7 @@ static enum emu_err run(struct window *w, struct diag *d)
         if (w->no_memory)
             return diag_set(d, EMU_EHOST, "the host has no memory for the record of the window");
         if (w->stopped)
-            return diag_set(d, EMU_EINPUT, "interrupted while the window was recorded");
+            return diag_set(d, EMU_EINPUT, "given up while the window was recorded");
         if (why == MACHINE_STOPPED_ASKED || (why == MACHINE_STOPPED_RIP && vcpu_gpr(w->m, GPR_RSP) < sp))
             continue;
         if (why == MACHINE_STOPPED_RIP || why == MACHINE_STOPPED_POSITION)

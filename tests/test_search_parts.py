@@ -145,6 +145,11 @@ point("Ctrl-C ends a search on the way to its window", process.returncode == 130
 got = tap.run(*far, "--budget", "1s")
 point("so does its budget", got.returncode == 4 and "budget of time is used up" in got.stderr, got.returncode, got.stderr)
 
+got = tap.run(program, "fuzz", guest, "--mode", "hvm", "--vcpus", "1", "--no-cache", "--budget", "1s", "--window",
+              "calibrate_delay", "--cmdline", "delay=2000000000")
+point("its budget ends the recording of a window", got.returncode == 4 and "given up while the window" in got.stderr,
+      got.returncode, got.stderr)
+
 status, r, err = run(command("--out", os.path.join(folder, "A", "B")))
 point("--out in a folder that is not there is refused at once",
       status == 2 and err.count("\n") == 1 and "A/B: can't be made" in err, err)
