@@ -443,6 +443,12 @@ static bool is_text(enum case_field_type type)
     return false;
 }
 
+/* Where blanks stand together or begin a line, the lines that libyaml makes of a text are not read as the same. */
+static bool is_foldable(const char *text)
+{
+    return !isblank((unsigned char)text[0]) && !strstr(text, "  ") && !strstr(text, "\n ") && !strchr(text, '\t');
+}
+
 /* The node of a field's value; 0 if the case does not give it, and -1 if there is no memory. */
 static int write_value(const struct test_case *c, const struct case_field *f, yaml_document_t *doc)
 {
@@ -456,7 +462,9 @@ static int write_value(const struct test_case *c, const struct case_field *f, ya
         return 0;
     switch (f->type) {
     case CASE_FIELD_TEXT:
-        return string ? write_text(doc, string, YAML_FOLDED_SCALAR_STYLE) : 0;
+        return string
+                   ? write_text(doc, string, is_foldable(string) ? YAML_FOLDED_SCALAR_STYLE : YAML_LITERAL_SCALAR_STYLE)
+                   : 0;
     case CASE_FIELD_BLOCK:
         return string ? write_text(doc, string, YAML_LITERAL_SCALAR_STYLE) : 0;
     case CASE_FIELD_WORD:
