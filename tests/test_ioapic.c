@@ -1,11 +1,8 @@
-#include "tests/cmocka_tap.h"
-#include "tests/fake_machine.h"
+#include "tests/pc_machine.h"
 
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
-#include "models/platform.h"
 
-static const struct platform_config hvm = {.mode = PLATFORM_HVM};
 static const struct model *const models[] = {&lapic_model, &ioapic_model};
 
 #define LEVEL  (1u << 15)
@@ -14,9 +11,7 @@ static const struct model *const models[] = {&lapic_model, &ioapic_model};
 
 static struct machine *machine(void)
 {
-    const struct machine_config config = {
-        .ram_bytes = FAKE_RAM_BYTES, .vcpus = 2, .models = models, .model_count = 2, .platform = &hvm};
-    struct machine *m = fake_machine_new_config(&config);
+    struct machine *m = pc_machine_new(2, models, 2);
 
     for (unsigned v = 0; v < 2; v++) {
         fake_set_current(m, v);

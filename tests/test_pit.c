@@ -1,39 +1,17 @@
-#include "tests/cmocka_tap.h"
-#include "tests/fake_machine.h"
+#include "tests/pc_machine.h"
 
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
 #include "models/pc/pic.h"
 #include "models/pc/pit.h"
-#include "models/platform.h"
 
-static const struct platform_config hvm = {.mode = PLATFORM_HVM};
 static const struct model *const models[] = {&pic_model, &lapic_model, &ioapic_model, &pit_model};
 
-static void out(struct machine *m, uint16_t port, uint8_t value)
-{
-    assert_int_equal(fake_port_write(m, port, 1, value), MODEL_DONE);
-}
-
-static uint8_t in(struct machine *m, uint16_t port)
-{
-    uint32_t value = 0;
-
-    assert_int_equal(fake_port_read(m, port, 1, &value), MODEL_DONE);
-    return (uint8_t)value;
-}
-
-/* IRQ 0 is vector 0x30, unmasked. */
 static struct machine *machine(void)
 {
-    const struct machine_config config = {
-        .ram_bytes = FAKE_RAM_BYTES, .vcpus = 1, .models = models, .model_count = 4, .platform = &hvm};
-    struct machine *m = fake_machine_new_config(&config);
+    struct machine *m = pc_machine_new(1, models, 4);
 
-    out(m, 0x20, 0x11);
-    out(m, 0x21, 0x30);
-    out(m, 0x21, 0x04);
-    out(m, 0x21, 0x01);
+    pc_program_pics(m, 0);
     return m;
 }
 

@@ -1,37 +1,18 @@
-#include "tests/cmocka_tap.h"
-#include "tests/fake_machine.h"
+#include "tests/pc_machine.h"
 
 #include "models/pc/acpi.h"
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
 #include "models/pc/pic.h"
 #include "models/pc/power.h"
-#include "models/platform.h"
 
 #include <string.h>
 
-static const struct platform_config hvm = {.mode = PLATFORM_HVM};
 static const struct model *const models[] = {&pic_model, &lapic_model, &ioapic_model, &power_model};
 
 static struct machine *machine(void)
 {
-    const struct machine_config config = {
-        .ram_bytes = FAKE_RAM_BYTES, .vcpus = 1, .models = models, .model_count = 4, .platform = &hvm};
-
-    return fake_machine_new_config(&config);
-}
-
-static uint32_t in(struct machine *m, uint16_t port, unsigned bytes)
-{
-    uint32_t value = 0;
-
-    assert_int_equal(fake_port_read(m, port, bytes, &value), MODEL_DONE);
-    return value;
-}
-
-static void out(struct machine *m, uint16_t port, unsigned bytes, uint32_t value)
-{
-    assert_int_equal(fake_port_write(m, port, bytes, value), MODEL_DONE);
+    return pc_machine_new(1, models, 4);
 }
 
 static void the_timer_counts_at_3579545_hz_in_any_access_size(void **state)
@@ -39,11 +20,11 @@ static void the_timer_counts_at_3579545_hz_in_any_access_size(void **state)
     struct machine *m = machine();
 
     fake_advance(m, 1000000000);
-    assert_int_equal(in(m, 0xb008, 4), 3579545);
-    assert_int_equal(in(m, 0xb008, 2), 3579545 & 0xffff);
-    assert_int_equal(in(m, 0xb00a, 1), 3579545 >> 16);
-    out(m, 0xb008, 4, 0);
-    assert_int_equal(in(m, 0xb008, 4), 3579545);
+    assert_int_equal(port_read(m, 0xb008, 4), 3579545);
+    assert_int_equal(port_read(m, 0xb008, 2), 3579545 & 0xffff);
+    assert_int_equal(in(m, 0xb00a), 3579545 >> 16);
+    port_write(m, 0xb008, 4, 0);
+    assert_int_equal(port_read(m, 0xb008, 4), 3579545);
     machine_free(m);
 }
 
@@ -53,14 +34,14 @@ static void a_change_of_its_top_bit_is_an_event(void **state)
     uint64_t half_ns = (1ull << 31) * 1000000000 / 3579545 + 1;
 
     fake_advance_to(m, half_ns - 1000);
-    assert_int_equal(in(m, 0xb000, 2), 0);
-    out(m, 0xb002, 2, 1);
-    assert_int_equal(in(m, 0xb002, 2), 1);
+    assert_int_equal(port_read(m, 0xb000, 2), 0);
+    port_write(m, 0xb002, 2, 1);
+    assert_int_equal(port_read(m, 0xb002, 2), 1);
     fake_advance_to(m, half_ns);
-    assert_int_equal(in(m, 0xb000, 2), 1);
+    assert_int_equal(port_read(m, 0xb000, 2), 1);
     fake_advance_to(m, 2 * half_ns);
-    out(m, 0xb000, 2, 1); /* ones clear */
-    assert_int_equal(in(m, 0xb000, 4), 0x10000);
+    port_write(m, 0xb000, 2, 1); /* ones clear */
+    assert_int_equal(port_read(m, 0xb000, 4), 0x10000);
     machine_free(m);
 }
 
@@ -68,10 +49,10 @@ static void sleep_type_5_powers_off(void **state)
 {
     struct machine *m = machine();
 
-    assert_int_equal(in(m, 0xb004, 2), 1); /* ACPI mode */
-    out(m, 0xb004, 2, ACPI_S5_SLEEP_TYPE << 10);
+    assert_int_equal(port_read(m, 0xb004, 2), 1); /* ACPI mode */
+    port_write(m, 0xb004, 2, ACPI_S5_SLEEP_TYPE << 10);
     assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);
-    out(m, 0xb004, 2, ACPI_S5_SLEEP_TYPE << 10 | 0x2000);
+    port_write(m, 0xb004, 2, ACPI_S5_SLEEP_TYPE << 10 | 0x2000);
     assert_int_equal(machine_verdict(m)->kind, VERDICT_PASS);
     assert_int_equal(fake_fact(m, 0)->kind, TRACE_SHUTDOWN);
     assert_int_equal(fake_fact(m, 0)->a, 0);
@@ -82,7 +63,7 @@ static void a_sleep_that_the_dsdt_does_not_name_is_unmodelled(void **state)
 {
     struct machine *m = machine();
 
-    out(m, 0xb004, 2, 0x2000 | 3 << 10);
+    port_write(m, 0xb004, 2, 0x2000 | 3 << 10);
     assert_int_equal(machine_verdict(m)->kind, VERDICT_UNMODELLED);
     assert_non_null(strstr(machine_verdict(m)->text, "sleep type 3"));
     machine_free(m);
@@ -100,7 +81,7 @@ static void both_ways_to_reset_end_the_run(void **state)
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct machine *m = machine();
 
-        out(m, rows[i].port, 1, rows[i].value);
+        out(m, rows[i].port, rows[i].value);
         assert_int_equal(machine_verdict(m)->kind, rows[i].resets ? VERDICT_FAIL : VERDICT_NONE);
         if (rows[i].resets)
             assert_int_equal(fake_fact(m, 0)->a, 1);
@@ -117,37 +98,28 @@ static bool sci_is_asserted(struct machine *m)
 static void a_plugged_processor_is_in_the_map_and_an_event(void **state)
 {
     struct platform_config some = {.mode = PLATFORM_HVM, .vcpus_online = 2};
-    const struct machine_config config = {
-        .ram_bytes = FAKE_RAM_BYTES, .vcpus = 10, .models = models, .model_count = 4, .platform = &some};
-    struct machine *m = fake_machine_new_config(&config);
+    struct machine *m = pc_machine_new_platform(10, models, 4, &some);
 
-    assert_int_equal(in(m, 0xaf00, 4), 3);
-    assert_int_equal(in(m, 0xafe0, 4), 0);
+    assert_int_equal(port_read(m, 0xaf00, 4), 3);
+    assert_int_equal(port_read(m, 0xafe0, 4), 0);
     power_set_cpu(m, 1, true); /* it is there */
-    assert_int_equal(in(m, 0xafe0, 4), 0);
+    assert_int_equal(port_read(m, 0xafe0, 4), 0);
     power_set_cpu(m, 9, true);
-    assert_int_equal(in(m, 0xaf00, 1), 3);
-    assert_int_equal(in(m, 0xaf01, 1), 2);
-    assert_int_equal(in(m, 0xaf1f, 1), 0);
-    assert_int_equal(in(m, 0xafe0, 1), 1 << 2);
+    assert_int_equal(in(m, 0xaf00), 3);
+    assert_int_equal(in(m, 0xaf01), 2);
+    assert_int_equal(in(m, 0xaf1f), 0);
+    assert_int_equal(in(m, 0xafe0), 1 << 2);
     assert_false(sci_is_asserted(m));
-    out(m, 0x20, 1, 0x11); /* the PIC pair, with only line 9 open */
-    out(m, 0x21, 1, 0x30);
-    out(m, 0x21, 1, 0x04);
-    out(m, 0x21, 1, 0x01);
-    out(m, 0xa0, 1, 0x11);
-    out(m, 0xa1, 1, 0x38);
-    out(m, 0xa1, 1, 0x02);
-    out(m, 0xa1, 1, 0x01);
-    out(m, 0x21, 1, 0xfb);
-    out(m, 0xa1, 1, 0xfd);
-    out(m, 0xafe2, 1, 1 << 2); /* enable the event */
+    pc_program_pics(m, 0);
+    out(m, 0x21, 0xfb); /* only line 9 open */
+    out(m, 0xa1, 0xfd);
+    out(m, 0xafe2, 1 << 2); /* enable the event */
     assert_true(sci_is_asserted(m));
-    out(m, 0xafe0, 1, 1 << 2);
-    assert_int_equal(in(m, 0xafe0, 1), 0);
+    out(m, 0xafe0, 1 << 2);
+    assert_int_equal(in(m, 0xafe0), 0);
     power_set_cpu(m, 0, false);
-    assert_int_equal(in(m, 0xaf00, 2), 0x202);
-    assert_int_equal(in(m, 0xafe0, 1), 1 << 2);
+    assert_int_equal(port_read(m, 0xaf00, 2), 0x202);
+    assert_int_equal(in(m, 0xafe0), 1 << 2);
     machine_free(m);
 }
 
@@ -156,10 +128,10 @@ static void what_is_not_there_is_not_answered(void **state)
     struct machine *m = machine(), *pvh = fake_machine_new(1, models, 4);
     uint32_t value;
 
-    assert_int_equal(in(m, 0xb006, 2), 0xffff); /* the gap before the timer */
-    assert_int_equal(in(m, 0xcf9, 1), 0);
-    out(m, 0xafe0, 4, 0xffff0000);
-    assert_int_equal(in(m, 0xafe0, 4), 0xffff0000);
+    assert_int_equal(port_read(m, 0xb006, 2), 0xffff); /* the gap before the timer */
+    assert_int_equal(in(m, 0xcf9), 0);
+    port_write(m, 0xafe0, 4, 0xffff0000);
+    assert_int_equal(port_read(m, 0xafe0, 4), 0xffff0000);
     assert_int_equal(fake_port_read(m, 0xb00a, 4, &value), MODEL_NOT_MINE);
     assert_int_equal(fake_port_read(m, 0xafe2, 4, &value), MODEL_NOT_MINE);
     assert_int_equal(fake_port_read(m, 0x64, 1, &value), MODEL_NOT_MINE);
@@ -170,21 +142,13 @@ static void what_is_not_there_is_not_answered(void **state)
     machine_free(pvh);
 }
 
-/* Anything may be written to any of its ports: no access may hurt the host. */
 static void hostile_accesses_leave_the_host_alone(void **state)
 {
     static const uint16_t ports[] = {0xb000, 0xb001, 0xb002, 0xb003, 0xb004, 0xb005, 0xb008,
                                      0xb00b, 0xafe0, 0xafe3, 0xaf00, 0xaf1f, 0xcf9,  0x64};
     struct machine *m = machine();
 
-    for (unsigned i = 0; i < 200000; i++) {
-        uint64_t r = fake_hostile_access(m, ports, sizeof(ports) / sizeof(ports[0]));
-
-        if (r & 0x40)
-            (void)fake_accept(m, 0);
-        fake_advance(m, r >> 24 & 0xffff);
-    }
-    assert_true(clock_now_ns(m) > 0);
+    pc_hostile_accesses(m, ports, sizeof(ports) / sizeof(ports[0]), NULL);
     machine_free(m);
 }
 

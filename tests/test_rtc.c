@@ -1,28 +1,13 @@
-#include "tests/cmocka_tap.h"
-#include "tests/fake_machine.h"
+#include "tests/pc_machine.h"
 
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
 #include "models/pc/pic.h"
 #include "models/pc/rtc.h"
-#include "models/platform.h"
 
 #define S 1000000000ull
 
 static const struct model *const models[] = {&pic_model, &lapic_model, &ioapic_model, &rtc_model};
-
-static void out(struct machine *m, uint16_t port, uint8_t value)
-{
-    assert_int_equal(fake_port_write(m, port, 1, value), MODEL_DONE);
-}
-
-static uint8_t in(struct machine *m, uint16_t port)
-{
-    uint32_t value = 0;
-
-    assert_int_equal(fake_port_read(m, port, 1, &value), MODEL_DONE);
-    return (uint8_t)value;
-}
 
 static uint8_t get(struct machine *m, uint8_t reg)
 {
@@ -36,21 +21,11 @@ static void set(struct machine *m, uint8_t reg, uint8_t value)
     out(m, 0x71, value);
 }
 
-/* IRQ 8 is vector 0x38, unmasked. */
 static struct machine *machine_at(const struct platform_config *platform)
 {
-    const struct machine_config config = {
-        .ram_bytes = FAKE_RAM_BYTES, .vcpus = 1, .models = models, .model_count = 4, .platform = platform};
-    struct machine *m = fake_machine_new_config(&config);
+    struct machine *m = pc_machine_new_platform(1, models, 4, platform);
 
-    out(m, 0x20, 0x11);
-    out(m, 0x21, 0x30);
-    out(m, 0x21, 0x04);
-    out(m, 0x21, 0x01);
-    out(m, 0xa0, 0x11);
-    out(m, 0xa1, 0x38);
-    out(m, 0xa1, 0x02);
-    out(m, 0xa1, 0x01);
+    pc_program_pics(m, 0);
     return m;
 }
 
@@ -242,10 +217,7 @@ static void memory_holds_what_is_written(void **state)
 
 static void hostile_settings_leave_the_host_alone(void **state)
 {
-    struct machine *m = machine_at(&hvm), *pvh;
-    static const struct platform_config none = {.mode = PLATFORM_PVH};
-    const struct machine_config config = {
-        .ram_bytes = FAKE_RAM_BYTES, .vcpus = 1, .models = models, .model_count = 4, .platform = &none};
+    struct machine *m = machine_at(&hvm), *pvh = fake_machine_new(1, models, 4);
     uint32_t value;
 
     for (unsigned i = 0; i < 100000; i++) {
@@ -257,7 +229,6 @@ static void hostile_settings_leave_the_host_alone(void **state)
             set(m, r >> 16 & 0x3f, r >> 32 & 0xff);
         fake_advance(m, r >> 40 & 0xffffff);
     }
-    pvh = fake_machine_new_config(&config);
     assert_int_equal(fake_port_read(pvh, 0x71, 1, &value), MODEL_NOT_MINE);
     assert_int_equal(fake_port_write(pvh, 0x70, 1, 0), MODEL_NOT_MINE);
     assert_int_equal(fake_port_read(m, 0x70, 2, &value), MODEL_NOT_MINE);

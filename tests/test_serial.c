@@ -1,41 +1,20 @@
-#include "tests/cmocka_tap.h"
-#include "tests/fake_machine.h"
+#include "tests/pc_machine.h"
 
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
 #include "models/pc/pic.h"
 #include "models/pc/serial.h"
-#include "models/platform.h"
 
 #define COM1 0x3f8
 
-static const struct platform_config hvm = {.mode = PLATFORM_HVM};
 static const struct model *const models[] = {&pic_model, &lapic_model, &ioapic_model, &serial_model};
 
-static void out(struct machine *m, uint16_t port, uint8_t value)
-{
-    assert_int_equal(fake_port_write(m, port, 1, value), MODEL_DONE);
-}
-
-static uint8_t in(struct machine *m, uint16_t port)
-{
-    uint32_t value = 0;
-
-    assert_int_equal(fake_port_read(m, port, 1, &value), MODEL_DONE);
-    return (uint8_t)value;
-}
-
-/* IRQ 4 is vector 0x34, unmasked; OUT2 lets interrupts out. */
+/* OUT2 lets its interrupts out. */
 static struct machine *machine(void)
 {
-    const struct machine_config config = {
-        .ram_bytes = FAKE_RAM_BYTES, .vcpus = 1, .models = models, .model_count = 4, .platform = &hvm};
-    struct machine *m = fake_machine_new_config(&config);
+    struct machine *m = pc_machine_new(1, models, 4);
 
-    out(m, 0x20, 0x11);
-    out(m, 0x21, 0x30);
-    out(m, 0x21, 0x04);
-    out(m, 0x21, 0x01);
+    pc_program_pics(m, 0);
     out(m, COM1 + 4, 0x0b);
     return m;
 }
@@ -188,22 +167,18 @@ static void it_is_absent_under_pvh_and_for_wide_accesses(void **state)
     machine_free(pvh);
 }
 
-/* Anything may be written to any of its ports: no access may hurt the host. */
+static void bytes_arrive(struct machine *m, uint64_t random)
+{
+    if (random & 0x80)
+        serial_receive(m, (uint8_t)random);
+}
+
 static void hostile_accesses_leave_the_host_alone(void **state)
 {
     static const uint16_t ports[] = {COM1, COM1 + 1, COM1 + 2, COM1 + 3, COM1 + 4, COM1 + 5, COM1 + 6, COM1 + 7};
     struct machine *m = machine();
 
-    for (unsigned i = 0; i < 200000; i++) {
-        uint64_t r = fake_hostile_access(m, ports, sizeof(ports) / sizeof(ports[0]));
-
-        if (r & 0x80)
-            serial_receive(m, (uint8_t)r);
-        if (r & 0x40)
-            (void)fake_accept(m, 0);
-        fake_advance(m, r >> 24 & 0xffff);
-    }
-    assert_true(clock_now_ns(m) > 0);
+    pc_hostile_accesses(m, ports, sizeof(ports) / sizeof(ports[0]), bytes_arrive);
     machine_free(m);
 }
 

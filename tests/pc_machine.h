@@ -1,0 +1,34 @@
+/*
+ * pc_machine: a fake machine (fake_machine.h) that is an HVM guest's PC, made of the models that a test names, and what
+ * a guest does with it before all else. It is for the devices of models/pc that have ports and an interrupt line.
+ */
+#ifndef BOOTRACE_TESTS_PC_MACHINE_H
+#define BOOTRACE_TESTS_PC_MACHINE_H
+
+#include "tests/cmocka_tap.h"
+#include "tests/fake_machine.h"
+
+#include "models/platform.h"
+
+/* As fake_machine_new(), in HVM mode, and with another configuration of the platform. `models` and `platform` outlive
+   the machine. */
+struct machine *pc_machine_new(unsigned vcpus, const struct model *const *models, unsigned model_count);
+struct machine *pc_machine_new_platform(unsigned vcpus, const struct model *const *models, unsigned model_count,
+                                        const struct platform_config *platform);
+
+/* What the guest writes or reads; some model must answer. The short names are for a byte. */
+void port_write(struct machine *m, uint16_t port, unsigned bytes, uint32_t value);
+uint32_t port_read(struct machine *m, uint16_t port, unsigned bytes);
+void out(struct machine *m, uint16_t port, uint8_t value);
+uint8_t in(struct machine *m, uint16_t port);
+
+/* The pair of 8259As as Linux programs it: IRQ 0 is vector 0x30, IRQ 8 is vector 0x38; nothing is masked, which ICW1
+   alone sees to. `icw4` is set in ICW4 of both, besides the 8086's mode. */
+void pc_program_pics(struct machine *m, uint8_t icw4);
+
+/* 200,000 random accesses of all sizes to these ports, while time passes and interrupts are taken: none may hurt the
+   host. `also` (NULL: nothing) happens behind each; nothing else has used bits 7 and 16 to 23 of `random`. */
+void pc_hostile_accesses(struct machine *m, const uint16_t *ports, size_t count,
+                         void (*also)(struct machine *m, uint64_t random));
+
+#endif
