@@ -59,11 +59,10 @@ static void say_unusable(const struct diag *d)
     fprintf(stderr, "bootrace: the cache can't be used: %s%s%s\n", d->file, d->file[0] ? " " : "", d->text);
 }
 
-enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, const struct approach *a, uint64_t gva,
-                          enum machine_stop_reason *why, struct diag *d)
+enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, const struct approach *a,
+                          struct approach_place *place, enum machine_stop_reason *why, struct diag *d)
 {
-    struct machine_limits limits = {.steps_max = UINT64_MAX, .until_rip_gva = gva};
-    char folder[SNAPSHOT_CACHE_FOLDER_BYTES], key[SNAPSHOT_CACHE_KEY_BYTES], place[64];
+    char folder[SNAPSHOT_CACHE_FOLDER_BYTES], key[SNAPSHOT_CACHE_KEY_BYTES], where[64];
     struct snapshot_file *f = NULL;
     struct snapshot_cache cache;
     char *text = NULL;
@@ -73,12 +72,12 @@ enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, const 
 
     diag_init(&trouble);
     if (usable) {
-        snprintf(place, sizeof(place), "before 0x%" PRIx64, gva);
+        snprintf(where, sizeof(where), "before 0x%" PRIx64 " #%" PRIu64, place->gva, place->wanted);
         err = snapshot_cache_init(&cache, folder, SNAPSHOT_CACHE_BYTES_MAX_DEFAULT, &trouble);
         if (err == EMU_OK)
             err = snapshot_case_print(&g->options, &text, &trouble);
         if (err == EMU_OK) {
-            snapshot_cache_key(text, place, key);
+            snapshot_cache_key(text, where, key);
             err = snapshot_cache_get(&cache, key, &f, &trouble);
         }
         usable = err == EMU_OK;
@@ -92,7 +91,7 @@ enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, const 
         free(text);
         return err;
     }
-    *why = approach_run(a, g, &limits);
+    *why = approach_run_to(a, g, place);
     if (usable && *why == MACHINE_STOPPED_RIP && snapshot_cache_put(&cache, key, g->machine, text, &trouble) != EMU_OK)
         say_unusable(&trouble);
     free(text);

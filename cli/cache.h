@@ -22,12 +22,12 @@ struct cache_options {  /* zero means the default */
 /* --cache DIR and --no-cache, as a child of a sub-command's parser; its input is a struct cache_options. */
 extern const struct argp cache_argp;
 
-/* approach_run() of a guest that has not run, to the first time that a vCPU stands before the instruction at `gva`:
+/* approach_run_to() a place of a guest that has not run:
    from the cache where it is there, else by running, and then it is put there. A cache that can't be used is one line
    on standard error and nothing else. With detectors, which have to see the way, it is not used. EMU_EINPUT or
    EMU_EHOST: the guest can only be given up. */
-enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, const struct approach *a, uint64_t gva,
-                          enum machine_stop_reason *why, struct diag *d) EMU_MUST_CHECK;
+enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, const struct approach *a,
+                          struct approach_place *place, enum machine_stop_reason *why, struct diag *d) EMU_MUST_CHECK;
 
 /* Where the cache is: what `o` says, or the default. False if the user has no home; then there is none. */
 bool cache_find_folder(const struct cache_options *o, char folder[SNAPSHOT_CACHE_FOLDER_BYTES]);

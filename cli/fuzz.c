@@ -26,7 +26,11 @@
 static const char doc[] =
     "Search a window of a boot: every boundary, every interrupt, or many schedules of it.\v"
     "The window is a function: from its first instruction to its return, or for so many steps of all vCPUs; "
-    "or it is what one vCPU does between two positions, counted in its steps.\n\n"
+    "or it is what one vCPU does between two positions, counted in its steps. SYMBOL#N is the N-th time since the "
+    "start "
+    "of the boot that one vCPU executes it, the first vCPU to do so; N counts as in the anchors of schedules, and "
+    "stands "
+    "before +STEPS.\n\n"
     "Strategies: exhaustive (the default) covers every boundary of one vCPU times each source. The others make whole "
     "runs "
     "and minimise what fails: random, pct, preempt (every interleaving of the vCPUs with at most --depth "
@@ -37,6 +41,8 @@ static const char doc[] =
     "      --window alternative_instructions --inject timer,nmi --json\n"
     "  bootrace fuzz vmlinuz --window alternative_instructions \\\n"
     "      --jobs 2 --out search\n"
+    "  bootrace fuzz vmlinuz --mode hvm --vcpus 1 \\\n"
+    "      --window 'jump_label_update#5' --inject timer,nmi\n"
     "  bootrace fuzz guest.elf --vcpus 2 --window start_secondary \\\n"
     "      --strategy preempt --depth 2 --out found\n"
     "  bootrace fuzz guest.elf --window patch --inject nmi \\\n"
@@ -67,8 +73,8 @@ enum {
 };
 
 static const struct argp_option options[] = {
-    {"window", KEY_WINDOW, "SYMBOL[+STEPS]|VCPU:FROM-VCPU:TO", 0,
-     "The function whose execution is searched, or so many steps from its first instruction on", 0},
+    {"window", KEY_WINDOW, "SYMBOL[#N][+STEPS]|VCPU:FROM-VCPU:TO", 0,
+     "The function whose execution is searched (its N-th one), or so many steps from its first instruction on", 0},
     {"inject", KEY_INJECT, "LIST", 0,
      "timer, nmi, vector:N, irq:N, ipi:N; several with commas (default: timer). Strategies other than exhaustive also "
      "take upcall, event:N, late:NS, pass:NS, plug:V, unplug:V, and nothing",
@@ -103,8 +109,9 @@ static const struct argp_option options[] = {
 struct fuzz {
     struct guest_options guest;
     struct cache_options cache;
-    const char *window;                 /* SYMBOL, SYMBOL+STEPS, VCPU:STEPS-VCPU:STEPS */
+    const char *window;                 /* SYMBOL[#N][+STEPS], VCPU:STEPS-VCPU:STEPS */
     char symbol[POSITION_SYMBOL_BYTES]; /* of the window; empty if it is none's */
+    uint64_t occurrence;                /* N */
     bool every, json;
     bool asked[SOURCE_COUNT]; /* of the exhaustive search */
     uint64_t window_steps_max, budget_s;
@@ -374,11 +381,52 @@ static enum emu_err go_to_position(struct fuzz *f, struct guest *g, unsigned vcp
                     why == MACHINE_STOPPED_VERDICT ? machine_verdict(g->machine)->text : over_reason());
 }
 
+/* SYMBOL[#N][+STEPS]. *ends: with the function, not after so many steps. */
+static enum emu_err parse_function(struct fuzz *f, bool *ends, struct diag *d)
+{
+    const char *at = f->window + strcspn(f->window, "#+"), *plus = strchr(f->window, '+');
+    enum emu_err err = EMU_OK;
+    char number[32];
+
+    snprintf(f->symbol, sizeof(f->symbol), "%.*s", (int)(at - f->window), f->window);
+    f->occurrence = 1;
+    *ends = !plus;
+    if (plus && strchr(plus, '#'))
+        return diag_set(d, EMU_EINPUT, "--window %s: a window is SYMBOL[#N][+STEPS], with #N before +STEPS", f->window);
+    if (*at == '#') {
+        snprintf(number, sizeof(number), "%.*s", (int)strcspn(at + 1, "+"), at + 1);
+        err = guest_parse_number("the N of --window SYMBOL#N", number, 1, APPROACH_TIMES_MAX, &f->occurrence, d);
+    }
+    if (err == EMU_OK && plus)
+        err = guest_parse_number("the length of the window", plus + 1, 1, UINT64_MAX / 4, &f->window_steps_max, d);
+    return err;
+}
+
+/* The guest ended, or was stopped, before the place: how near it came. */
+static enum emu_err not_reached(const struct fuzz *f, const struct guest *g, const struct approach_place *place,
+                                enum machine_stop_reason why, struct diag *d)
+{
+    const struct verdict *v = machine_verdict(g->machine);
+    bool ended = why == MACHINE_STOPPED_VERDICT;
+    unsigned most = 0;
+    char times[160] = "";
+
+    for (unsigned i = 1; i < machine_vcpus(g->machine); i++)
+        if (place->times[i] > place->times[most])
+            most = i;
+    if (place->times[most])
+        snprintf(times, sizeof(times), ": vCPU %u executes it %" PRIu64 " time%s%s", most, place->times[most],
+                 place->times[most] == 1 ? "" : "s", machine_vcpus(g->machine) > 1 ? ", none more often" : "");
+    return diag_set(d, EMU_EINPUT, "the guest does not reach %s%s: %s%s%s", f->window, times,
+                    ended ? verdict_kind_name(v->kind) : over_reason(), ended ? ": " : "", ended ? v->text : "");
+}
+
 static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_gva, struct diag *d)
 {
     struct approach approach = approach_of(f);
     enum machine_stop_reason why;
-    const char *plus;
+    struct approach_place place;
+    bool ends;
     struct symbol s;
     size_t n;
     unsigned bits, word;
@@ -398,33 +446,25 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
                         f->window);
     if (!g->symbols)
         return diag_set(d, EMU_EINPUT, "--window %s: the image has no symbols", f->window);
-    plus = strchr(f->window, '+');
-    snprintf(f->symbol, sizeof(f->symbol), "%.*s", plus ? (int)(plus - f->window) : (int)strlen(f->window), f->window);
-    if (plus &&
-        guest_parse_number("the length of the window", plus + 1, 1, UINT64_MAX / 4, &f->window_steps_max, d) != EMU_OK)
-        return EMU_EINPUT;
+    err = parse_function(f, &ends, d);
+    if (err != EMU_OK)
+        return err;
     n = symbols_find_name(g->symbols, f->symbol, &s);
     if (n != 1)
         return diag_set(d, EMU_EINPUT,
                         n ? "--window %s: %zu symbols have this name" : "--window %s: no symbol has this name",
                         f->window, n);
-    err = cache_run_to(g, &f->cache, &approach, s.start_gva, &why, d);
+    place = (struct approach_place){.gva = s.start_gva, .wanted = f->occurrence};
+    err = cache_run_to(g, &f->cache, &approach, &place, &why, d);
     if (err != EMU_OK)
         return err;
-    switch (why) {
-    case MACHINE_STOPPED_RIP:
-        break;
-    case MACHINE_STOPPED_VERDICT:
-        return diag_set(d, EMU_EINPUT, "the guest does not reach %s: %s: %s", f->window,
-                        verdict_kind_name(machine_verdict(g->machine)->kind), machine_verdict(g->machine)->text);
-    default:
-        return diag_set(d, EMU_EINPUT, "the guest does not reach %s: %s", f->window, over_reason());
-    }
+    if (why != MACHINE_STOPPED_RIP)
+        return not_reached(f, g, &place, why, d);
     bits = vcpu_code_bits(g->machine);
     word = bits == 64 ? 8 : 4;
     sp = vcpu_gpr(g->machine, GPR_RSP);
     *end_gva = 0;
-    if (plus)
+    if (!ends)
         return EMU_OK;
     if (!vcpu_read_gva(g->machine, machine_current(g->machine), sp, end_gva, word, NULL))
         return diag_set(d, EMU_EINPUT, "the return address of %s can't be read", f->window);
@@ -434,7 +474,7 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
 /* Where the window starts, in a run from the beginning. */
 static struct position anchor_of(const struct fuzz *f, struct guest *g)
 {
-    struct position p = {.kind = POSITION_ANCHOR, .vcpu = machine_current(g->machine), .occurrence = 1};
+    struct position p = {.kind = POSITION_ANCHOR, .vcpu = machine_current(g->machine), .occurrence = f->occurrence};
 
     if (!f->symbol[0]) /* the window is between positions */
         return (struct position){.kind = POSITION_HERE};

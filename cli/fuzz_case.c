@@ -28,6 +28,9 @@ enum emu_err fuzz_case_write(const char *folder, const char *window, const char 
         return diag_set_at(d, EMU_EINPUT, folder, 0, "can't be made: %s", strerror(errno));
     snprintf(path, FUZZ_CASE_PATH_BYTES, "%s/%s-%s-%08x.yaml", folder, window, v->detector ? v->detector : "fail",
              (unsigned)digest);
+    for (char *c = path + strlen(folder); *c; c++)
+        if (*c == '#') /* begins a fragment in a URI, as SARIF has them */
+            *c = '-';
     return record_write(&r, path, d);
 }
 

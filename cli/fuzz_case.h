@@ -14,7 +14,7 @@
 
 #define FUZZ_CASE_PATH_BYTES 4096
 
-/* Written as FOLDER/WINDOW-DETECTOR-DIGEST.yaml, which `path` then is. `mechanism` is one paragraph. */
+/* Written as FOLDER/WINDOW-DETECTOR-DIGEST.yaml ('#' as '-'), which `path` then is. `mechanism` is one paragraph. */
 EMU_MUST_CHECK enum emu_err fuzz_case_write(const char *folder, const char *window, const char *mechanism,
                                             struct guest *g, const struct schedule *s, const struct verdict *v,
                                             uint64_t digest, char path[FUZZ_CASE_PATH_BYTES], struct diag *d);

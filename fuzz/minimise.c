@@ -190,7 +190,8 @@ static uint64_t count_hits(struct machine *m, unsigned vcpu, uint64_t rip_gva, u
 }
 
 /* The anchor of `p`, a boundary that the machine comes to from here by the default: which symbol's instruction is next
-   there, and the how many-th time since here. The machine is left at `p`. False if there is none. */
+   there, and the how many-th time since here; `then` if it is here. The machine is left at `p`. False if there is
+   none. */
 static bool find_anchor(struct machine *m, const struct symbols *symbols, const struct snapshot *here,
                         const struct position *p, struct position *anchor)
 {
@@ -201,6 +202,10 @@ static bool find_anchor(struct machine *m, const struct symbols *symbols, const 
 
     if (!p->steps || vcpu_position(m, p->vcpu) > p->steps)
         return false;
+    if (vcpu_position(m, p->vcpu) == p->steps) {
+        *anchor = (struct position){.kind = POSITION_HERE};
+        return true;
+    }
     do {
         why = machine_run(m, &limits);
     } while (why == MACHINE_STOPPED_ASKED);
@@ -285,10 +290,12 @@ enum emu_err anchor_schedule(const struct minimise_options *o, struct schedule *
     err = anchor_all(o, schedule, &candidate, anchored, d);
     if (err == EMU_OK && *anchored) {
         snapshot_restore(o->machine, o->start);
+        candidate.decision[0].at.occurrence = 1; /* from the start, where the machine stands at the mark */
         *anchored =
             trial_play(o->machine, &candidate, o->symbols, &o->end, &t, &ignored) == EMU_OK && t.digest == digest;
     }
     if (err == EMU_OK && *anchored) {
+        candidate.decision[0].at.occurrence = o->start_anchor.occurrence;
         schedule_fini(schedule);
         *schedule = candidate;
     } else {
