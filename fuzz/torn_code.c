@@ -68,6 +68,28 @@ static bool belongs(const struct change *c, const struct window_write *x)
     return true;
 }
 
+/* A copy that goes from the end to the begin and ends with two words that overlap writes the further one first: `x`
+   does not touch the change, but the next write fills what is between them. */
+static bool is_bridged(const struct change *c, const struct window_write *x, const struct window_write *next)
+{
+    uint64_t x_end = x->gpa + x->bytes, next_end = next->gpa + next->bytes, end = c->gpa + c->bytes;
+    uint64_t from = x->gpa < c->gpa ? x->gpa : c->gpa, to = x_end > end ? x_end : end;
+
+    if (next->gpa < from)
+        from = next->gpa;
+    if (next_end > to)
+        to = next_end;
+    return (x_end < c->gpa || x->gpa > end) && next->gpa <= x_end && x->gpa <= next_end && to - from <= SITE_BYTES &&
+           belongs(c, next);
+}
+
+static void extend_over(struct change *c, const struct window_write *x, const struct window_write *next)
+{
+    extend(c, next);
+    extend(c, x);
+    memcpy(c->before + (x->gpa - c->gpa), x->before, x->bytes); /* `next` has found there what `x` wrote */
+}
+
 enum emu_err torn_code_new(const struct window *w, struct torn_code **out, struct diag *d)
 {
     struct torn_code *t = calloc(1, sizeof(*t));
@@ -84,6 +106,10 @@ enum emu_err torn_code_new(const struct window *w, struct torn_code **out, struc
         const struct window_write *x = window_write(w, i);
         struct change *c = t->changes ? &t->change[t->changes - 1] : NULL;
 
+        if (c && i + 1 < window_writes(w) && is_bridged(c, x, window_write(w, i + 1))) {
+            extend_over(c, x, window_write(w, i + 1));
+            continue;
+        }
         if (!c || !belongs(c, x)) {
             c = &t->change[t->changes++];
             *c =
@@ -130,6 +156,20 @@ static bool is_version(struct decoder *dec, unsigned bits, const struct change *
     return code_version_has(dec, bits, version, c->bytes, (int64_t)(gpa - c->gpa), code, length);
 }
 
+/* The instruction, of which at least a byte is within the change. */
+static bool is_torn(struct decoder *dec, unsigned bits, const struct change *c, struct machine *m, uint64_t gpa,
+                    const uint8_t *code, unsigned length)
+{
+    const uint8_t *const versions[] = {c->before, c->after};
+    uint8_t present[SITE_BYTES];
+
+    if (code[0] == INT3)
+        return gpa > c->gpa && memory_peek(machine_memory(m), c->gpa, present, c->bytes) &&
+               code_version_leads_into_int3(dec, bits, present, c->bytes, (unsigned)(gpa - c->gpa), versions, 2);
+    return !is_version(dec, bits, c, c->before, gpa, code, length) &&
+           !is_version(dec, bits, c, c->after, gpa, code, length);
+}
+
 bool torn_code_check(struct torn_code *t, struct machine *m, uint64_t gva, uint64_t gpa, unsigned bytes,
                      struct torn_code_finding *finding)
 {
@@ -155,9 +195,8 @@ bool torn_code_check(struct torn_code *t, struct machine *m, uint64_t gva, uint6
         if (!decoder_decode(dec, bits, code + at, there - at, &insn))
             insn.length = 1;
         length = insn.length;
-        if (gpa + at + length > c->gpa && gpa + at < c->gpa + c->bytes && code[at] != INT3 &&
-            !is_version(dec, bits, c, c->before, gpa + at, code + at, length) &&
-            !is_version(dec, bits, c, c->after, gpa + at, code + at, length)) {
+        if (gpa + at + length > c->gpa && gpa + at < c->gpa + c->bytes &&
+            is_torn(dec, bits, c, m, gpa + at, code + at, length)) {
             memset(finding, 0, sizeof(*finding));
             finding->gva = gva + at;
             finding->site_gva = c->gva;

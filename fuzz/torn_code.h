@@ -5,13 +5,14 @@
  * are one *change* of one site, from its old bytes to its new ones. Whoever executes an instruction of the site between
  * the first and the last of these writes must find an instruction of the old version or of the new one, whole and at a
  * place where that version has one; anything else is torn. INT3 as the only torn byte is the protocol by which a kernel
- * keeps others out, and no finding.
+ * keeps others out, and no finding; INT3 as padding of one version, into which instructions of the other lead, is one.
  *
  * A byte that changes once more begins a new change: so the steps of the protocol of INT3, and a site that is patched
  * first and then given better NOPs, are changes of their own.
  *
  * ASSUMES: a site begins at an instruction, or its first instruction begins before it. A site whose single instructions
- * are whole but belong to two versions is not seen; nor is what lies beyond TORN_CODE_SITE_BYTES_MAX of a site.
+ * are whole but belong to two versions is not seen otherwise; nor is what lies beyond TORN_CODE_SITE_BYTES_MAX of a
+ * site.
  */
 #ifndef BOOTRACE_FUZZ_TORN_CODE_H
 #define BOOTRACE_FUZZ_TORN_CODE_H

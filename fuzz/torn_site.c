@@ -137,6 +137,7 @@ static void on_reached(struct machine *m, uint64_t rip_gva, void *context)
     struct decoder *dec = engine_decoder(machine_engine(m));
     unsigned vcpu = machine_current(m), bits = vcpu_code_bits(m);
     uint8_t code[INSN_BYTES_MAX], present[TORN_SITE_BYTES_MAX];
+    const uint8_t *version[TORN_SITE_VERSIONS_MAX];
     char now[3 * TORN_SITE_BYTES_MAX + 1];
     struct insn insn;
     unsigned there = INSN_BYTES_MAX;
@@ -145,11 +146,16 @@ static void on_reached(struct machine *m, uint64_t rip_gva, void *context)
         return;
     while (there && !vcpu_read_gva(m, vcpu, rip_gva, code, there, NULL))
         there--;
-    if (!there || code[0] == INT3 || !vcpu_read_gva(m, vcpu, site->gva, present, site->bytes, NULL))
+    if (!there || !vcpu_read_gva(m, vcpu, site->gva, present, site->bytes, NULL))
+        return;
+    for (unsigned i = 0; i < site->versions; i++)
+        version[i] = site->version[i];
+    if (code[0] == INT3 && !code_version_leads_into_int3(dec, bits, present, site->bytes,
+                                                         (unsigned)(rip_gva - site->gva), version, site->versions))
         return;
     if (!decoder_decode(dec, bits, code, there, &insn))
         insn.length = 1;
-    for (unsigned i = 0; i < site->versions; i++)
+    for (unsigned i = 0; code[0] != INT3 && i < site->versions; i++)
         if (code_version_has(dec, bits, site->version[i], site->bytes, (int64_t)(rip_gva - site->gva), code,
                              insn.length))
             return;

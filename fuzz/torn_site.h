@@ -4,7 +4,8 @@
  * so that such a finding is a case that replays, whatever the guest does with the torn instruction afterwards.
  *
  * Whoever executes an instruction that begins in the site must find one of a declared version (code_version.h); INT3 is
- * one of each. A version that is not declared is torn, so declare all that the site has while the run is watched.
+ * one of each, but where it is padding of one version and instructions of others lead into it. A version that is not
+ * declared is torn, so declare all that the site has while the run is watched.
  *
  * ASSUMES: the site begins at an instruction, in every version.
  */
