@@ -89,14 +89,29 @@ static void print_stack(struct machine *m, unsigned vcpu, const struct vcpu_regs
     fprintf(to, "%s\n", found ? "" : " none found");
 }
 
+/* Outside long mode there are eight, of 32 bits; SDM Vol. 1, "Basic Program Execution Registers". In compatibility mode
+   an interrupt would bring the others into sight. */
+static void print_gprs(const struct vcpu_regs *r, FILE *to)
+{
+    static const char *const names[GPR_COUNT] = {"ax", "cx", "dx",  "bx",  "sp",  "bp",  "si",  "di",
+                                                 "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
+    bool is_long = r->efer & EFER_LMA;
+
+    for (unsigned i = 0; i < (is_long ? GPR_COUNT : GPR_R8); i++) {
+        char name[8];
+
+        snprintf(name, sizeof(name), "%s%s", i >= GPR_R8 ? "" : is_long ? "r" : "e", names[i]);
+        fprintf(to, "%s%-3s %0*" PRIx64 "%s", i % 4 ? "  " : "   ", name, is_long ? 16 : 8,
+                is_long ? r->gpr[i] : (uint32_t)r->gpr[i], i % 4 == 3 ? "\n" : "");
+    }
+}
+
 static void print_vcpu(struct machine *m, unsigned vcpu, const struct symbols *symbols, struct decoder *dec, FILE *to)
 {
-    static const char *const names[GPR_COUNT] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                                 "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
     const char *reason = vcpu_wait_reason(m, vcpu);
     enum vcpu_state state = vcpu_state(m, vcpu);
     struct vcpu_regs r;
-    char place[PLACE_BYTES];
+    char place[PLACE_BYTES], prefix;
 
     fprintf(to, "vCPU %u: %s%s%s%s, %" PRIu64 " steps\n", vcpu, vcpu_state_name(state), reason ? " (" : "",
             reason ? reason : "", reason ? ")" : "", vcpu_position(m, vcpu));
@@ -104,10 +119,11 @@ static void print_vcpu(struct machine *m, unsigned vcpu, const struct symbols *s
         return;
     vcpu_get_regs(m, vcpu, &r);
     post_mortem_place(symbols, r.rip, place, sizeof(place));
-    fprintf(to, "   rip %s (0x%" PRIx64 ")  rflags 0x%" PRIx64 " IF=%d  cpl %u  cr2 0x%" PRIx64 " cr3 0x%" PRIx64 "\n",
-            place, r.rip, r.rflags, !!(r.rflags & RFLAGS_IF), regs_cpl(&r), r.cr2, r.cr3);
-    for (unsigned i = 0; i < GPR_COUNT; i++)
-        fprintf(to, "%s%-3s %016" PRIx64 "%s", i % 4 ? "  " : "   ", names[i], r.gpr[i], i % 4 == 3 ? "\n" : "");
+    prefix = r.efer & EFER_LMA ? 'r' : 'e';
+    fprintf(to,
+            "   %cip %s (0x%" PRIx64 ")  %cflags 0x%" PRIx64 " IF=%d  cpl %u  cr2 0x%" PRIx64 " cr3 0x%" PRIx64 "\n",
+            prefix, place, r.rip, prefix, r.rflags, !!(r.rflags & RFLAGS_IF), regs_cpl(&r), r.cr2, r.cr3);
+    print_gprs(&r, to);
     print_code(m, vcpu, &r, symbols, dec, to);
     print_stack(m, vcpu, &r, symbols, to);
 }

@@ -17,6 +17,7 @@ import tap
 from tap import Skip, expect, run_tests
 
 BOOTRACE, GUESTS = sys.argv[1], sys.argv[2]
+HELLO32 = os.path.join(GUESTS, "hello32.elf")
 HELLO, SMP = os.path.join(GUESTS, "hello64.elf"), os.path.join(GUESTS, "smp64.elf")
 SPIN_STEPS = "30000000000"  # nobody waits for so many
 folder = tempfile.TemporaryDirectory(prefix="bootrace-test-")
@@ -287,6 +288,17 @@ def a_budget_is_status_4():
     expect(got.returncode == 4 and "BUDGET" in got.stdout and "vCPU 0" in got.stdout, got.returncode, got.stdout)
 
 
+def the_registers_shown_are_those_that_the_vcpu_has():
+    for image, steps, names, digits in ((HELLO32, 500, "eax ecx edx ebx esp ebp esi edi", 8),
+                                        (HELLO, 30000, "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15", 16)):
+        out = run("boot", image, "--steps-max", str(steps), "--vcpus", "1").stdout
+        shown = re.findall(r"^   (?=.{3} [0-9a-f]{8})(.*)$", out, flags=re.M)
+        registers = re.findall(r"(\w+) +([0-9a-f]+)", " ".join(shown))
+        expect(" ".join(name for name, _ in registers) == names and all(len(value) == digits for _, value in registers),
+               image, out)
+        expect(re.search(rf"^   {names[0]}ip .*  {names[0]}flags 0x", out, flags=re.M), out)
+
+
 def the_console_goes_to_its_file():
     path = os.path.join(folder.name, "console.txt")
     got = run("boot", HELLO, "--console", path)
@@ -360,6 +372,7 @@ TESTS = (
     the_digest_alone_is_the_digest_of_json_and_the_same_again,
     a_run_until_a_place_stops_there,
     a_budget_is_status_4,
+    the_registers_shown_are_those_that_the_vcpu_has,
     the_console_goes_to_its_file,
     an_interrupt_ends_the_run_with_the_state_so_far,
     the_cpu_engine_takes_its_time_from_the_program,
