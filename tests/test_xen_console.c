@@ -1,45 +1,15 @@
-#include "tests/xen_guest.h"
+#include "tests/xen_ring.h"
 
 #define RING(field) offsetof(struct xencons_interface, field)
 
 /* The console as a guest finds it: by its parameters. */
-struct console {
-    struct machine *m;
-    uint64_t ring_gpa;
-    uint32_t port;
-};
-
-static struct console console_new(void)
+static struct ring console_new(void)
 {
-    struct machine *m = guest_new(XEN_VERSION(4, 17), 1);
-
-    assert_int_equal(map_shared_info(m, SHARED_GFN), 0);
-    return (struct console){m, get_param(m, HVM_PARAM_CONSOLE_PFN) << PAGE_SHIFT,
-                            (uint32_t)get_param(m, HVM_PARAM_CONSOLE_EVTCHN)};
-}
-
-static uint64_t ring_read(const struct console *c, size_t offset, unsigned bytes)
-{
-    uint64_t value = 0;
-
-    assert_int_equal(fake_mmio_read(c->m, c->ring_gpa + offset, bytes, &value), MODEL_DONE);
-    return value;
-}
-
-static void ring_write(const struct console *c, size_t offset, unsigned bytes, uint64_t value)
-{
-    assert_int_equal(fake_mmio_write(c->m, c->ring_gpa + offset, bytes, value), MODEL_DONE);
-}
-
-static int64_t notify(const struct console *c)
-{
-    struct evtchn_send s = {.port = c->port};
-
-    return CALL(c->m, __HYPERVISOR_event_channel_op, EVTCHNOP_send, &s);
+    return ring_new(1, HVM_PARAM_CONSOLE_PFN, HVM_PARAM_CONSOLE_EVTCHN);
 }
 
 /* Put `text` behind what is there, as a guest that knows the size of the ring. */
-static void output(const struct console *c, const char *text)
+static void output(const struct ring *c, const char *text)
 {
     uint32_t prod = (uint32_t)ring_read(c, RING(out_prod), 4);
 
@@ -49,7 +19,7 @@ static void output(const struct console *c, const char *text)
 }
 
 /* Whether the port is pending, and take it back. */
-static bool was_told(const struct console *c)
+static bool was_told(const struct ring *c)
 {
     uint64_t word = 0, gpa = (SHARED_GFN << PAGE_SHIFT) + offsetof(struct shared_info, evtchn_pending);
     bool told;
@@ -64,25 +34,25 @@ static bool was_told(const struct console *c)
 
 static void output_is_taken_out_of_the_ring_when_the_guest_notifies(void **state)
 {
-    struct console c = console_new();
+    struct ring c = console_new();
 
     output(&c, "one ");
     assert_string_equal(fake_console(c.m), "");
-    assert_int_equal(notify(&c), 0);
+    assert_int_equal(ring_notify(&c), 0);
     assert_string_equal(fake_console(c.m), "one ");
     assert_int_equal(ring_read(&c, RING(out_cons), 4), 4);
     assert_true(was_told(&c));
     output(&c, "two");
-    assert_int_equal(notify(&c), 0);
+    assert_int_equal(ring_notify(&c), 0);
     assert_string_equal(fake_console(c.m), "one two");
     machine_free(c.m);
 }
 
 static void a_notification_without_output_is_not_answered(void **state)
 {
-    struct console c = console_new();
+    struct ring c = console_new();
 
-    assert_int_equal(notify(&c), 0);
+    assert_int_equal(ring_notify(&c), 0);
     assert_string_equal(fake_console(c.m), "");
     assert_false(was_told(&c));
     machine_free(c.m);
@@ -93,12 +63,12 @@ static void indices_run_over_the_end_of_the_ring_and_of_their_type(void **state)
     static const uint32_t starts[] = {2045, 2048, 0x7ffffffe, 0xfffffffe};
 
     for (unsigned i = 0; i < ROWS(starts); i++) {
-        struct console c = console_new();
+        struct ring c = console_new();
 
         ring_write(&c, RING(out_cons), 4, starts[i]);
         ring_write(&c, RING(out_prod), 4, starts[i]);
         output(&c, "abcdef");
-        assert_int_equal(notify(&c), 0);
+        assert_int_equal(ring_notify(&c), 0);
         assert_string_equal(fake_console(c.m), "abcdef");
         assert_int_equal(ring_read(&c, RING(out_cons), 4), (uint32_t)(starts[i] + 6));
         machine_free(c.m);
@@ -112,11 +82,11 @@ static void nonsense_indices_are_ignored(void **state)
     } rows[] = {{0, 2049}, {0, UINT32_MAX}, {5, 4}};
 
     for (unsigned i = 0; i < ROWS(rows); i++) {
-        struct console c = console_new();
+        struct ring c = console_new();
 
         ring_write(&c, RING(out_cons), 4, rows[i].cons);
         ring_write(&c, RING(out_prod), 4, rows[i].prod);
-        assert_int_equal(notify(&c), 0);
+        assert_int_equal(ring_notify(&c), 0);
         assert_string_equal(fake_console(c.m), "");
         assert_int_equal(ring_read(&c, RING(out_cons), 4), rows[i].cons);
         assert_false(was_told(&c));
@@ -126,7 +96,7 @@ static void nonsense_indices_are_ignored(void **state)
 
 static void input_comes_through_the_ring_with_an_event(void **state)
 {
-    struct console c = console_new();
+    struct ring c = console_new();
 
     assert_int_equal(xen_console_input(c.m, (const uint8_t *)"ls\n", 3), 3);
     assert_int_equal(ring_read(&c, RING(in_prod), 4), 3);
@@ -139,7 +109,7 @@ static void input_comes_through_the_ring_with_an_event(void **state)
 /* 1024 bytes of ring and a buffer of the host's; the rest of what is typed is lost. */
 static void input_that_does_not_fit_waits_for_room(void **state)
 {
-    struct console c = console_new();
+    struct ring c = console_new();
     uint8_t line[100];
     unsigned taken = 0, more;
 
@@ -154,7 +124,7 @@ static void input_that_does_not_fit_waits_for_room(void **state)
     assert_int_equal(xen_console_input(c.m, line, 1), 0);
     assert_true(was_told(&c));
     ring_write(&c, RING(in_cons), 4, 1024);
-    assert_int_equal(notify(&c), 0);
+    assert_int_equal(ring_notify(&c), 0);
     assert_int_equal(ring_read(&c, RING(in_prod), 4), taken);
     assert_int_equal(ring_read(&c, RING(in), 1), line[1024 % sizeof(line)]);
     assert_true(was_told(&c));
@@ -163,7 +133,7 @@ static void input_that_does_not_fit_waits_for_room(void **state)
 
 static void input_into_a_ring_with_nonsense_indices_does_not_move(void **state)
 {
-    struct console c = console_new();
+    struct ring c = console_new();
 
     ring_write(&c, RING(in_cons), 4, 5000);
     assert_int_equal(xen_console_input(c.m, (const uint8_t *)"x", 1), 1);
@@ -174,11 +144,11 @@ static void input_into_a_ring_with_nonsense_indices_does_not_move(void **state)
 
 static void a_closed_port_is_not_raised(void **state)
 {
-    struct console c = console_new();
+    struct ring c = console_new();
     struct evtchn_close a = {.port = c.port};
 
     assert_int_equal(CALL(c.m, __HYPERVISOR_event_channel_op, EVTCHNOP_close, &a), 0);
-    assert_int_equal(notify(&c), XEN_EINVAL);
+    assert_int_equal(ring_notify(&c), XEN_EINVAL);
     assert_int_equal(xen_console_input(c.m, (const uint8_t *)"x", 1), 1);
     assert_false(was_told(&c));
     machine_free(c.m);

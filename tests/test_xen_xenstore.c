@@ -1,4 +1,4 @@
-#include "tests/xen_guest.h"
+#include "tests/xen_ring.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,9 +8,7 @@
 
 /* The guest's side of the ring. */
 struct store {
-    struct machine *m;
-    uint64_t ring_gpa;
-    uint32_t port;
+    struct ring ring;
     uint32_t id; /* of the last request */
 };
 
@@ -21,42 +19,23 @@ struct message {
 
 static struct store store_new(unsigned vcpus)
 {
-    struct machine *m = guest_new(XEN_VERSION(4, 17), vcpus);
-
-    assert_int_equal(map_shared_info(m, SHARED_GFN), 0);
-    return (struct store){m, get_param(m, HVM_PARAM_STORE_PFN) << PAGE_SHIFT,
-                          (uint32_t)get_param(m, HVM_PARAM_STORE_EVTCHN), 0};
-}
-
-static uint64_t ring_read(const struct store *s, size_t offset, unsigned bytes)
-{
-    uint64_t value = 0;
-
-    assert_int_equal(fake_mmio_read(s->m, s->ring_gpa + offset, bytes, &value), MODEL_DONE);
-    return value;
-}
-
-static void ring_write(const struct store *s, size_t offset, unsigned bytes, uint64_t value)
-{
-    assert_int_equal(fake_mmio_write(s->m, s->ring_gpa + offset, bytes, value), MODEL_DONE);
+    return (struct store){.ring = ring_new(vcpus, HVM_PARAM_STORE_PFN, HVM_PARAM_STORE_EVTCHN)};
 }
 
 static void notify(const struct store *s)
 {
-    struct evtchn_send a = {.port = s->port};
-
-    assert_int_equal(CALL(s->m, __HYPERVISOR_event_channel_op, EVTCHNOP_send, &a), 0);
+    assert_int_equal(ring_notify(&s->ring), 0);
 }
 
 /* All of it fits: the ring is 1024 bytes long, and the host empties it whenever it is told. */
 static void push(const struct store *s, const void *bytes, size_t count)
 {
-    uint32_t prod = (uint32_t)ring_read(s, RING(req_prod), 4);
+    uint32_t prod = (uint32_t)ring_read(&s->ring, RING(req_prod), 4);
 
     for (size_t i = 0; i < count; i++) {
-        ring_write(s, RING(req) + MASK_XENSTORE_IDX(prod), 1, ((const uint8_t *)bytes)[i]);
-        ring_write(s, RING(req_prod), 4, ++prod);
-        if (prod - (uint32_t)ring_read(s, RING(req_cons), 4) == XENSTORE_RING_SIZE)
+        ring_write(&s->ring, RING(req) + MASK_XENSTORE_IDX(prod), 1, ((const uint8_t *)bytes)[i]);
+        ring_write(&s->ring, RING(req_prod), 4, ++prod);
+        if (prod - (uint32_t)ring_read(&s->ring, RING(req_cons), 4) == XENSTORE_RING_SIZE)
             notify(s);
     }
 }
@@ -72,17 +51,17 @@ static void send(struct store *s, uint32_t type, uint32_t transaction, const voi
 
 static void take(const struct store *s, void *bytes, size_t count)
 {
-    uint32_t cons = (uint32_t)ring_read(s, RING(rsp_cons), 4);
+    uint32_t cons = (uint32_t)ring_read(&s->ring, RING(rsp_cons), 4);
 
     for (size_t i = 0; i < count; i++, cons++) {
-        if (cons == (uint32_t)ring_read(s, RING(rsp_prod), 4)) {
-            ring_write(s, RING(rsp_cons), 4, cons);
+        if (cons == (uint32_t)ring_read(&s->ring, RING(rsp_prod), 4)) {
+            ring_write(&s->ring, RING(rsp_cons), 4, cons);
             notify(s); /* the host may go on */
         }
-        assert_int_not_equal(cons, ring_read(s, RING(rsp_prod), 4));
-        ((uint8_t *)bytes)[i] = (uint8_t)ring_read(s, RING(rsp) + MASK_XENSTORE_IDX(cons), 1);
+        assert_int_not_equal(cons, ring_read(&s->ring, RING(rsp_prod), 4));
+        ((uint8_t *)bytes)[i] = (uint8_t)ring_read(&s->ring, RING(rsp) + MASK_XENSTORE_IDX(cons), 1);
     }
-    ring_write(s, RING(rsp_cons), 4, cons);
+    ring_write(&s->ring, RING(rsp_cons), 4, cons);
 }
 
 static struct message receive(const struct store *s)
@@ -97,7 +76,7 @@ static struct message receive(const struct store *s)
 
 static bool quiet(const struct store *s)
 {
-    return ring_read(s, RING(rsp_prod), 4) == ring_read(s, RING(rsp_cons), 4);
+    return ring_read(&s->ring, RING(rsp_prod), 4) == ring_read(&s->ring, RING(rsp_cons), 4);
 }
 
 /* A request that is one string with its 0, and the answer to it. */
@@ -183,8 +162,8 @@ static void the_toolstack_has_filled_the_guests_home(void **state)
         assert_string_equal(r.text, rows[i].value);
         assert_int_equal(r.h.len, strlen(rows[i].value)); /* values carry no 0 */
     }
-    assert_int_equal(machine_verdict(s.m)->kind, VERDICT_NONE);
-    machine_free(s.m);
+    assert_int_equal(machine_verdict(s.ring.m)->kind, VERDICT_NONE);
+    machine_free(s.ring.m);
 }
 
 static void every_request_refuses_as_xenstored_does(void **state)
@@ -233,8 +212,8 @@ static void every_request_refuses_as_xenstored_does(void **state)
             print_message("row %u: type %u, \"%s\"\n", i, r.h.type, r.text);
         assert_error(&r, rows[i].error);
     }
-    assert_int_equal(machine_verdict(s.m)->kind, VERDICT_NONE);
-    machine_free(s.m);
+    assert_int_equal(machine_verdict(s.ring.m)->kind, VERDICT_NONE);
+    machine_free(s.ring.m);
 }
 
 static void a_path_must_end_and_be_short(void **state)
@@ -253,7 +232,7 @@ static void a_path_must_end_and_be_short(void **state)
     path[sizeof(path) - 1] = 0;
     r = ask(&s, XS_READ, path);
     assert_error(&r, "E2BIG");
-    machine_free(s.m);
+    machine_free(s.ring.m);
 }
 
 static void what_is_written_can_be_read_listed_and_removed(void **state)
@@ -291,7 +270,7 @@ static void what_is_written_can_be_read_listed_and_removed(void **state)
     assert_ok(&r, XS_RM);
     r = ask(&s, XS_DIRECTORY, "data");
     assert_int_equal(r.h.len, 2);
-    machine_free(s.m);
+    machine_free(s.ring.m);
 }
 
 static void what_the_toolstack_owns_says_so(void **state)
@@ -301,7 +280,7 @@ static void what_the_toolstack_owns_says_so(void **state)
 
     assert_int_equal(r.h.len, 6);
     assert_memory_equal(r.text, "n0\0r1", 6);
-    machine_free(s.m);
+    machine_free(s.ring.m);
 }
 
 static void a_full_store_refuses_what_is_new(void **state)
@@ -319,8 +298,8 @@ static void a_full_store_refuses_what_is_new(void **state)
     assert_error(&r, "ENOSPC");
     r = ask_write(&s, "data/0", "still");
     assert_ok(&r, XS_WRITE);
-    assert_int_equal(machine_verdict(s.m)->kind, VERDICT_NONE);
-    machine_free(s.m);
+    assert_int_equal(machine_verdict(s.ring.m)->kind, VERDICT_NONE);
+    machine_free(s.ring.m);
 }
 
 static void domains_have_paths(void **state)
@@ -343,7 +322,7 @@ static void domains_have_paths(void **state)
         assert_string_equal(r.text, rows[i].answer);
         assert_int_equal(r.h.len, strlen(rows[i].answer) + 1);
     }
-    machine_free(s.m);
+    machine_free(s.ring.m);
 }
 
 static void a_watch_fires_at_once_and_for_all_below_it(void **state)
@@ -378,7 +357,7 @@ static void a_watch_fires_at_once_and_for_all_below_it(void **state)
     r = ask_write(&s, "data/a", "1");
     assert_ok(&r, XS_WRITE);
     assert_true(quiet(&s));
-    machine_free(s.m);
+    machine_free(s.ring.m);
 }
 
 static void the_host_writes_and_the_guest_hears_of_it(void **state)
@@ -390,20 +369,20 @@ static void the_host_writes_and_the_guest_hears_of_it(void **state)
 
     assert_ok(&r, XS_WATCH);
     assert_event(&s, "cpu", "cpu");
-    put(s.m, (SHARED_GFN << PAGE_SHIFT) + offsetof(struct shared_info, evtchn_pending), &word, sizeof(word));
-    assert_true(xenstore_host_write(s.m, "cpu/1/availability", "offline"));
-    get(s.m, (SHARED_GFN << PAGE_SHIFT) + offsetof(struct shared_info, evtchn_pending), &word, sizeof(word));
-    assert_int_equal(word, 1ull << s.port);
+    put(s.ring.m, (SHARED_GFN << PAGE_SHIFT) + offsetof(struct shared_info, evtchn_pending), &word, sizeof(word));
+    assert_true(xenstore_host_write(s.ring.m, "cpu/1/availability", "offline"));
+    get(s.ring.m, (SHARED_GFN << PAGE_SHIFT) + offsetof(struct shared_info, evtchn_pending), &word, sizeof(word));
+    assert_int_equal(word, 1ull << s.ring.port);
     assert_event(&s, "cpu/1/availability", "cpu");
     r = ask(&s, XS_READ, "cpu/1/availability");
     assert_string_equal(r.text, "offline");
-    assert_true(xenstore_host_read(s.m, HOME "/cpu/1/availability", value, sizeof(value)));
+    assert_true(xenstore_host_read(s.ring.m, HOME "/cpu/1/availability", value, sizeof(value)));
     assert_string_equal(value, "offline");
-    assert_false(xenstore_host_read(s.m, "cpu/1/availability", value, strlen("offline")));
-    assert_false(xenstore_host_read(s.m, "nothing", value, sizeof(value)));
+    assert_false(xenstore_host_read(s.ring.m, "cpu/1/availability", value, strlen("offline")));
+    assert_false(xenstore_host_read(s.ring.m, "nothing", value, sizeof(value)));
     r = ask_write(&s, "cpu/1/availability", "online");
     assert_error(&r, "EACCES");
-    machine_free(s.m);
+    machine_free(s.ring.m);
 }
 
 static struct message ask_in(struct store *s, uint32_t type, uint32_t transaction, const char *text)
@@ -429,7 +408,7 @@ static void a_transaction_has_an_id_and_ends(void **state)
     assert_error(&r, "ENOENT");
     r = ask_in(&s, XS_TRANSACTION_END, id, "T");
     assert_ok(&r, XS_TRANSACTION_END);
-    machine_free(s.m);
+    machine_free(s.ring.m);
 }
 
 static void a_request_may_come_in_pieces(void **state)
@@ -450,7 +429,7 @@ static void a_request_may_come_in_pieces(void **state)
     r = receive(&s);
     assert_int_equal(r.h.req_id, 9);
     assert_string_equal(r.text, "1");
-    machine_free(s.m);
+    machine_free(s.ring.m);
 }
 
 /* More responses than the ring holds: they come on when the guest has made room. */
@@ -460,7 +439,7 @@ static void responses_wait_for_room_in_the_ring(void **state)
 
     for (unsigned i = 0; i < 80; i++)
         send(&s, XS_READ, 0, "memory/target", sizeof("memory/target"));
-    assert_int_equal(ring_read(&s, RING(rsp_prod), 4), XENSTORE_RING_SIZE);
+    assert_int_equal(ring_read(&s.ring, RING(rsp_prod), 4), XENSTORE_RING_SIZE);
     for (unsigned i = 0; i < 80; i++) {
         struct message r = receive(&s);
 
@@ -468,8 +447,8 @@ static void responses_wait_for_room_in_the_ring(void **state)
         assert_string_equal(r.text, "16384");
     }
     assert_true(quiet(&s));
-    assert_int_equal(machine_verdict(s.m)->kind, VERDICT_NONE);
-    machine_free(s.m);
+    assert_int_equal(machine_verdict(s.ring.m)->kind, VERDICT_NONE);
+    machine_free(s.ring.m);
 }
 
 static void a_broken_ring_is_unmodelled(void **state)
@@ -479,14 +458,14 @@ static void a_broken_ring_is_unmodelled(void **state)
 
     push(&s, &h, sizeof(h));
     notify(&s);
-    assert_int_equal(machine_verdict(s.m)->kind, VERDICT_UNMODELLED);
-    machine_free(s.m);
+    assert_int_equal(machine_verdict(s.ring.m)->kind, VERDICT_UNMODELLED);
+    machine_free(s.ring.m);
 
     s = store_new(1);
-    ring_write(&s, RING(req_prod), 4, XENSTORE_RING_SIZE + 1);
+    ring_write(&s.ring, RING(req_prod), 4, XENSTORE_RING_SIZE + 1);
     notify(&s);
-    assert_int_equal(machine_verdict(s.m)->kind, VERDICT_UNMODELLED);
-    machine_free(s.m);
+    assert_int_equal(machine_verdict(s.ring.m)->kind, VERDICT_UNMODELLED);
+    machine_free(s.ring.m);
 }
 
 int main(void)
