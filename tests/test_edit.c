@@ -2,14 +2,11 @@
  * Edits by meaning on small made kernels: what fits changes exactly its bytes and entries, what does not changes
  * nothing and says why. BOOTRACE_KERNEL adds a real kernel.
  */
-#include "tests/cmocka_tap.h"
-
-#include "models/image_formats.h"
-#include "models/linux/edit.h"
-#include "models/linux/kallsyms.h"
+#include "tests/given_kernel.h"
 #include "tests/patch_builder.h"
 
-#include <stdlib.h>
+#include "models/linux/edit.h"
+
 #include <string.h>
 
 #define FUNCTION_AT 0x200u
@@ -497,11 +494,8 @@ static void a_real_kernel_loses_exactly_its_interrupt_guard(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     struct image *img;
-    f->symbols = symbols_new();
-    if (image_load_file(getenv("BOOTRACE_KERNEL"), image_formats, &img, &f->d) ||
-        kernel_view_init(&f->view, img->bytes, img->size, &f->d) || kallsyms_read(&f->view, f->symbols, NULL, &f->d) ||
-        symbols_seal(f->symbols, &f->d) || patch_tables_find(&f->view, f->symbols, &f->tables, &f->d) ||
-        decoder_new(&f->decoder, &f->d))
+    f->symbols = given_kernel_read(&img, &f->view, &f->tables);
+    if (decoder_new(&f->decoder, &f->d))
         fail_msg("%s", f->d.text);
     uint8_t *bytes = malloc(img->size);
     memcpy(bytes, img->bytes, img->size);

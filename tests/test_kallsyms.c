@@ -271,5 +271,5 @@ int main(void)
         cmocka_unit_test(a_kernel_without_tables_is_one_sentence),
         cmocka_unit_test(a_real_kernel_is_read),
     };
-    return RUN_KERNEL_TEST_LAST("tests", tests);
+    return RUN_KERNEL_TEST_LAST("kallsyms", tests);
 }

@@ -2,14 +2,9 @@
  * Every arrangement of every table is built and read back; tables that make no sense are refused. BOOTRACE_KERNEL adds
  * a real kernel.
  */
-#include "tests/cmocka_tap.h"
-
-#include "models/image_formats.h"
-#include "models/linux/kallsyms.h"
-#include "models/linux/patch_tables.h"
+#include "tests/given_kernel.h"
 #include "tests/patch_builder.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define ENTRIES 5u
@@ -299,13 +294,9 @@ static void a_real_kernel_has_thousands_of_sites(void **state)
     struct image *img;
     struct kernel_view v;
     struct patch_tables t, again;
-    struct symbols *s = symbols_new();
+    struct symbols *s = given_kernel_read(&img, &v, &t);
     struct diag d;
     diag_init(&d);
-    if (image_load_file(getenv("BOOTRACE_KERNEL"), image_formats, &img, &d) ||
-        kernel_view_init(&v, img->bytes, img->size, &d) || kallsyms_read(&v, s, NULL, &d) || symbols_seal(s, &d) ||
-        patch_tables_find(&v, s, &t, &d))
-        fail_msg("%s", d.text);
     for (unsigned kind = 0; kind < PATCH_KINDS; kind++)
         assert_string_equal(t.tables[kind].refusal, "");
     assert_in_range(t.tables[PATCH_ALTERNATIVE].count, 900, 100000);

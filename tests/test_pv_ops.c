@@ -1,15 +1,12 @@
 /*
  * Operation tables of made kernels, with their callers in either table of sites. BOOTRACE_KERNEL adds a real kernel.
  */
-#include "tests/cmocka_tap.h"
-
-#include "models/image_formats.h"
-#include "models/linux/call_site.h"
-#include "models/linux/kallsyms.h"
-#include "models/linux/pv_ops.h"
+#include "tests/given_kernel.h"
 #include "tests/patch_builder.h"
 
-#include <stdlib.h>
+#include "models/linux/call_site.h"
+#include "models/linux/pv_ops.h"
+
 #include <string.h>
 
 #define SLOTS_AT (PATCHED_OTHER_AT + 0x100u)
@@ -169,13 +166,9 @@ static void a_real_kernel_has_its_lock_and_interrupt_operations(void **state)
     struct kernel_view v;
     struct patch_tables t;
     struct pv_ops o;
-    struct symbols *s = symbols_new();
+    struct symbols *s = given_kernel_read(&img, &v, &t);
     struct diag d;
     diag_init(&d);
-    if (image_load_file(getenv("BOOTRACE_KERNEL"), image_formats, &img, &d) ||
-        kernel_view_init(&v, img->bytes, img->size, &d) || kallsyms_read(&v, s, NULL, &d) || symbols_seal(s, &d) ||
-        patch_tables_find(&v, s, &t, &d))
-        fail_msg("%s", d.text);
     enum emu_err err = pv_ops_init(&o, &v, s, &t, &d);
     if (v.bits == 32) { /* Debian's keeps no symbols of data */
         assert_true(!err || strstr(d.text, "no table of paravirt operations"));
