@@ -290,7 +290,7 @@ def a_budget_is_status_4():
 
 def the_registers_shown_are_those_that_the_vcpu_has():
     for image, steps, names, digits in ((HELLO32, 500, "eax ecx edx ebx esp ebp esi edi", 8),
-                                        (HELLO, 30000, "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15", 16)):
+                                        (HELLO, 28000, "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15", 16)):
         out = run("boot", image, "--steps-max", str(steps), "--vcpus", "1").stdout
         shown = re.findall(r"^   (?=.{3} [0-9a-f]{8})(.*)$", out, flags=re.M)
         registers = re.findall(r"(\w+) +([0-9a-f]+)", " ".join(shown))
