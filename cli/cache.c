@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/snapshot_case.h"
+#include "emu/plural.h"
 #include "emu/snapshot_cache.h"
 
 /* ---- the options ---- */
@@ -180,7 +181,7 @@ static enum emu_err list(const struct snapshot_cache *cache, struct diag *d)
         print_entry(&entries[i]);
         bytes += entries[i].bytes;
     }
-    printf("%zu snapshots, %.1f MiB, in %s\n", count, (double)bytes / (1 << 20), cache->folder);
+    printf("%zu snapshot%s, %.1f MiB, in %s\n", count, plural(count), (double)bytes / (1 << 20), cache->folder);
     free(entries);
     return EMU_OK;
 }
@@ -212,7 +213,7 @@ int cache_run(int argc, char **argv)
         else
             err = snapshot_cache_trim(&cache, bytes_max, &dropped, &d);
         if (err == EMU_OK && strcmp(c.what, "list"))
-            printf("%zu snapshots dropped from %s\n", dropped, cache.folder);
+            printf("%zu snapshot%s dropped from %s\n", dropped, plural(dropped), cache.folder);
     }
     if (err != EMU_OK) {
         diag_print(&d, "bootrace cache", stderr);

@@ -16,6 +16,7 @@
 #include "cli/corpus_report.h"
 #include "cli/corpus_show.h"
 #include "cli/host_time.h"
+#include "emu/plural.h"
 
 #define JOBS_MAX 64u
 
@@ -258,9 +259,8 @@ static int summarise(struct run *r, double seconds)
     if (count[CORPUS_SKIPPED])
         snprintf(skipped, sizeof(skipped), ", %zu skipped", count[CORPUS_SKIPPED]);
     fprintf(r->tap ? stderr : stdout, "%zu case%s: %zu as expected, %zu different, %zu error%s%s%s; %.1f s\n",
-            r->list.count, r->list.count == 1 ? "" : "s", count[CORPUS_EXPECTED], count[CORPUS_DIFFERENT],
-            count[CORPUS_ERROR], count[CORPUS_ERROR] == 1 ? "" : "s", skipped, interrupted ? ", interrupted" : "",
-            seconds);
+            r->list.count, plural(r->list.count), count[CORPUS_EXPECTED], count[CORPUS_DIFFERENT], count[CORPUS_ERROR],
+            plural(count[CORPUS_ERROR]), skipped, interrupted ? ", interrupted" : "", seconds);
     if ((r->junit && corpus_write_junit(r->junit, r->list.entry, r->list.count, &r->diag) != EMU_OK) ||
         (r->sarif && corpus_write_sarif(r->sarif, r->list.entry, r->list.count, &r->diag) != EMU_OK)) {
         diag_print(&r->diag, "bootrace corpus run", stderr);

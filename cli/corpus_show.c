@@ -9,6 +9,7 @@
 #include "cli/case.h"
 #include "cli/case_guest.h"
 #include "cli/command.h"
+#include "emu/plural.h"
 
 static const char doc[] = "Say what a case is: its prose, its run, what it expects, how to run it.\v"
                           "CASE is a file, or the name of one in the corpus.\n\n"
@@ -74,7 +75,7 @@ static void print_machine(const struct test_case *c)
         printf("edit           %s\n", c->guest.edit[i]);
     printf("machine        %s", c->machine.mode == PLATFORM_HVM ? "hvm" : "pvh");
     if (c->machine.vcpus != CASE_NONE)
-        printf(", %" PRIu64 " vCPU%s", c->machine.vcpus, c->machine.vcpus == 1 ? "" : "s");
+        printf(", %" PRIu64 " vCPU%s", c->machine.vcpus, plural(c->machine.vcpus));
     if (c->machine.memory_bytes != CASE_NONE)
         printf(", %" PRIu64 " MiB", c->machine.memory_bytes >> 20);
     if (c->machine.xen_version)
@@ -98,11 +99,11 @@ static void print_expectation(const struct test_case *c)
     if (c->expect.console)
         printf(", with '%s' on the console", c->expect.console);
     if (c->expect.failing != CASE_NONE)
-        printf(", %" PRIu64 " failing boundaries", c->expect.failing);
+        printf(", %" PRIu64 " failing boundar%s", c->expect.failing, c->expect.failing == 1 ? "y" : "ies");
     if (c->expect.covered != CASE_NONE)
         printf(" of %" PRIu64, c->expect.covered);
     if (c->expect.steps != CASE_NONE)
-        printf(", after %" PRIu64 " steps", c->expect.steps);
+        printf(", after %" PRIu64 " step%s", c->expect.steps, plural(c->expect.steps));
     if (c->expect.digest != CASE_NONE)
         printf(", with digest %016" PRIx64, c->expect.digest);
     printf("\n");

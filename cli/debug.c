@@ -15,6 +15,7 @@
 #include "cli/guest.h"
 #include "cli/post_mortem.h"
 #include "emu/player.h"
+#include "emu/plural.h"
 #include "emu/schedule.h"
 #include "emu/snapshot_file.h"
 
@@ -196,8 +197,8 @@ static int run_on(struct guest *g, struct gdb_server *s)
     v = machine_verdict(g->machine);
     if (v->kind != VERDICT_PASS)
         post_mortem_print(g->machine, g->symbols, stdout);
-    printf("%s: %s\n%" PRIu64 " steps, digest %016" PRIx64 "\n", verdict_kind_name(v->kind), v->text,
-           machine_steps(g->machine), machine_digest(g->machine));
+    printf("%s: %s\n%" PRIu64 " step%s, digest %016" PRIx64 "\n", verdict_kind_name(v->kind), v->text,
+           machine_steps(g->machine), plural(machine_steps(g->machine)), machine_digest(g->machine));
     return verdict_exit_status(v->kind);
 }
 

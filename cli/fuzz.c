@@ -20,6 +20,7 @@
 #include "cli/host_time.h"
 #include "cli/same.h"
 #include "cli/search_report.h"
+#include "emu/plural.h"
 #include "emu/vcpu.h"
 #include "fuzz/divergence.h"
 
@@ -373,7 +374,8 @@ static enum emu_err go_to_position(struct fuzz *f, struct guest *g, unsigned vcp
     enum machine_stop_reason why;
 
     if (vcpu >= machine_vcpus(g->machine))
-        return diag_set(d, EMU_EINPUT, "--window %s: the machine has %u vCPUs", f->window, machine_vcpus(g->machine));
+        return diag_set(d, EMU_EINPUT, "--window %s: the machine has %u vCPU%s", f->window, machine_vcpus(g->machine),
+                        plural(machine_vcpus(g->machine)));
     why = from ? approach_run(&approach, g, &limits) : MACHINE_STOPPED_POSITION;
     if (why == MACHINE_STOPPED_POSITION)
         return EMU_OK;
@@ -416,7 +418,7 @@ static enum emu_err not_reached(const struct fuzz *f, const struct guest *g, con
             most = i;
     if (place->times[most])
         snprintf(times, sizeof(times), ": vCPU %u executes it %" PRIu64 " time%s%s", most, place->times[most],
-                 place->times[most] == 1 ? "" : "s", machine_vcpus(g->machine) > 1 ? ", none more often" : "");
+                 plural(place->times[most]), machine_vcpus(g->machine) > 1 ? ", none more often" : "");
     return diag_set(d, EMU_EINPUT, "the guest does not reach %s%s: %s%s%s", f->window, times,
                     ended ? verdict_kind_name(v->kind) : over_reason(), ended ? ": " : "", ended ? v->text : "");
 }

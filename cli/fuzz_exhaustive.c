@@ -17,6 +17,7 @@
 #include "cli/snapshot_case.h"
 #include "emu/build_id.h"
 #include "emu/machine.h"
+#include "emu/plural.h"
 #include "emu/vcpu.h"
 #include "emu/snapshot.h"
 #include "fuzz/minimise.h"
@@ -115,8 +116,8 @@ static void show(struct search *s)
         all += s->piece[i].to - s->piece[i].from;
     }
     snprintf(line, sizeof(line),
-             "[%.1f s] %s: %" PRIu64 " of %" PRIu64 " boundaries, %" PRIu64 " runs (%.0f/s), %" PRIu64 " failing",
-             seconds, fuzz_source_name(s->source), sum.boundaries, all, sum.runs,
+             "[%.1f s] %s: %" PRIu64 " of %" PRIu64 " boundaries, %" PRIu64 " run%s (%.0f/s), %" PRIu64 " failing",
+             seconds, fuzz_source_name(s->source), sum.boundaries, all, sum.runs, plural(sum.runs),
              (double)sum.runs / (seconds > 0 ? seconds : 1), sum.failing);
     console_progress(&s->console, line);
 }

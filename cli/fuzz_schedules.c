@@ -10,6 +10,7 @@
 #include "cli/host_time.h"
 #include "cli/post_mortem.h"
 #include "cli/same.h"
+#include "emu/plural.h"
 #include "emu/snapshot.h"
 #include "emu/vcpu.h"
 #include "fuzz/minimise.h"
@@ -81,8 +82,9 @@ static bool show(void *context, const struct search_report *r)
 
     if (now - v->shown > 0.2) {
         v->shown = now;
-        snprintf(line, sizeof(line), "[%.1f s] %s: %" PRIu64 " runs (%.0f/s), %" PRIu64 " failing in %u ways", s,
-                 v->f->strategy->name, r->runs, (double)r->runs / (s > 0 ? s : 1), r->by_kind[TRIAL_FAIL], r->failures);
+        snprintf(line, sizeof(line), "[%.1f s] %s: %" PRIu64 " run%s (%.0f/s), %" PRIu64 " failing in %u way%s", s,
+                 v->f->strategy->name, r->runs, plural(r->runs), (double)r->runs / (s > 0 ? s : 1),
+                 r->by_kind[TRIAL_FAIL], r->failures, plural(r->failures));
         console_progress(&v->console, line);
     }
     v->over = v->f->stop_at_s && now >= v->f->stop_at_s;
@@ -137,10 +139,10 @@ static enum emu_err tell_failure(const struct fuzz_schedules *f, struct guest *g
         return err;
     decisions = x->schedule.count - (anchored ? 1 : 0);
     post_mortem_place(g->symbols, x->verdict.rip_gva, place, sizeof(place));
-    fprintf(to, "  %s: %s, at %s; first in run %" PRIu64 ", %" PRIu64 " runs in all\n",
-            verdict_kind_name(x->verdict.kind), x->verdict.text, place, x->run, x->count);
-    fprintf(to, "  minimised from %zu to %zu decisions in %" PRIu64 " runs%s:\n", before, decisions, runs,
-            anchored ? ", by anchors" : "");
+    fprintf(to, "  %s: %s, at %s; first in run %" PRIu64 ", %" PRIu64 " run%s in all\n",
+            verdict_kind_name(x->verdict.kind), x->verdict.text, place, x->run, x->count, plural(x->count));
+    fprintf(to, "  minimised from %zu to %zu decision%s in %" PRIu64 " run%s%s:\n", before, decisions,
+            plural(decisions), runs, plural(runs), anchored ? ", by anchors" : "");
     fuzz_case_print_schedule(&x->schedule, to);
     if (f->out) {
         char mechanism[512];
@@ -149,7 +151,7 @@ static enum emu_err tell_failure(const struct fuzz_schedules *f, struct guest *g
             mechanism, sizeof(mechanism),
             "Found by `bootrace fuzz --strategy %s --window %s`, and minimised to %zu decision%s. Nobody has said yet "
             "why it fails.\n",
-            f->strategy->name, f->window, decisions, decisions == 1 ? "" : "s");
+            f->strategy->name, f->window, decisions, plural(decisions));
         err = fuzz_case_write(f->out, f->window, mechanism, g, &x->schedule, &x->verdict, x->digest, path, d);
         if (err != EMU_OK)
             return err;
@@ -221,18 +223,18 @@ int fuzz_schedules(const struct fuzz_schedules *f, struct guest *g, FILE *to, js
                                                        .seed = f->seed ? f->seed : 1,
                                                        .depth = f->depth};
         memcpy(o.strategy_options.source, f->source, sizeof(f->source));
-        fprintf(to, "window: %" PRIu64 " steps; each run goes on for at most %" PRIu64 " steps\n", window_steps,
-                end.steps_max);
+        fprintf(to, "window: %" PRIu64 " step%s; each run goes on for at most %" PRIu64 " step%s\n", window_steps,
+                plural(window_steps), end.steps_max, plural(end.steps_max));
         err = search_run(&o, r, d);
         console_progress(&view.console, NULL);
         seconds = host_time_s() - view.started;
     }
     if (err == EMU_OK) {
         fprintf(to,
-                "%s: %" PRIu64 " runs in %.1f s (%.0f/s): %" PRIu64 " failing in %u way%s, %" PRIu64
+                "%s: %" PRIu64 " run%s in %.1f s (%.0f/s): %" PRIu64 " failing in %u way%s, %" PRIu64
                 " out of budget, %" PRIu64 " left the model\n%s\n",
-                f->strategy->name, r->runs, seconds, (double)r->runs / (seconds > 0 ? seconds : 1),
-                r->by_kind[TRIAL_FAIL], r->failures, r->failures == 1 ? "" : "s", r->by_kind[TRIAL_BUDGET],
+                f->strategy->name, r->runs, plural(r->runs), seconds, (double)r->runs / (seconds > 0 ? seconds : 1),
+                r->by_kind[TRIAL_FAIL], r->failures, plural(r->failures), r->by_kind[TRIAL_BUDGET],
                 r->by_kind[TRIAL_UNMODELLED], r->statement);
         if (view.over)
             fprintf(to, "stopped: the budget of %" PRIu64 " s is used up; %s\n", f->budget_s,

@@ -10,6 +10,7 @@
 #include "cli/post_mortem.h"
 #include "emu/model.h"
 #include "emu/player.h"
+#include "emu/plural.h"
 #include "emu/timer.h"
 #include "emu/vcpu.h"
 #include "models/xen/xen.h"
@@ -36,8 +37,8 @@ static void print_position(const struct monitor *monitor, const char *argument, 
 
 static void print_history(const struct monitor *monitor, const char *argument, FILE *to)
 {
-    fprintf(to, "the history begins at step %" PRIu64 " and has %u snapshots\n", history_begin(monitor->history),
-            history_snapshots(monitor->history));
+    fprintf(to, "the history begins at step %" PRIu64 " and has %u snapshot%s\n", history_begin(monitor->history),
+            history_snapshots(monitor->history), plural(history_snapshots(monitor->history)));
 }
 
 static void print_schedule(const struct monitor *monitor, const char *argument, FILE *to)
@@ -76,7 +77,7 @@ static void print_vcpus(const struct monitor *monitor, const char *argument, FIL
             post_mortem_place(monitor->guest->symbols, r.rip, text, sizeof(text));
             fprintf(to, ", at %s, interrupts %s", text, r.rflags & RFLAGS_IF ? "on" : "off");
         }
-        fprintf(to, ", %" PRIu64 " steps\n", vcpu_position(m, v));
+        fprintf(to, ", %" PRIu64 " step%s\n", vcpu_position(m, v), plural(vcpu_position(m, v)));
     }
 }
 
@@ -127,7 +128,7 @@ static void print_timers(const struct monitor *monitor, const char *argument, FI
                 else
                     fprintf(to, "due\n");
             }
-    fprintf(to, "%u timers are armed; it is %" PRIu64 " ns\n", armed, now);
+    fprintf(to, "%u timer%s armed; it is %" PRIu64 " ns\n", armed, armed == 1 ? " is" : "s are", now);
 }
 
 static void print_hypercalls(const struct monitor *monitor, const char *argument, FILE *to)

@@ -5,6 +5,7 @@
 
 #include "emu/insn.h"
 #include "emu/machine.h"
+#include "emu/plural.h"
 #include "emu/symbols.h"
 #include "emu/vcpu.h"
 
@@ -113,8 +114,8 @@ static void print_vcpu(struct machine *m, unsigned vcpu, const struct symbols *s
     struct vcpu_regs r;
     char place[PLACE_BYTES], prefix;
 
-    fprintf(to, "vCPU %u: %s%s%s%s, %" PRIu64 " steps\n", vcpu, vcpu_state_name(state), reason ? " (" : "",
-            reason ? reason : "", reason ? ")" : "", vcpu_position(m, vcpu));
+    fprintf(to, "vCPU %u: %s%s%s%s, %" PRIu64 " step%s\n", vcpu, vcpu_state_name(state), reason ? " (" : "",
+            reason ? reason : "", reason ? ")" : "", vcpu_position(m, vcpu), plural(vcpu_position(m, vcpu)));
     if (state == VCPU_OFFLINE)
         return;
     vcpu_get_regs(m, vcpu, &r);

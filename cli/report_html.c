@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/post_mortem.h"
+#include "emu/plural.h"
 
 #define EVENTS_SHOWN   60u
 #define DECODED        REPORT_INSNS
@@ -320,7 +321,7 @@ static void write_bytes(struct html *h, const struct report *r, struct decoder *
 
         html_open(h, "h3", NULL);
         html_print(h, "%s, %u byte%s", words_place(symbols_of(r), s->gva, place, sizeof(place)), s->bytes,
-                   s->bytes == 1 ? "" : "s");
+                   plural(s->bytes));
         html_close(h);
         html_open(h, "div", "class", "bytes", NULL);
         write_version(h, r, dec, s, s->before, "Before", "card");

@@ -333,7 +333,10 @@ static void draw_counts(struct figure *f)
             height += 2;
         if (height > COUNT_PX)
             height = COUNT_PX;
-        snprintf(text, sizeof(text), "%" PRIu64 " interrupts, exceptions and hypercalls", count[c]);
+        snprintf(text, sizeof(text),
+                 count[c] == 1 ? "%" PRIu64 " interrupt, exception or hypercall"
+                               : "%" PRIu64 " interrupts, exceptions and hypercalls",
+                 count[c]);
         bar(f, "m m-other", from, to, BAR_PX + COUNT_PX - height, height, text);
     }
 }

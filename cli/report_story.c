@@ -5,6 +5,7 @@
 
 #include "cli/report.h"
 #include "emu/delivery.h"
+#include "emu/plural.h"
 #include "emu/symbols.h"
 
 #define DECISIONS_TOLD     3u
@@ -178,7 +179,7 @@ static void tell_setting(struct story *s, const struct report *r)
         "The guest %s ran as %s guest of a modelled Xen %u.%u with %u vCPU%s%s. It made %s steps (a step is one "
         "instruction, or the delivery of one interrupt or exception) in %s of virtual time.",
         base_name(r->image), o->mode == PLATFORM_HVM ? "an HVM" : "a PVH", c->xen_version >> 16,
-        c->xen_version & 0xffff, c->vcpus, c->vcpus == 1 ? "" : "s",
+        c->xen_version & 0xffff, c->vcpus, plural(c->vcpus),
         o->edits ? ", its code edited before the start as the command below says" : "",
         words_number(t->end_steps, steps, sizeof(steps)), words_time(t->end_ns, time, sizeof(time)));
 }
@@ -268,8 +269,8 @@ static void tell_site(struct story *s, const struct report *r, struct decoder *d
         "%s. When the interruption came it was %s: %u byte%s changed already, %u still to be written. The last store "
         "was "
         "made by %s; left alone, the vCPU would have finished with its step %" PRIu64 ".%s",
-        site->vcpu, place_of(r, site->gva, place), site->store_bytes, site->store_bytes == 1 ? "" : "s", before, after,
-        during, changed, changed == 1 ? "" : "s", left, place_of(r, site->writer_gva, writer), site->last_position,
+        site->vcpu, place_of(r, site->gva, place), site->store_bytes, plural(site->store_bytes), before, after, during,
+        changed, plural(changed), left, place_of(r, site->writer_gva, writer), site->last_position,
         t->sites > 1 ? " (Other code was being changed at the same time, too: see below.)" : "");
 }
 
@@ -338,7 +339,7 @@ static void tell_exception(struct story *s, const struct report *r)
         words_fact(symbols_of(r), f, fact, sizeof(fact));
         if (torn && torn->vcpu == h->vcpu && h->from_position > torn->position)
             snprintf(later, sizeof(later), "%" PRIu64 " step%s after that, ", h->from_position - 1 - torn->position,
-                     h->from_position - 1 - torn->position == 1 ? "" : "s");
+                     plural(h->from_position - 1 - torn->position));
         if (torn && torn->vcpu == h->vcpu && torn->gva == h->interrupted_gva)
             say(s, "The processor refused it: %s. The exception's handler at %s never returned from it.", fact,
                 place_of(r, h->handler_gva, place));
@@ -419,7 +420,7 @@ static void tell_refusals(struct story *s, const struct report *r)
     if (!t->refusals || t->verdict.kind == VERDICT_PASS)
         return;
     say(s, "Xen refused %s hypercall%s; the last such, at %s, was by vCPU %u: %s.",
-        words_number(t->refusals, n, sizeof(n)), t->refusals == 1 ? "" : "s",
+        words_number(t->refusals, n, sizeof(n)), plural(t->refusals),
         words_time(t->refused.fact.time_ns, time, sizeof(time)), t->refused.fact.vcpu,
         words_fact(symbols_of(r), &t->refused, fact, sizeof(fact)));
 }

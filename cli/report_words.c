@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "emu/delivery.h"
+#include "emu/plural.h"
 #include "emu/symbols.h"
 #include "models/xen/xen.h"
 
@@ -149,13 +150,14 @@ const char *words_fact(const struct symbols *s, const struct scene_fact *f, char
         snprintf(text, bytes, "writes 0x%" PRIx64 " to MSR 0x%" PRIx64, x->b, x->a);
         break;
     case TRACE_HOST_WRITE:
-        snprintf(text, bytes, "the host writes %" PRIu64 " bytes of guest memory at 0x%" PRIx64 " (%s)%s", x->b, x->a,
-                 host_write_name(x->c & TRACE_HOST_WRITE_WHAT), x->c & TRACE_HOST_WRITE_SAME ? ", as they were" : "");
+        snprintf(text, bytes, "the host writes %" PRIu64 " byte%s of guest memory at 0x%" PRIx64 " (%s)%s", x->b,
+                 plural(x->b), x->a, host_write_name(x->c & TRACE_HOST_WRITE_WHAT),
+                 x->c & TRACE_HOST_WRITE_SAME ? ", as they were" : "");
         break;
     case TRACE_HOST_AREA:
         if (x->b)
-            snprintf(text, bytes, "the host may write %" PRIu64 " bytes at 0x%" PRIx64 " from now on (%s)", x->b, x->a,
-                     host_write_name(x->c));
+            snprintf(text, bytes, "the host may write %" PRIu64 " byte%s at 0x%" PRIx64 " from now on (%s)", x->b,
+                     plural(x->b), x->a, host_write_name(x->c));
         else
             snprintf(text, bytes, "the host writes no more of this (%s)", host_write_name(x->c));
         break;

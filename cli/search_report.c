@@ -3,19 +3,22 @@
 #include <inttypes.h>
 
 #include "cli/search_part.h"
+#include "emu/plural.h"
 
 void search_report_print(const json_t *joined, FILE *to)
 {
     bool complete = json_is_true(json_object_get(joined, "complete"));
+    uint64_t boundaries = search_part_number(joined, "boundaries"), runs = search_part_number(joined, "runs"),
+             steps = search_part_number(joined, "handler_steps_max"), failing = search_part_number(joined, "failing");
     json_t *one;
     size_t i;
 
     fprintf(to,
-            "%s: %" PRIu64 " boundaries %s, %" PRIu64 " runs of the handler (%" PRIu64 " steps at most), %" PRIu64
-            " failing boundaries\n",
-            search_part_text(joined, "source"), search_part_number(joined, "boundaries"),
-            complete ? "covered" : "covered so far", search_part_number(joined, "runs"),
-            search_part_number(joined, "handler_steps_max"), search_part_number(joined, "failing"));
+            "%s: %" PRIu64 " boundar%s %s, %" PRIu64 " run%s of the handler (%" PRIu64 " step%s at most), %" PRIu64
+            " failing boundar%s\n",
+            search_part_text(joined, "source"), boundaries, boundaries == 1 ? "y" : "ies",
+            complete ? "covered" : "covered so far", runs, plural(runs), steps, plural(steps), failing,
+            failing == 1 ? "y" : "ies");
     json_array_foreach(json_object_get(joined, "cases"), i, one)
         fprintf(to, "  steps %" PRIu64 " to %" PRIu64 ", delivered at %s: %s: %s, at %s\n",
                 search_part_number(one, "first"), search_part_number(one, "last"), search_part_text(one, "place"),

@@ -11,6 +11,7 @@
 #include "cli/pattern.h"
 #include "cli/post_mortem.h"
 #include "emu/decide.h"
+#include "emu/plural.h"
 #include "emu/vcpu.h"
 
 #define SLICE_STEPS            50000000ull  /* between two looks at the progress line */
@@ -278,7 +279,8 @@ static enum emu_err run_to_the_end(struct session *s, struct diag *d)
             if (machine_steps(m) >= s->until_steps)
                 machine_set_verdict(m, VERDICT_PASS, NULL, "reached step %" PRIu64, s->until_steps);
             else if (machine_steps(m) >= budget)
-                machine_set_verdict(m, VERDICT_BUDGET, NULL, "the budget of %" PRIu64 " steps is used up", budget);
+                machine_set_verdict(m, VERDICT_BUDGET, NULL, "the budget of %" PRIu64 " step%s is used up", budget,
+                                    plural(budget));
             else if (has_hotplug(s) && machine_steps(m) >= s->options.hotplug->at[s->hotplug_next].steps)
                 err = hotplug(s, d);
             else if (s->options.digests.to && machine_steps(m) >= s->digest_steps)
@@ -362,8 +364,8 @@ void session_print(struct session *s, FILE *to)
     fprintf(to, "%s: %s", verdict_kind_name(v->kind), v->text);
     if (session_has_place(v))
         fprintf(to, "; vCPU %u, step %" PRIu64 ", at %s", v->vcpu, v->position, place);
-    fprintf(to, "\n%" PRIu64 " steps, %.6f s virtual, digest %016" PRIx64 ", %.2f s\n", machine_steps(m),
-            (double)clock_now_ns(m) / 1e9, machine_digest(m), s->host_s);
+    fprintf(to, "\n%" PRIu64 " step%s, %.6f s virtual, digest %016" PRIx64 ", %.2f s\n", machine_steps(m),
+            plural(machine_steps(m)), (double)clock_now_ns(m) / 1e9, machine_digest(m), s->host_s);
 }
 
 json_t *session_json(struct session *s)

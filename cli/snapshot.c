@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/guest.h"
 #include "cli/post_mortem.h"
+#include "emu/plural.h"
 #include "emu/snapshot_file.h"
 #include "emu/vcpu.h"
 
@@ -105,8 +106,9 @@ static void print_text(const struct guest *g, const struct snapshot_file_info *i
 
         vcpu_get_regs(g->machine, v, &r);
         post_mortem_place(g->symbols, r.rip, place, sizeof(place));
-        printf("vCPU %u: %s%s%s%s, %" PRIu64 " steps", v, vcpu_state_name(vcpu_state(g->machine, v)), waits ? " (" : "",
-               waits ? waits : "", waits ? ")" : "", vcpu_position(g->machine, v));
+        printf("vCPU %u: %s%s%s%s, %" PRIu64 " step%s", v, vcpu_state_name(vcpu_state(g->machine, v)),
+               waits ? " (" : "", waits ? waits : "", waits ? ")" : "", vcpu_position(g->machine, v),
+               plural(vcpu_position(g->machine, v)));
         if (vcpu_state(g->machine, v) != VCPU_OFFLINE)
             printf(", %u-bit code at %s", regs_code_bits(&r), place);
         printf("%s\n", v == machine_current(g->machine) ? ", the current one" : "");

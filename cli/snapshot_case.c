@@ -10,6 +10,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "emu/plural.h"
+
 #define DIGEST_TEXT_BYTES 33 /* 128 bits */
 
 static_assert(sizeof(struct guest_options) == 264, "a new option that changes a run belongs into the case below");
@@ -168,8 +170,8 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
         err = differs(name, "seed", seed, ours, d);
     }
     if (err == EMU_OK && o->vcpus_given && o->vcpus != (uint64_t)vcpus)
-        err = diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: it has %d vCPUs, not %u", (int)vcpus,
-                          o->vcpus);
+        err = diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: it has %d vCPU%s, not %u", (int)vcpus,
+                          plural((uint64_t)vcpus), o->vcpus);
     if (err == EMU_OK && o->online && o->online != (uint64_t)online)
         err = diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: --online was %d, not %u", (int)online,
                           o->online);

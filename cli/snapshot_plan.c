@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/plural.h"
 #include "emu/snapshot_file.h"
 #include "emu/vcpu.h"
 
@@ -47,8 +48,8 @@ enum emu_err snapshot_plan_check(const struct snapshot_plan *p, const struct gue
         unsigned v = p->at[i].vcpu;
 
         if (v >= machine_vcpus(g->machine))
-            return diag_set(d, EMU_EINPUT, "--snapshot-at %s: the machine has %u vCPUs", p->at[i].position,
-                            machine_vcpus(g->machine));
+            return diag_set(d, EMU_EINPUT, "--snapshot-at %s: the machine has %u vCPU%s", p->at[i].position,
+                            machine_vcpus(g->machine), plural(machine_vcpus(g->machine)));
         if (steps_now(p, i, g->machine) > p->at[i].steps)
             return diag_set(d, EMU_EINPUT, "--snapshot-at %s: the run begins behind that, at step %" PRIu64,
                             p->at[i].position, steps_now(p, i, g->machine));

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/image_argument.h"
 #include "emu/image.h"
+#include "emu/plural.h"
 #include "emu/symbol_file.h"
 #include "emu/symbols.h"
 #include "emu/symbols_dwarf.h"
@@ -253,13 +254,13 @@ static size_t print_text(const struct options *o, const struct symbols *s, const
         return find(s, o->find, NULL);
     for (unsigned i = 0; i < r->count; i++) {
         const struct source *source = &r->sources[i];
-        printf("%s: %zu symbols", source->name, source->symbols);
+        printf("%s: %zu symbol%s", source->name, source->symbols, plural(source->symbols));
         if (source->lines)
-            printf(", %zu lines", source->lines);
+            printf(", %zu line%s", source->lines, plural(source->lines));
         printf(" from %s%s%s%s\n", source->file, *source->detail ? " (" : "", source->detail,
                *source->detail ? ")" : "");
     }
-    printf("together %zu different symbols\n", symbols_count(s));
+    printf("together %zu different symbol%s\n", symbols_count(s), plural(symbols_count(s)));
     return 1;
 }
 

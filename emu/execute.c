@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "emu/machine_state.h"
+#include "emu/plural.h"
 
 #define VECTOR_UD 6
 #define VECTOR_GP 13
@@ -51,7 +52,7 @@ static bool port_read(struct machine *m, uint16_t port, unsigned bytes, uint32_t
         if (model->port_read && model->port_read(m, m->run.current, port, bytes, value) == MODEL_DONE)
             return true;
     }
-    machine_unmodelled(m, "IN from port 0x%x, %u byte%s", port, bytes, bytes > 1 ? "s" : "");
+    machine_unmodelled(m, "IN from port 0x%x, %u byte%s", port, bytes, plural(bytes));
     return false;
 }
 
@@ -63,7 +64,7 @@ static bool port_write(struct machine *m, uint16_t port, unsigned bytes, uint32_
         if (model->port_write && model->port_write(m, m->run.current, port, bytes, value) == MODEL_DONE)
             return true;
     }
-    machine_unmodelled(m, "OUT of 0x%x to port 0x%x, %u byte%s", value, port, bytes, bytes > 1 ? "s" : "");
+    machine_unmodelled(m, "OUT of 0x%x to port 0x%x, %u byte%s", value, port, bytes, plural(bytes));
     return false;
 }
 
@@ -285,7 +286,7 @@ static uint64_t on_mmio_read(void *context, uint64_t gpa, unsigned bytes)
         }
     }
     m->in_engine = false;
-    machine_unmodelled(m, "a read of %u bytes at guest-physical 0x%llx, where nothing is", bytes,
+    machine_unmodelled(m, "a read of %u byte%s at guest-physical 0x%llx, where nothing is", bytes, plural(bytes),
                        (unsigned long long)gpa);
     return 0;
 }
@@ -304,8 +305,8 @@ static void on_mmio_write(void *context, uint64_t gpa, unsigned bytes, uint64_t 
         }
     }
     m->in_engine = false;
-    machine_unmodelled(m, "a write of 0x%llx (%u bytes) at guest-physical 0x%llx, where nothing is",
-                       (unsigned long long)value, bytes, (unsigned long long)gpa);
+    machine_unmodelled(m, "a write of 0x%llx (%u byte%s) at guest-physical 0x%llx, where nothing is",
+                       (unsigned long long)value, bytes, plural(bytes), (unsigned long long)gpa);
 }
 
 static void on_cpuid(void *context, uint32_t leaf, uint32_t subleaf, uint32_t out[4])

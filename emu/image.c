@@ -1,5 +1,6 @@
 #include "emu/image.h"
 
+#include "emu/plural.h"
 #include "emu/unpack.h"
 
 #include <elf.h>
@@ -312,9 +313,9 @@ static enum emu_err refuse(const uint8_t *bytes, size_t size, struct diag *d)
         return diag_set(d, EMU_EINPUT, "the file is empty; give a kernel image (vmlinuz, vmlinux or a bare ELF guest)");
     if (size < 1024)
         return diag_set(d, EMU_EINPUT,
-                        "not a kernel image: the file has only %zu bytes and begins with no magic number that is "
+                        "not a kernel image: the file has only %zu byte%s and begins with no magic number that is "
                         "known; it may be cut short",
-                        size);
+                        size, plural(size));
     return diag_set(d, EMU_EINPUT,
                     "not a kernel image: it begins with %02x %02x %02x %02x, which is neither a bzImage nor an ELF "
                     "file; give a vmlinuz, a vmlinux or a bare ELF guest",

@@ -5,6 +5,7 @@
 
 #include "emu/decide.h"
 #include "emu/ensure.h"
+#include "emu/plural.h"
 #include "emu/symbols.h"
 #include "emu/vcpu.h"
 
@@ -103,9 +104,9 @@ static enum emu_err is_at(const struct player *p, const struct position *at, boo
     if (position <= p->steps)
         return EMU_OK;
     return diag_set(diag, EMU_EINPUT,
-                    "vCPU %u has already made %" PRIu64 " steps where the line before took place, so it can't be "
+                    "vCPU %u has already made %" PRIu64 " step%s where the line before took place, so it can't be "
                     "stopped at %" PRIu64,
-                    at->vcpu, position, p->steps);
+                    at->vcpu, position, plural(position), p->steps);
 }
 
 static enum emu_err carry_out(struct player *p, struct diag *diag)

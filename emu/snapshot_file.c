@@ -11,6 +11,7 @@
 
 #include "emu/machine_state.h"
 #include "emu/memory_pages.h"
+#include "emu/plural.h"
 #include "emu/snapshot_state.h"
 #include "emu/wire.h"
 
@@ -633,9 +634,9 @@ enum emu_err snapshot_file_load(const struct snapshot_file *f, struct machine *m
 
     if (c->ram_bytes != f->info.ram_bytes || c->vcpus != f->info.vcpus || c->xen_version != f->info.xen_version ||
         c->seed != f->info.seed)
-        return say(f, d, "is of another machine: %u vCPUs, %llu bytes of memory, Xen %u.%u, seed %llu", f->info.vcpus,
-                   (unsigned long long)f->info.ram_bytes, f->info.xen_version >> 16, f->info.xen_version & 0xffff,
-                   (unsigned long long)f->info.seed);
+        return say(f, d, "is of another machine: %u vCPU%s, %llu bytes of memory, Xen %u.%u, seed %llu", f->info.vcpus,
+                   plural(f->info.vcpus), (unsigned long long)f->info.ram_bytes, f->info.xen_version >> 16,
+                   f->info.xen_version & 0xffff, (unsigned long long)f->info.seed);
     err = snapshot_state_get(m, &parts, &state, d);
     if (err == EMU_OK)
         err = load_pages(f, m, d);

@@ -6,6 +6,7 @@
 
 #include "emu/ensure.h"
 #include "emu/machine_state.h"
+#include "emu/plural.h"
 
 #define REASON_BYTES_MAX   256u
 #define DETECTOR_BYTES_MAX 64u
@@ -296,8 +297,9 @@ static enum emu_err get_run(struct machine *m, struct wire_in w, struct snapshot
     if (!is_whole(&w))
         return bad_part(d, "run's fields");
     if (vcpus != m->config.vcpus || models != m->config.model_count)
-        return diag_set(d, EMU_EINPUT, "is of a machine of %llu vCPUs and %llu models, not %u and %u",
-                        (unsigned long long)vcpus, (unsigned long long)models, m->config.vcpus, m->config.model_count);
+        return diag_set(d, EMU_EINPUT, "is of a machine of %llu vCPU%s and %llu model%s, not %u and %u",
+                        (unsigned long long)vcpus, plural(vcpus), (unsigned long long)models, plural(models),
+                        m->config.vcpus, m->config.model_count);
     if (s->run.current >= m->config.vcpus || s->run.verdict.vcpu >= m->config.vcpus)
         bad = "current";
     if ((unsigned)s->run.verdict.kind > VERDICT_INTERRUPTED)

@@ -8,6 +8,7 @@
 
 #include "emu/ensure.h"
 #include "emu/machine.h"
+#include "emu/plural.h"
 #include "emu/vcpu.h"
 #include "emu/watch.h"
 
@@ -239,7 +240,8 @@ static void check_switch(struct op_table *o, const struct watch_write *write)
     }
     memcpy(s->value, now, o->c.slot_count * sizeof(*now));
     if (found > 1)
-        append(sentence, sizeof(sentence), "; so do %u more slots", found - 1);
+        append(sentence, sizeof(sentence), "; so do%s %u more slot%s", found == 2 ? "es" : "", found - 1,
+               plural(found - 1));
     if (found && (o->checks & OP_TABLE_SWITCH))
         find(o, sentence, report);
     free(report);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "emu/machine.h"
+#include "emu/plural.h"
 #include "emu/trace.h"
 
 /* Bytes that changed hands at a time. */
@@ -120,13 +121,14 @@ static void describe(const struct stale_owner *s, const struct stale_owner_repor
     for (uint32_t i = 0; i < r->first.now_bytes; i++)
         used += (size_t)snprintf(now + used, sizeof(now) - used, " %02x", r->first.now[i]);
     snprintf(text, bytes,
-             "the host writes %s (%" PRIu64 " bytes) to 0x%" PRIx64
+             "the host writes %s (%" PRIu64 " byte%s) to 0x%" PRIx64
              ", which has belonged to the next kernel for %" PRIu64
-             " ns; %s. vCPU %u gave it as %s (%u bytes at 0x%" PRIx64 ") at its step %" PRIu64
+             " ns; %s. vCPU %u gave it as %s (%u byte%s at 0x%" PRIx64 ") at its step %" PRIu64
              " and nobody took it back. There lie now%s",
-             name_of(s, r->first.what), r->first.bytes, r->first.gpa, r->first.time_ns - r->first.owner_time_ns,
-             when_text[r->first.when], r->first.area.vcpu, name_of(s, r->first.area.what), r->first.area.bytes,
-             r->first.area.gpa, r->first.area.position, now);
+             name_of(s, r->first.what), r->first.bytes, plural(r->first.bytes), r->first.gpa,
+             r->first.time_ns - r->first.owner_time_ns, when_text[r->first.when], r->first.area.vcpu,
+             name_of(s, r->first.area.what), r->first.area.bytes, plural(r->first.area.bytes), r->first.area.gpa,
+             r->first.area.position, now);
 }
 
 static void found(const struct stale_owner *s, struct machine *m, struct state *state, const struct trace_fact *fact,
@@ -261,9 +263,9 @@ void stale_owner_print(const struct stale_owner *s, struct machine *m, FILE *to)
         return;
     describe(s, r, text, sizeof(text));
     fprintf(to,
-            "stale-owner: %" PRIu64 " writes into memory of the next kernel changed something: %" PRIu64
+            "stale-owner: %" PRIu64 " write%s into memory of the next kernel changed something: %" PRIu64
             " before its digest, %" PRIu64 " after it, %" PRIu64 " while it ran; %" PRIu64
             " more changed nothing. The first: %s\n",
-            changed, r->count[STALE_BEFORE_DIGEST], r->count[STALE_AFTER_DIGEST], r->count[STALE_IN_USE], r->unchanged,
-            text);
+            changed, plural(changed), r->count[STALE_BEFORE_DIGEST], r->count[STALE_AFTER_DIGEST],
+            r->count[STALE_IN_USE], r->unchanged, text);
 }

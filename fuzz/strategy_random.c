@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "emu/plural.h"
 #include "fuzz/search.h"
 #include "fuzz/strategy.h"
 
@@ -95,8 +96,9 @@ static void random_statement(void *state, char *text, size_t bytes)
     const struct random_strategy *s = state;
 
     snprintf(text, bytes,
-             "%llu of %llu random runs failed (up to %u actions each, seed %llu); nothing is said of what was not run",
-             (unsigned long long)s->failing, (unsigned long long)s->runs, s->o.depth, (unsigned long long)s->o.seed);
+             "%llu of %llu random runs failed (up to %u action%s each, seed %llu); nothing is said of what was not run",
+             (unsigned long long)s->failing, (unsigned long long)s->runs, s->o.depth, plural(s->o.depth),
+             (unsigned long long)s->o.seed);
 }
 
 const struct strategy strategy_random = {

@@ -8,6 +8,7 @@
 #include "emu/ensure.h"
 #include "emu/machine.h"
 #include "emu/memory.h"
+#include "emu/plural.h"
 #include "emu/regs.h"
 #include "emu/symbols.h"
 #include "emu/trace.h"
@@ -495,12 +496,14 @@ void window_print(const struct window *w, FILE *to)
     const struct window_report *r = &w->report;
 
     fprintf(to,
-            "window: %" PRIu64 " steps; interrupts would be taken at %" PRIu64 " boundaries and not at %" PRIu64
-            "; by itself %" PRIu64 " interrupts, %" PRIu64 " exceptions, %" PRIu64 " hypercalls, and %" PRIu64
-            " steps in which the machine takes part\n",
-            r->steps, r->open, r->closed, r->interrupts, r->exceptions, r->hypercalls, r->leaves);
-    fprintf(to, "code changed: %" PRIu64 " bytes in %" PRIu64 " writes%s", r->code_bytes, r->code_writes,
-            r->writers ? ", by" : "");
+            "window: %" PRIu64 " step%s; interrupts would be taken at %" PRIu64 " boundar%s and not at %" PRIu64
+            "; by itself %" PRIu64 " interrupt%s, %" PRIu64 " exception%s, %" PRIu64 " hypercall%s, and %" PRIu64
+            " step%s in which the machine takes part\n",
+            r->steps, plural(r->steps), r->open, r->open == 1 ? "y" : "ies", r->closed, r->interrupts,
+            plural(r->interrupts), r->exceptions, plural(r->exceptions), r->hypercalls, plural(r->hypercalls),
+            r->leaves, plural(r->leaves));
+    fprintf(to, "code changed: %" PRIu64 " byte%s in %" PRIu64 " write%s%s", r->code_bytes, plural(r->code_bytes),
+            r->code_writes, plural(r->code_writes), r->writers ? ", by" : "");
     for (unsigned i = 0; i < r->writers; i++)
         fprintf(to, "%s %s (%" PRIu64 ")", i ? "," : "", r->writer[i].name, r->writer[i].writes);
     fputc('\n', to);

@@ -3,6 +3,7 @@
 refused. Arguments: the program, the folder of the guests. Speaks TAP."""
 import json
 import os
+import re
 import sys
 import tempfile
 
@@ -50,6 +51,14 @@ point("the cache keeps each, and starts there again", entries == 3 == len(os.lis
       again["sources"][0]["first"] == starts[2] and
       outcomes(again) == outcomes(fuzz(S1, "patch_copy_byte#3", "--no-cache")[1]), entries)
 
+# Counts of one.
+got = run(program, "fuzz", *S1, "--window", "patch_copy_byte#3+1", *cache)
+point("one is no plural", "window: 1 step; interrupts would be taken at 1 boundary and not at 0; by itself 0 interrupts"
+      in got.stdout and re.search("^timer: 1 boundary covered, 1 run of the handler .*, 0 failing boundaries$", got.stdout, re.M),
+      got.stdout)
+got = run(program, "cache", "trim", "1G", *cache)
+point("and nothing is one", got.stdout.startswith("0 snapshots dropped"), got.stdout)
+
 # In parts, and gone on with.
 parts = [path("part1"), path("part2")]
 for k, part in enumerate(parts):
@@ -64,7 +73,8 @@ point("that of another execution does not", status == 2 and "of different search
 # Whole runs, from the N-th time that a vCPU is there.
 status, r, err = fuzz(S0, "critical_section#2+6000", *cache, "--out", path("two"))
 point("the second critical section hangs with one preemption", status == 1 and r["cases"][0]["detector"] == "hang" and
-      r["cases"][0]["decisions"] == 1, r, err)
+      r["cases"][0]["decisions"] == 1 and "2 vCPUs with at most 1 preemption in" in r["assumptions"] and
+      " to 1 decision in " in err, r, err)
 point("a decision at the mark's own place is an anchor too",
       r["cases"][0]["schedule"] == "at 0:critical_section#2 mark\nthen run 1\n", r["cases"][0]["schedule"])
 status, r, err = fuzz(S1, "patch_copy_byte#5", *cache, "--strategy", "random", "--runs", "40", "--out", path("two"))

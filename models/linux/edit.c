@@ -1,6 +1,7 @@
 #include "models/linux/edit.h"
 
 #include "emu/ensure.h"
+#include "emu/plural.h"
 #include "models/linux/call_site.h"
 
 #include <inttypes.h>
@@ -381,7 +382,7 @@ static enum emu_err visit_call(struct plan *p, const struct edit *e, wanted_fn *
     if (!seen)
         return diag_set(p->d, EMU_EINPUT, "%s does not call %s", f.name, e->callee);
     if (seen < e->occurrence)
-        return diag_set(p->d, EMU_EINPUT, "%s calls %s only %u times", f.name, e->callee, seen);
+        return diag_set(p->d, EMU_EINPUT, "%s calls %s only %u time%s", f.name, e->callee, seen, plural(seen));
     if (seen > 1 && !e->occurrence)
         return diag_set(p->d, EMU_EINPUT, "%s calls %s %u times: say which occurrence", f.name, e->callee, seen);
     return EMU_OK;

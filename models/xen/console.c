@@ -7,6 +7,7 @@
  */
 #include "models/xen/state.h"
 
+#include "emu/plural.h"
 #include "models/platform.h"
 
 #define CONSOLE_IO_MAX (1u << 20)
@@ -102,7 +103,7 @@ static int64_t op_write(struct xen_call *c)
     uint32_t count = (uint32_t)c->arg[1];
 
     if (count > CONSOLE_IO_MAX) {
-        machine_unmodelled(c->m, "console_io(write) of %u bytes", count);
+        machine_unmodelled(c->m, "console_io(write) of %u byte%s", count, plural(count));
         return XEN_E2BIG;
     }
     for (uint32_t i = 0; i < count; i++) {

@@ -269,7 +269,7 @@ static int64_t op_map(struct xen_call *c)
     uint32_t count = (uint32_t)c->arg[2];
 
     if (count > OPS_MAX) {
-        machine_unmodelled(c->m, "grant_table_op(map_grant_ref) of %u entries", count);
+        machine_unmodelled(c->m, "grant_table_op(map_grant_ref) of %u entr%s", count, count == 1 ? "y" : "ies");
         return XEN_EINVAL;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -299,7 +299,7 @@ static int64_t op_unmap(struct xen_call *c)
     uint32_t count = (uint32_t)c->arg[2];
 
     if (count > OPS_MAX) {
-        machine_unmodelled(c->m, "grant_table_op(unmap_grant_ref) of %u entries", count);
+        machine_unmodelled(c->m, "grant_table_op(unmap_grant_ref) of %u entr%s", count, count == 1 ? "y" : "ies");
         return XEN_EINVAL;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -374,7 +374,7 @@ static int64_t op_copy(struct xen_call *c)
     uint32_t count = (uint32_t)c->arg[2];
 
     if (count > OPS_MAX) {
-        machine_unmodelled(c->m, "grant_table_op(copy) of %u entries", count);
+        machine_unmodelled(c->m, "grant_table_op(copy) of %u entr%s", count, count == 1 ? "y" : "ies");
         return XEN_EINVAL;
     }
     if (c->compat)
@@ -397,7 +397,7 @@ static int64_t op_swap(struct xen_call *c)
     uint32_t count = (uint32_t)c->arg[2];
 
     if (count > OPS_MAX) {
-        machine_unmodelled(c->m, "grant_table_op(swap_grant_ref) of %u entries", count);
+        machine_unmodelled(c->m, "grant_table_op(swap_grant_ref) of %u entr%s", count, count == 1 ? "y" : "ies");
         return XEN_EINVAL;
     }
     for (uint32_t i = 0; i < count; i++) {

@@ -496,7 +496,7 @@ static int64_t op_set_memory_map(struct xen_call *c)
         return XEN_EPERM;
     if (!xen_is_self(a.domid))
         return XEN_ESRCH;
-    machine_unmodelled(c->m, "memory_op(set_memory_map) of %u entries", a.entries);
+    machine_unmodelled(c->m, "memory_op(set_memory_map) of %u entr%s", a.entries, a.entries == 1 ? "y" : "ies");
     return XEN_ENOSYS;
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "emu/plural.h"
 #include "models/platform.h"
 
 #define GUEST_HOME "/local/domain/1"
@@ -585,7 +586,7 @@ static bool take_requests(struct machine *m)
             continue;
         memcpy(&h, s->request, sizeof(h));
         if (h.len > XENSTORE_PAYLOAD_MAX) { /* xenstored drops the connection */
-            machine_unmodelled(m, "a xenstore request of %u bytes", h.len);
+            machine_unmodelled(m, "a xenstore request of %u byte%s", h.len, plural(h.len));
             return false;
         }
         if (s->request_bytes < HEADER_BYTES + h.len)

@@ -128,6 +128,8 @@ def the_cache_is_shown_and_emptied():
     expect(run("cache", "trim", "1G", "--cache", where)[1].startswith("0 snapshots dropped"), "trim")
     expect(run("cache", "clear", "--cache", where)[1].startswith("2 snapshots dropped"), "clear")
     expect(entries(where) == [], entries(where))
+    search("--cache", where, *ONE)
+    expect(run("cache", "list", "--cache", where)[1].split("\n")[1].startswith("1 snapshot, "), "one is no plural")
     for bad in (["cache"], ["cache", "eat"], ["cache", "trim"], ["cache", "trim", "x"], ["cache", "list", "x"]):
         status, out, err = run(*bad, "--cache", where)
         expect(status == 2 and err.startswith("bootrace cache: ") and not out, bad, status, err)
