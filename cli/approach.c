@@ -21,22 +21,23 @@ static uint64_t most_times(const struct approach_place *p)
     return most;
 }
 
-static void show(struct console *c, const struct guest *g, const struct approach_place *wanted, double started_s)
+static void show(struct console *c, const struct approach *a, const struct guest *g,
+                 const struct approach_place *wanted, double started_s)
 {
     char place[120], line[256], times[64] = "";
 
     post_mortem_place(g->symbols, vcpu_rip(g->machine), place, sizeof(place));
     if (wanted && wanted->wanted > 1)
         snprintf(times, sizeof(times), "time %" PRIu64 " of %" PRIu64 ", ", most_times(wanted), wanted->wanted);
-    snprintf(line, sizeof(line), "[%.1f s] on the way to the window: %s%.0f M steps, %.3f s virtual, at %s",
-             host_time_s() - started_s, times, (double)machine_steps(g->machine) / 1e6,
+    snprintf(line, sizeof(line), "[%.1f s] %s: %s%.0f M steps, %.3f s virtual, at %s", host_time_s() - started_s,
+             a->what ? a->what : "on the way to the window", times, (double)machine_steps(g->machine) / 1e6,
              (double)clock_now_ns(g->machine) / 1e9, place);
     console_progress(c, line);
 }
 
 bool approach_is_over(const struct approach *a)
 {
-    return *a->interrupted || (a->stop_at_s > 0 && host_time_s() >= a->stop_at_s);
+    return (a->interrupted && *a->interrupted) || (a->stop_at_s > 0 && host_time_s() >= a->stop_at_s);
 }
 
 /* Whether the machine, which stands before the place's instruction, is to go on. */
@@ -64,7 +65,7 @@ static enum machine_stop_reason run(const struct approach *a, struct guest *g, c
         goes_on = why == MACHINE_STOPPED_ASKED ||
                   (why == MACHINE_STOPPED_STEPS && machine_steps(g->machine) < limits->steps_max);
         if (goes_on)
-            show(&console, g, place, started_s);
+            show(&console, a, g, place, started_s);
     } while (goes_on && !approach_is_over(a));
     console_progress(&console, NULL);
     return goes_on ? MACHINE_STOPPED_ASKED : why;

@@ -1,6 +1,6 @@
 /*
- * approach: run a guest to the place at which a search begins, under the eyes of a user: with a progress line, and so
- * that Ctrl-C and a budget of time end it. A guest that never comes there may run for ever.
+ * approach: run a guest to the place at which a search begins, or once undisturbed, under the eyes of a user: with a
+ * progress line, and so that Ctrl-C and a budget of time end it. A guest that never comes there may run for ever.
  */
 #ifndef BOOTRACE_CLI_APPROACH_H
 #define BOOTRACE_CLI_APPROACH_H
@@ -19,8 +19,9 @@ struct approach_place {
 };
 
 struct approach {
-    const volatile sig_atomic_t *interrupted; /* the caller's */
+    const volatile sig_atomic_t *interrupted; /* the caller's; NULL: never */
     double stop_at_s;                         /* of host_time_s(); 0: never */
+    const char *what;                         /* for the progress line; NULL: "on the way to the window" */
 };
 
 /* Whether it is to end. */

@@ -359,7 +359,7 @@ static bool parse_positions(const char *text, unsigned *vcpu, uint64_t *from, ui
 
 static struct approach approach_of(const struct fuzz *f)
 {
-    return (struct approach){&interrupted, f->exhaustive.stop_at_s};
+    return (struct approach){.interrupted = &interrupted, .stop_at_s = f->exhaustive.stop_at_s};
 }
 
 static const char *over_reason(void)
@@ -540,11 +540,12 @@ static enum emu_err declare_same(struct fuzz *f, struct guest *g, struct diag *d
 /* What is kept of an exhaustive search is whole runs, which compare where they end. */
 static void learn_same(struct fuzz *f, struct guest *g, FILE *to)
 {
+    struct approach approach = approach_of(f);
     struct diag d;
 
     if (!f->same_parsed.ranges || g->same)
         return;
-    if (same_new(g, f->same_memory, FUZZ_KEEP_STEPS_MAX, &g->same, &d) == EMU_OK)
+    if (same_new(g, f->same_memory, FUZZ_KEEP_STEPS_MAX, &approach, &g->same, &d) == EMU_OK)
         g->options.same = f->same_memory;
     else
         fprintf(to, "divergences are kept as no cases: %s\n", d.text);

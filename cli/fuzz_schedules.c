@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/approach.h"
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/fuzz_case.h"
@@ -190,6 +191,7 @@ static enum emu_err find_reach(const struct fuzz_schedules *f, struct guest *g, 
 int fuzz_schedules(const struct fuzz_schedules *f, struct guest *g, FILE *to, json_t **json, struct diag *d)
 {
     struct trial_end end = {.steps_max = f->steps_max ? f->steps_max : STEPS_MAX_DEFAULT};
+    struct approach approach = {.interrupted = f->interrupted, .stop_at_s = f->stop_at_s};
     struct view view = {.f = f, .started = host_time_s()};
     struct search_options o = {.machine = g->machine,
                                .symbols = g->symbols,
@@ -209,7 +211,7 @@ int fuzz_schedules(const struct fuzz_schedules *f, struct guest *g, FILE *to, js
     int status;
 
     if (err == EMU_OK && g->options.same)
-        err = same_new(g, g->options.same, end.steps_max, &g->same, d);
+        err = same_new(g, g->options.same, end.steps_max, &approach, &g->same, d);
     end.same = g->same;
     if (err == EMU_OK)
         err = snapshot_take(g->machine, NULL, &start, d);
@@ -246,11 +248,13 @@ int fuzz_schedules(const struct fuzz_schedules *f, struct guest *g, FILE *to, js
         for (unsigned i = 0; err == EMU_OK && i < r->failures; i++)
             err = tell_failure(f, g, &mo, &r->failure[i], to, cases, d);
     }
-    status = err != EMU_OK                           ? COMMAND_INPUT
-             : *f->interrupted                       ? COMMAND_INTERRUPTED
+    status = *f->interrupted                         ? COMMAND_INTERRUPTED
+             : err != EMU_OK                         ? approach_is_over(&approach) ? COMMAND_BUDGET : COMMAND_INPUT
              : r->by_kind[TRIAL_FAIL]                ? COMMAND_FAIL
              : r->by_kind[TRIAL_BUDGET] || view.over ? COMMAND_BUDGET
                                                      : COMMAND_PASS;
+    if (err != EMU_OK && status != COMMAND_INPUT)
+        diag_print(d, "bootrace fuzz", stderr);
     if (err == EMU_OK && json)
         *json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:b, s:f, s:s, s:O}", "window",
                           f->window, "strategy", f->strategy->name, "window_steps", (json_int_t)window_steps, "runs",

@@ -279,7 +279,7 @@ enum emu_err guest_init(struct guest *g, const struct guest_options *options, st
     if (err == EMU_OK)
         err = detect_new(g, &g->detect, d);
     if (err == EMU_OK && o->same)
-        err = same_new(g, o->same, SAME_STEPS_MAX, &g->same, d);
+        err = same_new(g, o->same, SAME_STEPS_MAX, NULL, &g->same, d);
     if (err != EMU_OK)
         guest_fini(g);
     return err;

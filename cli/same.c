@@ -3,18 +3,25 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "cli/approach.h"
 #include "cli/guest.h"
 #include "emu/snapshot.h"
 #include "fuzz/divergence.h"
 
-static enum emu_err learn(const struct guest *g, struct divergence *x, uint64_t steps_max, struct diag *d)
+static enum emu_err learn(struct guest *g, struct divergence *x, uint64_t steps_max, const struct approach *a,
+                          struct diag *d)
 {
     struct machine_limits limits = {.steps_max = machine_steps(g->machine) + steps_max};
+    struct approach mine = {.what = "learning from the undisturbed run what must stay the same"};
     enum machine_stop_reason why;
 
-    do {
-        why = machine_run(g->machine, &limits);
-    } while (why == MACHINE_STOPPED_ASKED);
+    if (a) {
+        mine.interrupted = a->interrupted;
+        mine.stop_at_s = a->stop_at_s;
+    }
+    why = approach_run(&mine, g, &limits);
+    if (why == MACHINE_STOPPED_ASKED)
+        return diag_set(d, EMU_EINPUT, "--same: stopped before the undisturbed run was made");
     if (why == MACHINE_STOPPED_VERDICT && machine_verdict(g->machine)->kind != VERDICT_PASS)
         return diag_set(d, EMU_EINPUT, "--same compares with the undisturbed run, and that is no good one: %s: %s",
                         verdict_kind_name(machine_verdict(g->machine)->kind), machine_verdict(g->machine)->text);
@@ -29,8 +36,8 @@ static enum emu_err learn(const struct guest *g, struct divergence *x, uint64_t 
                     steps_max);
 }
 
-enum emu_err same_new(const struct guest *g, const char *list, uint64_t steps_max, struct divergence **out,
-                      struct diag *d)
+enum emu_err same_new(struct guest *g, const char *list, uint64_t steps_max, const struct approach *a,
+                      struct divergence **out, struct diag *d)
 {
     struct divergence *x = calloc(1, sizeof(*x));
     struct divergence_list parsed;
@@ -46,7 +53,7 @@ enum emu_err same_new(const struct guest *g, const char *list, uint64_t steps_ma
     if (err == EMU_OK)
         err = snapshot_take(g->machine, NULL, &start, d);
     if (err == EMU_OK)
-        err = learn(g, x, steps_max, d);
+        err = learn(g, x, steps_max, a, d);
     if (start) {
         snapshot_restore(g->machine, start);
         snapshot_free(g->machine, start);

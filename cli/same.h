@@ -11,13 +11,15 @@
 
 #define SAME_STEPS_MAX 20000000000ull /* of the undisturbed run, where nothing else bounds it */
 
+struct approach;
 struct divergence;
 struct guest;
 
 /* The machine of `g` stands where it stood on return. EMU_EINPUT: the list is wrong, or the undisturbed run does not
-   come to the comparison within `steps_max` steps. *out is the caller's, and outlives the machine's running. */
-enum emu_err same_new(const struct guest *g, const char *list, uint64_t steps_max, struct divergence **out,
-                      struct diag *d) EMU_MUST_CHECK;
+   come to the comparison within `steps_max` steps, or is ended before by `a` (NULL: never). A progress line tells of
+   it. *out is the caller's, and outlives the machine's running. */
+enum emu_err same_new(struct guest *g, const char *list, uint64_t steps_max, const struct approach *a,
+                      struct divergence **out, struct diag *d) EMU_MUST_CHECK;
 void same_free(struct divergence *x);
 
 #endif

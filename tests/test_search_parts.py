@@ -3,6 +3,8 @@
 after a part that was killed; and parts of different searches are refused. Arguments: program, guest s1. Speaks TAP."""
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -15,11 +17,11 @@ from tap import done, point
 program, guest = sys.argv[1:3]
 
 
-def command(*options, variant="buggy", delay=200):
+def command(*options, variant="buggy", delay=200, after=200):
     # The first third of the window has failures of each kind; most of the rest is guests that spin.
     return [program, "fuzz", guest, "--mode", "hvm", "--vcpus", "1", "--memory", "32M", "--window",
             "alternative_instructions", "--window-steps-max", "1130", "--json", "--cmdline",
-            f"variant={variant} memcpy=byte delay={delay} after=200", *options]
+            f"variant={variant} memcpy=byte delay={delay} after={after}", *options]
 
 
 def run(arguments):
@@ -144,6 +146,34 @@ point("Ctrl-C ends a search on the way to its window", process.returncode == 130
       process.returncode, err)
 got = tap.run(*far, "--budget", "1s")
 point("so does its budget", got.returncode == 4 and "budget of time is used up" in got.stderr, got.returncode, got.stderr)
+
+
+# What a declared invariant is learned from: a run that nobody disturbs, which is long here.
+learning = command("--no-cache", "--strategy", "random", "--run-steps-max", "4000000000", "--same", "wrong_memory",
+                   after=2000000000)
+terminal, end = pty.openpty()
+process = subprocess.Popen(learning, stdout=subprocess.DEVNULL, stderr=end)
+os.close(end)
+shown, interrupted = "", False
+while select.select([terminal], [], [], 60)[0]:
+    try:
+        shown += os.read(terminal, 65536).decode(errors="replace")
+    except OSError:  # the process has ended
+        break
+    if "learning" in shown and not interrupted:
+        process.send_signal(signal.SIGINT)
+        interrupted = True
+else:
+    process.kill()
+process.wait()
+os.close(terminal)
+point("it is shown that the undisturbed run is made", "s] learning from the undisturbed run what must stay the same: " in shown,
+      repr(shown[-600:]))
+point("Ctrl-C ends that", process.returncode == 130 and "stopped before the undisturbed run was made" in shown,
+      process.returncode, repr(shown[-600:]))
+got = tap.run(*learning, "--budget", "1s")
+point("so does the budget", got.returncode == 4 and "stopped before the undisturbed run was made" in got.stderr, got.returncode,
+      got.stderr)
 
 got = tap.run(program, "fuzz", guest, "--mode", "hvm", "--vcpus", "1", "--no-cache", "--budget", "1s", "--window",
               "calibrate_delay", "--cmdline", "delay=2000000000")
