@@ -303,10 +303,9 @@ static uint64_t next_random(uint64_t *r)
 #define RANDOM_SCHEDULES 1000
 
 /* Decide at random, and note what was legal. */
-static uint64_t record(uint64_t seed, struct schedule *s, uint64_t *end)
+static uint64_t record(struct machine *m, uint64_t seed, struct schedule *s, uint64_t *end)
 {
-    struct machine *m = two_vcpus();
-    uint64_t r = seed, digest;
+    uint64_t r = seed;
     struct diag diag;
 
     schedule_init(s);
@@ -327,17 +326,14 @@ static uint64_t record(uint64_t seed, struct schedule *s, uint64_t *end)
             assert_int_equal(schedule_append(s, &d, &diag), EMU_OK);
     }
     assert_int_equal(run_to(m, machine_steps(m) + 50), MACHINE_STOPPED_STEPS);
-    digest = machine_digest(m);
     *end = machine_steps(m);
-    machine_free(m);
-    return digest;
+    return machine_digest(m);
 }
 
 /* With extra stops, and with going back to where it was, at random places. */
-static uint64_t replay(const struct schedule *s, uint64_t end, uint64_t seed)
+static uint64_t replay(struct machine *m, const struct schedule *s, uint64_t end, uint64_t seed)
 {
-    struct machine *m = two_vcpus();
-    uint64_t r = seed, digest;
+    uint64_t r = seed;
     struct player p;
     enum machine_stop_reason why;
     struct diag diag;
@@ -362,17 +358,23 @@ static uint64_t replay(const struct schedule *s, uint64_t end, uint64_t seed)
         }
     }
     assert_true(player_is_done(&p));
-    digest = machine_digest(m);
-    machine_free(m);
-    return digest;
+    return machine_digest(m);
 }
 
+/* One machine goes back to its start for each recording and each disturbed replay, and must be as a new one each time:
+   the plain replay is in a new one. */
 static void a_thousand_random_schedules_replay_to_the_same_digest(void **state)
 {
+    struct machine *m = two_vcpus();
+    struct snapshot *start;
+    struct diag diag;
+
+    diag_init(&diag);
+    assert_int_equal(snapshot_take(m, NULL, &start, &diag), EMU_OK);
     for (uint64_t seed = 1; seed <= RANDOM_SCHEDULES; seed++) {
+        struct machine *new = two_vcpus();
         struct schedule s, parsed;
-        uint64_t end, recorded = record(seed, &s, &end);
-        struct diag diag;
+        uint64_t end, recorded = record(m, seed, &s, &end), plain, disturbed;
         char *text;
         size_t bytes;
         FILE *f = open_memstream(&text, &bytes);
@@ -384,8 +386,11 @@ static void a_thousand_random_schedules_replay_to_the_same_digest(void **state)
         for (size_t i = 0; i < s.count; i++)
             assert_true(decision_equal(&s.decision[i], &parsed.decision[i]));
         free(text);
-        uint64_t plain = replay(&parsed, end, 0), disturbed = replay(&parsed, end, seed * 77);
-
+        plain = replay(new, &parsed, end, 0);
+        machine_free(new);
+        snapshot_restore(m, start);
+        disturbed = replay(m, &parsed, end, seed * 77);
+        snapshot_restore(m, start);
         if (plain != recorded || disturbed != recorded)
             fail_msg("schedule %llu: recorded %016llx, replayed %016llx, with extra stops and returns %016llx",
                      (unsigned long long)seed, (unsigned long long)recorded, (unsigned long long)plain,
@@ -393,6 +398,8 @@ static void a_thousand_random_schedules_replay_to_the_same_digest(void **state)
         schedule_fini(&s);
         schedule_fini(&parsed);
     }
+    snapshot_free(m, start);
+    machine_free(m);
 }
 
 int main(void)
