@@ -8,8 +8,8 @@
  *
  * More words of the kernel's command line:
  *   bootrace.replug=N  take CPU 1 offline and online N times instead of once
- *   bootrace.hotplug=N then bring CPUs online that the host plugs, as udev does, until the set of online CPUs has changed N
- *                      times
+ *   bootrace.hotplug=N then bring CPUs online that the host plugs, as udev does, until the set of online CPUs has
+ *                      changed N times
  *   bootrace.kexec=N   then start /boot/vmlinuz of this initramfs by kexec, which does the same with N - 1, and so on
  *   bootrace.panic=K   then load /boot/vmlinuz as crash kernel (the command line needs crashkernel= too) and panic on
  *                      CPU K; the crash kernel's init says so and powers off
