@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * approach: run a guest to the place at which a search begins, or once undisturbed, under the eyes of a user: with a
  * progress line, and so that Ctrl-C and a budget of time end it. A guest that never comes there may run for ever.

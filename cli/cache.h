@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * cache: going to a place of a boot once. What gets there from the start takes seconds; the snapshot of the place, in
  * the cache's folder, takes a fraction of one. Also the sub-command that shows and empties the folder.

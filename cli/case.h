@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * case: one file that says all of a run: prose, guest, machine, schedule or search, expectation. What `boot --record`
  * and `fuzz --out` write, what `replay` runs, and what lies in corpus/. The format is described in docs/case.md; the

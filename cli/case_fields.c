@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/case_fields.h"
 
 #define AT(member) offsetof(struct test_case, member)

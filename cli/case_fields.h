@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * case_fields: the keys of a case, each once: its name, what its value is, and where that is in struct test_case.
  * Reading and writing go by these tables (case.c); docs/case.md says the same in prose. What needs more than one key to

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * case_guest: where on this host the guest of a case is, and whether it still is the one that the case was written for.
  * Paths in a case are relative to its file; free-standing guests and cached kernels have names instead.

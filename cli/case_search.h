@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * case_search: the search of a case is `bootrace fuzz` with the case's options, in a process of its own; and one run of
  * those that it found to fail, as a schedule.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * child: this program, run again in a process of its own, with what it prints kept. How cases run in parallel, and how
  * a case runs a search, without threads and without one crash taking the others along.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * code_map: which bytes of guest-physical memory a watched run has executed, and at which virtual addresses. A write to
  * memory is told by its physical address; what it means to a reader is the code that it changes.

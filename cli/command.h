@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * command: one sub-command of the program `bootrace`. A sub-command is one file; the list is in cli/main.c.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * console: the guest's console bytes on their way to the user: to a stream as they come, kept apart from the progress
  * line, and matched line by line against a regular expression.

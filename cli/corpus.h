@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * corpus: the sub-commands `bootrace corpus run|list|show|add`: many cases at once, each in a process of its own.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * corpus_add: the sub-command `bootrace corpus add`: a found failure becomes a case of a corpus, if it is one.
  */

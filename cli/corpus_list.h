@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * corpus_list: the cases that a user names, each with room for what comes of it. Without memory the program ends.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * corpus_report: what came of many cases, for machines: TAP, JUnit XML, SARIF.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * corpus_show: `bootrace corpus show`: a case in words.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * detect: the detectors that a user may ask for by name, in one table, and their attaching to a guest. Crash and hang
  * are always looked for; the machine does that itself.

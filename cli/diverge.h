@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * diverge: the first step at which two runs of one case part: this program's, and another's (an older build, or this
  * one again). Both are run from the start as often as needed, each time with digests at fewer and closer places, as

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * doctor: the sub-command `bootrace doctor`: does this machine have what bootrace needs, and what is to be done if not.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* bootrace edit: what an edit by meaning would change in a kernel, instruction by instruction and entry by entry. */
 #include "cli/edit.h"
 

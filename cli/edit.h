@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * edit: the sub-command `bootrace edit --dry-run IMAGE EDIT...`.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * fuzz_case: a failure that a search has found, as a case in a folder: with its prose, its schedule, and what it ends
  * with, so that `bootrace replay` says whether it still does.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * fuzz_exhaustive: `bootrace fuzz` of every boundary: the window in parts, by several processes, kept in a folder so
  * that what is done is never done again.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * fuzz_keep: failing boundaries of an exhaustive search, as cases of one decision: each is played once more as a whole
  * run. Torn code is a verdict of its own there, by the site that the search has found (fuzz/torn_site.h); everything

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * fuzz_schedules: `bootrace fuzz --strategy random|pct|preempt`: many whole runs of a window under a strategy, what
  * they found, minimised and written as cases.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * gdb_link: one gdb at a time on a loopback TCP port or a Unix socket. It carries packets and acknowledges them; what
  * they say is gdb_server's business.

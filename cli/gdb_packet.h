@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * gdb_packet: the framing of gdb's remote serial protocol, and the numbers and bytes in it. Bytes go in, packets come
  * out, and the other way round; what a packet means is gdb_server's business, how bytes travel gdb_link's.

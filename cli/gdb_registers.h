@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * gdb_registers: a vCPU's registers as gdb sees them: the target description that tells gdb which there are, and their
  * bytes in its order. A guest is described once, as 32-bit or 64-bit by its image, whatever mode a vCPU is in.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * gdb_server: what the packets of gdb's remote serial protocol mean for a guest: vCPUs as threads, registers, memory
  * through the page tables, points, going forwards and backwards, and `monitor` commands. Stop mode: while the guest

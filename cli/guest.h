@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * guest: from what the user asked for (an image, an initrd, a command line, a machine) to a machine that is loaded and
  * ready to run. Every sub-command that runs a guest starts here.

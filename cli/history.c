@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Which snapshots stay: when there are SNAPSHOTS_MAX, the one goes that leaves the smallest gap for how far away it is.
  * So distances grow with the age in both directions, and going back N steps costs running about N / 10 of them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * history: a run in which one can go to any step, forwards and backwards. It keeps snapshots, few of the far past and
  * more of what is near, and since a run is a pure function of its inputs, any other step is reached by running there

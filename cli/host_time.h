@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * host_time: how long the user has waited. For progress lines and reports, and to stop a search whose time is used up
  * (--budget): no time of the host enters a run.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * hotplug: a script of what the toolstack asks of the guest's vCPUs, at steps of the whole machine: a line is
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/image_argument.h"
 
 static error_t parse(int key, char *value, struct argp_state *state)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * image_argument: the one IMAGE that a sub-command takes which looks into an image and does not run it. A guest that is
  * run has more to it: guest_argp (guest.h).

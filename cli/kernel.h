@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * kernel: a Linux image with its symbols and patch tables, as the sub-commands that look into one need it.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * load: a case without a run: would the toolstack of its Xen version load its guest as an unprivileged domain? What
  * `bootrace elfnotes` says of one version and one kind of guest, as an outcome: PASS, or FAIL by the detector

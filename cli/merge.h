@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* merge: the sub-command that joins the parts of an exhaustive search. */
 #ifndef BOOTRACE_CLI_MERGE_H
 #define BOOTRACE_CLI_MERGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * monitor: what a person asks the host about its guest in a debugger: commands of a word or two, answers of plain text.
  * Only `goto` changes where the run is; nothing changes the run.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * operations: which hypercalls a guest made, and how often; the log of all calls; and the sub-command that
  * lists what the model has.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * outcome: how a case's run has ended, and in what that differs from what the case expects.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* bootrace patches: which tables of code to patch a kernel has, and which of its instructions they name. */
 #include "cli/patches.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pattern: the extended regular expressions that a user or a case gives. The C library's compiler copies what `+` and
  * `{n}` repeat, so that a line of text can take all memory of the host, and it recurses with each bracket: what would

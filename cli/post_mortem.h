@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * post_mortem: what a person wants to see of a guest that has stopped: each vCPU's state, what it waits for, its
  * registers, the code around its RIP and the likely call chain.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * record: a run that was made, written as a case: what `boot --record` and `fuzz --out` do.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * replay: the sub-command `bootrace replay CASE`, which runs a case and says whether it ends as the case expects. What
  * `bootrace corpus run` runs for each of its cases, in a process of its own.

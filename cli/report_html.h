@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * report_html: the pieces of which the HTML report is written: a writer that escapes what it is given, whose errors are
  * looked at once at the end, and the two parts that are files of their own. The page is well-formed XML, too.

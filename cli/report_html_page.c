@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What every page has: its style in both colour schemes, the shapes of the timelines, and a script that only zooms.
  * Without the script everything is shown, in full width.

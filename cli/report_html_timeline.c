@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The timelines: a figure each, a lane a vCPU, placed in percent, so that they fit any width without a script. What can
  * be zoomed has its place on the axis in data-a and data-b.

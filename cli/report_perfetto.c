@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The trace-event format is described by its authors as "Trace Event Format" (JSON Object Format); ui.perfetto.dev and
    chrome://tracing read it. Times are microseconds, and fractions are allowed. */
 #include <inttypes.h>

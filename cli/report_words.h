@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * report_words: how the facts of a run are put into words and lines, for every format of a report.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * same: `--same LIST` of whole runs: what the guest declares must not change is learned from the undisturbed run, which
  * is made once from where the machine stands; every later run from there is compared with it (fuzz/divergence.h).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * scene: what happened in a stretch of a run, in detail, for reports: who executed what when, interrupt and exception
  * handlers from entry to return, which bytes of code were changed, and the last instructions before a place. The

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * scene_site: which code was being changed at a place of a scene, and what its bytes were before, there and afterwards.
  * The scene goes on behind that place, until the change is done; it is one in which nothing interfered.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * search_part: the result of one part of an exhaustive search: a range of boundaries of one window times one source. A
  * part is a JSON object and a file; parts of the same search join to what one run would have said.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * search_report: what an exhaustive search has found, source by source, for people and as one JSON object. Merged
  * shards and a search in one piece say it with the same words.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * session: one guest run to its end under the eyes of a user: console, progress line, Ctrl-C, the place to stop at, the
  * budget, under a schedule or by default. `boot` and `replay` are this with different ends.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* snapshot: the sub-command that says what a snapshot file is of. */
 #ifndef BOOTRACE_CLI_SNAPSHOT_H
 #define BOOTRACE_CLI_SNAPSHOT_H

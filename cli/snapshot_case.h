@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * snapshot_case: the case of a guest as the text in a snapshot file: digests of its files, its command line and its
  * machine, as one JSON object with sorted keys. The same case gives the same text, so the text is also a part of a

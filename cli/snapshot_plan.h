@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * snapshot_plan: where on its way a run writes snapshot files (--snapshot-at). Writing one changes nothing of the run.
  */

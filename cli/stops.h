@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * stops: what makes a debugged run stop, and running to the next or the last such place: breakpoints, watchpoints, a
  * step of one vCPU, the run's end and its beginning. Nothing of it is in guest memory, and no stop changes the run.

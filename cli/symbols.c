@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* bootrace symbols: what names an image, a System.map and a vmlinux give, and which of them an address or name is. */
 #include "cli/symbols.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * timeline: all that a report says of a run. The run is made twice or three times, which gives the same: once as a
  * whole, of which only sums over time and the last events are kept, and again with one or two scenes in detail

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * timeline_axis: a scene's time as it is drawn: long stretches in which no vCPU ran are cut short.
  */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # bash completion for bootrace(1). It asks the program what there is, so that it needs no change when that changes.
 
 _bootrace_words() {

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Makes bootrace(1) of what the program says of itself, so that the page can't differ from it; around that is what only a
 person can say, in bootrace.1.in. Usage: make_man.py BOOTRACE TEMPLATE > bootrace.1"""
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "emu/build_id.h"
 
 #include <stdio.h>

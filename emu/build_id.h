@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * build_id: what of the program decides what a guest does, as one line of text: a hash of the sources of the machine
  * and the models, and the versions of the libraries that execute and decode. Two programs with the same build id give

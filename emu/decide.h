@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * decide: a decision of a schedule, carried out at the boundary where the machine stands, or refused with the reason.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * delivery: how an interrupt or exception enters its handler: IVT, 32-bit and 64-bit IDT, stack switch by TSS or IST,
  * error codes, and what happens when delivery itself faults.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * diag: how a mistake of the user, or of the host, travels from where it is found to where it is printed.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * engine: the CPU emulator behind the machine. One Unicorn engine, one thread; every vCPU is a saved context of it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Telling of accesses: all of them (engine_watch_accesses), or writes to a few bytes (engine_watch_writes). */
 #include "emu/engine_state.h"
 

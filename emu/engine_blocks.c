@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * How the engine keeps exact counts on a translator that works in blocks:
  *

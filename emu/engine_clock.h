@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * engine_clock: the host's time as the library sees it. It stands still: gettimeofday() of the whole program always
  * says the same, and the library uses no other clock.

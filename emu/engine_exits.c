@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the library leaves to others while it runs. */
 #include "emu/engine_state.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Which guest-physical memory the library sees, and forgetting what it has translated of it. */
 #include "emu/engine_state.h"
 

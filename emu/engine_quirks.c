@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What must be known of the library's insides is located by experiment on scratch engines. */
 #include "emu/engine_state.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Registers of the loaded vCPU: what the library names is read by its name, the rest out of a saved context. */
 #include "emu/engine_state.h"
 

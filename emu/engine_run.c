@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Running the loaded vCPU to an exact boundary, and what ends a run. How steps are counted: engine_blocks.c. */
 #include "emu/engine_state.h"
 

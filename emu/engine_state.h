@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * engine_state: the engine's insides, for the files that make it up. The only header that includes the library's.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * ensure: our own mistakes. On in every build. A value that a guest or a case file controls never reaches it.
  */

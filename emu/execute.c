@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * execute: the instructions that the engine leaves to the machine: ports, MSRs, RDRAND, and what the models answer.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * hang: a proof that nothing will ever change again. Three proofs: no vCPU can run, and no timer is armed or each that
  * is has expired twice in vain; or the whole state, time aside, is one that was there before, with no timer armed and

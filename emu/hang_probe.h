@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * hang_probe: a proof that vCPUs that take turns do nothing new, although memory changes: the host writes time records
  * at every switch, which nobody need read.

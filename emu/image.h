@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * image: a guest image as bytes: the ELF that is to be loaded, taken out of whatever file it came in, with its
  * loadable segments and notes checked against the file. It puts nothing into guest memory and knows no hypervisor

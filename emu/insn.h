@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * insn: one guest instruction as far as the machine must know it: its length, what kind it is, what it costs.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * machine: the run loop. The documented fair default schedule is: vCPUs take turns in the order of their numbers; a
  * turn ends after TURN_NS of virtual time, or when the vCPU halts, polls, yields or goes offline. Timers expire at the

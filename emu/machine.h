@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * machine: everything that changes during a run hangs from here: vCPUs, memory, clock, timers, the models' arena,
  * trace and verdict. A machine is built once (machine_new), loaded (loaders in models/), then run.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * machine_state: the machine's insides, for the files of emu/ that make up the machine (machine.c, vcpu.c, timer.c,
  * trace.c, execute.c, hang.c). Not for models.

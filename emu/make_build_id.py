@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Hash the sources that decide what a guest does (emu/ and models/) into a C file that defines build_id_sources.
 
 Usage: make_build_id.py SOURCE_ROOT OUTPUT DEPFILE

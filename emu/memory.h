@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * memory: the guest-physical address space. RAM below and above the PCI hole, device windows, and nothing elsewhere.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "emu/memory_state.h"
 
 #include <fcntl.h>

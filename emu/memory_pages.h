@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * memory_pages: the content of guest RAM page by page, for what stores it elsewhere. Pages are counted from 0 without
  * a gap where the PCI hole is. Zeros are what is not listed.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * memory_snapshot: the content of all RAM at a moment, to go back to. Snapshots form a tree: the first one makes its
  * content the base of the memory, each later one holds what differs from that base, and shares pages with its parent.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * memory_state: the insides of guest memory, for memory.c and memory_snapshot.c.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * model: what the machine asks of the world around its vCPUs. A model is a hypervisor, or a device, or a group of
  * devices; models/ implements this interface, and models/platform.c lists the models of a machine in order.

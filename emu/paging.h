@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * paging: from guest-virtual to guest-physical by the guest's own tables; SDM Vol. 3A, "Paging". No paging, 32-bit
  * (two levels, with PSE), PAE, and 4-level. Walks read memory only: they set no accessed or dirty bits. Reserved bits

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * player: runs a machine under a schedule. It brings the machine to each decision's place, has it carried out, and goes
  * on by the default after the last one. The machine's own limits work as without a schedule.

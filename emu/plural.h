@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * plural: "1 step", "2 steps": the ending of a regular noun behind a count, in sentences for people.
  */

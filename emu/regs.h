@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * regs: the architectural state of one vCPU in plain C, by the manual's names.
  *

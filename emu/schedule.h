@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * schedule: decisions as text, one a line, and back. A decision is the smallest thing that the world around the guest
  * may choose: whose turn it is, an interrupt at an exact boundary, a timer's lateness, a vCPU plugged. What no line

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * snapshot: the whole machine at an exact boundary, to go back to in the same process. Snapshots form a tree; going
  * back costs in proportion to the pages that changed.

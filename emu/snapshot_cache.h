@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * snapshot_cache: a folder of snapshot files, so that a long way to a place is gone once. A file's name is its key: a
  * digest over everything that it depends on (the build, the case, the place). The folder may be shared by any number of

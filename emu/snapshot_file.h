@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * snapshot_file: the whole machine at an exact boundary as a file, to go on from in another process, on another
  * machine. docs/snapshot-file.md describes the format.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * snapshot_state: what a machine is besides its RAM, field by field in fixed sizes and little-endian order, for
  * snapshot files: the run, every vCPU with its registers, the models' states, the timers. No pointer, no padding and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * symbol_file: a symbol table as an ELF file without content, for debuggers that read symbols only from files.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * symbols_dwarf: source lines and function names out of a vmlinux with debug data, into a symbol table.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * symbols_elf: the symbols of an ELF file's .symtab (else .dynsym) into a symbol table.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * timer: deadlines of the models in virtual time. A timer is named by (model, kind, vCPU); arming it again moves it.
  * Simultaneous deadlines expire in the order of (time, model, kind, vCPU).

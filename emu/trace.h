@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * trace: the append-only facts of a run, with a running digest. Facts are what happened to the guest, in the order in
  * which it happened; a listener (the command line, a recorder, a detector) may look at each as it comes.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * unpack: decompression, bounded. One stream of bytes in, one allocation out; which compression it is is recognised
  * from the first bytes. It knows no file format around the stream, and writes no files.

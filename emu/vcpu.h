@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * vcpu: one virtual processor as models and schedules see it: its state, what it waits for, what is pending.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "emu/verdict.h"
 
 const char *verdict_kind_name(enum verdict_kind kind)

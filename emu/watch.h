@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * watch: how a detector looks into a running machine: it is asked before chosen instructions, and told when guest
  * instructions have written chosen bytes of memory. Whoever runs the machine notices nothing, and the run is the same:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "emu/wire.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * wire: numbers of fixed size in little-endian order, written to a growing buffer and read from bytes that are not
  * trusted. Both remember the first failure, so that a caller asks once at the end.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * code_version: a site of code whose bytes change has versions, from its old bytes to its new ones. Is an instruction
  * one of a version, whole and at a place where that version has one? And an INT3: is it one that keeps others out while

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * disturb: a host that is not fair: now and then, at random boundaries, it gives the turn to another vCPU, lets time
  * pass, or lets a timer expire early or late. Nothing of that may harm a correct guest. What it did is legal, and can

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * divergence: what the guest declares must not change, against the undisturbed run: memory by symbols, and the
  * interrupted registers. It says that they differ, not why.

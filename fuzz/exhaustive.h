@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * exhaustive: every boundary of a window times one interrupt, made affordable by footprints.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * footprint: the guest-physical bytes that a stretch of execution read before it wrote them, fetched, and wrote.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Any bytes as a case: a sentence says why it is none; or what is read can be written, and what was written is read as
  * the same. Its guest is looked for, and not run; the texts that a later step would parse are parsed.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Seeds of the reader of cases: the corpus, and the broken files of the tests. Usage: fuzz_case_seeds FOLDER
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Any bytes as a feature string, and as an image, for every Xen version:
  * - 4.2 and later reject a string only for a piece with '!';

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Any bytes as what a gdb sends to `bootrace debug`, with a small guest behind it. The first byte says how they come:
  * as they are on the line, or (odd) a line each is the content of a well-formed packet.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* fuzz_gdb_server_seeds DIRECTORY: what real gdbs send, a session a file, as lines and as it is on the line. */
 #include <stdio.h>
 #include <string.h>

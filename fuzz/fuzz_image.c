@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Any bytes either load as an image whose every range lies in it, or are refused with one sentence.
  */

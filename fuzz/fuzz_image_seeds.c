@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Writes inputs for the fuzz targets that read guest images: `fuzz_image_seeds FOLDER`.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Any ELF bytes either give symbols that a sealed table finds again, or are refused with one sentence.
  */

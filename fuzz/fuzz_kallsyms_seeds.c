@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Writes inputs for fuzz_kallsyms, one of each layout: `fuzz_kallsyms_seeds FOLDER`.
  */

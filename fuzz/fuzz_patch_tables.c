@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Any ELF bytes either give tables whose entries can all be read, or sentences why not; and an edit of such a kernel
  * changes exactly what it reports, or nothing.

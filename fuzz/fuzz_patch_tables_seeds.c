@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Writes inputs for fuzz_patch_tables, one of each arrangement: `fuzz_patch_tables_seeds FOLDER`.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * fuzz_schedule_guest: a free-standing guest under schedules made of bytes (the strategy `bytes`), for the targets
  * fuzz_schedule_*.c. The guest is built and brought to its window once; each input is a run from there.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Seed S0, class B: which preemption leaves a waiter asleep whose lock is released by the other protocol? The target is
  * to rediscover it from nothing.

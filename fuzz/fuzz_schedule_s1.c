@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The race of 2006: when does the timer's interrupt, or any, break a kernel that patches its own code? The target is to
  * rediscover it from nothing.

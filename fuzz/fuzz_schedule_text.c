@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Any bytes as the text of a schedule: what is read is printed so that reading it again gives the same decisions.
  */

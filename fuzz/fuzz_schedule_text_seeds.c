@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Seeds of the schedule parser: one line of each kind. Usage: fuzz_schedule_text_seeds FOLDER
  */

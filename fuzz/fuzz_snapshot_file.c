@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Any bytes, with the checksums made right, are a snapshot file that gives exactly the machine whose digest it names,
  * or are refused with one sentence.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The machine of the snapshot files in fuzz_snapshot_file.c and its seeds: two vCPUs and one small model with timers.
  */
 #ifndef BOOTRACE_FUZZ_FUZZ_SNAPSHOT_FILE_H

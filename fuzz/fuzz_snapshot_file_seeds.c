@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* fuzz_snapshot_file_seeds DIRECTORY: snapshot files of a small machine: as made, running, halted, with a verdict. */
 #include <stdio.h>
 #include <string.h>

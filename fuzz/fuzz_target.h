@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * fuzz_target: what every libFuzzer target defines. It asserts a property with ensure(), prints nothing and keeps
  * nothing between inputs.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Any hypercalls, with any arguments and structures, from any vCPU, by 32-bit and 64-bit code, under any version, with
  * time passing and devices and host acting in between:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* fuzz_xen_hypercall_seeds DIRECTORY: one file per hypercall number, with a few plausible argument shapes. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * lost_event: finds interrupts and events that do not reach the guest: one that the host dropped, since there was
  * nowhere to note it; an upcall that its vCPU has not taken for longer than `patience_ns`, as when an event was bound

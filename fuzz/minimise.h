@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * minimise: from a failing schedule to the simplest one that fails in the same way: first the fewest decisions, then
  * the simplest kinds, then the lowest positions. And from its exact positions to anchors, which survive a rebuilt

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * op_table: the detector of operation tables that change under their callers. A kernel calls some operations through a
  * table of functions, and at boot patches every call site into a direct call to (or into the code of) the function that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * op_table_text: the declaration of an operations table of a free-standing guest, words with blanks or lines between:
  *

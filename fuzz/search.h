@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * search: many runs of one window under a strategy, each from the same snapshot, and what came of them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * stale_owner: finds that the host writes guest memory that has another owner than the one who gave it to the host. A
  * kernel registers an area (vcpu_info, runstate, …), then starts another kernel by kexec without taking it back; the

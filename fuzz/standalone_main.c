@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A main for the libFuzzer targets in builds without libFuzzer: runs the target once on every file named.
  */

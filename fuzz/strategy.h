@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * strategy: who decides what the world does next in a run of a search. A strategy proposes, the machine disposes: what
  * it proposes and the machine refuses does not happen, and the strategy goes on.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * bytes: the decisions of one run are given as bytes, three a decision: what, and how many steps later. Made for
  * fuzzers that mutate bytes: every byte string is a run, and a small change is a small change.

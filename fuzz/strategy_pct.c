@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pct: probabilistic concurrency testing. Every vCPU, and every source of interrupts as one that has a single step,
  * gets a random priority; the highest that can run does, from the moment at which it can; at depth - 1 steps chosen

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * preempt: every interleaving of the vCPUs in the window with at most `depth` preemptions, up to the order of what does
  * not conflict.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * random: a few actions at boundaries chosen uniformly from the window. What is refused where it falls (IF=0, a waiting
  * vCPU) is tried again at the boundaries that follow.

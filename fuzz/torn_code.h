@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * torn_code: the detector of instructions that are executed while somebody is in the middle of changing them.
  *

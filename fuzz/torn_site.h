@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * torn_site: the detector of torn code in a single run. torn_code knows from a recorded window what a site of code is
  * before and after its change, and finds where it is executed in between; here the versions of one site are declared,

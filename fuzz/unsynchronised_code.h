@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * unsynchronised_code: finds that a vCPU executes code which another vCPU has changed since the executing one last
  * serialised. The machine executes what memory holds; a processor may execute the bytes of before, or a mixture, until

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * window: the undisturbed run of one vCPU through a window, recorded once and then asked again and again: which access
  * comes next that conflicts with a footprint, where an interrupt would be taken, who changed which code.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * image_formats: all file formats that an image may come in, for image_load_file and image_load_bytes.
  */

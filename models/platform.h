@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * platform: what a machine is made of besides vCPUs and memory: the ordered list of models, and what the user has
  * chosen for them. machine_config.platform points to a struct platform_config; machine_config.models is

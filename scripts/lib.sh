@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Sourced by the other scripts: messages, and a private view of Debian's archive. Not a program.
 # shellcheck shell=bash
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * bench_engine: steps a second of the engine, with all its counting, beside those of the bare library on the same code:
  * a big-number multiplication loop like the one in which a kernel's boot spends most of its time. Not a test: figures

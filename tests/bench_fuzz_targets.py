@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The schedule targets of libFuzzer from an empty corpus: executions to the first find over ten seeds, beside the same
 program given random bytes (as many decisions, uniformly chosen, no feedback), and whether `bootrace replay` finds each
 failure again from the case that is written beside. Never a test; `scripts/bench fuzz-targets` runs it.

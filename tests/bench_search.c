@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * bench_search: what the search stands on, on a real kernel in its window. `reset` measures how long it takes to go
  * back to a snapshot after a run that has written N pages, beside a memcpy of as many pages; `search` how many

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Strategies beside each other on the seeded bugs: in which run each finds the first failure, over ten seeds, PCT's hit
 rate beside its bound, and what the searches that leave nothing out take. Never a test; `scripts/bench strategies` runs it.
 Arguments: the program, the folder of the guests, and parts of names, to measure only those bugs. A rate is said with

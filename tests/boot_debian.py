@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's kernel boots to user space with 1, 2, 4 and 8 vCPUs, and the state at the end is the same in a second process
 under another address layout. Speaks TAP.
 

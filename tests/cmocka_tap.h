@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cmocka, which wants these headers before its own; and running tests of which the last needs a kernel. */
 #ifndef BOOTRACE_TESTS_CMOCKA_TAP_H
 #define BOOTRACE_TESTS_CMOCKA_TAP_H

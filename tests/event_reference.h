@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * event_reference: event channels of one guest, written from the public interface's text alone, as a second opinion on
  * models/xen/event_channel.c and event_fifo.c. It shares no code and no data structure with them: its queues are plain

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/fake_machine.h"
 
 #include "emu/ensure.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * fake_machine: the services that emu/machine.h, vcpu.h, timer.h, trace.h and memory.h offer to models, without a CPU.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * given_kernel: the kernel that BOOTRACE_KERNEL names, read as far as tests of models/linux need it.
  */

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's kernel takes a vCPU that the host plugs, and gives back one that it unplugs, as PVH and as HVM guest. Speaks
 TAP.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * image_builder: guest images made in memory for tests: ELF files of both classes, their notes, and bzImages around
  * them. It checks nothing, so that it can make bad ones. All results are freed by the caller.

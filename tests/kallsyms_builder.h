@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * kallsyms_builder: small kernel images with kallsyms tables as each version's scripts/kallsyms writes them, for the
  * unit tests and as seeds for the fuzzer.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's kernel starts itself by kexec_file_load, as PVH and as HVM guest with two vCPUs; it panics on a chosen vCPU and
 its crash kernel boots there; and on a Xen without soft reset the domain ends instead. Speaks TAP.
 

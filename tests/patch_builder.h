@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * patch_builder: small kernel images with tables of code to patch, made in memory for the unit tests and as seeds for
  * the fuzzer. The structs are those of the kernel's headers, version by version. It checks nothing.

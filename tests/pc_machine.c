@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/pc_machine.h"
 
 struct machine *pc_machine_new(unsigned vcpus, const struct model *const *models, unsigned model_count)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pc_machine: a fake machine (fake_machine.h) that is an HVM guest's PC, made of the models that a test names, and what
  * a guest does with it before all else. It is for the devices of models/pc that have ports and an interrupt line.

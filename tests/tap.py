@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the tests in Python share: a program run to its end, and what was found as TAP. Not a test itself.
 
 A test says its points one by one as it goes (`point`, `skip`, and `done` at the end), or gives functions that raise what

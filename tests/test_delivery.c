@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * How events enter their handlers: the frame that is pushed, the stack it is pushed to, and what a faulting delivery
  * turns into. Plain registers and memory; no engine.

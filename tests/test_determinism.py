@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Recorded runs under an unfair host replay to the same digest: in another process, with extra stops, and from a
 snapshot taken on the way; every free-standing guest that ends by itself, with several vCPUs.
 Arguments: the program, the folder of the guests, the number of seeds a guest, the corpus. Speaks TAP."""

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What must stay the same: declarations, what differs, and whole runs that are compared with the first one. */
 #include "tests/toy_machine.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Edits by meaning on small made kernels: what fits changes exactly its bytes and entries, what does not changes
  * nothing and says why. BOOTRACE_KERNEL adds a real kernel.

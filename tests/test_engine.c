@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The engine's promises: where a run is stopped never changes what it does or how it counts.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Random sequences of event-channel operations, made by several vCPUs through the hypercall interface, against the
  * reference of event_reference.h. After each operation the answer, every bit and word that the guest can see, every

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The exhaustive search on small code and small handlers: what fails where, and that pruning loses and adds nothing. */
 #include "tests/toy_machine.h"
 

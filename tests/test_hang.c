@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Hangs of vCPUs that take turns while the host writes its time into memory at every switch, and timers expire. */
 #include "tests/cmocka_tap.h"
 

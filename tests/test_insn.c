@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Which instructions the machine must know about: a table of encodings, and the promise of the quick look.
  */

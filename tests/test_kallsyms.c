@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Every layout that kallsyms_builder makes is read back.
  * BOOTRACE_KERNEL=<vmlinuz> adds a real kernel.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Seed S2, item by item: what the second kernel is answered by each version of Xen when the first has cleaned up nothing,
 has reset its event channels, or has asked for a soft reset. Prints the verdict table. Speaks TAP.
 

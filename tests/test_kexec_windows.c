@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * When the host's write into a page of the next kernel harms: every window of seed S2, measured on the guest pair s2 by
  * one write of the host's at each chosen boundary between `relocate` and kernel B's entry. Usage: test_kexec_windows

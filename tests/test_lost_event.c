@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The detector of lost events, on facts made by hand and a model that holds one event. */
 #include "tests/cmocka_tap.h"
 

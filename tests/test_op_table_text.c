@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The declaration of an operations table: what is read, and what is refused with which sentence. */
 #include "tests/cmocka_tap.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Page walks: every vector is the tables' entries, the processor's mode, one access, and what the manual says of it.
  */

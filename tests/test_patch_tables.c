@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Every arrangement of every table is built and read back; tables that make no sense are refused. BOOTRACE_KERNEL adds
  * a real kernel.

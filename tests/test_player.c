@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Machines under schedules: each decision at its exact boundary, and what is illegal refused with its reason.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
 #include "tests/fake_machine.h"
 

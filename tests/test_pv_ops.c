@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Operation tables of made kernels, with their callers in either table of sites. BOOTRACE_KERNEL adds a real kernel.
  */

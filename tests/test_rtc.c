@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/pc_machine.h"
 
 #include "models/pc/ioapic.h"

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The rules of the code that no compiler checks: who includes whom, no hidden state, no host time. Speaks TAP.
 
 Usage: test_rules.py SOURCE_FOLDER COMPILER UNICORN_INCLUDES [STATIC_LIBRARY...]; without libraries (a sanitized
@@ -14,6 +15,7 @@ from tap import Skip, run_checks
 
 SOURCE, COMPILER, UNICORN_INCLUDES, LIBRARIES = sys.argv[1], sys.argv[2].split(), sys.argv[3], sys.argv[4:]
 FOLDERS = ("emu", "models", "fuzz", "cli", "corpus", "tests")
+LICENSE = "SPDX-License-Identifier: GPL-2.0-or-later"
 
 # A writable static that must be, with the reason. (library member's symbol: reason)
 STATICS_ALLOWED = {}
@@ -35,9 +37,9 @@ MAY_INCLUDE = {
 }
 
 
-def files(suffixes):
+def files(suffixes, folders_of_ours=FOLDERS):
     found = []
-    for folder in FOLDERS:
+    for folder in folders_of_ours:
         for place, folders, names in os.walk(os.path.join(SOURCE, folder)):
             folders.sort()
             found += [os.path.join(place, n) for n in sorted(names) if n.endswith(suffixes)]
@@ -167,6 +169,25 @@ def the_pinned_formatter_has_nothing_to_say():
                        if "clang-formatted" in line})
 
 
+def every_source_names_its_license():
+    sources = 0
+    for path in files(("",), FOLDERS + ("docs", "scripts", ".ci")) + ["meson.build", "meson_options.txt"]:
+        with open(os.path.join(SOURCE, path), "rb") as f:
+            lines = f.read(1000).decode(errors="replace").split("\n")
+        is_script = lines[0].startswith("#!")
+        if path.endswith((".c", ".h", ".S", ".lds")):
+            expected = f"/* {LICENSE} */"
+        elif is_script or path.endswith((".py", ".sh", ".bash", "meson.build", "meson_options.txt")):
+            expected = f"# {LICENSE}"
+        else:
+            continue
+        sources += 1
+        if lines[is_script:][:1] != [expected]:
+            yield f"{path}: the first line{' after #!' if is_script else ''} is not `{expected}`"
+    if sources < 500:
+        yield f"only {sources} sources; is this the right folder?"
+
+
 def nothing_is_left_to_do():
     word = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")  # apart, or this line is one
     for path in files((".c", ".h", ".S", ".py", "meson.build")):
@@ -195,6 +216,7 @@ RULES = (
     the_machine_and_the_models_ask_the_host_nothing,
     no_floating_point_in_the_machine_and_the_models,
     the_pinned_formatter_has_nothing_to_say,
+    every_source_names_its_license,
     nothing_is_left_to_do,
     lines_end_where_their_text_ends,
 )

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Seed S0 on the free-standing guest, against the table of classes: which prior-use counts hang, and the facts of the
  * trace: what was sent, where the last instruction is, what the lock's word holds. And the detector on each variant.

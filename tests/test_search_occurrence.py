@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Windows that begin where a function is executed for the N-th time: what is found there, how it is kept, and what is
 refused. Arguments: the program, the folder of the guests. Speaks TAP."""
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An exhaustive search in parts says what it says in one: by processes, by shards that are merged, after an interruption,
 after a part that was killed; and parts of different searches are refused. Arguments: program, guest s1. Speaks TAP."""
 import json

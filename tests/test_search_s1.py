@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The search finds the race of 2006 in the guest s1, and nothing in its repaired variants; and the pruned search says
 exactly what the search of every boundary says. Speaks TAP. Arguments: the program, the guest."""
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The strategies that make whole runs, on the free-standing guests: they find what is broken, minimise it to a case that
 replays, and find nothing in the repaired twin. Arguments: the program, the folder of the guests. Speaks TAP."""
 import json

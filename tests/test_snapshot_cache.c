@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The cache of snapshots: what is in it is whole, whoever is killed or races; what was not used is dropped first.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Snapshot files: at every boundary of a small guest that goes through all modes, the machine that is loaded from the
  * file is the one that was written, and ends as the one that was never interrupted; damaged files are refused.

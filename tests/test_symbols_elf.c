@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The test reads itself: an ELF file with symbols and debug data that is always there. */
 #include "tests/cmocka_tap.h"
 

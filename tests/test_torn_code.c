@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Which states of a site that is being changed are torn, write by write. */
 #include "tests/toy_machine.h"
 

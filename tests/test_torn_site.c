@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The detector of a declared site of code that is executed half changed; and how a site is declared. */
 #include "tests/cmocka_tap.h"
 

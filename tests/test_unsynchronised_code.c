@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The detector of code that is executed unsynchronised: two vCPUs, one site, and a script of who does what in which
    order. */
 #include "tests/cmocka_tap.h"

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Seed S4 by enumeration: every order of the steps P, I, V, B of a CPU's bring-up with an event at every place between
 them, and every variant of numbering vCPUs, with 1, 2, 4 and 33 of them. Prints the verdict tables. Speaks TAP.
 

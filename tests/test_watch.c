@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What watchers are told, and that a watched run is the same run. */
 #include "tests/cmocka_tap.h"
 

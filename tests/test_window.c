@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The record of a window, of small code whose every step is known. */
 #include "tests/toy_machine.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_ring.h"
 
 #define RING(field) offsetof(struct xencons_interface, field)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
 static void binding_answers_as_xen_does(void **state)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
 #define LIST_GPA 0x12000ull

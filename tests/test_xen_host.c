@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The rest of the Xen model: scheduling, memory, parameters, grants, pirqs, CPUID, console and xenstore. */
 #include "tests/xen_guest.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
 static int64_t param(struct machine *m, uint64_t op, uint16_t domid, uint32_t index, uint64_t *value)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
 static const struct platform_config hvm = {.mode = PLATFORM_HVM};

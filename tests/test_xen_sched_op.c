@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
 #define PORTS_GVA 0x210000ull

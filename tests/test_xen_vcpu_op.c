@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
 #define MS 1000000ull

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * toy_machine: a real machine with the least of models: a port, an MSR, timers, one vector per vCPU, and a host that
  * may raise it. For tests of the machine and of what plays it; everything is static, a test includes it once.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * xen_guest: a fake machine with the Xen model, and hypercalls as a guest makes them: arguments in registers, the
  * structure at ARG_GPA. Addresses are not translated.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * xen_ring: a page that the guest shares with a service of the host, and the event channel by which each tells the
  * other that it has written there: the console's, xenstore's. What is in the page is the test's.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * cross: one vCPU changes code that another one executes. vCPU 0 makes a jump of a five-byte NOP in the function
  * place(), vCPU 1 calls it. A processor may execute the old bytes, or a mixture, until it has executed a serialising

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* hello: the least guest. Says its width, whether Xen is there, and its command line; passes. */
 #include "hypercall.h"
 

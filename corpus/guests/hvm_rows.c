@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * hvm_rows: what only a guest with a device model has: pirqs, the callback as an interrupt line, an upcall vector
  * alone. Speaks as the row guests do (rows.h), but needs `--mode hvm`; Debian's Xen runs no such domain under QEMU

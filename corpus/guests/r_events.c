@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * r_events: later bugs of event channels, timers and vCPU ids, each as it was and repaired; where Xen was repaired, the
  * case chooses Xen's version.

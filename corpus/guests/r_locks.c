@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * r_locks: later bugs of Xen's paravirt locks, each as it was and repaired. A waiter that has spun long enough polls
  * its CPU's kicker event (never unmasked: a poll wakes all the same); who unlocks kicks a waiter.

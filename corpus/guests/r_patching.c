@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * r_patching: later bugs of code patching, each as it was and repaired.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * r_silent: bugs that crash nothing. The guest ends with PASS, and what it has done is wrong; only a comparison with
  * the run that nobody disturbed shows it. What must be as there is in the symbol `seen` (bug=cr2) or `total`

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * rows: how the row guests speak. Each makes one family's hypercalls, every case once, and prints a line a case:
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * rows_event: EVTCHNOP_* and the delivery of events, 2-level first, then FIFO, then reset.
  * Source: Xen public/event_channel.h; seed facts M.4.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * rows_memory: XENMEM_*, GNTTABOP_*, and the p2m as the guest sees it.
  * Source: Xen public/memory.h, public/grant_table.h; seed facts M.6.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * rows_misc: SCHEDOP_*, set_timer_op, time, HVMOP_* and HVM params, PHYSDEVOP_*, xen_version, vm_assist, multicall,
  * and hypercalls that an HVM guest does not have.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * rows_vcpu: VCPUOP_*. Run with two vCPUs for the rows about another one; it is started by VCPUOP_initialise and _up.
  * Source: Xen public/vcpu.h, public/hvm/hvm_vcpu.h; seed facts M.3.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * s0: paravirt spinlock operations switched after the call sites were patched from them (Linux 3.0 as a Xen HVM
  * guest). Seed S0.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * s0: what the core and its separately linked module share: the operations table, the patch table's layout, the call
  * sites, and the core's exported lock functions.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * s0_module: the module of s0: linked by itself against the core's symbols, with a patch table of its own. What is
  * inlined here by the kernel's configuration is a call site of the module's; the rest are calls into core text.

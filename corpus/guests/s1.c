@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * s1: a timer interrupt, or an NMI, during alternative_instructions (Linux 2.6.18, i386). Seed S1.
  *

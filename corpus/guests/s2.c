@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * s2: kexec in a Xen guest. Seed S2. This is kernel A; kernel B (s2_kernel_b.c) is linked by itself, lies in A's image
  * as an ELF file, and is started without asking the firmware or Xen.

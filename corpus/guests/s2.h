@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * s2: what kernel A and kernel B have in common: the drivers that each brings up, and where B's memory is.
  */

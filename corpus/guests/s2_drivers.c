@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* s2_drivers: see s2.h. Compiled into both kernels. */
 #include "s2.h"
 #include <xen/grant_table.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * s2_kernel_b: the kernel that s2 starts. Brings up the same drivers in its own memory, as if it were the first, checks
  * every answer, its RAM disk before and after, and waits for a tick (and a serial interrupt, with pirq=1).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * s3: hello with the ELF notes of a paravirtualised Linux, for seed S3: which toolstack would load it. S3_FEATURES is
  * the string of note FEATURES; with S3_IN_NOTE there is a note SUPPORTED_FEATURES with the vector too. Every Xen that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * s4: the kernel's CPU number taken for Xen's vCPU id, and the order in which a CPU is brought up. Seed S4.
  *

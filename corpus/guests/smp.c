@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * smp: starts every vCPU that the MADT names, one after the other, by INIT and SIPI. Each says its number in the
  * list, its LAPIC id and its ACPI processor id; the boot vCPU then counts them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * boot_protocol: put a Linux kernel into an HVM guest's memory and vCPU 0 at its entry, as a boot loader would by the
  * Linux boot protocol.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * bzimage: the Linux/x86 boot file (bzImage, "vmlinuz"): finds the compressed vmlinux in it and decompresses it, and
  * gives the setup header for a boot by the Linux boot protocol. It boots nothing.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * call_site: what one call instruction of a kernel calls. Only the forms that compilers and the kernel's patchers make:
  * a direct call, a call through a pointer in memory at a fixed address; every other indirect call is just that.

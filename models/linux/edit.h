@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * edit: changes to a loaded Linux kernel by meaning, not by address: what edit_text.h reads is fitted to one kernel,
  * and written.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* clang-format off */
 /*
  * edit_text: an edit of a Linux kernel as a line of text, and what it says. Whether it fits a kernel is not known here.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * foreign_image: recognises kernels and programs that can't be booted here, to say what they are: Linux for other
  * architectures and EFI programs. It accepts nothing.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * kallsyms: the symbol table that a Linux kernel carries inside itself, read from its image before it boots.
  *

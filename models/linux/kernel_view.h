@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * kernel_view: a Linux kernel's ELF bytes as a reader of its tables wants them: by link address.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/linux/patch_tables.h"
 
 #include "emu/ensure.h"

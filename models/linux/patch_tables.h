@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * patch_tables: where a Linux kernel says which of its instructions it will rewrite, read from its image.
  *

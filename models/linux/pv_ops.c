@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/linux/pv_ops.h"
 
 #include "models/linux/call_site.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pv_ops: the kernel's paravirt operation tables, read from its image: where they are, what their slots are called and
  * hold at first, and which instructions call through which slot. It is knowledge for detectors that watch a table

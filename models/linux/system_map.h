@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * system_map: the text of a kernel's System.map (nm -n of its vmlinux) into a symbol table.
  *

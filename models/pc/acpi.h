@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * acpi: the tables that Xen's toolstack leaves in guest memory: RSDP, XSDT, FADT, MADT, DSDT, and a FACS for HVM.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/pc/acpi_image.h"
 
 #include "emu/ensure.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * acpi_image: the pieces that ACPI tables are written with: bytes into a bounded image, a table's header and checksum,
  * and AML operators. What a table says is in acpi.c, and in dsdt.c for the DSDT. Offsets are from the image's start.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * cpuid: what the processor says of itself: the basic and extended leaves.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * dsdt: the AML that Xen's firmware gives a guest: its processors, whether they are there, and for HVM guests how the
  * device model says that this has changed: a general-purpose event, whose method compares a map of processors behind

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * ioapic: the IO-APIC of an HVM guest at 0xfec00000: 48 pins that turn interrupt lines into messages to local APICs.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * irq: a PC's interrupt lines: a line goes to the 8259 pair and to the IO-APIC at the same time.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * lapic: the local APIC of every vCPU, in xAPIC mode at 0xfee00000. x2APIC mode is hidden by CPUID and refused.
  *

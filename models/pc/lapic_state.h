@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * lapic_state: the insides of the local APIC's model, for models/pc/lapic*.c alone: the state of one LAPIC, and what
  * its files (lapic.c: registers and priorities; lapic_message.c: messages, the ICR, INIT and SIPI; lapic_timer.c: the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * msr: the model-specific registers of a processor under Xen, as a table: number, name, what a read gives, what a write
  * may be. A register that Xen refuses is a row that faults; one that is not in the table ends the run UNMODELLED.

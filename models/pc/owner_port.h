@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * owner_port: a port of this project's own, by which a free-standing guest says that memory has another owner, as a
  * kernel that starts another by kexec never says aloud. Each write is a fact TRACE_OWNER; nothing else comes of it.

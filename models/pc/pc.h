@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pc: which machines have a PC's devices at all: HVM guests do, PVH guests have only their local APICs.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pic: the two 8259A interrupt controllers of a PC, the second on input 2 of the first; output to LINT0 of vCPU 0.
  *

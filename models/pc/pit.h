@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pit: the 8254 timer of an HVM guest, and port 0x61 with the gate and the output of its channel 2.
  *

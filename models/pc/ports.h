@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * ports: the debug port 0xE9, and what a guest finds where a PC would have a device and this machine has none.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * power: the ports by which an HVM guest sleeps, measures time and ends: ACPI's PM1 event and control blocks, the PM
  * timer, the general-purpose events with the map of processors, and the two ways to reset a PC.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * rtc: the MC146818-compatible clock and CMOS memory of an HVM guest at ports 0x70 and 0x71, on IRQ 8.
  *

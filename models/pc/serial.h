@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * serial: COM1 of an HVM guest, a 16550A at 0x3f8 on IRQ 4. What the guest sends is console output.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * tsc: the rate of the guest's time-stamp counter: one tick per virtual nanosecond, from 0 when the machine is built.
  *

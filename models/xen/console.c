@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * console: the console ring, with the console daemon at its other end, and console_io.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * cpuid: Xen's CPUID leaves as an HVM guest without Viridian extensions sees them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the host knows of its guest, for a person who looks at it: nothing here changes anything. */
 #include "models/xen/state.h"
 

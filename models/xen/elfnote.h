@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * elfnote: would a Xen toolstack of a given version load this image as a domU, and why not: the Xen ELF notes, parsed
  * and checked as libxc's domain builder does it. It loads nothing.

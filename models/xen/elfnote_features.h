@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * elfnote_features: the feature string of a kernel's Xen ELF notes, read as a given Xen version reads it. It knows no
  * ELF file; see elfnote.h.

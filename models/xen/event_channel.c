@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * event_channel: ports, their operations, and delivery by the 2-level ABI. FIFO delivery is in event_fifo.c.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * event_fifo: delivery by the FIFO ABI: event words in pages of the guest, queues by priority and vCPU.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * grant_table: GNTTABOP_*, for a guest without a back end: its table can be set up, grown and asked about, and nobody
  * else maps its entries. The guest may map its own; there is no other guest whose entries it could map.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * host_act: what a schedule may have the hypervisor and the toolstack do at a boundary: raise an event, make an upcall
  * pending that nothing asked for (guests must bear it: public/xen.h, evtchn_upcall_pending), and ask for vCPUs to be

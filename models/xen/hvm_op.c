@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * hvm_op: HVMOP_* and the HVM parameters with their rules.
  *

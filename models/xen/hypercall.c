@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * hypercall: how a call comes in (VMCALL or VMMCALL, directly or through the hypercall page), and the table of all
  * hypercalls. The numbers that an HVM guest may not use are rows too: Xen has them, and answers -ENOSYS. A

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * memory_op: XENMEM_*, as an HVM guest may use them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * p2m: what is behind the guest's frame numbers: RAM, a hole that was RAM, a page of Xen, or nothing.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * physdev_op: PHYSDEVOP_*, of which an HVM guest with pirqs has a few and a PVH guest none.
  *

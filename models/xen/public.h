@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * public: Xen's public interface as its own headers give it (libxen-dev), for a 64-bit guest, and the layouts that a
  * 32-bit guest sees of the few structures that differ. Structures of which 32-bit and 64-bit guests see the same bytes

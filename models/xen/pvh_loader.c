@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/xen/pvh_loader.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pvh_loader: put a guest image into memory and vCPU 0 at its entry, as Xen's toolstack builds a PVH domain.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * sched_op: SCHEDOP_*, and the end of a domain.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * shared_info: where a vCPU's vcpu_info is (a slot of shared_info, the guest's own page, or the dummy), its upcall
  * byte and selector, and how an upcall reaches the vCPU.

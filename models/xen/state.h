@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * state: what the Xen model remembers, and what its files offer each other. Not for outside models/xen.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * time: what a guest is told about time: time records, wall clock, runstate; and the timers that raise VIRQ_TIMER.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * vcpu_op: VCPUOP_*, as an HVM guest may use them.
  *

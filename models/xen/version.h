@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * version: in what the modelled versions of Xen differ towards a guest. One table, one row a version; handlers ask the
  * traits and never compare version numbers themselves. Operations that later versions added carry their first version

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * xen: the modelled hypervisor and the part of its toolstack that a guest can see. `xen_model` is the model; what
  * follows it is what the outside (a command line, a schedule, a toolstack) does to a guest.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * xen_version: XENVER_*: who the hypervisor is and what it offers.
  *

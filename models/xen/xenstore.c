@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * xenstore: the guest's ring to xenstored, and a small store behind it: enough for a guest's xenbus to come up, to
  * read, write, list and watch, and for the host to plug and unplug vCPUs through cpu/N/availability.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * soft_reset DOMID: answers a domain's SHUTDOWN_soft_reset as a toolstack does, by XEN_DOMCTL_soft_reset, which resumes
  * it. xl does so for HVM domains with emulated devices only; a PVH domain it destroys (libxl_domain_soft_reset in

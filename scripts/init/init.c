@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The init of the test initramfs: says that user space runs, which CPUs are online, takes CPU 1 (when there is
  * one) offline and online again, and powers the guest off. Each line begins with "BOOTRACE-INIT: ".

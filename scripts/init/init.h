@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * init: what the files of the test init share: system calls without a C library, and its lines of output.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * kexec: starts /boot/vmlinuz, at once or by a panic, with an initramfs that this file makes from what lies in its own:
  * an archive can't hold itself, but it can be made again from its parts, as often as there are kernels to start.

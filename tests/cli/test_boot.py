@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`bootrace boot` as a user meets it: bad input is one clear sentence and status 2; options; signals. Speaks TAP.
 
 Usage: test_boot.py BOOTRACE GUEST_FOLDER. With BOOTRACE_KERNEL in the environment a real kernel image is truncated too.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The cache of snapshots as a user meets it: the second search of a window starts there at once. Speaks TAP.
 
 Usage: test_cache.py BOOTRACE GUEST_FOLDER

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Cases and the corpus as a user meets them: every broken file gets its sentence; a case that no longer fits its guest is
 an error, not a pass; TAP, JUnit and SARIF say the same. Speaks TAP.
 

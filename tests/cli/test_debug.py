@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`bootrace debug` under the real gdb: break, step and watch, forwards and backwards. Speaks TAP.
 
 Usage: test_debug.py BOOTRACE GUEST_FOLDER. With BOOTRACE_KERNEL in the environment Debian's kernel is debugged too.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Manual page, bash completion and `--help` say the same, each sub-command's help has examples and exit statuses, and
 `bootrace doctor` says what it found. Speaks TAP.
 

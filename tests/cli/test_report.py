@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`bootrace report`: what a reader gets to see of a failure, as text, as a page, as a trace. Speaks TAP.
 
 Usage: test_report.py BOOTRACE GUEST_FOLDER CORPUS_FOLDER. With a Chromium on the PATH the page is opened in it, too.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Snapshot files as a user meets them: `bootrace boot --snapshot-at POSITION FILE` and `--from FILE`. Speaks TAP.
 
 Usage: test_snapshot.py BOOTRACE GUEST_FOLDER. With BOOTRACE_KERNEL in the environment (and BOOTRACE_INITRD) the same is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * PVH entry, the switch to long mode in 64-bit guests, the start of other vCPUs, and the trap stubs.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * guest: what a free-standing guest of the corpus may use. No libc: gcc's own free-standing headers and Xen's
  * public ones only. One image serves all variants of its seed: the command line selects (`key=value`, separated by

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * hypercall: calls into Xen from a free-standing guest, by the hypercall page or by the instruction itself.
  * Needs xen_present(). Results are Xen's: 0 or more, or a negative errno.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pc: the 8259 pair, the 8254, the local APIC by MMIO, the vCPUs that the MADT names, and starting them.
  * Source: Intel 8259A and 8254 data sheets; SDM Vol. 3A, "Advanced Programmable Interrupt Controller (APIC)"; ACPI

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* start: from the first C instruction to guest_main(), the memory map, the console, and the ways to end. */
 #include "hypercall.h"
 #include <xen/arch-x86/hvm/start_info.h>

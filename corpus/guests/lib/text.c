@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* text: strings, printf, the command line. */
 #include "guest.h"
 

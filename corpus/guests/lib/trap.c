@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* trap: the IDT, dispatch, and the panic that says what happened. */
 #include "guest.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* xen: CPUID leaves, the hypercall page, and the call itself. */
 #include "hypercall.h"
 
