@@ -258,7 +258,7 @@ int debug_run(int argc, char **argv)
         debug_fini(&b);
         return command_fail("bootrace debug", err, &d);
     }
-    player_init(&player, g.machine, &b.schedule, g.symbols, b.schedule_path);
+    player_init(&player, g.machine, &b.schedule, symbols_resolve, g.symbols, b.schedule_path);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     err = gdb_link_new(b.address, &l, &d);

@@ -82,7 +82,8 @@ enum emu_err session_init(struct session *s, const struct guest_options *guest, 
     }
     trace_listen(s->guest.machine, console_listen, &s->console);
     if (s->options.schedule)
-        player_init(&s->player, s->guest.machine, s->options.schedule, s->guest.symbols, s->options.schedule_file);
+        player_init(&s->player, s->guest.machine, s->options.schedule, symbols_resolve, s->guest.symbols,
+                    s->options.schedule_file);
     if (s->options.disturb_seed)
         disturb_init(&s->disturb, s->guest.machine, s->options.disturb_seed, s->options.disturb_steps);
     trace_listen(s->guest.machine, operations_listen, &s->operations);

@@ -500,7 +500,8 @@ static enum emu_err look_closer(struct timeline *t, struct diag *d)
     if (to + around >= t->end_ns)
         to = t->end_ns;
     snapshot_restore(m, in->start);
-    player_init(&p, m, t->session->options.schedule, t->session->guest.symbols, t->session->options.schedule_file);
+    player_init(&p, m, t->session->options.schedule, symbols_resolve, t->session->guest.symbols,
+                t->session->options.schedule_file);
     p.reached = on_decision_again;
     p.context = t;
     err = run_to_time(t, &p, focus > around ? focus - around : 0, around / 8, d);

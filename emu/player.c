@@ -7,17 +7,17 @@
 #include "emu/decide.h"
 #include "emu/ensure.h"
 #include "emu/plural.h"
-#include "emu/symbols.h"
 #include "emu/vcpu.h"
 
 #define NOT_KNOWN UINT64_MAX
 
-void player_init(struct player *p, struct machine *m, const struct schedule *schedule, const struct symbols *symbols,
-                 const char *file)
+void player_init(struct player *p, struct machine *m, const struct schedule *schedule, player_resolve_fn *resolve,
+                 const void *resolve_context, const char *file)
 {
     *p = (struct player){.machine = m,
                          .schedule = schedule,
-                         .symbols = symbols,
+                         .resolve = resolve,
+                         .resolve_context = resolve_context,
                          .file = file,
                          .steps = NOT_KNOWN,
                          .here_steps = NOT_KNOWN};
@@ -42,25 +42,6 @@ static enum emu_err at_line(const struct player *p, enum emu_err err, struct dia
     return err;
 }
 
-static enum emu_err resolve(const struct player *p, const struct position *at, uint64_t *gva, struct diag *diag)
-{
-    struct symbol s;
-    size_t n;
-
-    if (!p->symbols)
-        return diag_set(diag, EMU_EINPUT, "the guest has no symbols, so '%s' can't be found", at->symbol);
-    n = symbols_find_name(p->symbols, at->symbol, &s);
-    if (!n)
-        return diag_set(diag, EMU_EINPUT, "the guest has no symbol named '%s'", at->symbol);
-    if (n > 1)
-        return diag_set(diag, EMU_EINPUT, "%zu symbols of the guest are named '%s'", n, at->symbol);
-    if (s.bytes && at->offset >= s.bytes)
-        return diag_set(diag, EMU_EINPUT, "'%s' has 0x%" PRIx64 " bytes, so that +0x%" PRIx64 " is outside of it",
-                        at->symbol, s.bytes, at->offset);
-    *gva = s.start_gva + at->offset;
-    return EMU_OK;
-}
-
 /* Begin to look for the place. */
 static enum emu_err aim(struct player *p, const struct position *at, struct diag *diag)
 {
@@ -74,7 +55,7 @@ static enum emu_err aim(struct player *p, const struct position *at, struct diag
     if (at->kind == POSITION_STEPS)
         p->steps = at->steps;
     if (at->kind == POSITION_ANCHOR)
-        return resolve(p, at, &p->anchor_gva, diag);
+        return p->resolve(p->resolve_context, at->symbol, at->offset, &p->anchor_gva, diag);
     return EMU_OK;
 }
 

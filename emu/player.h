@@ -16,13 +16,17 @@
 #include "emu/machine.h"
 #include "emu/schedule.h"
 
-struct symbols;
+/* Where the guest has `symbol`+`offset`. EMU_EINPUT with a sentence if that is not one place. symbols_resolve() is one.
+ */
+typedef enum emu_err(player_resolve_fn)(const void *context, const char *symbol, uint64_t offset, uint64_t *gva,
+                                        struct diag *diag);
 
 struct player {
     struct machine *machine;
     const struct schedule *schedule; /* both belong to the caller */
-    const struct symbols *symbols;   /* NULL if the guest has none: anchors are then refused */
-    const char *file;                /* of the schedule, for errors; NULL for "schedule" */
+    player_resolve_fn *resolve;      /* of the symbols of anchors */
+    const void *resolve_context;
+    const char *file; /* of the schedule, for errors; NULL for "schedule" */
     /* Told before a decision is carried out at its place, if not NULL; it may look at everything and change nothing. */
     void (*reached)(struct machine *m, size_t decision, void *context);
     void *context; /* of `reached` */
@@ -36,8 +40,8 @@ struct player {
     uint64_t here_steps; /* where the decision before took place, of all vCPUs; UINT64_MAX at first */
 };
 
-void player_init(struct player *p, struct machine *m, const struct schedule *schedule, const struct symbols *symbols,
-                 const char *file);
+void player_init(struct player *p, struct machine *m, const struct schedule *schedule, player_resolve_fn *resolve,
+                 const void *resolve_context, const char *file);
 
 /* All decisions were carried out. */
 bool player_is_done(const struct player *p);

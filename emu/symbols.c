@@ -439,6 +439,26 @@ size_t symbols_find_name(const struct symbols *s, const char *name, struct symbo
     return end - begin;
 }
 
+enum emu_err symbols_resolve(const void *context, const char *name, uint64_t offset, uint64_t *gva, struct diag *d)
+{
+    const struct symbols *s = context;
+    struct symbol found;
+    size_t n;
+
+    if (!s)
+        return diag_set(d, EMU_EINPUT, "the guest has no symbols, so '%s' can't be found", name);
+    n = symbols_find_name(s, name, &found);
+    if (!n)
+        return diag_set(d, EMU_EINPUT, "the guest has no symbol named '%s'", name);
+    if (n > 1)
+        return diag_set(d, EMU_EINPUT, "%zu symbols of the guest are named '%s'", n, name);
+    if (found.bytes && offset >= found.bytes)
+        return diag_set(d, EMU_EINPUT, "'%s' has 0x%" PRIx64 " bytes, so that +0x%" PRIx64 " is outside of it", name,
+                        found.bytes, offset);
+    *gva = found.start_gva + offset;
+    return EMU_OK;
+}
+
 bool symbols_get_named(const struct symbols *s, const char *name, size_t n, struct symbol *out)
 {
     ensure(s->sealed);

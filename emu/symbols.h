@@ -81,6 +81,10 @@ bool symbols_find_address(const struct symbols *s, uint64_t gva, struct symbol *
  * one is ambiguous: the caller says so, and lists them with symbols_get_named(name, 0 … n-1).
  */
 size_t symbols_find_name(const struct symbols *s, const char *name, struct symbol *first);
+/* The address of the one symbol `name` plus `offset`, which is inside of it. EMU_EINPUT with a sentence: there is none,
+   or there are several; `context` is a const struct symbols, or NULL if the guest has none. (A player_resolve_fn.) */
+enum emu_err symbols_resolve(const void *context, const char *name, uint64_t offset, uint64_t *gva,
+                             struct diag *d) EMU_MUST_CHECK;
 bool symbols_get_named(const struct symbols *s, const char *name, size_t n, struct symbol *out);
 
 /* Source file and line of a run address. False if unknown. *file lives as long as the table. */

@@ -248,7 +248,7 @@ static bool carry_out(const struct minimise_options *o, const struct decision *d
     struct player player;
     struct diag ignored;
 
-    player_init(&player, o->machine, &one, o->symbols, NULL);
+    player_init(&player, o->machine, &one, symbols_resolve, o->symbols, NULL);
     return player_run_decisions(&player, &ignored) == EMU_OK && player_is_done(&player);
 }
 

@@ -78,7 +78,7 @@ enum emu_err trial_play(struct machine *m, const struct schedule *schedule, cons
     bool goes_on, interrupted;
 
     memset(trial, 0, sizeof(*trial));
-    player_init(&player, m, schedule, symbols, NULL);
+    player_init(&player, m, schedule, symbols_resolve, symbols, NULL);
     do {
         uint64_t now = machine_steps(m);
         enum emu_err err;

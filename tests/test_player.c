@@ -28,7 +28,7 @@ static void play_init(struct play *p, struct machine *m, const char *text, const
     p->m = m;
     if (schedule_parse(text, strlen(text), "case", 1, &p->schedule, &p->diag) != EMU_OK)
         fail_msg("%s", p->diag.text);
-    player_init(&p->player, m, &p->schedule, symbols, "case");
+    player_init(&p->player, m, &p->schedule, symbols_resolve, symbols, "case");
 }
 
 static void play_fini(struct play *p)
@@ -340,7 +340,7 @@ static uint64_t replay(struct machine *m, const struct schedule *s, uint64_t end
     struct diag diag;
 
     diag_init(&diag);
-    player_init(&p, m, s, NULL, NULL);
+    player_init(&p, m, s, symbols_resolve, NULL, NULL);
     while (machine_steps(m) < end) {
         struct machine_limits l = {.steps_max = seed ? machine_steps(m) + 1 + next_random(&r) % 900 : end};
         struct snapshot *back = NULL;
