@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "cli/command.h"
+#include "cli/status.h"
 
 #define SEARCH_ARGUMENTS (64 + 2 * GUEST_EDITS_MAX)
 #define NUMBERS_MAX      16

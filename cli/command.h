@@ -8,18 +8,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "cli/status.h"
 #include "emu/diag.h"
-
-/* Exit statuses of every sub-command. */
-enum command_status {
-    COMMAND_PASS = 0,
-    COMMAND_FAIL = 1,       /* a detector fired */
-    COMMAND_INPUT = 2,      /* what the user gave is wrong */
-    COMMAND_UNMODELLED = 3, /* the guest left the model */
-    COMMAND_BUDGET = 4,     /* the budget ended before the run did */
-    COMMAND_ERROR = 5,      /* our own failure */
-    COMMAND_INTERRUPTED = 130,
-};
 
 struct command {
     const char *name;

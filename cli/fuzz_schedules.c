@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/approach.h"
-#include "cli/command.h"
+#include "cli/status.h"
 #include "cli/console.h"
 #include "cli/fuzz_case.h"
 #include "cli/host_time.h"

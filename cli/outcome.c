@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "cli/command.h"
+#include "cli/status.h"
 #include "cli/pattern.h"
 #include "cli/post_mortem.h"
 

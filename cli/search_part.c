@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/command.h"
 #include "cli/post_mortem.h"
 #include "fuzz/exhaustive.h"
 #include "fuzz/window.h"
