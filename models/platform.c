@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/platform.h"
 
-#include "emu/machine.h"
 #include "emu/model.h"
 #include "models/pc/cpuid.h"
 #include "models/pc/ioapic.h"
@@ -34,25 +33,3 @@ const struct model *const platform_models[] = {
 };
 /* clang-format on */
 const unsigned platform_model_count = sizeof(platform_models) / sizeof(platform_models[0]);
-
-const struct platform_config *platform_config(const struct machine *m)
-{
-    static const struct platform_config none;
-    const struct platform_config *c = machine_config(m)->platform;
-
-    return c ? c : &none;
-}
-
-unsigned platform_vcpus_online(const struct machine *m)
-{
-    unsigned online = platform_config(m)->vcpus_online;
-
-    return online && online < machine_vcpus(m) ? online : machine_vcpus(m);
-}
-
-uint64_t platform_wallclock_s(const struct machine *m)
-{
-    uint64_t s = platform_config(m)->wallclock_s;
-
-    return s ? s : PLATFORM_WALLCLOCK_DEFAULT_S;
-}

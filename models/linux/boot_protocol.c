@@ -11,7 +11,7 @@
 #include "emu/machine.h"
 #include "emu/vcpu.h"
 #include "models/pc/acpi.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 /* Where a boot loader's data lies below the video memory, and the tables where the kernel looks for them. */
 #define BOOT_PARAMS_GPA 0x10000ull

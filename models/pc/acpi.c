@@ -7,7 +7,7 @@
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
 #include "models/pc/pc.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 #include <assert.h>
 #include <stdbool.h>

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "emu/machine.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 static inline bool pc_is_present(const struct machine *m)
 {

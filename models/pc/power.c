@@ -6,7 +6,7 @@
 #include "models/pc/acpi.h"
 #include "models/pc/irq.h"
 #include "models/pc/pc.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 #define PORT_KEYBOARD_COMMAND 0x64
 #define PORT_RESET            0xcf9

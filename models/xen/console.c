@@ -9,7 +9,7 @@
 #include "models/xen/state.h"
 
 #include "emu/plural.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 #define CONSOLE_IO_MAX (1u << 20)
 

@@ -6,7 +6,7 @@
  */
 #include "models/xen/state.h"
 
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 #define LEAVES_MAX 5u
 /* Virtual nanoseconds are the time stamp counter's ticks. */

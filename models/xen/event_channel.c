@@ -10,7 +10,7 @@
 #include "models/xen/state.h"
 
 #include "emu/trace.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 void xen_ports_init(struct machine *m)
 {

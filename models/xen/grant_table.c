@@ -10,7 +10,7 @@
  */
 #include "models/xen/state.h"
 
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 #define OPS_MAX            4096u
 #define STATUS_PER_FRAME   2048u /* 16-bit status words */

@@ -6,7 +6,7 @@
  */
 #include "models/xen/state.h"
 
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 #define UPCALL_VECTOR_MIN 0x10u
 #define SHUTDOWN_MAX_44   4u /* SHUTDOWN_watchdog, the last reason then */

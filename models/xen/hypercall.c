@@ -12,7 +12,7 @@
 
 #include "emu/ensure.h"
 #include "emu/trace.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

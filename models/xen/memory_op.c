@@ -7,7 +7,7 @@
  */
 #include "models/xen/state.h"
 
-#include "models/platform.h"
+#include "models/platform_config.h"
 #include "models/xen/pvh_loader.h"
 
 #define EXTENTS_MAX (1u << 20) /* per call; DEVIATION: more is UNMODELLED, Xen takes them in slices */

@@ -7,7 +7,7 @@
  */
 #include "models/xen/state.h"
 
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 #define EMULATED_GSIS   48
 #define ISA_GSIS        16  /* edge-triggered */

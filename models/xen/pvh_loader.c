@@ -11,7 +11,7 @@
 #include "emu/machine.h"
 #include "emu/vcpu.h"
 #include "models/pc/acpi.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 #include "models/xen/elfnote.h"
 
 struct layout {

@@ -9,7 +9,7 @@
 
 #include "emu/timer.h"
 #include "emu/trace.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 #define POLL_PORTS_MAX 128u
 #define NS_PER_S       1000000000ull

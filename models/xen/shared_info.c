@@ -12,7 +12,7 @@
 #include "models/pc/ioapic.h"
 #include "models/pc/irq.h"
 #include "models/pc/lapic.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 const struct xen_layout xen_layout_64 = {
     .word_bytes = 8,

@@ -18,7 +18,7 @@
 
 #include "emu/timer.h"
 #include "emu/trace.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 #define NS_PER_S      1000000000ull
 #define TSC_TO_NS_MUL 0x80000000u

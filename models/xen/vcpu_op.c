@@ -9,7 +9,7 @@
 
 #include "emu/timer.h"
 #include "models/pc/lapic.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 #define PERIOD_MIN_NS 1000000ull
 #define PERIOD_MAX_NS (UINT64_MAX >> 2) /* STIME_DELTA_MAX */

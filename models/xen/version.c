@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/xen/version.h"
 
-#include "models/platform.h"
+#include "models/platform_config.h"
 #include "models/xen/public.h"
 
 #define BIT(n) (1u << (n))

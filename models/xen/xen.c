@@ -2,7 +2,7 @@
 #include "models/xen/xen.h"
 
 #include "emu/trace.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 #include "models/xen/state.h"
 
 /* VMASST_TYPE_*: what an HVM guest may ask for; arch/x86/domain.c, HVM_VM_ASSIST_VALID. */

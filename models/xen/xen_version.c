@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 static int64_t op_version(struct xen_call *c)
 {

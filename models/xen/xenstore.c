@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #include "emu/plural.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 #define GUEST_HOME "/local/domain/1"
 static_assert(XEN_GUEST_DOMID == 1, "GUEST_HOME names the guest's domain");

@@ -1,0 +1,25 @@
+#include "models/platform_config.h"
+
+#include "emu/machine.h"
+
+const struct platform_config *platform_config(const struct machine *m)
+{
+    static const struct platform_config none;
+    const struct platform_config *c = machine_config(m)->platform;
+
+    return c ? c : &none;
+}
+
+unsigned platform_vcpus_online(const struct machine *m)
+{
+    unsigned online = platform_config(m)->vcpus_online;
+
+    return online && online < machine_vcpus(m) ? online : machine_vcpus(m);
+}
+
+uint64_t platform_wallclock_s(const struct machine *m)
+{
+    uint64_t s = platform_config(m)->wallclock_s;
+
+    return s ? s : PLATFORM_WALLCLOCK_DEFAULT_S;
+}
