@@ -12,6 +12,8 @@
 
 struct decoder;
 
+#define CODE_SITE_BYTES_MAX 64u /* of a site; what lies beyond is not looked at */
+
 /* `version` is all bytes of the site; `code`, `length` bytes, is the instruction, which begins `offset` bytes into the
    site, or before it (then only its bytes within the site are looked at). `bits`: 16, 32 or 64. */
 bool code_version_has(struct decoder *dec, unsigned bits, const uint8_t *version, unsigned version_bytes,

@@ -23,12 +23,13 @@
 #include <stdint.h>
 
 #include "emu/diag.h"
+#include "fuzz/code_version.h"
 
 struct machine;
 struct torn_code;
 struct window;
 
-#define TORN_CODE_SITE_BYTES_MAX 64u
+#define TORN_CODE_SITE_BYTES_MAX CODE_SITE_BYTES_MAX
 
 struct torn_code_finding {
     uint64_t gva;                   /* of the instruction */

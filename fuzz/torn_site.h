@@ -18,12 +18,12 @@
 
 #include "emu/diag.h"
 #include "emu/watch.h"
-#include "fuzz/torn_code.h"
+#include "fuzz/code_version.h"
 
 struct machine;
 struct symbols;
 
-#define TORN_SITE_BYTES_MAX    TORN_CODE_SITE_BYTES_MAX
+#define TORN_SITE_BYTES_MAX    CODE_SITE_BYTES_MAX
 #define TORN_SITE_VERSIONS_MAX 8u
 #define TORN_SITE_TEXT_BYTES   (3u * TORN_SITE_BYTES_MAX * TORN_SITE_VERSIONS_MAX + 4u * TORN_SITE_VERSIONS_MAX + 320u)
 

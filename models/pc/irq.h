@@ -2,6 +2,9 @@
 /*
  * irq: a PC's interrupt lines: a line goes to the 8259 pair and to the IO-APIC at the same time.
  *
+ * What the PC's devices need of the world around them: implemented in models/irq.c, since a line may be an event of
+ * Xen's instead of a pin of the IO-APIC.
+ *
  * Lines 0 to 15 are ISA's, with line 0 (the PIT) on IO-APIC pin 2; higher ones exist only at the IO-APIC.
  * Source: Xen 4.17 xen/arch/x86/hvm/irq.c, hvm_isa_irq_assert.
  */
