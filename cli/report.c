@@ -10,6 +10,7 @@
 
 #include "cli/case_guest.h"
 #include "cli/command.h"
+#include "cli/story.h"
 
 #define AROUND_NS_MAX 1000000000ull
 

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cli/report.h"
+#include "cli/story.h"
 
 struct html {
     void *writer; /* libxml2's xmlTextWriterPtr */

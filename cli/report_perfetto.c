@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "cli/report.h"
+#include "cli/story.h"
 #include "emu/delivery.h"
 
 #define PROCESS_WINDOW 1 /* what is known in detail */

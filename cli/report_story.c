@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/report.h"
+#include "cli/story.h"
 #include "emu/delivery.h"
 #include "emu/plural.h"
 #include "emu/symbols.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/post_mortem.h"
-#include "cli/report.h"
+#include "cli/story.h"
 #include "cli/timeline_axis.h"
 
 #define COLUMNS      72u

@@ -14,7 +14,7 @@
 #include "cli/console.h"
 #include "cli/guest.h"
 #include "cli/hotplug.h"
-#include "cli/operations.h"
+#include "cli/hypercall_log.h"
 #include "emu/player.h"
 #include "fuzz/disturb.h"
 #include "cli/snapshot_plan.h"
