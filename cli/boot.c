@@ -13,6 +13,7 @@
 #include "cli/record.h"
 #include "cli/session.h"
 #include "cli/snapshot_plan.h"
+#include "cli/parse.h"
 #include "emu/engine.h"
 #include "emu/snapshot_file.h"
 
@@ -102,10 +103,9 @@ static enum emu_err parse_disturb(struct boot *b, const char *text, struct diag 
 
     snprintf(seed, sizeof(seed), "%.*s", colon ? (int)(colon - text) : (int)sizeof(seed) - 1, text);
     b->session.disturb_steps = DISTURB_STEPS_DEFAULT;
-    err = guest_parse_number("the seed of --disturb", seed, 1, UINT64_MAX, &b->session.disturb_seed, d);
+    err = parse_number("the seed of --disturb", seed, 1, UINT64_MAX, &b->session.disturb_seed, d);
     if (err == EMU_OK && colon)
-        err = guest_parse_number("the distance of disturbances", colon + 1, 1, UINT64_MAX / 4,
-                                 &b->session.disturb_steps, d);
+        err = parse_number("the distance of disturbances", colon + 1, 1, UINT64_MAX / 4, &b->session.disturb_steps, d);
     return err;
 }
 
@@ -123,7 +123,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         b->session.until = arg;
         break;
     case KEY_STEPS_MAX:
-        err = guest_parse_number("the budget of steps", arg, 1, UINT64_MAX - 1, &b->session.steps_max, d);
+        err = parse_number("the budget of steps", arg, 1, UINT64_MAX - 1, &b->session.steps_max, d);
         break;
     case KEY_DIGEST:
         b->digest = true;
@@ -144,7 +144,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         err = parse_disturb(b, arg, d);
         break;
     case KEY_STOPS:
-        err = guest_parse_number("the distance of extra stops", arg, 1, UINT64_MAX / 4, &b->session.extra_stops, d);
+        err = parse_number("the distance of extra stops", arg, 1, UINT64_MAX / 4, &b->session.extra_stops, d);
         break;
     case KEY_CALLS:
         b->calls_path = arg;

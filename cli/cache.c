@@ -9,6 +9,7 @@
 
 #include "cli/command.h"
 #include "cli/snapshot_case.h"
+#include "cli/parse.h"
 #include "emu/plural.h"
 #include "emu/snapshot_cache.h"
 
@@ -202,7 +203,7 @@ int cache_run(int argc, char **argv)
     argp_err_exit_status = COMMAND_INPUT;
     argp_parse(&argp, argc, argv, 0, NULL, &c);
     diag_init(&d);
-    if (c.size && guest_parse_bytes(c.size, &bytes_max, &d) != EMU_OK)
+    if (c.size && parse_bytes(c.size, &bytes_max, &d) != EMU_OK)
         err = diag_set(&d, EMU_EINPUT, "a size is given like 500M or 2G, from 16M, not '%s'", c.size);
     if (err == EMU_OK && !cache_find_folder(&c.cache, folder))
         err = diag_set(&d, EMU_EINPUT, "there is no home for a cache; give --cache DIR");

@@ -10,6 +10,7 @@
 
 #include "cli/case_fields.h"
 #include "cli/pattern.h"
+#include "cli/parse.h"
 
 #define LINE_WIDTH 110
 
@@ -167,20 +168,20 @@ static enum emu_err read_value(struct reader *r, const struct case_field *f, con
         *string = text;
         return read_place(text, f->name, r->d);
     case CASE_FIELD_NUMBER:
-        return guest_parse_number(f->name, text, f->min, f->max, number, r->d);
+        return parse_number(f->name, text, f->min, f->max, number, r->d);
     case CASE_FIELD_HEX:
         return read_hex(text, f->name, number, r->d);
     case CASE_FIELD_BYTES:
-        return guest_parse_bytes(text, number, r->d);
+        return parse_bytes(text, number, r->d);
     case CASE_FIELD_MODE:
-        return guest_parse_mode(text, to, r->d);
+        return parse_mode(text, to, r->d);
     case CASE_FIELD_LOAD:
         if (strcmp(text, "pv") && strcmp(text, "pvh"))
             return diag_set(r->d, EMU_EINPUT, "a guest is loaded as pv or pvh, not '%s'", text);
         *string = text;
         return EMU_OK;
     case CASE_FIELD_XEN:
-        return guest_parse_xen(text, to, r->d);
+        return parse_xen_version(text, to, r->d);
     case CASE_FIELD_VERDICT:
         return read_verdict(text, to, r->d);
     case CASE_FIELD_YES:

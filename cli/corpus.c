@@ -17,6 +17,7 @@
 #include "cli/corpus_report.h"
 #include "cli/corpus_show.h"
 #include "cli/host_time.h"
+#include "cli/parse.h"
 #include "emu/plural.h"
 
 #define JOBS_MAX 64u
@@ -64,7 +65,7 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
         err = corpus_list_add(&r->list, arg, &r->diag);
         break;
     case 'j':
-        err = guest_parse_number("the number of jobs", arg, 1, JOBS_MAX, &n, &r->diag);
+        err = parse_number("the number of jobs", arg, 1, JOBS_MAX, &n, &r->diag);
         r->jobs = (unsigned)n;
         break;
     case 'v':

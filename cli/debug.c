@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/attach.h"
 #include "cli/case.h"
 #include "cli/case_guest.h"
 #include "cli/case_search.h"
@@ -15,6 +16,7 @@
 #include "cli/gdb_server.h"
 #include "cli/guest.h"
 #include "cli/post_mortem.h"
+#include "cli/parse.h"
 #include "emu/player.h"
 #include "emu/plural.h"
 #include "emu/schedule.h"
@@ -87,7 +89,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         b->schedule_path = arg;
         return 0;
     case KEY_FAILURE:
-        if (guest_parse_number("the number of the failure", arg, 1, UINT32_MAX, &b->failure, &d) != EMU_OK)
+        if (parse_number("the number of the failure", arg, 1, UINT32_MAX, &b->failure, &d) != EMU_OK)
             argp_error(state, "%s", d.text);
         return 0;
     case KEY_GUESTS:
@@ -171,7 +173,7 @@ static enum emu_err prepare(struct debug *b, struct guest *g, struct diag *d)
         err = schedule_read(b->schedule_path, &b->schedule, d);
     b->guest.snapshot = b->from;
     schedule_forget_checks(&b->schedule);
-    return err == EMU_OK ? guest_init(g, &b->guest, d) : err;
+    return err == EMU_OK ? attach_guest_init(g, &b->guest, d) : err;
 }
 
 static void say_where(const struct debug *b, const struct guest *g, const struct gdb_link *l)

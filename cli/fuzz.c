@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/attach.h"
 #include "cli/approach.h"
 #include "cli/cache.h"
 #include "cli/command.h"
@@ -21,6 +22,7 @@
 #include "cli/host_time.h"
 #include "cli/same.h"
 #include "cli/search_report.h"
+#include "cli/parse.h"
 #include "emu/plural.h"
 #include "emu/vcpu.h"
 #include "fuzz/divergence.h"
@@ -275,29 +277,29 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         err = parse_strategy(f, arg, &f->diag);
         break;
     case KEY_RUNS:
-        err = guest_parse_number("the number of runs", arg, 1, UINT64_MAX, &f->schedules.runs_max, &f->diag);
+        err = parse_number("the number of runs", arg, 1, UINT64_MAX, &f->schedules.runs_max, &f->diag);
         break;
     case KEY_SEARCH_SEED:
-        err = guest_parse_number("the search's seed", arg, 1, UINT64_MAX, &f->schedules.seed, &f->diag);
+        err = parse_number("the search's seed", arg, 1, UINT64_MAX, &f->schedules.seed, &f->diag);
         break;
     case KEY_DEPTH:
-        err = guest_parse_number("the depth", arg, 0, 64, &n, &f->diag);
+        err = parse_number("the depth", arg, 0, 64, &n, &f->diag);
         f->schedules.depth = (unsigned)n;
         break;
     case KEY_STEPS:
-        err = guest_parse_number("the steps of a run", arg, 1, UINT64_MAX / 4, &f->schedules.steps_max, &f->diag);
+        err = parse_number("the steps of a run", arg, 1, UINT64_MAX / 4, &f->schedules.steps_max, &f->diag);
         break;
     case KEY_REACH:
         f->schedules.reach = arg;
         break;
     case KEY_FAILURES:
-        err = guest_parse_number("the number of failures", arg, 1, UINT64_MAX, &f->schedules.failures_max, &f->diag);
+        err = parse_number("the number of failures", arg, 1, UINT64_MAX, &f->schedules.failures_max, &f->diag);
         break;
     case KEY_OUT:
         f->schedules.out = f->exhaustive.out = arg;
         break;
     case KEY_JOBS:
-        err = guest_parse_number("the number of processes", arg, 1, FUZZ_JOBS_MAX, &n, &f->diag);
+        err = parse_number("the number of processes", arg, 1, FUZZ_JOBS_MAX, &n, &f->diag);
         f->exhaustive.jobs = (unsigned)n;
         break;
     case KEY_SHARD:
@@ -307,7 +309,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         f->every = true;
         break;
     case KEY_MAX:
-        err = guest_parse_number("the length of the window", arg, 1, UINT64_MAX / 4, &f->window_steps_max, &f->diag);
+        err = parse_number("the length of the window", arg, 1, UINT64_MAX / 4, &f->window_steps_max, &f->diag);
         break;
     case KEY_JSON:
         f->json = true;
@@ -398,10 +400,10 @@ static enum emu_err parse_function(struct fuzz *f, bool *ends, struct diag *d)
         return diag_set(d, EMU_EINPUT, "--window %s: a window is SYMBOL[#N][+STEPS], with #N before +STEPS", f->window);
     if (*at == '#') {
         snprintf(number, sizeof(number), "%.*s", (int)strcspn(at + 1, "+"), at + 1);
-        err = guest_parse_number("the N of --window SYMBOL#N", number, 1, APPROACH_TIMES_MAX, &f->occurrence, d);
+        err = parse_number("the N of --window SYMBOL#N", number, 1, APPROACH_TIMES_MAX, &f->occurrence, d);
     }
     if (err == EMU_OK && plus)
-        err = guest_parse_number("the length of the window", plus + 1, 1, UINT64_MAX / 4, &f->window_steps_max, d);
+        err = parse_number("the length of the window", plus + 1, 1, UINT64_MAX / 4, &f->window_steps_max, d);
     return err;
 }
 
@@ -690,7 +692,7 @@ int fuzz_run(int argc, char **argv)
     f.schedules.budget_s = f.budget_s;
     f.same = f.guest.same; /* compared with the run from the window's start, not from the guest's */
     f.guest.same = NULL;
-    if (make_folder(f.exhaustive.out, &f.diag) != EMU_OK || guest_init(&g, &f.guest, &f.diag) != EMU_OK) {
+    if (make_folder(f.exhaustive.out, &f.diag) != EMU_OK || attach_guest_init(&g, &f.guest, &f.diag) != EMU_OK) {
         diag_print(&f.diag, "bootrace fuzz", stderr);
         return COMMAND_INPUT;
     }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/guest.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,62 +19,6 @@
 #include "models/linux/kernel_view.h"
 #include "models/linux/system_map.h"
 #include "models/xen/pvh_loader.h"
-
-#define RAM_BYTES_MIN (16ull << 20)
-#define RAM_BYTES_MAX (64ull << 30)
-
-enum emu_err guest_parse_number(const char *what, const char *text, uint64_t min, uint64_t max, uint64_t *value,
-                                struct diag *d)
-{
-    char *end;
-
-    errno = 0;
-    *value = strtoull(text, &end, 0);
-    if (!isdigit((unsigned char)text[0]) || *end || errno || *value < min || *value > max)
-        return diag_set(d, EMU_EINPUT, "%s is a number from %llu to %llu, not '%s'", what, (unsigned long long)min,
-                        (unsigned long long)max, text);
-    return EMU_OK;
-}
-
-enum emu_err guest_parse_bytes(const char *text, uint64_t *bytes, struct diag *d)
-{
-    char *end;
-    unsigned shift = 0;
-
-    errno = 0;
-    *bytes = strtoull(text, &end, 0);
-    switch (toupper((unsigned char)*end)) {
-    case 'G':
-        shift = 30;
-        end++;
-        break;
-    case 'M':
-        shift = 20;
-        end++;
-        break;
-    case 'K':
-        shift = 10;
-        end++;
-        break;
-    }
-    if (!isdigit((unsigned char)text[0]) || *end || errno || *bytes > RAM_BYTES_MAX >> shift ||
-        *bytes << shift < RAM_BYTES_MIN || (*bytes << shift) % PAGE_BYTES)
-        return diag_set(d, EMU_EINPUT, "memory is given like 512M or 2G, from %lluM to %lluG, not '%s'",
-                        RAM_BYTES_MIN >> 20, RAM_BYTES_MAX >> 30, text);
-    *bytes <<= shift;
-    return EMU_OK;
-}
-
-enum emu_err guest_parse_xen(const char *text, unsigned *version, struct diag *d)
-{
-    unsigned major, minor;
-    char rest;
-
-    if (sscanf(text, "%u.%u%c", &major, &minor, &rest) != 2 || major != 4 || minor < 1 || minor > 20)
-        return diag_set(d, EMU_EINPUT, "a Xen version is one from 4.1 to 4.20, like 4.17, not '%s'", text);
-    *version = XEN_VERSION(major, minor);
-    return EMU_OK;
-}
 
 static enum emu_err read_file(const char *path, size_t bytes_max, uint8_t **out, size_t *bytes, struct diag *d)
 {
@@ -193,20 +136,6 @@ static enum emu_err apply_edits(struct guest *g, struct diag *d)
     return err;
 }
 
-void guest_options_complete(struct guest_options *o)
-{
-    if (!o->vcpus_given)
-        o->vcpus = GUEST_VCPUS_DEFAULT;
-    if (!o->ram_bytes)
-        o->ram_bytes = GUEST_RAM_BYTES_DEFAULT;
-    if (!o->cmdline)
-        o->cmdline = GUEST_CMDLINE_DEFAULT;
-    if (!o->xen_version)
-        o->xen_version = XEN_VERSION(4, 17);
-    if (!o->seed)
-        o->seed = GUEST_SEED_DEFAULT;
-}
-
 /* The case of the snapshot, if there is one. */
 static enum emu_err take_case(struct guest *g, struct diag *d)
 {
@@ -277,10 +206,6 @@ enum emu_err guest_init(struct guest *g, const struct guest_options *options, st
         err = make_machine(g, d);
     if (err == EMU_OK)
         err = o->snapshot ? snapshot_file_load(o->snapshot, g->machine, d) : load_image(g, d);
-    if (err == EMU_OK)
-        err = detect_new(g, &g->detect, d);
-    if (err == EMU_OK && o->same)
-        err = same_new(g, o->same, SAME_STEPS_MAX, NULL, &g->same, d);
     if (err != EMU_OK)
         guest_fini(g);
     return err;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "cli/guest.h"
+#include "cli/guest_options.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/status.h"
 #include "cli/detect.h"
+#include "cli/parse.h"
+#include "emu/machine.h"
 
 enum {
     KEY_CMDLINE = 0x1000,
@@ -50,12 +52,18 @@ static const struct argp_option options[] = {
     {0},
 };
 
-enum emu_err guest_parse_mode(const char *text, enum platform_mode *mode, struct diag *d)
+void guest_options_complete(struct guest_options *o)
 {
-    if (strcmp(text, "pvh") && strcmp(text, "hvm"))
-        return diag_set(d, EMU_EINPUT, "the mode is pvh or hvm, not '%s'", text);
-    *mode = strcmp(text, "hvm") ? PLATFORM_PVH : PLATFORM_HVM;
-    return EMU_OK;
+    if (!o->vcpus_given)
+        o->vcpus = GUEST_VCPUS_DEFAULT;
+    if (!o->ram_bytes)
+        o->ram_bytes = GUEST_RAM_BYTES_DEFAULT;
+    if (!o->cmdline)
+        o->cmdline = GUEST_CMDLINE_DEFAULT;
+    if (!o->xen_version)
+        o->xen_version = XEN_VERSION(4, 17);
+    if (!o->seed)
+        o->seed = GUEST_SEED_DEFAULT;
 }
 
 enum emu_err guest_add_edit(struct guest_options *o, const char *edit, struct diag *d)
@@ -90,25 +98,25 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         o->cmdline = arg;
         break;
     case 'c':
-        err = guest_parse_number("the number of vCPUs", arg, 1, VCPUS_MAX, &n, &d);
+        err = parse_number("the number of vCPUs", arg, 1, VCPUS_MAX, &n, &d);
         o->vcpus = (unsigned)n;
         o->vcpus_given = true;
         break;
     case KEY_ONLINE:
-        err = guest_parse_number("the number of available vCPUs", arg, 1, VCPUS_MAX, &n, &d);
+        err = parse_number("the number of available vCPUs", arg, 1, VCPUS_MAX, &n, &d);
         o->online = (unsigned)n;
         break;
     case 'm':
-        err = guest_parse_bytes(arg, &o->ram_bytes, &d);
+        err = parse_bytes(arg, &o->ram_bytes, &d);
         break;
     case KEY_MODE:
-        err = guest_parse_mode(arg, &o->mode, &d);
+        err = parse_mode(arg, &o->mode, &d);
         break;
     case KEY_XEN:
-        err = guest_parse_xen(arg, &o->xen_version, &d);
+        err = parse_xen_version(arg, &o->xen_version, &d);
         break;
     case KEY_SEED:
-        err = guest_parse_number("the seed", arg, 1, UINT64_MAX, &o->seed, &d);
+        err = parse_number("the seed", arg, 1, UINT64_MAX, &o->seed, &d);
         break;
     case KEY_EDIT:
         err = guest_add_edit(o, arg, &d);

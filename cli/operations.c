@@ -9,6 +9,7 @@
 
 #include "cli/command.h"
 #include "cli/guest.h"
+#include "cli/parse.h"
 #include "models/xen/xen.h"
 
 #define NAME_BYTES 80
@@ -36,7 +37,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
     switch (key) {
     case KEY_XEN:
-        if (guest_parse_xen(arg, version, &d) != EMU_OK) {
+        if (parse_xen_version(arg, version, &d) != EMU_OK) {
             diag_print(&d, state->name, stderr);
             exit(COMMAND_INPUT);
         }

@@ -11,6 +11,7 @@
 #include "cli/case_guest.h"
 #include "cli/command.h"
 #include "cli/story.h"
+#include "cli/parse.h"
 
 #define AROUND_NS_MAX 1000000000ull
 
@@ -86,16 +87,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "the format is html, text or perfetto, not '%s'", arg);
         break;
     case KEY_AROUND:
-        err = guest_parse_number("the time around", arg, 1000, AROUND_NS_MAX, &a->around_ns, &d);
+        err = parse_number("the time around", arg, 1000, AROUND_NS_MAX, &a->around_ns, &d);
         break;
     case KEY_FAILURE:
-        err = guest_parse_number("the number of the failure", arg, 1, UINT32_MAX, &a->failure, &d);
+        err = parse_number("the number of the failure", arg, 1, UINT32_MAX, &a->failure, &d);
         break;
     case KEY_SCHEDULE:
         a->schedule = arg;
         break;
     case KEY_STEPS_MAX:
-        err = guest_parse_number("the budget of steps", arg, 1, UINT64_MAX - 1, &a->session.steps_max, &d);
+        err = parse_number("the budget of steps", arg, 1, UINT64_MAX - 1, &a->session.steps_max, &d);
         break;
     case KEY_UNTIL:
         a->session.until = arg;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/attach.h"
 #include "cli/detect.h"
 #include "cli/session.h"
 
@@ -11,6 +12,7 @@
 #include "cli/host_time.h"
 #include "cli/pattern.h"
 #include "cli/post_mortem.h"
+#include "cli/parse.h"
 #include "emu/decide.h"
 #include "emu/plural.h"
 #include "emu/vcpu.h"
@@ -48,7 +50,7 @@ static enum emu_err find_target(struct session *s, struct diag *d)
         return EMU_OK;
     }
     if (isdigit((unsigned char)until[0]) || until[0] == '-')
-        return guest_parse_number("the step of --until", until, 0, UINT64_MAX / 4, &s->until_steps, d);
+        return parse_number("the step of --until", until, 0, UINT64_MAX / 4, &s->until_steps, d);
     if (!s->guest.symbols && !s->guest.image)
         return diag_set(d, EMU_EINPUT, "--until %s: a snapshot has no symbols; give its IMAGE too", until);
     if (!s->guest.symbols)
@@ -70,7 +72,7 @@ enum emu_err session_init(struct session *s, const struct guest_options *guest, 
     s->console.to = options->console;
     s->digest_steps = options->digests.first;
     s->checkpoint_steps = FIRST_CHECKPOINT_STEPS;
-    err = guest_init(&s->guest, guest, d);
+    err = attach_guest_init(&s->guest, guest, d);
     if (err != EMU_OK)
         return err;
     err = find_target(s, d);

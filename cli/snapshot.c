@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/attach.h"
 #include "cli/command.h"
 #include "cli/guest.h"
 #include "cli/post_mortem.h"
@@ -135,7 +136,7 @@ int snapshot_run(int argc, char **argv)
     if (err == EMU_OK) {
         guest_options.snapshot = file;
         guest_options.kernel = s.image;
-        err = guest_init(&g, &guest_options, &d);
+        err = attach_guest_init(&g, &guest_options, &d);
     }
     if (err != EMU_OK) {
         diag_print(&d, "bootrace snapshot", stderr);

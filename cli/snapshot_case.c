@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/snapshot_case.h"
+#include "cli/parse.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -148,8 +149,8 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
                                  "vcpus", &vcpus, "online", &online, "memory", &memory, "edits", &edits);
     ok = ok && vcpus >= 1 && vcpus <= VCPUS_MAX && online >= 0 && online <= vcpus && memory > 0 &&
          json_is_array(edits) && json_array_size(edits) <= GUEST_EDITS_MAX &&
-         guest_parse_xen(xen, &theirs.xen_version, d) == EMU_OK && guest_parse_mode(mode, &theirs.mode, d) == EMU_OK &&
-         guest_parse_number("the seed", seed, 1, UINT64_MAX, &theirs.seed, d) == EMU_OK;
+         parse_xen_version(xen, &theirs.xen_version, d) == EMU_OK && parse_mode(mode, &theirs.mode, d) == EMU_OK &&
+         parse_number("the seed", seed, 1, UINT64_MAX, &theirs.seed, d) == EMU_OK;
     for (size_t i = 0; ok && i < json_array_size(edits); i++)
         ok = json_is_string(json_array_get(edits, i));
     if (!ok)

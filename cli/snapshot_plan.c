@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/snapshot_plan.h"
+#include "cli/parse.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,11 +22,11 @@ enum emu_err snapshot_plan_add(struct snapshot_plan *p, const char *position, co
         return diag_set(d, EMU_EINPUT, "more than %d snapshots", SNAPSHOT_PLAN_MAX);
     if (colon) {
         snprintf(vcpu_text, sizeof(vcpu_text), "%.*s", (int)(colon - position), position);
-        err = guest_parse_number("the vCPU of --snapshot-at VCPU:N", vcpu_text, 0, VCPUS_MAX - 1, &vcpu, d);
+        err = parse_number("the vCPU of --snapshot-at VCPU:N", vcpu_text, 0, VCPUS_MAX - 1, &vcpu, d);
     }
     if (err == EMU_OK)
-        err = guest_parse_number("the position of --snapshot-at", colon ? colon + 1 : position, colon ? 1 : 0,
-                                 UINT64_MAX / 4, &steps, d);
+        err = parse_number("the position of --snapshot-at", colon ? colon + 1 : position, colon ? 1 : 0, UINT64_MAX / 4,
+                           &steps, d);
     if (err != EMU_OK)
         return err;
     p->at[p->count].position = position;

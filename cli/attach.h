@@ -1,0 +1,13 @@
+/*
+ * attach: puts what the user asked to look for (--detect, --op-table, --torn-site, --same) onto a guest that is loaded
+ * and has not run yet.
+ */
+#ifndef BOOTRACE_CLI_ATTACH_H
+#define BOOTRACE_CLI_ATTACH_H
+
+#include "cli/guest.h"
+
+/* guest_init(), then all of the above. On failure everything is released. */
+enum emu_err attach_guest_init(struct guest *g, const struct guest_options *options, struct diag *d) EMU_MUST_CHECK;
+
+#endif
