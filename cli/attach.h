@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * attach: puts what the user asked to look for (--detect, --op-table, --torn-site, --same) onto a guest that is loaded
  * and has not run yet.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * guest_options: what a user says of the guest he wants to run: the options that all sub-commands share which run one.
  */

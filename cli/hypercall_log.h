@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * hypercall_log: which hypercalls a guest made, and how often; and a log of all of them.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * parse: values that a user gives on the command line or in a case, and the sentence that refuses one.
  */

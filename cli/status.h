@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * status: the exit statuses of the program, and the one place that says which verdict gives which.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * story: a run as a person wants to read it: what happened in sentences, timelines, the bytes that were changed, the
  * registers, the schedule, and the command that does it again. As one HTML file, as text, or as a trace for a viewer.

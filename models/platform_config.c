@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/platform_config.h"
 
 #include "emu/machine.h"

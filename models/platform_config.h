@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * platform_config: what the user has chosen for the world around the vCPUs, for the models to read.
  * machine_config.platform points to a struct platform_config. platform.h says which models there are.
