@@ -14,9 +14,8 @@
 struct decision;
 struct machine;
 
-/* EMU_EINPUT and one sentence if it is illegal here; nothing has changed then, except that an edge on a masked line
-   (DECISION_IRQ) may have been latched. Where the
-   decision is to take place (`at`), and DECISION_RUN_TO's way to its end, are the player's. */
+/* EMU_EINPUT and one sentence if it is illegal here: the machine is unchanged then, so that a run in which some were
+   refused is the run of those that were not. `at`, and how DECISION_RUN_TO gets to its end, are the player's job. */
 enum emu_err machine_decide(struct machine *m, const struct decision *d, struct diag *diag) EMU_MUST_CHECK;
 
 #endif

@@ -29,7 +29,7 @@ enum model_answer {
     MODEL_DONE,
     MODEL_FAULT_GP, /* the guest gets #GP(0) (MSRs), #UD for hypercalls is MODEL_FAULT_UD */
     MODEL_FAULT_UD,
-    MODEL_REFUSED, /* host_act only: illegal here; the diag says why */
+    MODEL_REFUSED, /* host_act only: illegal here, and nothing has changed; the diag says why */
 };
 
 struct cpuid_regs {

@@ -200,6 +200,11 @@ void vcpu_kick(struct machine *m, unsigned vcpu)
         engine_ask_attention(m->engine);
 }
 
+bool vcpu_nmi_pending(const struct machine *m, unsigned vcpu)
+{
+    return at(m, vcpu)->nmi_pending;
+}
+
 bool vcpu_nmi_blocked(const struct machine *m, unsigned vcpu)
 {
     ensure(vcpu < m->config.vcpus);

@@ -59,6 +59,7 @@ bool vcpu_translate(struct machine *m, unsigned vcpu, uint64_t gva, uint64_t *gp
 void vcpu_kick(struct machine *m, unsigned vcpu);
 /* Make an NMI pending (one is remembered while NMIs are blocked). */
 void vcpu_raise_nmi(struct machine *m, unsigned vcpu);
+bool vcpu_nmi_pending(const struct machine *m, unsigned vcpu);
 /* An NMI has been delivered and no IRET executed since. */
 bool vcpu_nmi_blocked(const struct machine *m, unsigned vcpu);
 

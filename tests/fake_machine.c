@@ -500,6 +500,11 @@ void vcpu_kick(struct machine *m, unsigned vcpu)
         v->state = VCPU_RUNNABLE;
 }
 
+bool vcpu_nmi_pending(const struct machine *m, unsigned vcpu)
+{
+    return m->vcpus[vcpu].nmis > 0;
+}
+
 void vcpu_raise_nmi(struct machine *m, unsigned vcpu)
 {
     m->vcpus[vcpu].nmis++;

@@ -41,17 +41,23 @@ static struct ioapic_state *state_of(struct machine *m)
     return machine_model_state(m, &ioapic_model);
 }
 
+/* What the entry sends; false if nothing. INIT and SIPI by a pin are not Xen's to do: vioapic_deliver knows fixed,
+   lowest priority and NMI. */
+static bool message_of(uint64_t entry, struct lapic_message *message)
+{
+    *message = (struct lapic_message){.destination = (uint8_t)(entry >> ENTRY_DESTINATION_SHIFT),
+                                      .logical = entry & ENTRY_LOGICAL,
+                                      .delivery = entry >> ENTRY_DELIVERY_SHIFT & 7,
+                                      .vector = entry & 0xff,
+                                      .trigger = entry & ENTRY_LEVEL ? LAPIC_LEVEL : LAPIC_EDGE};
+    return message->delivery == LAPIC_FIXED || message->delivery == LAPIC_LOWEST || message->delivery == LAPIC_NMI;
+}
+
 static void deliver(struct machine *m, unsigned pin)
 {
-    uint64_t entry = state_of(m)->entries[pin];
-    const struct lapic_message message = {.destination = (uint8_t)(entry >> ENTRY_DESTINATION_SHIFT),
-                                          .logical = entry & ENTRY_LOGICAL,
-                                          .delivery = entry >> ENTRY_DELIVERY_SHIFT & 7,
-                                          .vector = entry & 0xff,
-                                          .trigger = entry & ENTRY_LEVEL ? LAPIC_LEVEL : LAPIC_EDGE};
+    struct lapic_message message;
 
-    /* INIT and SIPI by a pin are not Xen's to do: vioapic_deliver knows fixed, lowest priority and NMI. */
-    if (message.delivery == LAPIC_FIXED || message.delivery == LAPIC_LOWEST || message.delivery == LAPIC_NMI)
+    if (message_of(state_of(m)->entries[pin], &message))
         lapic_deliver(m, &message);
 }
 
@@ -85,6 +91,18 @@ void ioapic_set_pin(struct machine *m, unsigned pin, bool level)
         deliver_level(m, pin);
     else if (!(s->entries[pin] & ENTRY_MASKED))
         deliver(m, pin);
+}
+
+bool ioapic_would_reach(struct machine *m, unsigned pin)
+{
+    struct lapic_message message;
+    uint64_t entry;
+
+    ensure(pin < IOAPIC_PINS);
+    entry = state_of(m)->entries[pin];
+    if ((entry & ENTRY_MASKED) || (entry & (ENTRY_LEVEL | ENTRY_REMOTE_IRR)) == (ENTRY_LEVEL | ENTRY_REMOTE_IRR))
+        return false;
+    return message_of(entry, &message) && lapic_would_reach(m, &message);
 }
 
 void ioapic_end_of_interrupt(struct machine *m, uint8_t vector)
@@ -183,7 +201,7 @@ static enum emu_err ioapic_init(struct machine *m, struct diag *d)
     return EMU_OK;
 }
 
-/* An edge on one of the PC's lines: a device's, or noise. It must reach somebody. */
+/* An edge on one of the PC's lines: a device's, or noise. Its interrupt must reach a vCPU. */
 static enum model_answer ioapic_host_act(struct machine *m, const struct decision *d, struct diag *diag)
 {
     if (d->kind != DECISION_IRQ)
@@ -192,13 +210,15 @@ static enum model_answer ioapic_host_act(struct machine *m, const struct decisio
         (void)!diag_set(diag, EMU_EINPUT, "a PVH guest's machine has no interrupt lines; use --mode hvm");
         return MODEL_REFUSED;
     }
+    if (!irq_would_reach(m, (unsigned)d->value)) {
+        (void)!diag_set(diag, EMU_EINPUT,
+                        "an edge on line %u reaches no vCPU here: the line is masked, or its interrupt is pending "
+                        "already, or in service, or held back by one that is in service",
+                        (unsigned)d->value);
+        return MODEL_REFUSED;
+    }
     irq_pulse(m, (unsigned)d->value);
-    for (unsigned v = 0; v < machine_vcpus(m); v++)
-        if (machine_pending_vector(m, v) != MODEL_NO_VECTOR)
-            return MODEL_DONE;
-    (void)!diag_set(diag, EMU_EINPUT, "line %u is masked at the PIC and at the IO-APIC, or in service",
-                    (unsigned)d->value);
-    return MODEL_REFUSED;
+    return MODEL_DONE;
 }
 
 const struct model ioapic_model = {

@@ -22,6 +22,9 @@ extern const struct model ioapic_model;
 
 /* Drive a pin. */
 void ioapic_set_pin(struct machine *m, unsigned pin, bool level);
+/* Whether an edge on the pin would make its interrupt pending at a local APIC, where it is not yet
+   (lapic_would_reach). Changes nothing. */
+bool ioapic_would_reach(struct machine *m, unsigned pin);
 /* A local APIC has ended the service of a level-triggered vector. */
 void ioapic_end_of_interrupt(struct machine *m, uint8_t vector);
 

@@ -19,5 +19,9 @@ struct machine;
 void irq_set_level(struct machine *m, unsigned irq, bool level);
 /* Release it and assert it: an edge, whatever it was. */
 void irq_pulse(struct machine *m, unsigned irq);
+/* Whether irq_pulse() would make this line's interrupt pending at a vCPU, by way of the 8259 pair, the IO-APIC or an
+   event channel, so that the vCPU takes it once its IF and what is pending before let it. Not if it is pending there
+   already, or held back by what is in service. Changes nothing. */
+bool irq_would_reach(struct machine *m, unsigned irq);
 
 #endif

@@ -483,6 +483,30 @@ bool lapic_would_take(struct machine *m, unsigned vcpu, uint8_t vector)
     return is_enabled(l) && (vector & 0xf0u) > (lapic_processor_priority(l) & 0xf0) && bit_highest(l->irr) < vector;
 }
 
+bool lapic_would_latch(struct machine *m, unsigned vcpu, enum lapic_delivery delivery, uint8_t vector)
+{
+    const struct lapic *l = lapic_of(m, vcpu);
+
+    if (vcpu_state(m, vcpu) == VCPU_OFFLINE)
+        return false;
+    if (delivery == LAPIC_NMI)
+        return !vcpu_nmi_pending(m, vcpu);
+    return (delivery == LAPIC_FIXED || delivery == LAPIC_LOWEST) && is_enabled(l) &&
+           vector >= LAPIC_FIRST_LEGAL_VECTOR && !bit_test(l->irr, vector) &&
+           (vector & 0xf0u) > (lapic_processor_priority(l) & 0xf0);
+}
+
+bool lapic_lint_would_reach(struct machine *m, unsigned vcpu, unsigned line)
+{
+    const struct lapic *l = lapic_of(m, vcpu);
+    uint32_t lvt;
+
+    ensure(line < 2);
+    lvt = l->lvt[LVT_LINT0 + line];
+    return !(lvt & LVT_MASKED) && (l->base_msr & APIC_BASE_ENABLE) &&
+           lapic_would_latch(m, vcpu, (lvt & LVT_MODE) >> LVT_MODE_SHIFT, lvt & LVT_VECTOR);
+}
+
 static void lapic_accept_vector(struct machine *m, unsigned vcpu, int vector)
 {
     struct lapic *l = lapic_of(m, vcpu);

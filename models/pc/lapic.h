@@ -57,6 +57,12 @@ void lapic_raise(struct machine *m, unsigned vcpu, uint8_t vector, enum lapic_tr
    in service. */
 bool lapic_would_take(struct machine *m, unsigned vcpu, uint8_t vector);
 
+/* Whether a message, or a pin (LINT0 or LINT1) that is asserted, would make an interrupt pending at a vCPU that is not
+   offline, where it is not pending yet and nothing in service holds it back. False for a pin that is an ExtINT
+   (lapic_accepts_extint). They change nothing. */
+bool lapic_would_reach(struct machine *m, const struct lapic_message *message);
+bool lapic_lint_would_reach(struct machine *m, unsigned vcpu, unsigned line);
+
 /* Deliver a message from the IO-APIC or a device. */
 void lapic_deliver(struct machine *m, const struct lapic_message *message);
 

@@ -91,9 +91,9 @@ static bool matches(struct machine *m, unsigned vcpu, uint8_t destination, bool 
     }
 }
 
-/* Lowest priority: of the enabled LAPICs among `targets`, the one with the lowest processor priority. The manual leaves
-   ties open; the lowest vCPU number keeps it a function of the state. */
-static void deliver_lowest(struct machine *m, uint64_t targets, const struct lapic_message *message)
+/* Lowest priority: of the enabled LAPICs among `targets`, the one with the lowest processor priority, -1 if there is
+   none. The manual leaves ties open; the lowest vCPU number keeps it a function of the state. */
+static int lowest_of(struct machine *m, uint64_t targets)
 {
     int best = -1;
 
@@ -102,14 +102,16 @@ static void deliver_lowest(struct machine *m, uint64_t targets, const struct lap
             (best < 0 ||
              lapic_processor_priority(lapic_of(m, v)) < lapic_processor_priority(lapic_of(m, (unsigned)best))))
             best = (int)v;
-    if (best >= 0)
-        receive(m, (unsigned)best, message);
+    return best;
 }
 
 static void deliver_to(struct machine *m, uint64_t targets, const struct lapic_message *message)
 {
     if (message->delivery == LAPIC_LOWEST) {
-        deliver_lowest(m, targets, message);
+        int lowest = lowest_of(m, targets);
+
+        if (lowest >= 0)
+            receive(m, (unsigned)lowest, message);
         return;
     }
     for (unsigned v = 0; v < machine_vcpus(m); v++)
@@ -130,6 +132,21 @@ static uint64_t find_targets(struct machine *m, uint8_t destination, bool logica
 void lapic_deliver(struct machine *m, const struct lapic_message *message)
 {
     deliver_to(m, find_targets(m, message->destination, message->logical), message);
+}
+
+bool lapic_would_reach(struct machine *m, const struct lapic_message *message)
+{
+    uint64_t targets = find_targets(m, message->destination, message->logical);
+
+    if (message->delivery == LAPIC_LOWEST) {
+        int lowest = lowest_of(m, targets);
+
+        targets = lowest < 0 ? 0 : 1ull << lowest;
+    }
+    for (unsigned v = 0; v < machine_vcpus(m); v++)
+        if ((targets >> v & 1) && lapic_would_latch(m, v, message->delivery, message->vector))
+            return true;
+    return false;
 }
 
 void lapic_write_icr_low(struct machine *m, unsigned vcpu, uint32_t value)

@@ -73,18 +73,28 @@ static unsigned priority(const struct chip *c, uint8_t inputs)
     return 8;
 }
 
-/* The input to be served next, or -1. Datasheet, "Fully Nested Mode", "Special Mask Mode", "The Special Fully Nested
-   Mode": in the last one, the cascade input may request again while it is in service. */
+/* Whether the input requests, is not masked, and comes before what is in service. Datasheet, "Fully Nested Mode",
+   "Special Mask Mode", "The Special Fully Nested Mode": in the last one, the cascade input may request again while it
+   is in service. */
+static bool admits(const struct pic_state *s, unsigned chip, unsigned input)
+{
+    const struct chip *c = &s->chips[chip];
+    unsigned rank = (input - c->first) & 7;
+    unsigned limit = priority(c, c->special_mask ? c->isr & (uint8_t)~c->imr : c->isr);
+
+    if (!((c->irr & (uint8_t)~c->imr) >> input & 1))
+        return false;
+    return rank < limit || (rank == limit && c->nested && chip == 0 && input == CASCADE_LINE);
+}
+
+/* The input to be served next, or -1. */
 static int requested(const struct pic_state *s, unsigned chip)
 {
     const struct chip *c = &s->chips[chip];
     unsigned best = priority(c, c->irr & (uint8_t)~c->imr);
-    unsigned limit = priority(c, c->special_mask ? c->isr & (uint8_t)~c->imr : c->isr);
     unsigned input = (c->first + best) & 7;
 
-    if (best < limit || (best == limit && best < 8 && c->nested && chip == 0 && input == CASCADE_LINE))
-        return (int)input;
-    return -1;
+    return best < 8 && admits(s, chip, input) ? (int)input : -1;
 }
 
 static void set_input(struct chip *c, unsigned input, bool level)
@@ -124,6 +134,25 @@ void pic_set_line(struct machine *m, unsigned line, bool level)
         return;
     set_input(&state_of(m)->chips[line / 8], line % 8, level);
     update(m);
+}
+
+/* Tried on a copy, so that nothing happens. */
+bool pic_would_reach(struct machine *m, unsigned line)
+{
+    struct pic_state s = *state_of(m);
+    unsigned chip = line / 8, input = line % 8;
+
+    ensure(line < 16);
+    if (line == CASCADE_LINE || s.chips[chip].irr >> input & 1)
+        return false;
+    set_input(&s.chips[chip], input, false);
+    set_input(&s.chips[chip], input, true);
+    set_input(&s.chips[0], CASCADE_LINE, requested(&s, 1) >= 0);
+    if (!admits(&s, chip, input) || (chip == 1 && !admits(&s, 0, CASCADE_LINE)))
+        return false;
+    if (lapic_accepts_extint(m, 0))
+        return vcpu_state(m, 0) != VCPU_OFFLINE;
+    return !s.output && lapic_lint_would_reach(m, 0, 0);
 }
 
 bool pic_output(struct machine *m)

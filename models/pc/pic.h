@@ -18,6 +18,10 @@ extern const struct model pic_model;
 /* Drive line 0 to 15; line 2 is the cascade, and driving it does nothing. */
 void pic_set_line(struct machine *m, unsigned line, bool level);
 
+/* Whether an edge on the line would make its interrupt pending at vCPU 0, where it is not yet: the line is not masked,
+   nothing of its priority or a higher one is in service, and vCPU 0 takes the pair's interrupts. Changes nothing. */
+bool pic_would_reach(struct machine *m, unsigned line);
+
 /* Whether the pair requests an interrupt. */
 bool pic_output(struct machine *m);
 

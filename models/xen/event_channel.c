@@ -118,6 +118,25 @@ static void unmask_2l(struct machine *m, uint32_t port)
         xen_mark_events_pending(m, vcpu);
 }
 
+/* Whether raise_2l() would make an upcall pending. */
+static bool would_mark_2l(struct machine *m, unsigned vcpu, uint32_t port)
+{
+    const struct xen_layout *l = xen_layout(xen_state(m));
+
+    return port < l->shared_ports && !shared_bit(m, l->shared_pending, port) && !shared_bit(m, l->shared_mask, port) &&
+           !xen_selector_is_set(m, vcpu, port / (l->word_bytes * 8));
+}
+
+bool xen_port_would_interrupt(struct machine *m, uint32_t port)
+{
+    const struct xen_state *x = xen_state(m);
+    unsigned vcpu = x->port[port].vcpu;
+
+    if (vcpu_state(m, vcpu) == VCPU_OFFLINE || xen_upcall_pending(m, vcpu) || !xen_would_take_upcall(m, vcpu))
+        return false;
+    return x->fifo ? xen_fifo_would_mark(m, vcpu, port) : would_mark_2l(m, vcpu, port);
+}
+
 void xen_port_raise(struct machine *m, uint32_t port)
 {
     struct xen_state *x = xen_state(m);

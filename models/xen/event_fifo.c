@@ -45,19 +45,39 @@ static void word_write(struct machine *m, uint64_t gpa, uint32_t word)
     (void)!xen_gpa_write(m, gpa, &word, sizeof(word), XEN_WRITE_FIFO);
 }
 
-/* Link the tail to `port` if the tail is still on its queue; else the queue is empty. */
+/* Whether the tail is still on its queue, and its word; else the queue is empty. */
+static bool tail_is_linked(struct machine *m, uint32_t tail, uint64_t *gpa, uint32_t *word)
+{
+    if (!tail || !word_gpa(xen_state(m), tail, gpa))
+        return false;
+    *word = word_read(m, *gpa);
+    return *word & WORD_LINKED;
+}
+
+/* Link the tail to `port`; false if the queue is empty. */
 static bool link_tail(struct machine *m, uint32_t tail, uint32_t port)
 {
     uint64_t gpa;
     uint32_t word;
 
-    if (!tail || !word_gpa(xen_state(m), tail, &gpa))
-        return false;
-    word = word_read(m, gpa);
-    if (!(word & WORD_LINKED))
+    if (!tail_is_linked(m, tail, &gpa, &word))
         return false;
     word_write(m, gpa, (word & ~(WORD_BUSY | WORD_LINK_MASK)) | port);
     return true;
+}
+
+bool xen_fifo_would_mark(struct machine *m, unsigned vcpu, uint32_t port)
+{
+    const struct xen_state *x = xen_state(m);
+    const struct xen_fifo_vcpu *f = &x->vcpu[vcpu].fifo;
+    unsigned priority = x->port[port].priority;
+    uint64_t gpa, tail_gpa;
+    uint32_t tail_word;
+
+    if (!word_gpa(x, port, &gpa) || !f->control_gpa || (word_read(m, gpa) & (WORD_PENDING | WORD_MASKED | WORD_LINKED)))
+        return false;
+    return !tail_is_linked(m, f->tail[priority], &tail_gpa, &tail_word) &&
+           !(word_read(m, f->control_gpa + CONTROL_READY_OFFSET) >> priority & 1);
 }
 
 bool xen_fifo_raise(struct machine *m, unsigned vcpu, uint32_t port)

@@ -95,6 +95,21 @@ bool xen_gsi_is_event(struct machine *m, unsigned gsi, bool level)
     return true;
 }
 
+bool xen_gsi_has_event(struct machine *m, unsigned gsi)
+{
+    const struct xen_state *x = model_is_present(m) ? xen_state(m) : NULL;
+    int pirq = x ? xen_gsi_pirq(x, gsi) : -1;
+
+    return pirq >= 0 && x->pirq_port[pirq];
+}
+
+bool xen_gsi_would_reach(struct machine *m, unsigned gsi)
+{
+    const struct xen_state *x = xen_state(m);
+
+    return xen_gsi_has_event(m, gsi) && xen_port_would_interrupt(m, x->pirq_port[xen_gsi_pirq(x, gsi)]);
+}
+
 /* There is no device whose messages could be mapped: what is no line is refused.
    Source: Xen arch/x86/physdev.c, physdev_map_pirq() and physdev_hvm_map_pirq(). */
 static int64_t map_pirq(struct xen_call *c, struct physdev_map_pirq *a)

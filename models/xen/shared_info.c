@@ -85,12 +85,25 @@ bool xen_upcall_pending(struct machine *m, unsigned vcpu)
     return pending != 0;
 }
 
-bool xen_test_and_set_selector(struct machine *m, unsigned vcpu, unsigned word)
+static uint64_t selector_of(struct machine *m, unsigned vcpu)
 {
     const struct xen_layout *l = xen_layout(xen_state(m));
     uint64_t selector = 0;
 
     xen_info_read(m, vcpu, l->vcpu_info_sel, &selector, l->word_bytes);
+    return selector;
+}
+
+bool xen_selector_is_set(struct machine *m, unsigned vcpu, unsigned word)
+{
+    return selector_of(m, vcpu) >> word & 1;
+}
+
+bool xen_test_and_set_selector(struct machine *m, unsigned vcpu, unsigned word)
+{
+    const struct xen_layout *l = xen_layout(xen_state(m));
+    uint64_t selector = selector_of(m, vcpu);
+
     if (selector >> word & 1)
         return true;
     selector |= 1ull << word;

@@ -323,6 +323,7 @@ void xen_info_read(struct machine *m, unsigned vcpu, unsigned offset, void *dst,
 void xen_info_write(struct machine *m, unsigned vcpu, unsigned offset, const void *src, unsigned bytes,
                     enum xen_host_write what);
 bool xen_upcall_pending(struct machine *m, unsigned vcpu);
+bool xen_selector_is_set(struct machine *m, unsigned vcpu, unsigned word);
 /* Set the selector bit of `word`; whether it was set before. */
 bool xen_test_and_set_selector(struct machine *m, unsigned vcpu, unsigned word);
 /* Set upcall_pending and, if that is new, tell the vCPU the way it asked for. */
@@ -355,6 +356,8 @@ int64_t xen_port_allocate(struct machine *m);
 /* A port whose other end is in domain 0, as the toolstack makes for console and xenstore. */
 uint32_t xen_port_backend(struct machine *m);
 void xen_port_raise(struct machine *m, uint32_t port);
+/* Whether raising it would make an upcall pending that is not pending yet, and that its vCPU takes. */
+bool xen_port_would_interrupt(struct machine *m, uint32_t port);
 /* Raise a VIRQ on a vCPU that may have it bound. */
 void xen_virq_raise(struct machine *m, unsigned vcpu, unsigned virq);
 /* PHYSDEV: raise the port bound to a pirq; false if there is none. */
@@ -371,6 +374,8 @@ bool xen_virq_is_global(const struct xen_traits *t, unsigned virq);
 /* False if there is no control block, and the event is dropped. */
 bool xen_fifo_raise(struct machine *m, unsigned vcpu, uint32_t port);
 void xen_fifo_clear_pending(struct machine *m, uint32_t port);
+/* Whether xen_fifo_raise() would make an upcall pending. */
+bool xen_fifo_would_mark(struct machine *m, unsigned vcpu, uint32_t port);
 void xen_fifo_unmask(struct machine *m, uint32_t port);
 bool xen_fifo_is_pending(struct machine *m, uint32_t port);
 bool xen_fifo_is_masked(struct machine *m, uint32_t port);

@@ -38,6 +38,10 @@ bool xenstore_host_read(struct machine *m, const char *path, char *value, size_t
 /* A GSI of the PC is driven. True if it is asserted, and the guest has it as an event channel instead of an IO-APIC
    pin; false too on a machine without this model. */
 bool xen_gsi_is_event(struct machine *m, unsigned gsi, bool level);
+/* The same question without driving it, and whether an edge on it would make an upcall pending, and taken, that is not
+   pending yet. They change nothing. */
+bool xen_gsi_has_event(struct machine *m, unsigned gsi);
+bool xen_gsi_would_reach(struct machine *m, unsigned gsi);
 
 /* What a TRACE_HOST_WRITE fact of this model says in `c`. */
 enum xen_host_write {
