@@ -3,6 +3,7 @@
 #include "emu/engine_state.h"
 
 #include "emu/ensure.h"
+#include "emu/progress.h"
 
 /* The translator stopped inside the pending block, or behind it: commit what was executed. Returns the last executed
    instruction's tally. Valid after peek(). */
@@ -196,15 +197,27 @@ static void note_serialised(struct engine *e, const struct insn *insn, uint64_t 
     e->ops.serialised(e->ops_context);
 }
 
+/* Whether the machine wants to be asked right behind `insn`. */
+static bool is_watched(const struct engine *e, const struct insn *insn)
+{
+    return ((insn->flags & INSN_F_IF) && e->watch_if) || ((insn->flags & INSN_F_IRET) && e->watch_iret);
+}
+
 struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limit_steps)
 {
     struct engine_exit x = {.kind = ENGINE_EXIT_BOUNDARY};
     uint64_t precise_from = 0, precise_to = 0; /* linear addresses to go through step by step */
+    struct progress progress = {0};
 
     for (;;) {
         enum stop stop;
         struct insn insn;
 
+        if (!progress_is_made(&progress, e->steps, e->now_ns)) {
+            x.kind = ENGINE_EXIT_BROKEN;
+            x.text = "it was started again and again and made no step";
+            return x;
+        }
         if (e->asked || e->now_ns >= limit_ns || e->steps >= limit_steps) {
             e->asked = false;
             x.kind = ENGINE_EXIT_BOUNDARY;
@@ -250,13 +263,10 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
                 x.insn = insn;
                 return x;
             } else {
-                bool watched =
-                    ((insn.flags & INSN_F_IF) && e->watch_if) || ((insn.flags & INSN_F_IRET) && e->watch_iret);
-
                 precise_from = pc;
                 stop = step_one(e, &insn, false);
                 note_serialised(e, &insn, pc, stop);
-                if (stop == STOP_STEPPED && watched) {
+                if (stop == STOP_STEPPED && is_watched(e, &insn)) {
                     x.kind = ENGINE_EXIT_BOUNDARY;
                     x.insn = insn;
                     return x;
@@ -269,6 +279,7 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
             precise_from = e->block_pc;
             precise_to = e->block_pc + e->block_size;
         } else if (stop == STOP_DEVICE) {
+            e->after &= AFTER_EPOCH; /* the block's end, at which the rest was due, was not reached */
             peek(e);
             commit_partial(e);
             if (!insn_at_rip(e, &insn)) {
@@ -280,6 +291,11 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
             if (stop == STOP_STEPPED && !e->device_done) {
                 x.kind = ENGINE_EXIT_BROKEN;
                 x.text = "a device access that can't be repeated alone (an instruction with many accesses?)";
+                return x;
+            }
+            if (stop == STOP_STEPPED && is_watched(e, &insn)) {
+                x.kind = ENGINE_EXIT_BOUNDARY;
+                x.insn = insn;
                 return x;
             }
         }

@@ -19,6 +19,7 @@
 
 #include "emu/ensure.h"
 #include "emu/machine_state.h"
+#include "emu/progress.h"
 
 #define TURN_NS 100000ull
 
@@ -659,9 +660,50 @@ static bool is_any_runnable(struct machine *m, uint64_t vcpus)
     return false;
 }
 
+static const char *exit_name(enum engine_exit_kind kind)
+{
+    static const char *const names[] = {
+        [ENGINE_EXIT_BOUNDARY] = "stopped at a boundary",
+        [ENGINE_EXIT_EXCEPTION] = "reported an exception",
+        [ENGINE_EXIT_ALONE] = "left an instruction",
+        [ENGINE_EXIT_VMCALL] = "reported a hypercall",
+        [ENGINE_EXIT_SYSCALL] = "reported SYSCALL",
+        [ENGINE_EXIT_SYSENTER] = "reported SYSENTER",
+        [ENGINE_EXIT_HLT] = "reported HLT",
+        [ENGINE_EXIT_BREAK] = "stopped at a breakpoint",
+        [ENGINE_EXIT_NO_MEMORY] = "reported no memory",
+        [ENGINE_EXIT_BROKEN] = "broke",
+    };
+
+    return names[kind];
+}
+
+/* We go round without a step or time that passes: our error, and what is known of it. */
+static void report_no_progress(struct machine *m, enum engine_exit_kind last)
+{
+    const struct vcpu *v = &m->vcpu[m->run.current];
+    const struct model *from;
+    int vector = pending_vector(m, m->run.current, &from);
+    char waits[48] = "no interrupt waits";
+
+    if (vector != MODEL_NO_VECTOR)
+        snprintf(waits, sizeof(waits), "vector 0x%x waits", (unsigned)vector);
+    machine_set_verdict(
+        m, VERDICT_ERROR, NULL,
+        "the run makes no step: vCPU %u (%s) was to run %u times from its step %llu, RIP 0x%llx, and the "
+        "CPU engine last %s; IF is %u%s, %s%s%s",
+        m->run.current, vcpu_state_name((enum vcpu_state)v->state), PROGRESS_STARTS_MAX,
+        (unsigned long long)engine_steps(m->engine, m->run.current), (unsigned long long)engine_rip(m->engine),
+        exit_name(last), !!(engine_rflags(m->engine) & RFLAGS_IF),
+        engine_interrupt_shadow(m->engine) ? " in an interrupt shadow" : "", waits,
+        v->nmi_pending ? ", an NMI waits" : "", v->nmi_blocked ? ", NMIs are blocked" : "");
+}
+
 enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits)
 {
     uint64_t idle_turns = 0;
+    struct progress progress = {0};
+    enum engine_exit_kind last = ENGINE_EXIT_BOUNDARY;
 
     ensure(limits->vcpu < m->config.vcpus && limits->also.vcpu < m->config.vcpus);
     set_breakpoints(m, limits);
@@ -683,6 +725,10 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
         if (m->asked_to_stop) {
             m->asked_to_stop = 0;
             return MACHINE_STOPPED_ASKED;
+        }
+        if (!progress_is_made(&progress, machine_steps(m), engine_now_ns(m->engine))) {
+            report_no_progress(m, last);
+            return MACHINE_STOPPED_VERDICT;
         }
         if (machine_steps(m) >= limits->steps_max)
             return MACHINE_STOPPED_STEPS;
@@ -718,6 +764,7 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
                 left = 1;
         }
         x = engine_run(m->engine, limit_ns, left > UINT64_MAX - steps ? UINT64_MAX : steps + left);
+        last = x.kind;
         if (x.kind == ENGINE_EXIT_BREAK) {
             uint64_t rip_gva = engine_rip(m->engine);
 

@@ -2,6 +2,7 @@
 /*
  * The machine's promises, with small guests on the toy machine.
  */
+#include "emu/progress.h"
 #include "tests/toy_machine.h"
 
 /* ---- when interrupts are taken ---- */
@@ -56,6 +57,37 @@ static void popf_lets_an_interrupt_in_at_once(void **state)
     machine_free(m);
 }
 
+/* The device is accessed in the middle of a block at whose end the interrupt, which waits, is let in. */
+static void a_device_access_before_popf_is_made_while_an_interrupt_waits(void **state)
+{
+    /* push 0x202; mov al, 0; out PORT_RAISE, al; inc ecx; mov edx, [WINDOW]; inc ecx; popf; inc ecx; cli; hlt */
+    struct machine *m = MACHINE(0x68, 2, 2, 0, 0, 0xb0, 0, 0xe6, PORT_RAISE, 0x41, 0x8b, 0x15, 0, 0, 0xe0, 0xfe, 0x41,
+                                0x9d, 0x41, 0xfa, 0xf4);
+
+    run_to(m, 1000);
+    assert_verdict(m, VERDICT_FAIL, "nothing can ever wake any vCPU");
+    assert_int_equal(taken(m, VECTOR), 1);
+    assert_int_equal(interrupted_at(m), 18);
+    assert_int_equal(toy_of(m)->window_reads, 1);
+    assert_int_equal(gpr(m, GPR_RCX), 3);
+    machine_free(m);
+}
+
+static void a_popf_that_reads_a_device_lets_an_interrupt_in_at_once(void **state)
+{
+    /* mov al, 0; out PORT_RAISE, al; mov esp, WINDOW; popf; mov esp, STACK; inc ecx; ...: the device says 1, then 0x202
+       of what it holds is IF */
+    struct machine *m =
+        MACHINE(0xb0, 0, 0xe6, PORT_RAISE, 0xbc, 0, 0, 0xe0, 0xfe, 0x9d, 0xbc, 0, 0, 4, 0, 0x41, 0xfa, 0xf4);
+
+    toy_of(m)->window_reads = 0x201;
+    run_to(m, 1000);
+    /* The stack is the device: the delivery there leaves the model, at once behind POPF. */
+    assert_int_equal(gpr(m, GPR_RSP), WINDOW + 4);
+    assert_int_equal(gpr(m, GPR_RCX), 0);
+    machine_free(m);
+}
+
 static void an_interrupt_that_is_masked_waits(void **state)
 {
     struct machine *m = MACHINE(0xb0, 0, 0xe6, PORT_RAISE, 0x41, 0x41, 0x41, 0xfb, 0x90, 0x90, 0xfa, 0xf4);
@@ -89,6 +121,21 @@ static void nmis_are_blocked_until_iret_and_one_is_remembered(void **state)
     run(m);
     assert_int_equal(taken(m, 2), 2);
     assert_int_equal(interrupted_at(m), 4);
+    machine_free(m);
+}
+
+static void nmis_stay_blocked_while_the_handler_reads_a_device(void **state)
+{
+    struct machine *m = MACHINE(0xb0, 0, 0xe6, PORT_NMI, 0x41, 0xf4);
+
+    /* The handler: mov [..], esp; inc [counter]; cmp [counter], 1; jne 1f; an NMI; 1: inc esi; mov edx, [WINDOW]; inc
+       edi; iret. */
+    CODE_AT(m, HANDLERS + 128, 0x89, 0x25, 0x00, 0x08, 0x03, 0x00, 0xff, 0x05, 0x08, 0x00, 0x03, 0x00, 0x83, 0x3d, 0x08,
+            0x00, 0x03, 0x00, 0x01, 0x75, 0x02, 0xe6, PORT_NMI, 0x46, 0x8b, 0x15, 0, 0, 0xe0, 0xfe, 0x47, 0xcf);
+    run_to(m, 1000);
+    assert_int_equal(taken(m, 2), 2);
+    assert_int_equal(toy_of(m)->window_reads, 2);
+    assert_int_equal(word(m, DATA + 0x800), STACK - 12); /* the second is not taken within the first one's handler */
     machine_free(m);
 }
 
@@ -139,6 +186,53 @@ static void a_timer_expires_at_the_first_boundary_at_or_after_its_deadline(void 
         assert_true(toy_of(m)->expired_ns == before_ns); /* not a boundary later */
     }
     machine_free(m);
+}
+
+/* ---- no step is made ---- */
+
+/* A model that kicks the vCPU whenever it is asked what waits: there is always something to be looked at first. */
+static int restless_pending(struct machine *m, unsigned vcpu)
+{
+    vcpu_kick(m, vcpu);
+    return MODEL_NO_VECTOR;
+}
+
+static const struct model restless_model = {.name = "restless", .pending_vector = restless_pending};
+
+static void a_run_that_makes_no_step_ends_as_our_error(void **state)
+{
+    static const struct model *const restless[] = {&restless_model};
+    static const uint8_t code[] = {0x41, 0xf4};
+    struct machine_config config = {
+        .ram_bytes = RAM_BYTES, .vcpus = 1, .seed = 1, .models = restless, .model_count = 1};
+    struct machine *m;
+    struct vcpu_regs r;
+    struct diag d;
+
+    assert_int_equal(machine_new(&config, &m, &d), EMU_OK);
+    put(m, CODE, code, sizeof(code));
+    init_regs(&r, 0);
+    vcpu_set_regs(m, 0, &r);
+    assert_int_equal(run_to(m, 1000), MACHINE_STOPPED_VERDICT);
+    assert_verdict(
+        m, VERDICT_ERROR,
+        "the run makes no step: vCPU 0 (runnable) was to run 1000 times from its step 0, RIP 0x10000, and the "
+        "CPU engine last stopped at a boundary; IF is 0, no interrupt waits");
+    assert_int_equal(machine_verdict(m)->rip_gva, CODE);
+    machine_free(m);
+}
+
+static void progress_is_a_step_or_time_that_passes(void **state)
+{
+    struct progress p = {0};
+    uint64_t steps = 0, now_ns = 0;
+
+    for (unsigned i = 0; i < 3 * PROGRESS_STARTS_MAX; i++) /* one of both every other turn */
+        assert_true(progress_is_made(&p, steps += i % 4 == 0, now_ns += i % 4 == 2));
+    for (unsigned i = 0; i < PROGRESS_STARTS_MAX - 2; i++)
+        assert_true(progress_is_made(&p, steps, now_ns));
+    assert_false(progress_is_made(&p, steps, now_ns));
+    assert_true(progress_is_made(&p, steps + 1, now_ns));
 }
 
 /* ---- waiting ---- */
@@ -542,11 +636,16 @@ int main(void)
         cmocka_unit_test(sti_and_cli_in_a_row_let_nothing_in),
         cmocka_unit_test(mov_ss_delays_an_interrupt_and_an_nmi_by_one_instruction),
         cmocka_unit_test(popf_lets_an_interrupt_in_at_once),
+        cmocka_unit_test(a_device_access_before_popf_is_made_while_an_interrupt_waits),
+        cmocka_unit_test(a_popf_that_reads_a_device_lets_an_interrupt_in_at_once),
         cmocka_unit_test(an_interrupt_that_is_masked_waits),
         cmocka_unit_test(an_nmi_is_taken_with_interrupts_disabled),
         cmocka_unit_test(nmis_are_blocked_until_iret_and_one_is_remembered),
+        cmocka_unit_test(nmis_stay_blocked_while_the_handler_reads_a_device),
         cmocka_unit_test(a_rep_instruction_is_interrupted_between_iterations),
         cmocka_unit_test(a_timer_expires_at_the_first_boundary_at_or_after_its_deadline),
+        cmocka_unit_test(a_run_that_makes_no_step_ends_as_our_error),
+        cmocka_unit_test(progress_is_a_step_or_time_that_passes),
         cmocka_unit_test(hlt_ends_with_an_interrupt_behind_it),
         cmocka_unit_test(hlt_with_interrupts_disabled_ends_with_an_nmi_only),
         cmocka_unit_test(sti_hlt_loses_no_interrupt_that_is_pending_already),

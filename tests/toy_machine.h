@@ -39,11 +39,14 @@
 #define MSR        0x123 /* keeps its value */
 #define MSR_NONE   0x124 /* refused: #GP */
 
+#define WINDOW 0xfee00000u /* a device: reads as how often it was read */
+
 struct toy {
     uint32_t pending[4]; /* VECTOR, by vCPU */
     uint32_t accepted;
     uint64_t msr;
     uint32_t echo, marks;
+    uint64_t window_reads;
     uint64_t mark_ns[8];
     uint64_t expired_ns;
 };
@@ -121,6 +124,15 @@ static inline enum model_answer toy_port_read(struct machine *m, unsigned vcpu, 
     return MODEL_DONE;
 }
 
+static inline enum model_answer toy_mmio_read(struct machine *m, unsigned vcpu, uint64_t gpa, unsigned bytes,
+                                              uint64_t *value)
+{
+    if (gpa != WINDOW)
+        return MODEL_NOT_MINE;
+    *value = ++toy_of(m)->window_reads;
+    return MODEL_DONE;
+}
+
 static inline enum model_answer toy_msr_read(struct machine *m, unsigned vcpu, uint32_t msr, uint64_t *value)
 {
     *value = toy_of(m)->msr;
@@ -168,6 +180,7 @@ static const struct model toy_model = {
     .state_bytes = sizeof(struct toy),
     .port_read = toy_port_read,
     .port_write = toy_port_write,
+    .mmio_read = toy_mmio_read,
     .msr_read = toy_msr_read,
     .msr_write = toy_msr_write,
     .pending_vector = toy_pending,
