@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * machine: the run loop. The documented fair default schedule is: vCPUs take turns in the order of their numbers; a
- * turn ends after TURN_NS of virtual time, or when the vCPU halts, polls, yields or goes offline. Timers expire at the
- * first instruction boundary at or after their deadline. When no vCPU can run, time jumps to the next deadline.
+ * turn ends after MACHINE_TURN_NS of virtual time, or when the vCPU halts, polls, yields or goes offline. Timers expire
+ * at the first instruction boundary at or after their deadline. When no vCPU can run, time jumps to the next deadline.
  *
  * Interrupts are delivered at the first boundary at which they are pending and may be taken (IF, shadow, NMI blocking).
  */
@@ -20,8 +20,6 @@
 #include "emu/ensure.h"
 #include "emu/machine_state.h"
 #include "emu/progress.h"
-
-#define TURN_NS 100000ull
 
 /* Timers that may expire one after another without a vCPU becoming runnable. */
 #define IDLE_TURNS_MAX        10000000u
@@ -436,7 +434,7 @@ void machine_take_away(struct machine *m, uint64_t ns)
 static void begin_turn(struct machine *m, unsigned v)
 {
     m->run.yielded = false;
-    m->run.turn_end_ns = engine_now_ns(m->engine) + TURN_NS;
+    m->run.turn_end_ns = engine_now_ns(m->engine) + MACHINE_TURN_NS;
     hang_check_turn(m);
     hang_probe_set_switching(m, true);
     switch_to(m, v);

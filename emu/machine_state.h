@@ -16,6 +16,9 @@
 #include "emu/vcpu.h"
 #include "emu/watch.h"
 
+/* A vCPU's turn in the default schedule. */
+#define MACHINE_TURN_NS 100000ull
+
 struct vcpu {            /* plain data: part of the digest and of snapshots */
     uint32_t state;      /* enum vcpu_state */
     uint8_t halt_masked; /* HLT with IF clear: only an NMI wakes it */

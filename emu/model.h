@@ -77,8 +77,9 @@ struct model {
        (memory_set_holes()). NULL if there is nothing. */
     void (*restored)(struct machine *m);
 
-    /* Whether a state that comes from a snapshot file can be one of this model's: false if a count or an index in it is
-       out of bounds. NULL if it has none. Called before restored(). */
+    /* Whether a state that comes from a snapshot file can be one of this model's: false if anything in it that is used
+       unchecked (an index, a length, a divisor, a value of an enum, a time that can't be yet) is out of bounds. It
+       stays true whatever the guest does. Every model with a state has one. Called before restored(). */
     bool (*is_sound)(struct machine *m);
 
     /* `vcpu` has executed HLT with interrupts masked and is halted. A hypervisor may take that for going down; NULL or

@@ -67,6 +67,8 @@ enum emu_err snapshot_file_load(const struct snapshot_file *f, struct machine *m
 
 /* For tests and fuzzing: make the checksums of changed bytes right again, where the header allows to find them. */
 void snapshot_file_seal(uint8_t *bytes, size_t length);
+/* The same: take the digest, steps and time that the machine has after loading for those that the file says. */
+void snapshot_file_believe(struct snapshot_file *f);
 
 /* Where snapshot_file_write() writes before it renames: `path` with this and six characters behind it, locked (flock)
    while the writer lives. */

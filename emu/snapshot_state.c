@@ -12,6 +12,7 @@
 #define REASON_BYTES_MAX   256u
 #define DETECTOR_BYTES_MAX 64u
 #define MODEL_NAME_MAX     64u
+#define NOW_NS_MAX         (UINT64_MAX / 4) /* a century; what is added to it does not wrap */
 
 /* ---- fields ---- */
 
@@ -305,6 +306,12 @@ static enum emu_err get_run(struct machine *m, struct wire_in w, struct snapshot
         bad = "current";
     if ((unsigned)s->run.verdict.kind > VERDICT_INTERRUPTED)
         bad = "verdict.kind";
+    if (s->now_ns > NOW_NS_MAX)
+        bad = "now_ns";
+    else if (s->run.turn_end_ns > s->now_ns + MACHINE_TURN_NS)
+        bad = "turn_end_ns";
+    if (s->run.hang.pinned > m->config.vcpus)
+        bad = "hang.pinned";
     if (bad)
         return diag_set(d, EMU_EINPUT, "is damaged: the run's field %s can't be what it says", bad);
     return EMU_OK;

@@ -268,20 +268,6 @@ uint64_t machine_random(struct machine *m)
     return m->random ^ (m->random >> 29);
 }
 
-uint64_t fake_hostile_access(struct machine *m, const uint16_t *ports, size_t count)
-{
-    uint64_t r = machine_random(m);
-    uint16_t port = ports[(r >> 8) % count];
-    unsigned bytes = 1u << (r >> 1 & 3) % 3;
-    uint32_t value;
-
-    if (r & 1)
-        (void)!fake_port_read(m, port, bytes, &value);
-    else
-        (void)!fake_port_write(m, port, bytes, (uint32_t)(r >> 32));
-    return r;
-}
-
 void machine_console(struct machine *m, uint8_t byte)
 {
     if (m->console_bytes + 1 < sizeof(m->console))

@@ -44,9 +44,6 @@ void fake_advance(struct machine *m, uint64_t ns);
 /* Ask the models in order, as the current vCPU. */
 enum model_answer fake_port_read(struct machine *m, uint16_t port, unsigned bytes, uint32_t *value);
 enum model_answer fake_port_write(struct machine *m, uint16_t port, unsigned bytes, uint32_t value);
-/* Some access of some size to one of the ports. Returns the random number that chose, of which other bits may be used:
-   6 and 7, 16 to 31. */
-uint64_t fake_hostile_access(struct machine *m, const uint16_t *ports, size_t count);
 enum model_answer fake_mmio_read(struct machine *m, uint64_t gpa, unsigned bytes, uint64_t *value);
 enum model_answer fake_mmio_write(struct machine *m, uint64_t gpa, unsigned bytes, uint64_t value);
 enum model_answer fake_msr_read(struct machine *m, uint32_t msr, uint64_t *value);

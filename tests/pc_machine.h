@@ -27,9 +27,27 @@ uint8_t in(struct machine *m, uint16_t port);
    alone sees to. `icw4` is set in ICW4 of both, besides the 8086's mode. */
 void pc_program_pics(struct machine *m, uint8_t icw4);
 
-/* 200,000 random accesses of all sizes to these ports, while time passes and interrupts are taken: none may hurt the
-   host. `also` (NULL: nothing) happens behind each; nothing else has used bits 7 and 16 to 23 of `random`. */
-void pc_hostile_accesses(struct machine *m, const uint16_t *ports, size_t count,
-                         void (*also)(struct machine *m, uint64_t random));
+#define PC_HOSTILE_ACCESSES 200000
+
+/* A guest that does anything. */
+struct pc_hostile {
+    struct machine *(*make)(void);
+    /* One access, chosen by `random`, of which bit 6 and bits 24 to 47 choose what happens behind it; returns what the
+       guest saw. */
+    uint64_t (*access)(struct machine *m, uint64_t random);
+    /* What must be true of the registers at the end whatever was written: reserved bits above all. */
+    void (*check)(struct machine *m);
+    uint64_t time_mask;  /* of the nanoseconds between two accesses */
+    unsigned vector_min; /* no lower vector may be delivered */
+    bool may_end;        /* the device can end the run */
+};
+
+/* PC_HOSTILE_ACCESSES of them, while time passes and interrupts are taken, twice from the same seed: what the guest
+   sees and what the machine is afterwards are the same; no verdict unless the device can give one; every state is
+   sound. */
+void pc_hostile_accesses(const struct pc_hostile *h);
+
+/* An access of some size to one of the ports, for the above. */
+uint64_t pc_hostile_port(struct machine *m, uint64_t random, const uint16_t *ports, size_t count);
 
 #endif

@@ -241,26 +241,38 @@ static void reprogramming_stops_the_ticks(void **state)
     machine_free(m);
 }
 
-static void hostile_accesses_leave_the_host_alone(void **state)
+static uint64_t hostile_access(struct machine *m, uint64_t random)
 {
-    struct machine *m = machine(), *pvh = fake_machine_new(1, models, 4);
+    static const uint16_t ports[] = {0x40, 0x41, 0x42, 0x43, 0x61};
+
+    return pc_hostile_port(m, random, ports, sizeof(ports) / sizeof(ports[0]));
+}
+
+static void hostile_end(struct machine *m)
+{
     uint32_t value;
 
-    for (unsigned i = 0; i < 200000; i++) {
-        uint64_t r = machine_random(m);
-        uint16_t port = r & 0x10 ? 0x61 : (uint16_t)(0x40 + (r & 3));
-
-        if (r & 0x20)
-            assert_int_equal(fake_port_read(m, port, 1, &value), MODEL_DONE);
-        else
-            assert_int_equal(fake_port_write(m, port, 1, r >> 32 & 0xff), MODEL_DONE);
-        fake_advance(m, r >> 40 & 0xffff);
-    }
+    out(m, 0x61, 0xff);
+    assert_int_equal(in(m, 0x61) & 0xc0, 0);
+    assert_int_equal(in(m, 0x43), 0xff);
     assert_int_equal(fake_port_read(m, 0x40, 2, &value), MODEL_NOT_MINE);
     assert_int_equal(fake_port_read(m, 0x44, 1, &value), MODEL_NOT_MINE);
+}
+
+static void hostile_accesses_leave_the_host_alone(void **state)
+{
+    static const struct pc_hostile h = {machine, hostile_access, hostile_end, .time_mask = 0xffff, .vector_min = 0x30};
+
+    pc_hostile_accesses(&h);
+}
+
+static void a_pvh_guest_has_none(void **state)
+{
+    struct machine *pvh = fake_machine_new(1, models, 4);
+    uint32_t value;
+
     assert_int_equal(fake_port_write(pvh, 0x43, 1, 0x34), MODEL_NOT_MINE);
     assert_int_equal(fake_port_read(pvh, 0x61, 1, &value), MODEL_NOT_MINE);
-    machine_free(m);
     machine_free(pvh);
 }
 
@@ -278,6 +290,7 @@ int main(void)
         cmocka_unit_test(a_period_of_nanoseconds_is_lengthened),
         cmocka_unit_test(reprogramming_stops_the_ticks),
         cmocka_unit_test(hostile_accesses_leave_the_host_alone),
+        cmocka_unit_test(a_pvh_guest_has_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,14 +143,28 @@ static void what_is_not_there_is_not_answered(void **state)
     machine_free(pvh);
 }
 
-static void hostile_accesses_leave_the_host_alone(void **state)
+static uint64_t hostile_access(struct machine *m, uint64_t random)
 {
     static const uint16_t ports[] = {0xb000, 0xb001, 0xb002, 0xb003, 0xb004, 0xb005, 0xb008,
                                      0xb00b, 0xafe0, 0xafe3, 0xaf00, 0xaf1f, 0xcf9,  0x64};
-    struct machine *m = machine();
 
-    pc_hostile_accesses(m, ports, sizeof(ports) / sizeof(ports[0]), NULL);
-    machine_free(m);
+    return pc_hostile_port(m, random, ports, sizeof(ports) / sizeof(ports[0]));
+}
+
+static void hostile_end(struct machine *m)
+{
+    assert_int_equal(port_read(m, 0xb000, 2) & ~0x0001u, 0); /* only the timer has a status */
+    assert_int_equal(port_read(m, 0xb002, 2) & ~0x0721u, 0);
+    assert_int_equal(port_read(m, 0xb004, 2) & ~0x1c06u, 1); /* in ACPI mode for ever; SLP_EN reads as 0 */
+    assert_int_equal(in(m, 0xcf9) & ~0x0e, 0);
+    assert_int_equal(port_read(m, 0xaf00, 4), 1); /* the processor is still there */
+}
+
+static void hostile_accesses_leave_the_host_alone(void **state)
+{
+    static const struct pc_hostile h = {machine, hostile_access, hostile_end, .time_mask = 0xffff, .may_end = true};
+
+    pc_hostile_accesses(&h);
 }
 
 int main(void)

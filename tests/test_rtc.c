@@ -216,24 +216,48 @@ static void memory_holds_what_is_written(void **state)
     machine_free(m);
 }
 
-static void hostile_settings_leave_the_host_alone(void **state)
+static uint64_t hostile_access(struct machine *m, uint64_t random)
 {
-    struct machine *m = machine_at(&hvm), *pvh = fake_machine_new(1, models, 4);
+    static const uint16_t ports[] = {0x70, 0x71, 0x71};
+
+    return pc_hostile_port(m, random, ports, sizeof(ports) / sizeof(ports[0]));
+}
+
+static void hostile_end(struct machine *m)
+{
     uint32_t value;
 
-    for (unsigned i = 0; i < 100000; i++) {
-        uint64_t r = machine_random(m);
+    assert_int_equal(get(m, 0x0d), 0x80);
+    assert_int_equal(get(m, 0x0c) & 0x0f, 0);
+    assert_int_equal(in(m, 0x70), 0xff);
+    assert_int_equal(fake_port_read(m, 0x70, 2, &value), MODEL_NOT_MINE);
+    set(m, 0x0b, 0x02); /* 24 hours, BCD, running: a time again */
+    assert_in_range(get(m, 0x00), 0, 0x59);
+    assert_in_range(get(m, 0x04), 0, 0x23);
+    assert_in_range(get(m, 0x07), 1, 0x31);
+    assert_in_range(get(m, 0x08), 1, 0x12);
+}
 
-        if (r & 0x100)
-            (void)get(m, r >> 16 & 0x3f);
-        else
-            set(m, r >> 16 & 0x3f, r >> 32 & 0xff);
-        fake_advance(m, r >> 40 & 0xffffff);
-    }
+static struct machine *hostile_machine(void)
+{
+    return machine_at(&hvm);
+}
+
+static void hostile_settings_leave_the_host_alone(void **state)
+{
+    static const struct pc_hostile h = {hostile_machine, hostile_access, hostile_end, .time_mask = 0xffffff,
+                                        .vector_min = 0x30};
+
+    pc_hostile_accesses(&h);
+}
+
+static void a_pvh_guest_has_none(void **state)
+{
+    struct machine *pvh = fake_machine_new(1, models, 4);
+    uint32_t value;
+
     assert_int_equal(fake_port_read(pvh, 0x71, 1, &value), MODEL_NOT_MINE);
     assert_int_equal(fake_port_write(pvh, 0x70, 1, 0), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_read(m, 0x70, 2, &value), MODEL_NOT_MINE);
-    machine_free(m);
     machine_free(pvh);
 }
 
@@ -249,6 +273,7 @@ int main(void)
         cmocka_unit_test(flags_are_set_without_interrupts_too),
         cmocka_unit_test(memory_holds_what_is_written),
         cmocka_unit_test(hostile_settings_leave_the_host_alone),
+        cmocka_unit_test(a_pvh_guest_has_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -684,6 +684,49 @@ static void a_model_refuses_a_state_that_is_none(void **state)
     machine_free(b);
 }
 
+/* The section `run`: 4 bytes each of vCPUs and models, 8 of the time, then the fields of snapshot_state.c, of which
+   `current` (4) and `yielded` (1) come first. */
+static void times_and_numbers_that_can_not_be_are_refused(void **state)
+{
+    static const struct {
+        size_t at;
+        uint64_t value;
+        const char *says;
+    } rows[] = {
+        {8, UINT64_MAX, "the run's field now_ns"},
+        {8, UINT64_MAX / 4 + 1, "the run's field now_ns"},
+        {21, UINT64_MAX, "the run's field turn_end_ns"},
+    };
+    struct bytes b = some_file();
+    uint64_t place[2];
+    size_t row = 0;
+
+    while (memcmp(b.at + row, "run\0\0\0\0", 8) != 0)
+        assert_in_range(++row, 1, 1024);
+    memcpy(place, b.at + row + 8, sizeof(place));
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint8_t *at = b.at + place[0] + rows[i].at;
+        struct machine *m = new_empty_machine();
+        struct snapshot_file *f;
+        struct diag d;
+        uint64_t was;
+
+        memcpy(&was, at, sizeof(was));
+        memcpy(at, &rows[i].value, sizeof(was));
+        snapshot_file_seal(b.at, b.length);
+        diag_init(&d);
+        assert_int_equal(snapshot_file_open_bytes("toy.snap", b.at, b.length, &f, &d), EMU_OK);
+        snapshot_file_believe(f);
+        assert_int_equal(snapshot_file_load(f, m, &d), EMU_EINPUT);
+        if (!strstr(d.text, rows[i].says))
+            fail_msg("'%s' does not say '%s'", d.text, rows[i].says);
+        memcpy(at, &was, sizeof(was));
+        snapshot_file_close(f);
+        machine_free(m);
+    }
+    free(b.at);
+}
+
 /* The section `machine`: 8 bytes each of RAM and seed, 4 each of vCPUs and version, then 8 each of these. */
 static void what_it_says_of_its_machine_is_true(void **state)
 {
@@ -779,6 +822,7 @@ int main(void)
         cmocka_unit_test(what_is_no_snapshot_or_of_another_build_is_named),
         cmocka_unit_test(hostile_content_is_refused_or_loads),
         cmocka_unit_test(a_model_refuses_a_state_that_is_none),
+        cmocka_unit_test(times_and_numbers_that_can_not_be_are_refused),
         cmocka_unit_test(what_it_says_of_its_machine_is_true),
         cmocka_unit_test(another_machine_is_refused),
         cmocka_unit_test(a_place_that_can_not_be_written_is_named),

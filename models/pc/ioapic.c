@@ -11,6 +11,7 @@
 /* Datasheet, "Memory Mapped Registers for Accessing IOAPIC Registers" and "IOAPIC Registers". */
 #define WINDOW_SELECT 0x00
 #define WINDOW_DATA   0x10
+#define SELECT_MAX    0xffu
 
 enum { REG_ID = 0x00, REG_VERSION = 0x01, REG_ARBITRATION = 0x02, REG_REDIRECTION = 0x10 };
 
@@ -34,7 +35,7 @@ struct ioapic_state {
     uint32_t id;
     uint32_t select;
 };
-_Static_assert(IOAPIC_PINS <= 64, "a bit for each pin");
+_Static_assert(IOAPIC_PINS < 64, "a bit for each pin");
 
 static struct ioapic_state *state_of(struct machine *m)
 {
@@ -185,7 +186,7 @@ static enum model_answer ioapic_mmio_write(struct machine *m, unsigned vcpu, uin
     if (!is_mine(m, gpa))
         return MODEL_NOT_MINE;
     if ((gpa & 0xff) == WINDOW_SELECT)
-        state_of(m)->select = (uint32_t)value & 0xff;
+        state_of(m)->select = (uint32_t)value & SELECT_MAX;
     else if ((gpa & 0xff) == WINDOW_DATA)
         write_data(m, (uint32_t)value);
     return MODEL_DONE;
@@ -221,9 +222,21 @@ static enum model_answer ioapic_host_act(struct machine *m, const struct decisio
     return MODEL_DONE;
 }
 
+static bool ioapic_is_sound(struct machine *m)
+{
+    const struct ioapic_state *s = state_of(m);
+
+    for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
+        if ((s->entries[pin] & ~(ENTRY_WRITABLE | ENTRY_REMOTE_IRR)) ||
+            (s->entries[pin] & (ENTRY_LEVEL | ENTRY_REMOTE_IRR)) == ENTRY_REMOTE_IRR)
+            return false;
+    return !(s->pins >> IOAPIC_PINS) && !(s->id & ~ID_MASK) && s->select <= SELECT_MAX;
+}
+
 const struct model ioapic_model = {
     .name = "ioapic",
     .state_bytes = sizeof(struct ioapic_state),
+    .is_sound = ioapic_is_sound,
     .init = ioapic_init,
     .mmio_read = ioapic_mmio_read,
     .mmio_write = ioapic_mmio_write,

@@ -51,6 +51,9 @@ static const uint32_t lvt_writable[LVT_COUNT] = {
 
 #define SVR_ENABLED  (1u << 8)
 #define SVR_WRITABLE 0x3ffu
+#define LDR_WRITABLE 0xff000000u
+#define DFR_FIXED    0x0fffffffu /* read as ones */
+#define ESR_KNOWN    (ESR_SEND_ILLEGAL_VECTOR | ESR_RECEIVE_ILLEGAL_VECTOR | ESR_ILLEGAL_REGISTER)
 
 #define MSR_APIC_BASE    0x01bu
 #define MSR_TSC_DEADLINE 0x6e0u
@@ -339,10 +342,10 @@ static void lapic_reg_write(struct machine *m, unsigned vcpu, unsigned offset, u
         write_eoi(m, vcpu);
         break;
     case REG_LDR:
-        l->ldr = value & 0xff000000;
+        l->ldr = value & LDR_WRITABLE;
         break;
     case REG_DFR:
-        l->dfr = value | 0x0fffffff;
+        l->dfr = value | DFR_FIXED;
         break;
     case REG_SVR:
         write_svr(l, value);
@@ -356,7 +359,7 @@ static void lapic_reg_write(struct machine *m, unsigned vcpu, unsigned offset, u
         lapic_write_icr_low(m, vcpu, value);
         break;
     case REG_ICR_HIGH:
-        l->icr_high = value & 0xff000000;
+        l->icr_high = value & ICR_DESTINATION;
         break;
     case REG_LVT_TIMER ... REG_LVT_ERROR:
         write_lvt(m, vcpu, (offset - REG_LVT_TIMER) >> 4, value);
@@ -555,9 +558,40 @@ static enum emu_err lapic_init(struct machine *m, struct diag *d)
     return EMU_OK;
 }
 
+static bool vectors_are_sound(const struct lapic *l)
+{
+    static const uint32_t illegal = (1u << LAPIC_FIRST_LEGAL_VECTOR) - 1;
+
+    return !((l->irr[0] | l->isr[0] | l->tmr[0]) & illegal);
+}
+
+static bool registers_are_sound(const struct lapic *l)
+{
+    for (unsigned i = 0; i < LVT_COUNT; i++)
+        if ((l->lvt[i] & ~lvt_writable[i]) || (!(l->svr & SVR_ENABLED) && !(l->lvt[i] & LVT_MASKED)))
+            return false;
+    return l->tpr <= 0xff && !(l->ldr & ~LDR_WRITABLE) && (l->dfr & DFR_FIXED) == DFR_FIXED &&
+           !(l->svr & ~SVR_WRITABLE) && !((l->esr | l->esr_latched) & ~ESR_KNOWN) && !(l->icr_low & ~ICR_WRITABLE) &&
+           !(l->icr_high & ~ICR_DESTINATION) && !(l->timer_divide & ~DIVIDE_WRITABLE);
+}
+
+static bool lapic_is_sound(struct machine *m)
+{
+    for (unsigned v = 0; v < machine_vcpus(m); v++) {
+        const struct lapic *l = lapic_of(m, v);
+
+        if ((l->base_msr & ~(uint64_t)APIC_BASE_ENABLE) != (LAPIC_GPA | (v == 0 ? APIC_BASE_BSP : 0)) ||
+            (l->lint_level[0] | l->lint_level[1] | l->wait_for_sipi) > 1 || !vectors_are_sound(l) ||
+            !registers_are_sound(l) || !lapic_timer_is_sound(m, l))
+            return false;
+    }
+    return true;
+}
+
 const struct model lapic_model = {
     .name = "lapic",
     .state_bytes = sizeof(struct lapic_state),
+    .is_sound = lapic_is_sound,
     .init = lapic_init,
     .mmio_read = lapic_mmio_read,
     .mmio_write = lapic_mmio_write,

@@ -9,7 +9,6 @@
 #define ICR_ASSERT          (1u << 14)
 #define ICR_LEVEL           (1u << 15)
 #define ICR_SHORTHAND_SHIFT 18
-#define ICR_WRITABLE        0x000ccfffu /* delivery status (12) reads as idle */
 
 enum { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
 

@@ -32,6 +32,10 @@ enum lvt { LVT_TIMER, LVT_THERMAL, LVT_PERFORMANCE, LVT_LINT0, LVT_LINT1, LVT_ER
 
 #define LAPIC_FIRST_LEGAL_VECTOR 16
 
+#define ICR_WRITABLE    0x000ccfffu /* delivery status (12) reads as idle */
+#define ICR_DESTINATION 0xff000000u /* of the high half */
+#define DIVIDE_WRITABLE 0xbu
+
 /* Plain data in the machine's area; registers as a guest reads them unless said otherwise. */
 struct lapic {
     uint64_t base_msr;
@@ -86,6 +90,9 @@ void lapic_timer_write_divide(struct machine *m, unsigned vcpu, uint32_t value);
    and ignores writes. */
 uint64_t lapic_timer_read_deadline(const struct lapic *l);
 void lapic_timer_write_deadline(struct machine *m, unsigned vcpu, uint64_t value);
+
+/* Its start is no further back than time could have been lost (see PERIODS_BEHIND_MAX). */
+bool lapic_timer_is_sound(const struct machine *m, const struct lapic *l);
 
 void lapic_timer_stop(struct machine *m, unsigned vcpu);
 void lapic_timer_expired(struct machine *m, unsigned kind, unsigned vcpu);

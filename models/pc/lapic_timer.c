@@ -74,6 +74,16 @@ static void timer_interrupt(struct machine *m, unsigned vcpu)
         lapic_raise(m, vcpu, l->lvt[LVT_TIMER] & LVT_VECTOR, LAPIC_EDGE);
 }
 
+/* A periodic timer that is behind expires until it has caught up: no state may ask for more of that than a host that
+   was away for a while. */
+#define PERIODS_BEHIND_MAX (1u << 20)
+
+bool lapic_timer_is_sound(const struct machine *m, const struct lapic *l)
+{
+    return timer_mode(l) != TIMER_PERIODIC || l->timer_initial == 0 ||
+           (clock_now_ns(m) - l->timer_start_ns) / period_ns(l) <= PERIODS_BEHIND_MAX;
+}
+
 void lapic_timer_expired(struct machine *m, unsigned kind, unsigned vcpu)
 {
     struct lapic *l = lapic_of(m, vcpu);
@@ -111,7 +121,7 @@ void lapic_timer_write_divide(struct machine *m, unsigned vcpu, uint32_t value)
     uint32_t done = l->timer_initial - lapic_timer_current(m, l);
     bool running = timer_deadline_ns(m, &lapic_model, TIMER_KIND, vcpu) != TIMER_NEVER;
 
-    l->timer_divide = value & 0xb;
+    l->timer_divide = value & DIVIDE_WRITABLE;
     if (running && timer_mode(l) <= TIMER_PERIODIC)
         timer_start(m, vcpu, clock_now_ns(m) - done * count_ns(l));
 }

@@ -191,15 +191,22 @@ static enum model_answer read_pat(struct machine *m, unsigned vcpu, uint32_t msr
     return MODEL_DONE;
 }
 
-static enum model_answer write_pat(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
-                                   uint64_t value)
+static bool is_pat(uint64_t value)
 {
     for (unsigned i = 0; i < 8; i++) {
         unsigned type = value >> (8 * i) & 0xff;
 
         if (!is_memory_type(type) && type != 7)
-            return MODEL_FAULT_GP;
+            return false;
     }
+    return true;
+}
+
+static enum model_answer write_pat(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
+                                   uint64_t value)
+{
+    if (!is_pat(value))
+        return MODEL_FAULT_GP;
     state_of(m, vcpu)->pat = value;
     return MODEL_DONE;
 }
@@ -211,10 +218,16 @@ static enum model_answer read_mtrr_def_type(struct machine *m, unsigned vcpu, ui
     return MODEL_DONE;
 }
 
+/* What is reserved is 0, and the type is one. */
+static bool is_mtrr_def_type(uint64_t value)
+{
+    return !(value & MTRR_DEF_TYPE_RESERVED) && is_memory_type(value & 0xff);
+}
+
 static enum model_answer write_mtrr_def_type(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
                                              uint64_t value)
 {
-    if ((value & MTRR_DEF_TYPE_RESERVED) || !is_memory_type(value & 0xff))
+    if (!is_mtrr_def_type(value))
         return MODEL_FAULT_GP;
     state_of(m, vcpu)->mtrr_def_type = value;
     return MODEL_DONE;
@@ -228,15 +241,18 @@ static enum model_answer read_mtrr_variable(struct machine *m, unsigned vcpu, ui
 }
 
 /* Even registers are bases (type in bits 7:0), odd ones masks (valid in bit 11). */
+static bool is_mtrr_variable(unsigned index, uint64_t value)
+{
+    bool is_mask = index & 1;
+    uint64_t address = ((1ull << CPUID_PHYSICAL_ADDRESS_BITS) - 1) & ~0xfffull;
+
+    return !(value & ~(address | (is_mask ? 0x800u : 0xffu))) && (is_mask || is_memory_type(value & 0xff));
+}
+
 static enum model_answer write_mtrr_variable(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
                                              uint64_t value)
 {
-    bool is_mask = (msr - row->first) & 1;
-    uint64_t address = ((1ull << CPUID_PHYSICAL_ADDRESS_BITS) - 1) & ~0xfffull;
-
-    if (value & ~(address | (is_mask ? 0x800u : 0xffu)))
-        return MODEL_FAULT_GP;
-    if (!is_mask && !is_memory_type(value & 0xff))
+    if (!is_mtrr_variable(msr - row->first, value))
         return MODEL_FAULT_GP;
     state_of(m, vcpu)->mtrr_variable[msr - row->first] = value;
     return MODEL_DONE;
@@ -255,12 +271,19 @@ static enum model_answer read_mtrr_fixed(struct machine *m, unsigned vcpu, uint3
     return MODEL_DONE;
 }
 
-static enum model_answer write_mtrr_fixed(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
-                                          uint64_t value)
+static bool is_mtrr_fixed(uint64_t value)
 {
     for (unsigned i = 0; i < 8; i++)
         if (!is_memory_type(value >> (8 * i) & 0xff))
-            return MODEL_FAULT_GP;
+            return false;
+    return true;
+}
+
+static enum model_answer write_mtrr_fixed(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
+                                          uint64_t value)
+{
+    if (!is_mtrr_fixed(value))
+        return MODEL_FAULT_GP;
     state_of(m, vcpu)->mtrr_fixed[mtrr_fixed_index(msr)] = value;
     return MODEL_DONE;
 }
@@ -434,9 +457,32 @@ static enum emu_err msr_init(struct machine *m, struct diag *d)
     return EMU_OK;
 }
 
+static bool registers_are_sound(const struct msr_vcpu *r)
+{
+    for (unsigned i = 0; i < 2 * MTRR_VARIABLE_COUNT; i++)
+        if (!is_mtrr_variable(i, r->mtrr_variable[i]))
+            return false;
+    for (unsigned i = 0; i < MTRR_FIXED_COUNT; i++)
+        if (!is_mtrr_fixed(r->mtrr_fixed[i]))
+            return false;
+    for (unsigned i = 0; i < 4 * MC_BANK_COUNT; i++)
+        if (r->mc_bank[i])
+            return false;
+    return is_pat(r->pat) && is_mtrr_def_type(r->mtrr_def_type) && !(r->misc_features & ~MISC_FEATURES_CPUID_FAULTING);
+}
+
+static bool msr_is_sound(struct machine *m)
+{
+    for (unsigned v = 0; v < machine_vcpus(m); v++)
+        if (!registers_are_sound(state_of(m, v)))
+            return false;
+    return true;
+}
+
 const struct model msr_model = {
     .name = "msr",
     .state_bytes = sizeof(struct msr_state),
+    .is_sound = msr_is_sound,
     .init = msr_init,
     .msr_read = msr_msr_read,
     .msr_write = msr_msr_write,

@@ -400,9 +400,27 @@ static enum emu_err pic_init(struct machine *m, struct diag *d)
     return EMU_OK;
 }
 
+static bool chip_is_sound(const struct chip *c, unsigned chip)
+{
+    return !(c->elcr & ~elcr_writable[chip]) && !(c->irr & ~c->lines) && !(c->base & 7) && c->first < 8 &&
+           c->init_step <= INIT_ICW4 &&
+           (c->init_single | c->init_icw4 | c->auto_eoi | c->rotate_on_auto_eoi | c->special_mask | c->nested |
+            c->read_isr | c->poll) <= 1;
+}
+
+/* Between two accesses, the cascade and the output are as update() leaves them. */
+static bool pic_is_sound(struct machine *m)
+{
+    const struct pic_state *s = state_of(m);
+
+    return chip_is_sound(&s->chips[0], 0) && chip_is_sound(&s->chips[1], 1) &&
+           (s->chips[0].lines >> CASCADE_LINE & 1) == (requested(s, 1) >= 0) && s->output == (requested(s, 0) >= 0);
+}
+
 const struct model pic_model = {
     .name = "pic",
     .state_bytes = sizeof(struct pic_state),
+    .is_sound = pic_is_sound,
     .init = pic_init,
     .port_read = pic_port_read,
     .port_write = pic_port_write,

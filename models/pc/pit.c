@@ -355,9 +355,29 @@ static enum emu_err pit_init(struct machine *m, struct diag *d)
     return EMU_OK;
 }
 
+static bool channel_is_sound(const struct channel *c, uint64_t now)
+{
+    return c->start_tick <= now && c->held_ticks <= now && c->count >= 1 && c->count <= 65536 && c->mode <= 5 &&
+           c->access >= ACCESS_LOW && c->access <= ACCESS_LOW_HIGH &&
+           (c->count_is_latched | c->status_is_latched | c->bcd | c->gate | c->running | c->loaded |
+            c->write_high_next | c->read_high_next) <= 1;
+}
+
+static bool pit_is_sound(struct machine *m)
+{
+    const struct pit_state *s = state_of(m);
+    uint64_t now = now_ticks(m);
+
+    for (unsigned i = 0; i < CHANNELS; i++)
+        if (!channel_is_sound(&s->channels[i], now))
+            return false;
+    return !(s->gate_port & ~GATE_WRITABLE);
+}
+
 const struct model pit_model = {
     .name = "pit",
     .state_bytes = sizeof(struct pit_state),
+    .is_sound = pit_is_sound,
     .init = pit_init,
     .port_read = pit_port_read,
     .port_write = pit_port_write,

@@ -230,9 +230,19 @@ static enum emu_err power_init(struct machine *m, struct diag *d)
     return EMU_OK;
 }
 
+static bool power_is_sound(struct machine *m)
+{
+    const struct power_state *s = state_of(m);
+
+    return !(s->cpus & ~(UINT64_MAX >> (64 - machine_vcpus(m)))) && s->overflows_seen <= now_ticks(m) >> 31 &&
+           !(s->pm1_status & ~PM1_TIMER) && !(s->pm1_enable & ~PM1_WRITABLE) &&
+           (s->pm1_control & ~CONTROL_WRITABLE) == CONTROL_SCI_ENABLED && !(s->reset & ~RESET_WRITABLE);
+}
+
 const struct model power_model = {
     .name = "power",
     .state_bytes = sizeof(struct power_state),
+    .is_sound = power_is_sound,
     .init = power_init,
     .port_read = power_port_read,
     .port_write = power_port_write,

@@ -423,9 +423,23 @@ static enum emu_err rtc_init(struct machine *m, struct diag *d)
     return EMU_OK;
 }
 
+/* The calendar's arithmetic holds far beyond TIME_S_MAX, which is far beyond what its registers can be set to. */
+#define TIME_S_MAX (1ll << 42)
+
+static bool rtc_is_sound(struct machine *m)
+{
+    const struct rtc_state *s = state_of(m);
+    uint64_t limit_s = TIME_S_MAX + platform_wallclock_s(m) + clock_now_ns(m) / NS_PER_S;
+
+    return s->offset_s >= -(int64_t)limit_s && s->offset_s <= TIME_S_MAX && s->set_at_s <= limit_s &&
+           s->seen_ns <= clock_now_ns(m) && s->index < CMOS_BYTES && !(s->cmos[REG_A] & A_UPDATING) &&
+           !(s->cmos[REG_C] & ~(C_IRQ | C_PERIODIC | C_ALARM | C_UPDATE));
+}
+
 const struct model rtc_model = {
     .name = "rtc",
     .state_bytes = sizeof(struct rtc_state),
+    .is_sound = rtc_is_sound,
     .init = rtc_init,
     .port_read = rtc_port_read,
     .port_write = rtc_port_write,

@@ -16,6 +16,7 @@ enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_S
 #define IER_SENT     0x02
 #define IER_LINE     0x04
 #define IER_MODEM    0x08
+#define IER_WRITABLE 0x0f
 
 #define IIR_NONE     0x01
 #define IIR_MODEM    0x00
@@ -236,7 +237,7 @@ static void write_reg(struct machine *m, unsigned reg, uint8_t value)
         /* Enabling the interrupt of an empty transmitter raises it. */
         if ((value & IER_SENT) && !(s->ier & IER_SENT))
             s->sent_pending = 1;
-        s->ier = value & 0xf;
+        s->ier = value & IER_WRITABLE;
         break;
     case REG_IIR_FCR:
         write_fcr(m, value);
@@ -290,9 +291,20 @@ static enum emu_err serial_init(struct machine *m, struct diag *d)
     return EMU_OK;
 }
 
+static bool serial_is_sound(struct machine *m)
+{
+    const struct serial_state *s = state_of(m);
+
+    return s->used <= (s->fifo_enabled ? FIFO_BYTES : 1) &&
+           (s->trigger == 1 || s->trigger == 4 || s->trigger == 8 || s->trigger == 14) &&
+           (s->fifo_enabled | s->overrun | s->timed_out | s->sent_pending) <= 1 && !(s->ier & ~IER_WRITABLE) &&
+           !(s->mcr & ~MCR_WRITABLE) && !(s->modem & 0x0f) && !(s->modem_delta & 0xf0);
+}
+
 const struct model serial_model = {
     .name = "serial",
     .state_bytes = sizeof(struct serial_state),
+    .is_sound = serial_is_sound,
     .init = serial_init,
     .port_read = serial_port_read,
     .port_write = serial_port_write,

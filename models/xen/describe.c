@@ -69,7 +69,7 @@ static const char *port_obstacle(struct machine *m, uint32_t port)
         return "it has no event word yet (EVTCHNOP_expand_array)";
     if (xen_port_is_masked(m, port))
         return vcpu_state(m, vcpu) == VCPU_OFFLINE ? "it is masked, and that vCPU is not up" : "it is masked";
-    if (x->fifo && !x->vcpu[vcpu].fifo.control_gpa)
+    if (x->fifo && x->vcpu[vcpu].fifo.control_gpa == FIFO_CONTROL_NONE)
         return "that vCPU has no FIFO control block";
     if (xen_upcall_pending(m, vcpu))
         return upcall_obstacle(m, vcpu);

@@ -42,7 +42,8 @@ int64_t xen_port_allocate(struct machine *m)
     for (uint32_t port = 1; port <= limit; port++) {
         if (x->port[port].state != PORT_FREE)
             continue;
-        if (x->fifo && xen_traits(x)->fifo_busy_ports && xen_fifo_is_busy(m, port))
+        /* Xen asks this of ports that exist already (get_free_port()). */
+        if (port < x->ports_valid && x->fifo && xen_traits(x)->fifo_busy_ports && xen_fifo_is_busy(m, port))
             continue;
         if (port >= x->ports_valid)
             x->ports_valid += PORTS_BUCKET;

@@ -24,6 +24,18 @@
 static_assert(sizeof(struct evtchn_fifo_control_block) == CONTROL_BYTES, "public/event_channel.h");
 static_assert(offsetof(struct evtchn_fifo_control_block, head) == CONTROL_HEAD_OFFSET, "public/event_channel.h");
 
+void xen_fifo_init(struct machine *m)
+{
+    for (unsigned v = 0; v < machine_vcpus(m); v++)
+        xen_state(m)->vcpu[v].fifo = (struct xen_fifo_vcpu){.control_gpa = FIFO_CONTROL_NONE};
+}
+
+bool xen_fifo_control_is_sound(const struct xen_fifo_vcpu *f)
+{
+    return f->control_gpa == FIFO_CONTROL_NONE ||
+           (!(f->control_gpa % 8) && (f->control_gpa & (PAGE_BYTES - 1)) <= PAGE_BYTES - CONTROL_BYTES);
+}
+
 /* False if the port has no event word yet. */
 static bool word_gpa(const struct xen_state *x, uint32_t port, uint64_t *gpa)
 {
@@ -95,7 +107,7 @@ bool xen_fifo_raise(struct machine *m, unsigned vcpu, uint32_t port)
         p->pending = 1;
         return true;
     }
-    if (!f->control_gpa) /* dropped; see XSA-107 for the version that did not check */
+    if (f->control_gpa == FIFO_CONTROL_NONE) /* dropped; see XSA-107 for the version that did not check */
         return false;
     word = word_read(m, gpa);
     poll = !(word & WORD_PENDING);
@@ -178,8 +190,7 @@ void xen_fifo_destroy(struct machine *m)
     x->fifo = 0;
     x->fifo_ports = 0;
     memset(x->fifo_gfn, 0, sizeof(x->fifo_gfn));
-    for (unsigned v = 0; v < machine_vcpus(m); v++)
-        memset(&x->vcpu[v].fifo, 0, sizeof(x->vcpu[v].fifo));
+    xen_fifo_init(m);
 }
 
 /* What is pending by the 2-level ABI is raised again when the event words come. */
@@ -207,7 +218,7 @@ int64_t xen_fifo_init_control(struct xen_call *c)
         return XEN_ENOENT;
     if (a.offset > PAGE_BYTES - CONTROL_BYTES || a.offset % 8)
         return XEN_EINVAL;
-    if (c->x->vcpu[a.vcpu].fifo.control_gpa || !xen_gfn_is_backed(c->m, a.control_gfn))
+    if (c->x->vcpu[a.vcpu].fifo.control_gpa != FIFO_CONTROL_NONE || !xen_gfn_is_backed(c->m, a.control_gfn))
         return XEN_EINVAL;
     if (!c->x->fifo)
         switch_to_fifo(c->m);

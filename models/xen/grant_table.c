@@ -24,6 +24,11 @@ void xen_grant_init(struct machine *m)
     x->grant_frames = 1;
 }
 
+uint32_t xen_grant_status_frames(uint32_t frames)
+{
+    return (frames * V2_ENTRY_PER_FRAME + STATUS_PER_FRAME - 1) / STATUS_PER_FRAME;
+}
+
 bool xen_grant_grow(struct machine *m, uint32_t frames)
 {
     struct xen_state *x = xen_state(m);
@@ -33,7 +38,7 @@ bool xen_grant_grow(struct machine *m, uint32_t frames)
     if (frames > x->grant_frames)
         x->grant_frames = frames;
     if (x->grant_version == 2)
-        x->status_frames = (x->grant_frames * V2_ENTRY_PER_FRAME + STATUS_PER_FRAME - 1) / STATUS_PER_FRAME;
+        x->status_frames = xen_grant_status_frames(x->grant_frames);
     return true;
 }
 

@@ -8,8 +8,7 @@
 
 #include "models/platform_config.h"
 
-#define UPCALL_VECTOR_MIN 0x10u
-#define SHUTDOWN_MAX_44   4u /* SHUTDOWN_watchdog, the last reason then */
+#define SHUTDOWN_MAX_44 4u /* SHUTDOWN_watchdog, the last reason then */
 
 /* The last pages below 0xff000000 belong to the toolstack; tools/libs/guest, SPECIALPAGE_*. */
 #define SPECIAL_FIRST_GFN 0xfeff8ull
@@ -193,7 +192,7 @@ static int64_t op_set_upcall_vector(struct xen_call *c)
 
     if (!xen_copy_in(c, c->arg[1], &a, sizeof(a)))
         return XEN_EFAULT;
-    if (a.vector < UPCALL_VECTOR_MIN)
+    if (a.vector < XEN_UPCALL_VECTOR_MIN)
         return XEN_EINVAL;
     if (a.vcpu >= machine_vcpus(c->m))
         return XEN_ENOENT;

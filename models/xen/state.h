@@ -57,8 +57,10 @@ struct xen_port {
     uint32_t remote_port;
 };
 
+#define FIFO_CONTROL_NONE UINT64_MAX
+
 struct xen_fifo_vcpu {
-    uint64_t control_gpa; /* of the control block; 0 if there is none */
+    uint64_t control_gpa; /* of the control block; FIFO_CONTROL_NONE if there is none */
     uint32_t tail[FIFO_PRIORITIES];
 };
 
@@ -75,9 +77,12 @@ struct xen_area {
     uint8_t zero[6];
 };
 
-#define UPCALL_VECTOR_NONE 0
-#define POLL_NONE          0u
-#define POLL_MANY          UINT32_MAX
+#define UPCALL_VECTOR_NONE    0
+#define XEN_UPCALL_VECTOR_MIN 0x10u
+#define XEN_PERIOD_MIN_NS     1000000ull
+#define XEN_PERIOD_MAX_NS     (UINT64_MAX >> 2) /* STIME_DELTA_MAX */
+#define POLL_NONE             0u
+#define POLL_MANY             UINT32_MAX
 
 struct xen_vcpu {
     uint64_t info_gpa; /* if place is INFO_GUEST */
@@ -123,6 +128,9 @@ struct xen_hole {
 };
 
 /* ---- the whole ---- */
+
+/* VMASST_TYPE_*: what an HVM guest may ask for; arch/x86/domain.c, HVM_VM_ASSIST_VALID. */
+#define VM_ASSIST_HVM (1u << VMASST_TYPE_runstate_update_flag)
 
 #define CONSOLE_INPUT_BYTES 256u
 #define STORE_NODES_MAX     192u
@@ -383,6 +391,9 @@ bool xen_fifo_is_busy(struct machine *m, uint32_t port);
 void xen_fifo_destroy(struct machine *m);
 int64_t xen_fifo_init_control(struct xen_call *c);
 int64_t xen_fifo_expand_array(struct xen_call *c);
+/* No control block and empty queues. */
+void xen_fifo_init(struct machine *m);
+bool xen_fifo_control_is_sound(const struct xen_fifo_vcpu *f);
 
 /* time.c: time records, wall clock, runstate, timers. */
 void xen_time_init(struct machine *m);
@@ -414,6 +425,7 @@ void xen_console_notified(struct machine *m);
 /* xenstore.c */
 void xen_store_init(struct machine *m);
 void xen_store_notified(struct machine *m);
+bool xen_store_is_sound(const struct xen_store *s);
 
 /* physdev_op.c: the pirq to which an emulated GSI is mapped, -1 if none. */
 int xen_gsi_pirq(const struct xen_state *x, unsigned gsi);
@@ -428,6 +440,11 @@ void xen_hvm_params_init(struct machine *m);
 void xen_grant_init(struct machine *m);
 /* Let the table have at least so many frames; false if that is above the limit. */
 bool xen_grant_grow(struct machine *m, uint32_t frames);
+/* How many frames of status words a table of version 2 with so many frames has. */
+uint32_t xen_grant_status_frames(uint32_t frames);
+
+/* sound.c: model->is_sound(). */
+bool xen_is_sound(struct machine *m);
 
 /* Families without operations. */
 xen_handler_fn xen_vcpu_op_check, xen_physdev_op_check, xen_set_timer_op, xen_multicall, xen_vm_assist;

@@ -11,9 +11,6 @@
 #include "models/pc/lapic.h"
 #include "models/platform_config.h"
 
-#define PERIOD_MIN_NS 1000000ull
-#define PERIOD_MAX_NS (UINT64_MAX >> 2) /* STIME_DELTA_MAX */
-
 static unsigned target(const struct xen_call *c)
 {
     return (unsigned)c->arg[1];
@@ -399,7 +396,7 @@ static int64_t op_set_periodic(struct xen_call *c)
 
     if (!xen_copy_in(c, c->arg[2], &set, sizeof(set)))
         return XEN_EFAULT;
-    if (set.period_ns < PERIOD_MIN_NS || set.period_ns > PERIOD_MAX_NS)
+    if (set.period_ns < XEN_PERIOD_MIN_NS || set.period_ns > XEN_PERIOD_MAX_NS)
         return XEN_EINVAL;
     xen_periodic_set(c->m, target(c), set.period_ns);
     return 0;

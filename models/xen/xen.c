@@ -5,9 +5,6 @@
 #include "models/platform_config.h"
 #include "models/xen/state.h"
 
-/* VMASST_TYPE_*: what an HVM guest may ask for; arch/x86/domain.c, HVM_VM_ASSIST_VALID. */
-#define VM_ASSIST_HVM (1u << VMASST_TYPE_runstate_update_flag)
-
 int64_t xen_vm_assist(struct xen_call *c)
 {
     uint64_t type = c->arg[1];
@@ -59,6 +56,7 @@ static enum emu_err xen_init(struct machine *m, struct diag *d)
         x->vcpu[v].info_place = v < LEGACY_VCPUS ? INFO_SLOT : INFO_DUMMY;
         x->vcpu[v].up = x->vcpu[v].initialised = v == 0;
     }
+    xen_fifo_init(m);
     xen_ports_init(m);
     xen_hvm_params_init(m);
     xen_store_init(m);
@@ -83,7 +81,7 @@ const struct model xen_model = {
     .halted_masked = xen_halted_masked,
     .host_act = xen_host_act,
     .held_events = xen_held_events,
-    .is_sound = xen_p2m_is_sound,
+    .is_sound = xen_is_sound,
     .restored = xen_p2m_restored,
     .timer_expired = xen_timer_expired,
     .vcpu_switched_in = xen_vcpu_switched_in,

@@ -617,6 +617,39 @@ void xen_store_notified(struct machine *m)
         notify_guest(m);
 }
 
+/* ---- a state from a file ---- */
+
+static bool text_is_sound(const char *text, size_t room)
+{
+    return memchr(text, 0, room) != NULL;
+}
+
+static bool request_is_sound(const struct xen_store *s)
+{
+    struct xsd_sockmsg h;
+
+    if (s->request_bytes < HEADER_BYTES)
+        return true;
+    memcpy(&h, s->request, sizeof(h));
+    return h.len <= XENSTORE_PAYLOAD_MAX && s->request_bytes < HEADER_BYTES + h.len;
+}
+
+bool xen_store_is_sound(const struct xen_store *s)
+{
+    for (unsigned i = 0; i < STORE_NODES_MAX; i++) {
+        const struct xen_store_node *n = &s->node[i];
+
+        if (!text_is_sound(n->path, sizeof(n->path)) || (n->path[0] && n->path[0] != '/') ||
+            n->value_bytes > STORE_VALUE_BYTES || n->guest_writes > 1)
+            return false;
+    }
+    for (unsigned i = 0; i < STORE_WATCHES_MAX; i++)
+        if (!text_is_sound(s->watch[i].path, sizeof(s->watch[i].path)) ||
+            !text_is_sound(s->watch[i].token, sizeof(s->watch[i].token)))
+            return false;
+    return request_is_sound(s) && s->queue_bytes <= STORE_QUEUE_BYTES;
+}
+
 /* ---- the host's side ---- */
 
 bool xenstore_host_write(struct machine *m, const char *path, const char *value)
