@@ -78,12 +78,23 @@ void footprint_add_dead(struct footprint *f, uint64_t from_gpa, uint64_t to_gpa)
     f->dead[f->deads++].to_gpa = to_gpa;
 }
 
-static bool is_dead(const struct footprint *f, uint64_t gpa)
+static uint64_t bits_below(uint64_t n)
 {
-    for (unsigned i = 0; i < f->deads; i++)
-        if (gpa >= f->dead[i].from_gpa && gpa < f->dead[i].to_gpa)
-            return true;
-    return false;
+    return n >= LINE_BYTES ? UINT64_MAX : (1ull << n) - 1;
+}
+
+/* The bytes of the line at `line_gpa` that lie in dead ranges. */
+static uint64_t dead_bits(const struct footprint *f, uint64_t line_gpa)
+{
+    uint64_t bits = 0;
+
+    for (unsigned i = 0; i < f->deads; i++) {
+        uint64_t from = f->dead[i].from_gpa, to = f->dead[i].to_gpa;
+
+        if (to > line_gpa && from < line_gpa + LINE_BYTES)
+            bits |= bits_below(to - line_gpa) & ~bits_below(from > line_gpa ? from - line_gpa : 0);
+    }
+    return bits;
 }
 
 static uint64_t find(const struct footprint *f, uint64_t number)
@@ -128,7 +139,7 @@ static uint64_t take_bits(uint64_t *gpa, unsigned *bytes)
 
     if (n > *bytes)
         n = *bytes;
-    bits = (n == LINE_BYTES ? UINT64_MAX : (1ull << n) - 1) << at;
+    bits = bits_below(n) << at;
     *gpa += n;
     *bytes -= n;
     return bits;
@@ -136,10 +147,8 @@ static uint64_t take_bits(uint64_t *gpa, unsigned *bytes)
 
 bool footprint_add(struct footprint *f, bool write, uint64_t gpa, unsigned bytes)
 {
-    bool dead = write && is_dead(f, gpa);
-
     while (bytes) {
-        uint64_t number = gpa / LINE_BYTES + 1, bits = take_bits(&gpa, &bytes), at;
+        uint64_t number = gpa / LINE_BYTES + 1, bits = take_bits(&gpa, &bytes), at, dead;
         struct line *l;
 
         if (f->used * 2 >= f->slots && !grow(f)) {
@@ -153,10 +162,10 @@ bool footprint_add(struct footprint *f, bool write, uint64_t gpa, unsigned bytes
             f->slot[f->used++] = at;
             l->saved = f->mem && memory_peek(f->mem, (number - 1) * LINE_BYTES, l->before, LINE_BYTES);
         }
-        if (dead) {
-            l->own |= bits;
-        } else if (write) {
-            l->written |= bits;
+        if (write) {
+            dead = bits & dead_bits(f, (number - 1) * LINE_BYTES);
+            l->own |= dead;
+            l->written |= bits & ~dead;
         } else {
             l->read |= bits & ~l->written & ~l->own;
         }

@@ -58,6 +58,32 @@ static void writes_to_the_dead_stack_count_nothing_and_reads_of_what_was_there_d
     footprint_free(f);
 }
 
+static void a_write_across_the_end_of_the_dead_stack_counts_outside_it_byte_by_byte(void **state)
+{
+    static const struct {
+        uint64_t gpa;
+        unsigned bytes;
+        uint64_t dead_gpa, live_gpa; /* a byte of each that is written */
+    } rows[] = {
+        {0x3ffc, 8, 0x3fff, 0x4000}, /* above: the interrupted stack's live part */
+        {0x3a3c, 8, 0x3a40, 0x3a3f}, /* below, in another line */
+        {0x3a3f, 2, 0x3a40, 0x3a3f},
+        {0x3fc0, 128, 0x3fff, 0x403f},
+    };
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct footprint *f = new_footprint();
+
+        footprint_add_dead(f, 0x3a40, 0x4000);
+        footprint_add(f, true, rows[i].gpa, rows[i].bytes);
+        assert_false(footprint_conflicts(f, true, rows[i].dead_gpa, 1));
+        assert_true(footprint_conflicts(f, false, rows[i].live_gpa, 1));
+        footprint_add(f, false, rows[i].dead_gpa, 1); /* what it wrote itself */
+        assert_int_equal(footprint_reads(f), 0);
+        footprint_free(f);
+    }
+}
+
 static void a_footprint_of_many_lines_forgets_none_of_them(void **state)
 {
     struct footprint *f = new_footprint();
@@ -104,6 +130,7 @@ int main(void)
         cmocka_unit_test(what_conflicts_is_a_write_to_what_was_read_or_any_access_to_what_was_written),
         cmocka_unit_test(what_is_read_after_it_was_written_is_no_input),
         cmocka_unit_test(writes_to_the_dead_stack_count_nothing_and_reads_of_what_was_there_do),
+        cmocka_unit_test(a_write_across_the_end_of_the_dead_stack_counts_outside_it_byte_by_byte),
         cmocka_unit_test(what_was_left_as_it_was_found_may_be_read_by_others_and_not_written),
         cmocka_unit_test(a_footprint_of_many_lines_forgets_none_of_them),
     };
