@@ -70,6 +70,13 @@ enum emu_err memory_new_with_area(uint64_t ram_bytes, uint64_t area_bytes, struc
     mem->mapped_bytes = ram_bytes + ((area_bytes + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1));
     mem->pages = mem->mapped_bytes >> PAGE_SHIFT;
     mem->pagemap = -1;
+    mem->ours = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mem->ours == MAP_FAILED) {
+        mem->ours = NULL;
+    } else {
+        (void)madvise(mem->ours, PAGE_BYTES, MADV_WIPEONFORK);
+        *mem->ours = 1;
+    }
     mem->fd = memfd_create("guest-ram", MFD_CLOEXEC);
     if (mem->fd < 0 || ftruncate(mem->fd, (off_t)mem->mapped_bytes) < 0) {
         memory_free(mem);
@@ -87,8 +94,8 @@ enum emu_err memory_new_with_area(uint64_t ram_bytes, uint64_t area_bytes, struc
     mem->base_page_digest = calloc(mem->pages, sizeof(*mem->base_page_digest));
     mem->base_page_known = calloc((mem->pages + 7) / 8, 1);
     mem->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    if (host == MAP_FAILED || !mem->code || !mem->stale || !mem->stale_page || !mem->written || !mem->open.page ||
-        !mem->open.is || !mem->base_page_digest || !mem->base_page_known) {
+    if (host == MAP_FAILED || !mem->ours || !mem->code || !mem->stale || !mem->stale_page || !mem->written ||
+        !mem->open.page || !mem->open.is || !mem->base_page_digest || !mem->base_page_known) {
         memory_free(mem);
         return diag_set(d, EMU_EHOST, "the host can't map %llu MiB for the guest's memory",
                         (unsigned long long)(ram_bytes >> 20));
@@ -110,6 +117,7 @@ enum emu_err memory_forked(struct memory *mem, struct diag *d)
         close(mem->open.userfault);
     mem->open.userfault = -1;
     mem->open.forked = true;
+    *mem->ours = 1;
     if (mem->pagemap < 0)
         return EMU_OK;
     close(mem->pagemap);
@@ -121,6 +129,8 @@ void memory_free(struct memory *mem)
 {
     if (!mem)
         return;
+    if (mem->ours)
+        munmap(mem->ours, PAGE_BYTES);
     if (mem->range[0].host)
         munmap(mem->range[0].host, mem->mapped_bytes);
     if (mem->fd >= 0)
@@ -321,6 +331,12 @@ bool memory_pop_stale(struct memory *mem, uint64_t *ppn)
 
 /* ---- which pages were written ---- */
 
+/* A child that has not said machine_forked() would be told its parent's pages, and go back to what it never was. */
+static void check_process(const struct memory *mem)
+{
+    ensure(*mem->ours);
+}
+
 /* The pages of the private mapping that are not the memfd's; with `unprotected` only those that are not protected. */
 static bool scan(struct memory *mem, bool unprotected, bool protect, uint64_t *list, uint64_t *count)
 {
@@ -339,6 +355,7 @@ static bool scan(struct memory *mem, bool unprotected, bool protect, uint64_t *l
         .return_mask = PAGEMAP_PAGE_PRESENT,
     };
 
+    check_process(mem);
     *count = 0;
     while (scan.start < end) {
         int n = ioctl(mem->pagemap, PAGEMAP_SCAN_IOCTL, &scan);
@@ -363,6 +380,7 @@ static void find_by_pagemap(struct memory *mem)
     enum { CHUNK = 4096 };
     uint64_t entry[CHUNK];
 
+    check_process(mem);
     mem->written_count = 0;
     for (uint64_t first = 0; first < mem->pages; first += CHUNK) {
         uint64_t n = mem->pages - first < CHUNK ? mem->pages - first : CHUNK;

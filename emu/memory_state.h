@@ -15,6 +15,7 @@ struct memory {
     uint64_t ram_bytes;
     struct memory_range range[2];
     int fd;        /* the RAM's memfd */
+    uint8_t *ours; /* a page that holds 1, and zeros in a child of fork() until memory_forked() */
     int pagemap;   /* /proc/self/pagemap; -1 if the host has none */
     bool no_scan;  /* the host's kernel has no PAGEMAP_SCAN: the pagemap is read instead */
     uint8_t *base; /* the memfd, shared and read-only; NULL before the first snapshot */

@@ -187,11 +187,14 @@ static void bench_search(struct machine *m)
 
         ensure(child >= 0);
         if (!child) {
-            uint64_t n = search_for(m, place, SECONDS, &steps);
+            uint64_t n;
 
+            check(machine_forked(m, &d), &d);
+            n = search_for(m, place, SECONDS, &steps);
             _exit(write(pipe_fd[1], &n, sizeof(n)) == sizeof(n) ? 0 : 1);
         }
     }
+    close(pipe_fd[1]); /* so that a child that dies is the pipe's end, not a wait for ever */
     for (unsigned p = 0; p < 2; p++) {
         uint64_t n;
 
@@ -200,7 +203,6 @@ static void bench_search(struct machine *m)
         sum += n;
     }
     close(pipe_fd[0]);
-    close(pipe_fd[1]);
     rate[1] = (double)sum / SECONDS;
     printf("search: two processes: %.0f schedules a second together, %.2f times one\n", rate[1], rate[1] / rate[0]);
     for (unsigned i = 0; i < PLACES; i++)

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -243,6 +244,34 @@ static void a_child_goes_back_to_its_own_memory(void **state)
     memory_free(mem);
 }
 
+/* Such a child would see its parent's pages and go back to nothing; it must not go on. */
+static void a_child_that_was_not_told_so_ends(void **state)
+{
+    struct memory *mem = new_memory(RAM_BYTES);
+    struct memory_snapshot *s = take(mem, NULL);
+    int status;
+    pid_t child;
+
+    for (unsigned told = 0; told < 2; told++) {
+        fflush(NULL);
+        child = fork();
+        assert_true(child >= 0);
+        if (!child) {
+            signal(SIGABRT, SIG_DFL);
+            close(STDERR_FILENO);
+            if (told && memory_forked(mem, &(struct diag){0}) != EMU_OK)
+                _exit(2);
+            put(mem, 0x2000, 100);
+            memory_snapshot_restore(mem, s);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(WIFSIGNALED(status) ? WTERMSIG(status) : -status, told ? 0 : SIGABRT);
+    }
+    memory_snapshot_free(mem, s);
+    memory_free(mem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +282,7 @@ int main(void)
         cmocka_unit_test(a_tree_of_snapshots_goes_back_to_each_of_its_nodes),
         cmocka_unit_test(a_snapshot_that_is_brought_up_to_date_holds_the_present),
         cmocka_unit_test(a_child_goes_back_to_its_own_memory),
+        cmocka_unit_test(a_child_that_was_not_told_so_ends),
         cmocka_unit_test(going_back_marks_only_changed_code_pages_stale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
