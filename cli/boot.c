@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/guest.h"
+#include "cli/json_text.h"
 #include "cli/record.h"
 #include "cli/session.h"
 #include "cli/snapshot_plan.h"
@@ -208,8 +209,7 @@ static int finish(struct boot *b, struct session *s)
     if (b->json) {
         json_t *o = session_json(s);
 
-        json_dumpf(o, stdout, JSON_INDENT(2));
-        putchar('\n');
+        json_show(o);
         json_decref(o);
     }
     return verdict_exit_status(machine_verdict(m)->kind);
@@ -261,6 +261,9 @@ static int run(struct boot *b)
 static enum emu_err check_outputs(const struct boot *b, struct diag *d)
 {
     enum emu_err err = b->record_path ? command_check_output(b->record_path, true, d) : EMU_OK;
+
+    if (err == EMU_OK && b->record_path)
+        err = record_check(&b->guest, b->record_path, d);
 
     for (unsigned i = 0; err == EMU_OK && i < b->snapshots.count; i++)
         err = command_check_output(b->snapshots.at[i].path, true, d);

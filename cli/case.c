@@ -11,6 +11,7 @@
 #include "cli/case_fields.h"
 #include "cli/pattern.h"
 #include "cli/parse.h"
+#include "cli/utf8.h"
 
 #define LINE_WIDTH 110
 
@@ -232,10 +233,12 @@ static enum emu_err unknown_key(struct reader *r, const char *section, const str
                                 const yaml_node_t *key)
 {
     char known[512] = "";
-    size_t used = 0;
 
-    for (const struct case_field *f = fields; f->name; f++)
-        used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", f == fields ? "" : ", ", f->name);
+    for (const struct case_field *f = fields; f->name; f++) {
+        size_t used = strlen(known); /* what does not fit is cut */
+
+        snprintf(known + used, sizeof(known) - used, "%s%s", f == fields ? "" : ", ", f->name);
+    }
     return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(key), "%s has no key '%s'; its keys are %s", section,
                        scalar_of(key), known);
 }
@@ -413,9 +416,32 @@ enum emu_err case_read(struct test_case *c, const char *path, struct diag *d)
 
 /* ---- writing ---- */
 
-static int write_text(yaml_document_t *doc, const char *text, yaml_scalar_style_t style)
+/* A value is given (its node), not given (0), or can't be written: then the case is not written at all. */
+#define NODE_NOT_GIVEN 0
+
+struct writer {
+    const struct test_case *c;
+    yaml_document_t *doc;
+    const char *section, *key; /* that is written now, for messages */
+    struct diag *d;
+};
+
+static enum emu_err no_memory(struct writer *w)
 {
-    return yaml_document_add_scalar(doc, NULL, (const yaml_char_t *)text, -1, style);
+    return diag_set(w->d, EMU_EHOST, "the host has no memory left");
+}
+
+static enum emu_err write_text(struct writer *w, const char *text, yaml_scalar_style_t style, int *node)
+{
+    char what[96];
+    enum emu_err err;
+
+    snprintf(what, sizeof(what), "%s%s%s", w->section, *w->section ? "." : "", w->key);
+    err = utf8_check(what, text, w->d);
+    if (err != EMU_OK)
+        return err;
+    *node = yaml_document_add_scalar(w->doc, NULL, (const yaml_char_t *)text, -1, style);
+    return *node ? EMU_OK : no_memory(w);
 }
 
 /* Whether the field's value is a string, so that a pointer is what lies there. */
@@ -451,94 +477,116 @@ static bool is_foldable(const char *text)
     return !isblank((unsigned char)text[0]) && !strstr(text, "  ") && !strstr(text, "\n ") && !strchr(text, '\t');
 }
 
-/* The node of a field's value; 0 if the case does not give it, and -1 if there is no memory. */
-static int write_value(const struct test_case *c, const struct case_field *f, yaml_document_t *doc)
+static enum emu_err write_edits(struct writer *w, int *node)
 {
-    const void *from = case_field_member(c, f);
+    enum emu_err err = EMU_OK;
+
+    if (!w->c->guest.edits)
+        return EMU_OK;
+    *node = yaml_document_add_sequence(w->doc, NULL, YAML_BLOCK_SEQUENCE_STYLE);
+    if (!*node)
+        return no_memory(w);
+    for (unsigned i = 0; err == EMU_OK && i < w->c->guest.edits; i++) {
+        int item;
+
+        err = write_text(w, w->c->guest.edit[i], YAML_ANY_SCALAR_STYLE, &item);
+        if (err == EMU_OK && !yaml_document_append_sequence_item(w->doc, *node, item))
+            err = no_memory(w);
+    }
+    return err;
+}
+
+static yaml_scalar_style_t style_of(enum case_field_type type, const char *text)
+{
+    switch (type) {
+    case CASE_FIELD_TEXT:
+        return is_foldable(text) ? YAML_FOLDED_SCALAR_STYLE : YAML_LITERAL_SCALAR_STYLE;
+    case CASE_FIELD_BLOCK:
+        return YAML_LITERAL_SCALAR_STYLE;
+    default:
+        return *text ? YAML_ANY_SCALAR_STYLE : YAML_SINGLE_QUOTED_SCALAR_STYLE;
+    }
+}
+
+/* *node is the field's value, and stays NODE_NOT_GIVEN if the case does not give it. */
+static enum emu_err write_value(struct writer *w, const struct case_field *f, int *node)
+{
+    const void *from = case_field_member(w->c, f);
     const char *string = is_text(f->type) ? *(const char *const *)from : NULL;
     uint64_t number = case_field_is_number(f->type) ? *(const uint64_t *)from : 0;
     char text[32];
-    int list;
 
+    if (is_text(f->type))
+        return string ? write_text(w, string, style_of(f->type, string), node) : EMU_OK;
     if (case_field_is_number(f->type) && number == CASE_NONE)
-        return 0;
+        return EMU_OK;
     switch (f->type) {
-    case CASE_FIELD_TEXT:
-        return string
-                   ? write_text(doc, string, is_foldable(string) ? YAML_FOLDED_SCALAR_STYLE : YAML_LITERAL_SCALAR_STYLE)
-                   : 0;
-    case CASE_FIELD_BLOCK:
-        return string ? write_text(doc, string, YAML_LITERAL_SCALAR_STYLE) : 0;
-    case CASE_FIELD_WORD:
-    case CASE_FIELD_REGEX:
-    case CASE_FIELD_PLACE:
-    case CASE_FIELD_INITRD:
-    case CASE_FIELD_DETECTOR:
-    case CASE_FIELD_LOAD:
-        return string ? write_text(doc, string, *string ? YAML_ANY_SCALAR_STYLE : YAML_SINGLE_QUOTED_SCALAR_STYLE) : 0;
     case CASE_FIELD_NUMBER:
         snprintf(text, sizeof(text), "%" PRIu64, number);
-        return write_text(doc, text, YAML_PLAIN_SCALAR_STYLE);
+        return write_text(w, text, YAML_PLAIN_SCALAR_STYLE, node);
     case CASE_FIELD_HEX: /* quoted, since other readers take digits and an e for a number */
         snprintf(text, sizeof(text), "%016" PRIx64, number);
-        return write_text(doc, text, YAML_SINGLE_QUOTED_SCALAR_STYLE);
+        return write_text(w, text, YAML_SINGLE_QUOTED_SCALAR_STYLE, node);
     case CASE_FIELD_BYTES:
         snprintf(text, sizeof(text), "%" PRIu64 "%s", number % (1 << 20) ? number >> 10 : number >> 20,
                  number % (1 << 20) ? "K" : "M");
-        return write_text(doc, text, YAML_PLAIN_SCALAR_STYLE);
+        return write_text(w, text, YAML_PLAIN_SCALAR_STYLE, node);
     case CASE_FIELD_MODE:
-        return write_text(doc, *(const enum platform_mode *)from == PLATFORM_HVM ? "hvm" : "pvh",
-                          YAML_PLAIN_SCALAR_STYLE);
+        return write_text(w, *(const enum platform_mode *)from == PLATFORM_HVM ? "hvm" : "pvh", YAML_PLAIN_SCALAR_STYLE,
+                          node);
     case CASE_FIELD_XEN:
         if (!*(const unsigned *)from)
-            return 0;
+            return EMU_OK;
         snprintf(text, sizeof(text), "%u.%u", *(const unsigned *)from >> 16, *(const unsigned *)from & 0xffff);
-        return write_text(doc, text, YAML_SINGLE_QUOTED_SCALAR_STYLE);
+        return write_text(w, text, YAML_SINGLE_QUOTED_SCALAR_STYLE, node);
     case CASE_FIELD_VERDICT:
-        return write_text(doc, verdict_kind_name(*(const enum verdict_kind *)from), YAML_PLAIN_SCALAR_STYLE);
+        return write_text(w, verdict_kind_name(*(const enum verdict_kind *)from), YAML_PLAIN_SCALAR_STYLE, node);
     case CASE_FIELD_YES:
-        return *(const bool *)from ? write_text(doc, "yes", YAML_PLAIN_SCALAR_STYLE) : 0;
+        return *(const bool *)from ? write_text(w, "yes", YAML_PLAIN_SCALAR_STYLE, node) : EMU_OK;
     case CASE_FIELD_EDITS:
-        list = c->guest.edits ? yaml_document_add_sequence(doc, NULL, YAML_BLOCK_SEQUENCE_STYLE) : 0;
-        for (unsigned i = 0; list && i < c->guest.edits; i++) {
-            int item = write_text(doc, c->guest.edit[i], YAML_ANY_SCALAR_STYLE);
-
-            if (!item || !yaml_document_append_sequence_item(doc, list, item))
-                return -1;
-        }
-        return list;
-    case CASE_FIELD_SECTION:
+        return write_edits(w, node);
+    default:
         break;
     }
-    return 0;
+    return EMU_OK;
 }
 
-/* The node of a section; 0 if nothing of it is given, and -1 if there is no memory. */
-static int write_section(const struct test_case *c, const struct case_field *fields, yaml_document_t *doc)
+/* *node stays NODE_NOT_GIVEN if nothing of the section is given. */
+static enum emu_err write_section(struct writer *w, const char *name, const struct case_field *fields, int *node)
 {
-    int section = yaml_document_add_mapping(doc, NULL, YAML_BLOCK_MAPPING_STYLE), written = 0;
+    int section = yaml_document_add_mapping(w->doc, NULL, YAML_BLOCK_MAPPING_STYLE), written = 0;
 
     if (!section)
-        return -1;
+        return no_memory(w);
     for (const struct case_field *f = fields; f->name; f++) {
-        int value = f->type == CASE_FIELD_SECTION ? write_section(c, f->section, doc) : write_value(c, f, doc), key;
+        int value = NODE_NOT_GIVEN, key;
+        enum emu_err err;
 
-        if (value < 0)
-            return -1;
-        if (!value)
+        w->section = name;
+        w->key = f->name;
+        err = f->type == CASE_FIELD_SECTION ? write_section(w, f->name, f->section, &value) : write_value(w, f, &value);
+        if (err != EMU_OK)
+            return err;
+        if (value == NODE_NOT_GIVEN)
             continue;
-        key = write_text(doc, f->name, YAML_PLAIN_SCALAR_STYLE);
-        if (!key || !yaml_document_append_mapping_pair(doc, section, key, value))
-            return -1;
+        err = write_text(w, f->name, YAML_PLAIN_SCALAR_STYLE, &key);
+        if (err != EMU_OK)
+            return err;
+        if (!yaml_document_append_mapping_pair(w->doc, section, key, value))
+            return no_memory(w);
         written++;
     }
-    return written ? section : 0;
+    *node = written ? section : NODE_NOT_GIVEN;
+    return EMU_OK;
 }
 
 enum emu_err case_write(const struct test_case *c, FILE *to, struct diag *d)
 {
     yaml_emitter_t emitter;
     yaml_document_t doc;
+    struct writer w = {.c = c, .doc = &doc, .d = d};
+    int root = NODE_NOT_GIVEN;
+    enum emu_err err;
     bool ok;
 
     if (!yaml_emitter_initialize(&emitter))
@@ -546,15 +594,20 @@ enum emu_err case_write(const struct test_case *c, FILE *to, struct diag *d)
     yaml_emitter_set_output_file(&emitter, to);
     yaml_emitter_set_width(&emitter, LINE_WIDTH);
     yaml_emitter_set_unicode(&emitter, 1);
-    ok = yaml_document_initialize(&doc, NULL, NULL, NULL, 1, 1);
-    if (ok) {
-        ok = write_section(c, case_fields, &doc) > 0;
-        /* The emitter frees the document, whatever comes of it. */
-        if (ok)
-            ok = yaml_emitter_open(&emitter) && yaml_emitter_dump(&emitter, &doc) && yaml_emitter_close(&emitter);
-        else
-            yaml_document_delete(&doc);
+    err = yaml_document_initialize(&doc, NULL, NULL, NULL, 1, 1) ? EMU_OK : no_memory(&w);
+    if (err != EMU_OK) {
+        yaml_emitter_delete(&emitter);
+        return err;
     }
+    err = write_section(&w, "", case_fields, &root);
+    if (err != EMU_OK) {
+        yaml_document_delete(&doc);
+        yaml_emitter_delete(&emitter);
+        return err;
+    }
+    /* The emitter frees the document, whatever comes of it. */
+    errno = 0;
+    ok = yaml_emitter_open(&emitter) && yaml_emitter_dump(&emitter, &doc) && yaml_emitter_close(&emitter);
     yaml_emitter_delete(&emitter);
     if (!ok || fflush(to) || ferror(to))
         return diag_set(d, EMU_EHOST, "the case can't be written: %s", errno ? strerror(errno) : "no memory");

@@ -17,6 +17,7 @@
 #include "cli/corpus_report.h"
 #include "cli/corpus_show.h"
 #include "cli/host_time.h"
+#include "cli/json_text.h"
 #include "cli/parse.h"
 #include "emu/plural.h"
 
@@ -357,15 +358,15 @@ static int list_cases(int argc, char **argv)
             continue;
         }
         if (l.json)
-            json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:s}", "id", l.list.entry[i].id, "file", c.path,
-                                                 "expect", verdict_kind_name(c.expect.verdict), "title", c.title));
+            json_array_append_new(
+                all, json_pack("{s:o, s:o, s:o, s:o}", "id", json_text(l.list.entry[i].id), "file", json_text(c.path),
+                               "expect", json_text(verdict_kind_name(c.expect.verdict)), "title", json_text(c.title)));
         else
             printf("%-44s %-5s %s\n", l.list.entry[i].id, verdict_kind_name(c.expect.verdict), c.title);
         case_fini(&c);
     }
     if (l.json) {
-        json_dumpf(all, stdout, JSON_INDENT(2));
-        putchar('\n');
+        json_show(all);
     }
     json_decref(all);
     corpus_list_fini(&l.list);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/json_text.h"
 
 const char *corpus_report_text(const struct corpus_entry *e, const char *key)
 {
@@ -152,36 +153,39 @@ static json_t *sarif_result(const struct corpus_entry *e)
 {
     bool pass = e->state == CORPUS_EXPECTED || e->state == CORPUS_SKIPPED;
     const char *place = corpus_report_text(e, "place"), *detector = corpus_report_text(e, "detector");
-    json_t *location = json_pack("{s:{s:{s:s}, s:{s:i}}}", "physicalLocation", "artifactLocation", "uri", e->path,
-                                 "region", "startLine", 1);
+    json_t *location = json_pack("{s:{s:{s:o}, s:{s:i}}}", "physicalLocation", "artifactLocation", "uri",
+                                 json_text(e->path), "region", "startLine", 1);
     json_t *result;
 
     if (*place)
-        json_object_set_new(location, "logicalLocations",
-                            json_pack("[{s:s, s:s}]", "fullyQualifiedName", place, "kind", "function"));
-    result =
-        json_pack("{s:s, s:s, s:s, s:{s:s}, s:[o], s:{s:s}}", "ruleId",
-                  e->state == CORPUS_ERROR ? "case-error" : "case-different", "kind", pass ? "pass" : "fail", "level",
-                  pass ? "none" : "error", "message", "text", pass ? corpus_report_text(e, "title") : e->message,
-                  "locations", location, "properties", "case", e->id);
+        json_object_set_new(
+            location, "logicalLocations",
+            json_pack("[{s:o, s:o}]", "fullyQualifiedName", json_text(place), "kind", json_text("function")));
+    result = json_pack("{s:o, s:o, s:o, s:{s:o}, s:[o], s:{s:o}}", "ruleId",
+                       json_text(e->state == CORPUS_ERROR ? "case-error" : "case-different"), "kind",
+                       json_text(pass ? "pass" : "fail"), "level", json_text(pass ? "none" : "error"), "message",
+                       "text", json_text(pass ? corpus_report_text(e, "title") : e->message), "locations", location,
+                       "properties", "case", json_text(e->id));
     if (*detector)
-        json_object_set_new(json_object_get(result, "properties"), "detector", json_string(detector));
+        json_object_set_new(json_object_get(result, "properties"), "detector", json_text(detector));
     return result;
 }
 
 enum emu_err corpus_write_sarif(const char *path, const struct corpus_entry *e, size_t count, struct diag *d)
 {
-    json_t *rules = json_pack("[{s:s, s:{s:s}}, {s:s, s:{s:s}}]", "id", "case-different", "shortDescription", "text",
-                              "A case does not end as it expects", "id", "case-error", "shortDescription", "text",
-                              "A case can't be run: the file is broken, or it does not fit its guest");
+    json_t *rules =
+        json_pack("[{s:o, s:{s:o}}, {s:o, s:{s:o}}]", "id", json_text("case-different"), "shortDescription", "text",
+                  json_text("A case does not end as it expects"), "id", json_text("case-error"), "shortDescription",
+                  "text", json_text("A case can't be run: the file is broken, or it does not fit its guest"));
     json_t *results = json_array(), *root;
     int bad;
 
     for (size_t i = 0; i < count; i++)
         json_array_append_new(results, sarif_result(&e[i]));
-    root = json_pack("{s:s, s:s, s:[{s:{s:{s:s, s:s, s:o}}, s:o}]}", "$schema",
-                     "https://json.schemastore.org/sarif-2.1.0.json", "version", "2.1.0", "runs", "tool", "driver",
-                     "name", "bootrace", "version", BOOTRACE_VERSION, "rules", rules, "results", results);
+    root = json_pack("{s:o, s:o, s:[{s:{s:{s:o, s:o, s:o}}, s:o}]}", "$schema",
+                     json_text("https://json.schemastore.org/sarif-2.1.0.json"), "version", json_text("2.1.0"), "runs",
+                     "tool", "driver", "name", json_text("bootrace"), "version", json_text(BOOTRACE_VERSION), "rules",
+                     rules, "results", results);
     errno = 0;
     bad = json_dump_file(root, path, JSON_INDENT(2));
     json_decref(root);

@@ -20,6 +20,7 @@
 #include "cli/cache.h"
 #include "cli/case_guest.h"
 #include "cli/command.h"
+#include "cli/json_text.h"
 #include "emu/engine.h"
 #include "emu/snapshot_cache.h"
 
@@ -70,8 +71,8 @@ static void say(struct doctor *doctor, enum grade grade, const char *what, const
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     doctor->bad = doctor->bad || grade == GRADE_BAD;
-    json_array_append_new(doctor->checks,
-                          json_pack("{s:s, s:s, s:s}", "check", what, "result", words[grade], "text", text));
+    json_array_append_new(doctor->checks, json_pack("{s:o, s:o, s:o}", "check", json_text(what), "result",
+                                                    json_text(words[grade]), "text", json_text(text)));
     if (!doctor->json)
         printf("%-5s %-12s %s\n", words[grade], what, text);
 }
@@ -278,8 +279,7 @@ int doctor_run(int argc, char **argv)
     if (doctor.json) {
         json_t *o = json_pack("{s:b, s:O}", "ok", !doctor.bad, "checks", doctor.checks);
 
-        json_dumpf(o, stdout, JSON_INDENT(2));
-        putchar('\n');
+        json_show(o);
         json_decref(o);
     } else {
         printf("%s\n",

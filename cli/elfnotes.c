@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/image_argument.h"
+#include "cli/json_text.h"
 #include "models/image_formats.h"
 #include "models/xen/elfnote.h"
 
@@ -91,28 +92,20 @@ static json_t *json_features(uint32_t mask)
 {
     json_t *names = json_array();
 
-    for (unsigned bit = 0; bit < 32; bit++)
+    for (unsigned bit = 0; bit < 32; bit++) {
+        char number[16];
+
+        snprintf(number, sizeof(number), "bit %u", bit);
         if (mask >> bit & 1)
-            json_array_append_new(names, elfnote_feature_name(bit) ? json_string(elfnote_feature_name(bit))
-                                                                   : json_sprintf("bit %u", bit));
+            json_array_append_new(names, json_text(elfnote_feature_name(bit) ? elfnote_feature_name(bit) : number));
+    }
     return names;
 }
 
 static json_t *json_verdict(enum elfnote_guest guest, const struct elfnote_verdict *v)
 {
-    /* "why" quotes the file, which may be no UTF-8; JSON has to be. */
-    json_t *why = json_string(v->why);
-    if (!why) {
-        char ascii[ELFNOTE_WHY_BYTES];
-
-        snprintf(ascii, sizeof(ascii), "%s", v->why);
-        for (char *c = ascii; *c; c++)
-            if (*c & 0x80)
-                *c = '?';
-        why = json_string(ascii);
-    }
-    return json_pack("{s:s, s:b, s:o, s:o, s:o, s:o}", "type", elfnote_guest_name(guest), "accepted", v->accepted,
-                     "why", why, "required", json_features(v->note.required), "supported",
+    return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o}", "type", json_text(elfnote_guest_name(guest)), "accepted",
+                     v->accepted, "why", json_text(v->why), "required", json_features(v->note.required), "supported",
                      json_features(v->note.supported), "requested", json_features(v->requested));
 }
 
@@ -142,8 +135,8 @@ static bool check_version(const struct request *r, const struct elfnote_rules *r
             print_verdict(rules, guest, &v);
     }
     if (r->json)
-        json_array_append_new(
-            json, json_pack("{s:s, s:b, s:O}", "xen", rules->version, "accepted", accepted, "guests", guests));
+        json_array_append_new(json, json_pack("{s:o, s:b, s:O}", "xen", json_text(rules->version), "accepted", accepted,
+                                              "guests", guests));
     json_decref(guests);
     return accepted;
 }
@@ -179,11 +172,10 @@ int elfnotes_run(int argc, char **argv)
         if (!r.only || r.only == rules)
             accepted &= check_version(&r, rules, img, versions);
     if (r.json) {
-        json_t *root =
-            json_pack("{s:s, s:i, s:s, s:b, s:O}", "kind", img->kind == IMAGE_BZIMAGE ? "bzImage" : "ELF", "class",
-                      (int)img->elf_class, "notes", source_name(img), "accepted", accepted, "versions", versions);
-        json_dumpf(root, stdout, JSON_INDENT(2));
-        putchar('\n');
+        json_t *root = json_pack(
+            "{s:o, s:i, s:o, s:b, s:O}", "kind", json_text(img->kind == IMAGE_BZIMAGE ? "bzImage" : "ELF"), "class",
+            (int)img->elf_class, "notes", json_text(source_name(img)), "accepted", accepted, "versions", versions);
+        json_show(root);
         json_decref(root);
     }
     json_decref(versions);

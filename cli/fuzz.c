@@ -15,11 +15,14 @@
 #include "cli/approach.h"
 #include "cli/cache.h"
 #include "cli/command.h"
+#include "cli/fuzz_case.h"
 #include "cli/fuzz_exhaustive.h"
 #include "cli/fuzz_keep.h"
 #include "cli/fuzz_schedules.h"
 #include "cli/guest.h"
 #include "cli/host_time.h"
+#include "cli/json_text.h"
+#include "cli/record.h"
 #include "cli/same.h"
 #include "cli/search_report.h"
 #include "cli/parse.h"
@@ -143,23 +146,25 @@ static enum emu_err parse_strategy(struct fuzz *f, const char *name, struct diag
 /* Of strategies that make whole runs. */
 static enum emu_err parse_any_sources(struct fuzz *f, struct diag *d)
 {
-    char text[256], *next = text, *one;
-    enum emu_err err = EMU_OK;
+    char *text = strdup(f->inject ? f->inject : f->guest.vcpus == 1 ? "timer" : "nothing"), *next = text, *one;
+    enum emu_err err = text ? EMU_OK : diag_set(d, EMU_EHOST, "the host has no memory left");
 
-    snprintf(text, sizeof(text), "%s", f->inject ? f->inject : f->guest.vcpus == 1 ? "timer" : "nothing");
     while (err == EMU_OK && (one = strsep(&next, ","))) {
         if (!strcmp(one, "nothing"))
             continue;
-        if (f->schedules.sources == STRATEGY_SOURCES_MAX)
-            return diag_set(d, EMU_EINPUT, "--inject takes at most %d sources", STRATEGY_SOURCES_MAX);
+        if (f->schedules.sources == STRATEGY_SOURCES_MAX) {
+            err = diag_set(d, EMU_EINPUT, "--inject takes at most %d sources", STRATEGY_SOURCES_MAX);
+            break;
+        }
         err = fuzz_parse_source(one, &f->schedules.source[f->schedules.sources], d);
         f->schedules.sources++;
     }
+    free(text);
     return err;
 }
 
 /* Of the exhaustive search: one of each kind. */
-static enum emu_err parse_sources(struct fuzz *f, const char *list, struct diag *d)
+static enum emu_err add_source(struct fuzz *f, const char *one, struct diag *d)
 {
     static const struct {
         enum decision_kind kind;
@@ -169,29 +174,35 @@ static enum emu_err parse_sources(struct fuzz *f, const char *list, struct diag 
                  {DECISION_VECTOR, SOURCE_VECTOR},
                  {DECISION_IRQ, SOURCE_IRQ},
                  {DECISION_IPI, SOURCE_IPI}};
-    char text[256], *next = text, *one;
+    struct source source;
+    unsigned i = 0;
+    enum emu_err err = fuzz_parse_source(one, &source, d);
 
-    snprintf(text, sizeof(text), "%s", list);
-    while ((one = strsep(&next, ","))) {
-        struct source source;
-        unsigned i = 0;
-        enum emu_err err = fuzz_parse_source(one, &source, d);
-
-        if (err != EMU_OK)
-            return err;
-        while (i < sizeof(known) / sizeof(known[0]) && known[i].kind != source.kind)
-            i++;
-        if (i == sizeof(known) / sizeof(known[0]))
-            return diag_set(d, EMU_EINPUT,
-                            "the exhaustive search takes timer, nmi, vector:N, irq:N and ipi:N, not '%s'; --strategy "
-                            "random takes all",
-                            one);
-        if (f->asked[known[i].source] && f->exhaustive.value[known[i].source] != source.value)
-            return diag_set(d, EMU_EINPUT, "--inject %s: the exhaustive search takes one of a kind", one);
-        f->asked[known[i].source] = true;
-        f->exhaustive.value[known[i].source] = (uint8_t)source.value;
-    }
+    if (err != EMU_OK)
+        return err;
+    while (i < sizeof(known) / sizeof(known[0]) && known[i].kind != source.kind)
+        i++;
+    if (i == sizeof(known) / sizeof(known[0]))
+        return diag_set(d, EMU_EINPUT,
+                        "the exhaustive search takes timer, nmi, vector:N, irq:N and ipi:N, not '%s'; --strategy "
+                        "random takes all",
+                        one);
+    if (f->asked[known[i].source] && f->exhaustive.value[known[i].source] != source.value)
+        return diag_set(d, EMU_EINPUT, "--inject %s: the exhaustive search takes one of a kind", one);
+    f->asked[known[i].source] = true;
+    f->exhaustive.value[known[i].source] = (uint8_t)source.value;
     return EMU_OK;
+}
+
+static enum emu_err parse_sources(struct fuzz *f, const char *list, struct diag *d)
+{
+    char *text = strdup(list), *next = text, *one;
+    enum emu_err err = text ? EMU_OK : diag_set(d, EMU_EHOST, "the host has no memory left");
+
+    while (err == EMU_OK && (one = strsep(&next, ",")))
+        err = add_source(f, one, d);
+    free(text);
+    return err;
 }
 
 static enum emu_err parse_shard(struct fuzz *f, const char *text, struct diag *d)
@@ -393,13 +404,16 @@ static enum emu_err parse_function(struct fuzz *f, bool *ends, struct diag *d)
     enum emu_err err = EMU_OK;
     char number[32];
 
-    snprintf(f->symbol, sizeof(f->symbol), "%.*s", (int)(at - f->window), f->window);
+    if (snprintf(f->symbol, sizeof(f->symbol), "%.*s", (int)(at - f->window), f->window) >= (int)sizeof(f->symbol))
+        return diag_set(d, EMU_EINPUT, "--window %.40s...: no symbol has so long a name", f->window);
     f->occurrence = 1;
     *ends = !plus;
     if (plus && strchr(plus, '#'))
         return diag_set(d, EMU_EINPUT, "--window %s: a window is SYMBOL[#N][+STEPS], with #N before +STEPS", f->window);
     if (*at == '#') {
-        snprintf(number, sizeof(number), "%.*s", (int)strcspn(at + 1, "+"), at + 1);
+        /* More digits than this are no number that is taken. */
+        snprintf(number, sizeof(number), "%.*s", (int)strcspn(at + 1, "+"),
+                 strcspn(at + 1, "+") < sizeof(number) ? at + 1 : "");
         err = parse_number("the N of --window SYMBOL#N", number, 1, APPROACH_TIMES_MAX, &f->occurrence, d);
     }
     if (err == EMU_OK && plus)
@@ -431,7 +445,7 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
     struct approach approach = approach_of(f);
     enum machine_stop_reason why;
     struct approach_place place;
-    bool ends;
+    bool ends = false;
     struct symbol s;
     size_t n;
     unsigned bits, word;
@@ -502,8 +516,7 @@ static int search_schedules(struct fuzz *f, struct guest *g, uint64_t end_gva, F
     if (status == COMMAND_INPUT)
         diag_print(&f->diag, "bootrace fuzz", stderr);
     if (report) {
-        json_dumpf(report, stdout, JSON_INDENT(2));
-        putchar('\n');
+        json_show(report);
         json_decref(report);
     }
     return status;
@@ -525,6 +538,8 @@ static enum emu_err declare_same(struct fuzz *f, struct guest *g, struct diag *d
         g->options.same = f->same;
         return err;
     }
+    if (strlen(f->same) >= SAME_BYTES)
+        return diag_set(d, EMU_EINPUT, "--same: a list has at most %u characters", SAME_BYTES - 1);
     f->exhaustive.same = f->same;
     f->exhaustive.same_parsed = &f->same_parsed;
     snprintf(list, sizeof(list), "%s", f->same);
@@ -649,8 +664,7 @@ static int search_boundaries(struct fuzz *f, struct guest *g, uint64_t end_gva, 
     if (f->json) {
         json_t *o = search_report_new(f->window, found, complete);
 
-        json_dumpf(o, stdout, JSON_INDENT(2));
-        putchar('\n');
+        json_show(o);
         json_decref(o);
     }
     json_decref(found);
@@ -669,6 +683,17 @@ static enum emu_err make_folder(const char *out, struct diag *d)
     if (errno == EEXIST && !stat(out, &s) && !S_ISDIR(s.st_mode))
         errno = ENOTDIR;
     return errno == EEXIST ? EMU_OK : diag_set_at(d, EMU_EINPUT, out, 0, "can't be made: %s", strerror(errno));
+}
+
+static enum emu_err check_cases(const struct fuzz *f, struct diag *d)
+{
+    char path[FUZZ_CASE_PATH_BYTES];
+
+    if (!f->exhaustive.out)
+        return EMU_OK;
+    if (snprintf(path, sizeof(path), "%s/case.yaml", f->exhaustive.out) >= (int)sizeof(path))
+        return diag_set(d, EMU_EINPUT, "the path of --out is too long");
+    return record_check(&f->guest, path, d);
 }
 
 int fuzz_run(int argc, char **argv)
@@ -692,7 +717,8 @@ int fuzz_run(int argc, char **argv)
     f.schedules.budget_s = f.budget_s;
     f.same = f.guest.same; /* compared with the run from the window's start, not from the guest's */
     f.guest.same = NULL;
-    if (make_folder(f.exhaustive.out, &f.diag) != EMU_OK || attach_guest_init(&g, &f.guest, &f.diag) != EMU_OK) {
+    if (make_folder(f.exhaustive.out, &f.diag) != EMU_OK || check_cases(&f, &f.diag) != EMU_OK ||
+        attach_guest_init(&g, &f.guest, &f.diag) != EMU_OK) {
         diag_print(&f.diag, "bootrace fuzz", stderr);
         return COMMAND_INPUT;
     }

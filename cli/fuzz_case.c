@@ -24,11 +24,14 @@ enum emu_err fuzz_case_write(const char *folder, const char *window, const char 
     snprintf(outcome.text, sizeof(outcome.text), "%s", v->text);
     outcome.rip_gva = v->rip_gva;
     post_mortem_place(g->symbols, v->rip_gva, outcome.place, sizeof(outcome.place));
+    outcome_clean(outcome.text);
+    outcome_clean(outcome.place);
     outcome.digest = digest;
     if (mkdir(folder, 0777) && errno != EEXIST)
         return diag_set_at(d, EMU_EINPUT, folder, 0, "can't be made: %s", strerror(errno));
-    snprintf(path, FUZZ_CASE_PATH_BYTES, "%s/%s-%s-%08x.yaml", folder, window, v->detector ? v->detector : "fail",
-             (unsigned)digest);
+    if (snprintf(path, FUZZ_CASE_PATH_BYTES, "%s/%s-%s-%08x.yaml", folder, window, v->detector ? v->detector : "fail",
+                 (unsigned)digest) >= FUZZ_CASE_PATH_BYTES)
+        return diag_set_at(d, EMU_EINPUT, folder, 0, "the path of a case in it is too long");
     for (char *c = path + strlen(folder); *c; c++)
         if (*c == '#') /* begins a fragment in a URI, as SARIF has them */
             *c = '-';

@@ -14,6 +14,7 @@
 #include "cli/console.h"
 #include "cli/fuzz_case.h"
 #include "cli/host_time.h"
+#include "cli/json_text.h"
 #include "cli/search_part.h"
 #include "cli/snapshot_case.h"
 #include "emu/build_id.h"
@@ -86,7 +87,7 @@ static void tell_schedules(const struct search *s, json_t *part)
         char text[DECISION_TEXT_BYTES];
 
         decision_print(&decision, text, sizeof(text));
-        json_object_set_new(one, "schedule", json_string(text));
+        json_object_set_new(one, "schedule", json_text(text));
     }
 }
 
@@ -311,11 +312,11 @@ static char *search_text(const struct fuzz_exhaustive *f, struct guest *g, struc
     if (snapshot_case_print(&g->options, &guest_text, d) != EMU_OK)
         return NULL;
     build_id(build);
-    o = json_pack("{s:s, s:o?, s:s, s:I, s:b, s:i, s:i, s:i, s:s}", "build", build, "guest",
-                  json_loads(guest_text, 0, NULL), "window", f->window, "window-steps-max",
+    o = json_pack("{s:o, s:o?, s:o, s:I, s:b, s:i, s:i, s:i, s:o}", "build", json_text(build), "guest",
+                  json_loads(guest_text, 0, NULL), "window", json_text(f->window), "window-steps-max",
                   (json_int_t)f->window_steps_max, "every-boundary", f->every_boundary, "vector",
                   (int)f->value[SOURCE_VECTOR], "irq", (int)f->value[SOURCE_IRQ], "ipi", (int)f->value[SOURCE_IPI],
-                  "same", f->same ? f->same : "");
+                  "same", json_text(f->same ? f->same : ""));
     free(guest_text);
     text = o ? json_dumps(o, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
     json_decref(o);

@@ -6,6 +6,7 @@
 
 #include "cli/console.h"
 #include "cli/fuzz_case.h"
+#include "cli/json_text.h"
 #include "emu/machine.h"
 #include "emu/snapshot.h"
 #include "emu/vcpu.h"
@@ -73,7 +74,7 @@ static enum emu_err write_case(struct fuzz_keep *k, const struct failure *one, c
     fprintf(to, "  %s\n", trial->verdict.text);
     fuzz_case_print_schedule(s, to);
     fprintf(to, "  replay: bootrace replay %s\n", path);
-    json_object_set_new(one->told, "file", json_string(path));
+    json_object_set_new(one->told, "file", json_text(path));
     return EMU_OK;
 }
 

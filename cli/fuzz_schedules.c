@@ -10,6 +10,7 @@
 #include "cli/console.h"
 #include "cli/fuzz_case.h"
 #include "cli/host_time.h"
+#include "cli/json_text.h"
 #include "cli/post_mortem.h"
 #include "cli/same.h"
 #include "emu/plural.h"
@@ -53,8 +54,10 @@ enum emu_err fuzz_parse_source(const char *text, struct source *source, struct d
         *source = (struct source){.kind = names[i].kind, .vcpu = DECISION_ANY_VCPU};
         if (!names[i].has_number)
             return EMU_OK;
+        if (strlen(text + n + 1) > 40)
+            return diag_set(d, EMU_EINPUT, "--inject %s wants a number, not '%.40s...'", names[i].name, text + n + 1);
         /* The schedule's own parser knows which numbers are legal. */
-        snprintf(line, sizeof(line), "then %s %s%.40s", names[i].name,
+        snprintf(line, sizeof(line), "then %s %s%s", names[i].name,
                  names[i].kind == DECISION_VECTOR || names[i].kind == DECISION_IPI ? "0 " : "", text + n + 1);
         if (decision_parse(line, &decision, d) != EMU_OK)
             return EMU_EINPUT;
@@ -164,11 +167,12 @@ static enum emu_err tell_failure(const struct fuzz_schedules *f, struct guest *g
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     schedule_print(&x->schedule, memory);
     fclose(memory);
-    json_array_append_new(cases, json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "verdict",
-                                           verdict_kind_name(x->verdict.kind), "detector", x->verdict.detector,
-                                           "reason", x->verdict.text, "place", place, "run", (json_int_t)x->run,
-                                           "count", (json_int_t)x->count, "decisions", (json_int_t)decisions,
-                                           "schedule", text, "file", path));
+    json_array_append_new(cases, json_pack("{s:o, s:o?, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "verdict",
+                                           json_text(verdict_kind_name(x->verdict.kind)), "detector",
+                                           json_text(x->verdict.detector), "reason", json_text(x->verdict.text),
+                                           "place", json_text(place), "run", (json_int_t)x->run, "count",
+                                           (json_int_t)x->count, "decisions", (json_int_t)decisions, "schedule",
+                                           json_text(text), "file", json_text(path)));
     free(text);
     return EMU_OK;
 }
@@ -257,13 +261,14 @@ int fuzz_schedules(const struct fuzz_schedules *f, struct guest *g, FILE *to, js
     if (err != EMU_OK && status != COMMAND_INPUT)
         diag_print(d, "bootrace fuzz", stderr);
     if (err == EMU_OK && json)
-        *json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:b, s:f, s:s, s:O}", "window",
-                          f->window, "strategy", f->strategy->name, "window_steps", (json_int_t)window_steps, "runs",
-                          (json_int_t)r->runs, "failing", (json_int_t)r->by_kind[TRIAL_FAIL], "budget",
-                          (json_int_t)r->by_kind[TRIAL_BUDGET], "unmodelled", (json_int_t)r->by_kind[TRIAL_UNMODELLED],
-                          "first_failing_run", (json_int_t)r->first_failing_run, "exhausted", r->exhausted, "decisions",
+        *json = json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:b, s:f, s:o, s:O}", "window",
+                          json_text(f->window), "strategy", json_text(f->strategy->name), "window_steps",
+                          (json_int_t)window_steps, "runs", (json_int_t)r->runs, "failing",
+                          (json_int_t)r->by_kind[TRIAL_FAIL], "budget", (json_int_t)r->by_kind[TRIAL_BUDGET],
+                          "unmodelled", (json_int_t)r->by_kind[TRIAL_UNMODELLED], "first_failing_run",
+                          (json_int_t)r->first_failing_run, "exhausted", r->exhausted, "decisions",
                           (json_int_t)r->decisions, "refused", (json_int_t)r->refused, "stopped", view.over, "host_s",
-                          seconds, "assumptions", r->statement, "cases", cases);
+                          seconds, "assumptions", json_text(r->statement), "cases", cases);
     json_decref(cases);
     if (start) {
         snapshot_restore(g->machine, start);

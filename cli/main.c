@@ -11,10 +11,12 @@
 #include "cli/operations.h"
 #include "cli/patches.h"
 #include "cli/fuzz.h"
+#include "cli/json_text.h"
 #include "cli/replay.h"
 #include "cli/report.h"
 #include "cli/snapshot.h"
 #include "cli/symbols.h"
+#include "cli/utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -57,8 +59,26 @@ static int finish(const char *name, int status)
     return err == EMU_OK ? status : command_fail(name, err, &d);
 }
 
+/* What a command is told may end up in a case, and a case is text. */
+static enum emu_err check_arguments(int argc, char **argv, struct diag *d)
+{
+    enum emu_err err = EMU_OK;
+    char what[32];
+
+    for (int i = 1; err == EMU_OK && i < argc; i++) {
+        snprintf(what, sizeof(what), "argument %d", i);
+        err = utf8_check(what, argv[i], d);
+    }
+    return err;
+}
+
 int main(int argc, char **argv)
 {
+    struct diag d;
+
+    json_check_memory();
+    if (check_arguments(argc, argv, &d) != EMU_OK)
+        return command_fail("bootrace", EMU_EINPUT, &d);
     if (argc < 2) {
         print_help(stderr);
         return COMMAND_INPUT;

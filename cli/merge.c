@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/json_text.h"
 #include "cli/search_part.h"
 #include "cli/search_report.h"
 
@@ -157,8 +158,7 @@ int merge_run(int argc, char **argv)
     if (m.json) {
         json_t *o = search_report_new(search_part_text(search, "window"), joined, complete);
 
-        json_dumpf(o, stdout, JSON_INDENT(2));
-        putchar('\n');
+        json_show(o);
         json_decref(o);
     }
     json_decref(search);

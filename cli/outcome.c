@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "cli/json_text.h"
 #include "cli/status.h"
 #include "cli/pattern.h"
 #include "cli/post_mortem.h"
@@ -25,8 +26,7 @@ void outcome_set_unfit(struct outcome *o, const struct diag *d)
         snprintf(o->text, sizeof(o->text), "%s%s%s", d->file, d->file[0] ? ": " : "", d->text);
 }
 
-/* The guest may have a hand in a sentence, and what prints it wants text. */
-static void clean(char *text)
+void outcome_clean(char *text)
 {
     for (; *text; text++) {
         if (*text < ' ' || *text > '~')
@@ -44,8 +44,8 @@ void outcome_of_session(struct outcome *o, struct session *s)
     o->rip_gva = v->rip_gva;
     if (session_has_place(v))
         post_mortem_place(s->guest.symbols, v->rip_gva, o->place, sizeof(o->place));
-    clean(o->text);
-    clean(o->place);
+    outcome_clean(o->text);
+    outcome_clean(o->place);
     o->digest = machine_digest(s->guest.machine);
     o->steps = machine_steps(s->guest.machine);
     o->host_s = s->host_s;
@@ -56,7 +56,7 @@ void outcome_of_load(struct outcome *o, bool accepted, const char *why)
     o->verdict = accepted ? VERDICT_PASS : VERDICT_FAIL;
     snprintf(o->detector, sizeof(o->detector), "%s", accepted ? "" : "elf-notes");
     snprintf(o->text, sizeof(o->text), "%s", why);
-    clean(o->text);
+    outcome_clean(o->text);
 }
 
 /* All failures of a search: their sentences and places, a line each. */
@@ -197,9 +197,9 @@ static void set_number(json_t *o, const char *key, uint64_t value)
 
 json_t *outcome_json(const struct outcome *o, const struct test_case *c)
 {
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:b, s:f}", "case", c->path, "title", c->title ? c->title : "",
-                          "verdict", verdict_kind_name(o->verdict), "reason", o->text, "expected",
-                          outcome_is_expected(o), "host_s", o->host_s);
+    json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:b, s:f}", "case", json_text(c->path), "title",
+                          json_text(c->title ? c->title : ""), "verdict", json_text(verdict_kind_name(o->verdict)),
+                          "reason", json_text(o->text), "expected", outcome_is_expected(o), "host_s", o->host_s);
     json_t *differences = json_array();
     char digest[20];
 
@@ -208,18 +208,18 @@ json_t *outcome_json(const struct outcome *o, const struct test_case *c)
         return NULL;
     }
     if (o->detector[0])
-        json_object_set_new(j, "detector", json_string(o->detector));
+        json_object_set_new(j, "detector", json_text(o->detector));
     if (o->place[0])
-        json_object_set_new(j, "place", json_string(o->place));
+        json_object_set_new(j, "place", json_text(o->place));
     if (o->digest != CASE_NONE) {
         snprintf(digest, sizeof(digest), "%016" PRIx64, o->digest);
-        json_object_set_new(j, "digest", json_string(digest));
+        json_object_set_new(j, "digest", json_text(digest));
     }
     set_number(j, "steps", o->steps);
     set_number(j, "failing", o->failing);
     set_number(j, "covered", o->covered);
     for (unsigned i = 0; i < o->differences; i++)
-        json_array_append_new(differences, json_string(o->difference[i]));
+        json_array_append_new(differences, json_text(o->difference[i]));
     json_object_set_new(j, "differences", differences);
     return j;
 }

@@ -28,6 +28,8 @@ struct outcome {
 };
 
 void outcome_init(struct outcome *o);
+/* The guest may have a hand in a sentence, and what prints it wants text: other bytes than ASCII's become '?'. */
+void outcome_clean(char *text);
 void outcome_set_unfit(struct outcome *o, const struct diag *d);
 void outcome_of_session(struct outcome *o, struct session *s);
 /* The toolstack's answer and its reason. */

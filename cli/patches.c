@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/image_argument.h"
+#include "cli/json_text.h"
 #include "cli/kernel.h"
 
 #include <argp.h>
@@ -73,16 +74,16 @@ static json_t *hex_json(uint64_t value)
 {
     char text[32];
     snprintf(text, sizeof(text), "0x%" PRIx64, value);
-    return json_string(text);
+    return json_text(text);
 }
 
 static json_t *entry_json(const struct kernel *k, const struct patch_entry *e)
 {
     char place[TEXT_BYTES];
     symbols_print(k->symbols, e->site_gva, place, sizeof(place));
-    json_t *object = json_pack("{s:s, s:o, s:s, s:I, s:o, s:I}", "table", patch_kind_name(e->kind), "site",
-                               hex_json(e->site_gva), "place", place, "bytes", (json_int_t)e->site_bytes, "entry",
-                               hex_json(e->entry_gva), "index", (json_int_t)e->index);
+    json_t *object = json_pack("{s:o, s:o, s:o, s:I, s:o, s:I}", "table", json_text(patch_kind_name(e->kind)), "site",
+                               hex_json(e->site_gva), "place", json_text(place), "bytes", (json_int_t)e->site_bytes,
+                               "entry", hex_json(e->entry_gva), "index", (json_int_t)e->index);
     if (e->kind == PATCH_ALTERNATIVE || e->kind == PATCH_PARAVIRT)
         json_object_set_new(object, "feature", json_integer(e->feature));
     if (e->kind == PATCH_ALTERNATIVE) {
@@ -95,7 +96,7 @@ static json_t *entry_json(const struct kernel *k, const struct patch_entry *e)
         json_object_set_new(object, "target", hex_json(e->target_gva));
     if (e->key_gva) {
         symbols_print(k->symbols, e->key_gva, place, sizeof(place));
-        json_object_set_new(object, "key", json_string(place));
+        json_object_set_new(object, "key", json_text(place));
     }
     return object;
 }
@@ -205,12 +206,13 @@ static json_t *tables_json(const struct kernel *k)
     for (unsigned kind = 0; kind < PATCH_KINDS; kind++) {
         const struct patch_table *t = &k->tables.tables[kind];
         if (t->is_present)
-            json_array_append_new(list, json_pack("{s:s, s:o, s:I, s:I, s:s, s:s, s:s}", "table",
-                                                  patch_kind_name((enum patch_kind)kind), "start",
-                                                  hex_json(t->start_gva), "bytes", (json_int_t)t->bytes, "sites",
-                                                  (json_int_t)count_sites(k, (enum patch_kind)kind), "found_by",
-                                                  t->from_section ? "section" : "symbols", "layout",
-                                                  patch_table_describe(t), "refusal", t->refusal));
+            json_array_append_new(list,
+                                  json_pack("{s:o, s:o, s:I, s:I, s:o, s:o, s:o}", "table",
+                                            json_text(patch_kind_name((enum patch_kind)kind)), "start",
+                                            hex_json(t->start_gva), "bytes", (json_int_t)t->bytes, "sites",
+                                            (json_int_t)count_sites(k, (enum patch_kind)kind), "found_by",
+                                            json_text(t->from_section ? "section" : "symbols"), "layout",
+                                            json_text(patch_table_describe(t)), "refusal", json_text(t->refusal)));
     }
     return list;
 }

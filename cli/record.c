@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/utf8.h"
+
 static enum emu_err resolve(const char *path, char resolved[PATH_MAX], struct diag *d)
 {
     return realpath(path, resolved) ? EMU_OK : diag_set_at(d, EMU_EINPUT, path, 0, "%s", strerror(errno));
@@ -15,11 +17,12 @@ static enum emu_err resolve(const char *path, char resolved[PATH_MAX], struct di
 
 enum emu_err record_relative_path(const char *path, const char *file, char relative[CASE_PATH_BYTES], struct diag *d)
 {
-    char target[PATH_MAX], folder[PATH_MAX], given[CASE_PATH_BYTES];
+    char target[PATH_MAX], folder[PATH_MAX + 1 /* the last slash */], given[CASE_PATH_BYTES];
     size_t same = 0, used = 0;
     enum emu_err err;
 
-    snprintf(given, sizeof(given), "%s", file);
+    if (snprintf(given, sizeof(given), "%s", file) >= (int)sizeof(given))
+        return diag_set(d, EMU_EINPUT, "the path of the case is too long");
     if (strrchr(given, '/'))
         strrchr(given, '/')[1] = '\0';
     else
@@ -37,12 +40,31 @@ enum emu_err record_relative_path(const char *path, const char *file, char relat
     }
     relative[0] = '\0';
     for (const char *up = folder + same; *up; up++) {
-        if (*up == '/' && used + 4 < CASE_PATH_BYTES)
-            used += (size_t)sprintf(relative + used, "../");
+        if (*up == '/' && used < CASE_PATH_BYTES)
+            used += (size_t)snprintf(relative + used, CASE_PATH_BYTES - used, "../");
     }
+    if (used >= CASE_PATH_BYTES)
+        return diag_set_at(d, EMU_EINPUT, path, 0, "the path from the case to it is too long");
     if (snprintf(relative + used, CASE_PATH_BYTES - used, "%s", target + same) >= (int)(CASE_PATH_BYTES - used))
         return diag_set_at(d, EMU_EINPUT, path, 0, "the path from the case to it is too long");
     return EMU_OK;
+}
+
+enum emu_err record_check(const struct guest_options *o, const char *path, struct diag *d)
+{
+    const bool has_table = o->op_table && o->op_table[0] == '@';
+    const char *const files[] = {o->kernel, o->initrd, o->system_map, o->vmlinux, has_table ? o->op_table + 1 : NULL};
+    char relative[CASE_PATH_BYTES];
+    enum emu_err err = EMU_OK;
+
+    for (unsigned i = 0; err == EMU_OK && i < sizeof(files) / sizeof(files[0]); i++) {
+        if (!files[i] || access(files[i], F_OK)) /* whoever opens it says so */
+            continue;
+        err = record_relative_path(files[i], path, relative, d);
+        if (err == EMU_OK)
+            err = utf8_check("the path from the case to a file of its guest", relative, d);
+    }
+    return err;
 }
 
 enum emu_err record_save(const struct test_case *c, const char *path, struct diag *d)

@@ -13,6 +13,7 @@
 #include "cli/case_search.h"
 #include "cli/command.h"
 #include "cli/diverge.h"
+#include "cli/json_text.h"
 #include "cli/load.h"
 #include "cli/outcome.h"
 #include "cli/session.h"
@@ -251,8 +252,7 @@ static void print_outcome(const struct replay *r)
     if (r->json) {
         json_t *o = outcome_json(&r->outcome, &r->c);
 
-        json_dumpf(o, stdout, JSON_INDENT(2));
-        putchar('\n');
+        json_show(o);
         json_decref(o);
     }
 }

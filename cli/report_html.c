@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/post_mortem.h"
+#include "cli/utf8.h"
 #include "emu/plural.h"
 
 #define EVENTS_SHOWN   60u
@@ -20,17 +21,20 @@
 static xmlChar *clean(const char *text)
 {
     static const char replacement[] = "\xef\xbf\xbd";
-    bool valid = xmlCheckUTF8((const xmlChar *)text);
     char *out = malloc(strlen(text) * (sizeof(replacement) - 1) + 1), *to = out;
 
-    for (; out && *text; text++) {
+    while (out && *text) {
         unsigned char c = (unsigned char)*text;
+        size_t bytes = utf8_character(text);
 
-        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || (c >= 0x80 && !valid)) {
+        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || !bytes) {
             memcpy(to, replacement, sizeof(replacement) - 1);
             to += sizeof(replacement) - 1;
+            text++;
         } else {
-            *to++ = (char)c;
+            memcpy(to, text, bytes);
+            to += bytes;
+            text += bytes;
         }
     }
     if (out)
@@ -485,9 +489,13 @@ static void write_again(struct html *h, const struct report *r)
     if (!bytes) {
         html_element(h, "p", NULL, "There is none: all goes by the documented default.");
     } else {
-        const char *from =
-            bytes > SCHEDULE_SHOWN ? strchr(r->schedule + bytes - SCHEDULE_SHOWN, '\n') + 1 : r->schedule;
+        const char *from = r->schedule;
 
+        if (bytes > SCHEDULE_SHOWN) { /* whole lines */
+            const char *newline = strchr(r->schedule + bytes - SCHEDULE_SHOWN, '\n');
+
+            from = newline ? newline + 1 : r->schedule + bytes - SCHEDULE_SHOWN;
+        }
         if (from > r->schedule)
             html_element(h, "p", "soft", "Its end; the whole is in the file.");
         write_pre(h, NULL, from);

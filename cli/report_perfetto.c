@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "cli/json_text.h"
 #include "cli/story.h"
 #include "emu/delivery.h"
 
@@ -37,22 +38,24 @@ static int thread_of(unsigned vcpu, enum track track)
 
 static void name_track(struct writer *w, int process, int thread, const char *what, const char *name)
 {
-    add(w, json_pack("{s:s, s:s, s:i, s:i, s:{s:s}}", "ph", "M", "name", what, "pid", process, "tid", thread, "args",
-                     "name", name));
+    add(w, json_pack("{s:o, s:o, s:i, s:i, s:{s:o}}", "ph", json_text("M"), "name", json_text(what), "pid", process,
+                     "tid", thread, "args", "name", json_text(name)));
 }
 
 static void add_slice(struct writer *w, int process, int thread, const char *name, const char *category,
                       uint64_t from_ns, uint64_t to_ns, json_t *args)
 {
-    add(w, json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:o}", "ph", "X", "name", name, "cat", category, "pid",
-                     process, "tid", thread, "ts", us(from_ns), "dur", us(to_ns - from_ns), "args", args));
+    add(w, json_pack("{s:o, s:o, s:o, s:i, s:i, s:f, s:f, s:o}", "ph", json_text("X"), "name", json_text(name), "cat",
+                     json_text(category), "pid", process, "tid", thread, "ts", us(from_ns), "dur", us(to_ns - from_ns),
+                     "args", args));
 }
 
 static void add_instant(struct writer *w, int thread, const char *name, const char *category, uint64_t at_ns,
                         json_t *args)
 {
-    add(w, json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:o}", "ph", "i", "s", "t", "name", name, "cat", category,
-                     "pid", PROCESS_WINDOW, "tid", thread, "ts", us(at_ns), "args", args));
+    add(w, json_pack("{s:o, s:o, s:o, s:o, s:i, s:i, s:f, s:o}", "ph", json_text("i"), "s", json_text("t"), "name",
+                     json_text(name), "cat", json_text(category), "pid", PROCESS_WINDOW, "tid", thread, "ts", us(at_ns),
+                     "args", args));
 }
 
 struct waits {
@@ -79,8 +82,9 @@ static void add_handlers(struct writer *w, const struct report *r, const struct 
             snprintf(name, sizeof(name), "%s", h->kind == TRACE_NMI ? "NMI" : exception_name((unsigned)h->vector));
         words_place(x->symbols, h->interrupted_gva, at, sizeof(at));
         add_slice(w, PROCESS_WINDOW, thread_of(h->vcpu, TRACK_HANDLERS), name, "handler", h->from_ns, h->to_ns,
-                  json_pack("{s:s, s:I, s:I, s:b}", "interrupted", at, "from_step", (json_int_t)h->from_position,
-                            "to_step", (json_int_t)h->to_position, "returned", h->returned));
+                  json_pack("{s:o, s:I, s:I, s:b}", "interrupted", json_text(at), "from_step",
+                            (json_int_t)h->from_position, "to_step", (json_int_t)h->to_position, "returned",
+                            h->returned));
     }
     (void)r;
 }
@@ -112,10 +116,10 @@ static void add_scene(struct writer *w, const struct report *r, const struct sce
 
         snprintf(text, sizeof(text), "code changed at %s", words_place(x->symbols, c->gva, place, sizeof(place)));
         add_instant(w, thread_of(c->vcpu, TRACK_CODE), text, "code", c->time_ns,
-                    json_pack("{s:I, s:s, s:s, s:s}", "step", (json_int_t)c->position, "before",
-                              words_bytes(c->before, c->bytes, before, sizeof(before)), "after",
-                              words_bytes(c->after, c->bytes, after, sizeof(after)), "by",
-                              words_place(x->symbols, c->rip_gva, by, sizeof(by))));
+                    json_pack("{s:I, s:o, s:o, s:o}", "step", (json_int_t)c->position, "before",
+                              json_text(words_bytes(c->before, c->bytes, before, sizeof(before))), "after",
+                              json_text(words_bytes(c->after, c->bytes, after, sizeof(after))), "by",
+                              json_text(words_place(x->symbols, c->rip_gva, by, sizeof(by)))));
     }
 }
 
@@ -148,10 +152,10 @@ static void add_whole(struct writer *w, const struct timeline *t)
         }
         snprintf(name, sizeof(name), "events of vCPU %u", v);
         for (unsigned i = 0; i < t->bins; i++)
-            add(w, json_pack("{s:s, s:s, s:i, s:f, s:{s:I, s:I, s:I}}", "ph", "C", "name", name, "pid", PROCESS_WHOLE,
-                             "ts", us(i * t->bin_ns), "args", "interrupts", (json_int_t)t->bin[i].interrupts[v],
-                             "exceptions", (json_int_t)t->bin[i].exceptions[v], "hypercalls",
-                             (json_int_t)t->bin[i].hypercalls[v]));
+            add(w, json_pack("{s:o, s:o, s:i, s:f, s:{s:I, s:I, s:I}}", "ph", json_text("C"), "name", json_text(name),
+                             "pid", PROCESS_WHOLE, "ts", us(i * t->bin_ns), "args", "interrupts",
+                             (json_int_t)t->bin[i].interrupts[v], "exceptions", (json_int_t)t->bin[i].exceptions[v],
+                             "hypercalls", (json_int_t)t->bin[i].hypercalls[v]));
     }
 }
 
@@ -179,9 +183,10 @@ enum emu_err report_write_perfetto(const struct report *r, FILE *to, struct diag
     if (session_has_place(&t->verdict))
         add_instant(&w, thread_of(t->verdict.vcpu, TRACK_CODE), t->verdict.text, "verdict", t->end_ns, json_object());
     snprintf(digest, sizeof(digest), "%016" PRIx64, t->digest);
-    all = json_pack("{s:s, s:o, s:{s:s, s:s, s:s, s:s, s:s}}", "displayTimeUnit", "ns", "traceEvents", w.events,
-                    "otherData", "verdict", verdict_kind_name(t->verdict.kind), "text", t->verdict.text, "command",
-                    r->command, "digest", digest, "bootrace", BOOTRACE_VERSION);
+    all = json_pack("{s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o}}", "displayTimeUnit", json_text("ns"), "traceEvents",
+                    w.events, "otherData", "verdict", json_text(verdict_kind_name(t->verdict.kind)), "text",
+                    json_text(t->verdict.text), "command", json_text(r->command), "digest", json_text(digest),
+                    "bootrace", json_text(BOOTRACE_VERSION));
     if (!all || w.failed || json_dumpf(all, to, JSON_COMPACT))
         w.failed = true;
     putc('\n', to);

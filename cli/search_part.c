@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/json_text.h"
 #include "cli/post_mortem.h"
 #include "fuzz/exhaustive.h"
 #include "fuzz/window.h"
@@ -35,7 +36,7 @@ json_t *search_part_window(const struct window *w)
 
     for (unsigned i = 0; i < r->writers; i++)
         json_array_append_new(writers,
-                              json_pack("{s:s, s:I, s:I}", "function", r->writer[i].name, "writes",
+                              json_pack("{s:o, s:I, s:I}", "function", json_text(r->writer[i].name), "writes",
                                         (json_int_t)r->writer[i].writes, "bytes", (json_int_t)r->writer[i].bytes));
     for (unsigned i = 0; i < WINDOW_CALLS_MAX; i++) {
         char name[16];
@@ -63,18 +64,19 @@ json_t *search_part_new(const char *search, const char *source, uint64_t from, u
 
         post_mortem_place(symbols, x->rip_gva, place, sizeof(place));
         post_mortem_place(symbols, x->verdict.rip_gva, at, sizeof(at));
-        one = json_pack("{s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s}", "first", (json_int_t)x->first_position, "last",
-                        (json_int_t)x->last_position, "delivered", (json_int_t)x->delivered_position, "place", place,
-                        "verdict", verdict_kind_name(x->verdict.kind), "reason", x->verdict.text, "detector",
-                        x->verdict.detector ? x->verdict.detector : "", "at", at);
+        one = json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "first", (json_int_t)x->first_position, "last",
+                        (json_int_t)x->last_position, "delivered", (json_int_t)x->delivered_position, "place",
+                        json_text(place), "verdict", json_text(verdict_kind_name(x->verdict.kind)), "reason",
+                        json_text(x->verdict.text), "detector",
+                        json_text(x->verdict.detector ? x->verdict.detector : ""), "at", json_text(at));
         if (x->torn.versions) {
             torn_site_print(&x->torn, symbols, torn, sizeof(torn));
-            json_object_set_new(one, "torn", json_string(torn));
+            json_object_set_new(one, "torn", json_text(torn));
         }
         json_array_append_new(cases, one);
     }
-    return json_pack("{s:s, s:O, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "search", search, "window",
-                     window, "source", source, "first", (json_int_t)r->first_position, "last",
+    return json_pack("{s:o, s:O, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "search", json_text(search),
+                     "window", window, "source", json_text(source), "first", (json_int_t)r->first_position, "last",
                      (json_int_t)r->last_position, "from", (json_int_t)from, "to", (json_int_t)to, "next",
                      (json_int_t)(r->complete ? to : r->next_position), "boundaries", (json_int_t)r->boundaries, "runs",
                      (json_int_t)r->runs, "handler_steps_max", (json_int_t)r->handler_steps_max, "failing",

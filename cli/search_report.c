@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "cli/json_text.h"
 #include "cli/search_part.h"
 #include "emu/plural.h"
 
@@ -50,10 +51,10 @@ json_t *search_report_new(const char *window, json_t *sources, bool complete)
         }
         json_object_del(source, "cases");
     }
-    report = json_pack("{s:s, s:I, s:I, s:I, s:b, s:s, s:o, s:O}", "window", window, "boundaries",
+    report = json_pack("{s:o, s:I, s:I, s:I, s:b, s:o, s:o, s:O}", "window", json_text(window), "boundaries",
                        (json_int_t)search_report_sum(sources, "boundaries"), "runs",
                        (json_int_t)search_report_sum(sources, "runs"), "failing",
                        (json_int_t)search_report_sum(sources, "failing"), "complete", complete, "assumptions",
-                       SEARCH_ASSUMPTIONS, "cases", cases, "sources", sources);
+                       json_text(SEARCH_ASSUMPTIONS), "cases", cases, "sources", sources);
     return report;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/attach.h"
 #include "cli/detect.h"
+#include "cli/json_text.h"
 #include "cli/session.h"
 
 #include <ctype.h>
@@ -382,15 +383,16 @@ json_t *session_json(struct session *s)
     snprintf(rip, sizeof(rip), "0x%" PRIx64, v->rip_gva);
     post_mortem_place(s->guest.symbols, v->rip_gva, place, sizeof(place));
     snprintf(text, sizeof(text), "%016" PRIx64, machine_digest(m));
-    o = json_pack("{s:s, s:s, s:I, s:I, s:f, s:i, s:s}", "verdict", verdict_kind_name(v->kind), "digest", text, "steps",
-                  (json_int_t)machine_steps(m), "virtual_ns", (json_int_t)clock_now_ns(m), "host_s", s->host_s, "vcpus",
-                  (int)machine_vcpus(m), "reason", v->text);
+    o = json_pack("{s:o, s:o, s:I, s:I, s:f, s:i, s:o}", "verdict", json_text(verdict_kind_name(v->kind)), "digest",
+                  json_text(text), "steps", (json_int_t)machine_steps(m), "virtual_ns", (json_int_t)clock_now_ns(m),
+                  "host_s", s->host_s, "vcpus", (int)machine_vcpus(m), "reason", json_text(v->text));
     if (session_has_place(v))
         json_object_set_new(o, "place",
-                            json_pack("{s:i, s:s, s:I, s:s, s:s?}", "vcpu", (int)v->vcpu, "rip", rip, "position",
-                                      (json_int_t)v->position, "symbol", place, "detector", v->detector));
+                            json_pack("{s:i, s:o, s:I, s:o, s:o?}", "vcpu", (int)v->vcpu, "rip", json_text(rip),
+                                      "position", (json_int_t)v->position, "symbol", json_text(place), "detector",
+                                      json_text(v->detector)));
     json_object_set_new(o, "operations", operations_json(&s->operations));
     if (detect_report(s->guest.detect)[0])
-        json_object_set_new(o, "report", json_string(detect_report(s->guest.detect)));
+        json_object_set_new(o, "report", json_text(detect_report(s->guest.detect)));
     return o;
 }

@@ -10,6 +10,7 @@
 #include "cli/attach.h"
 #include "cli/command.h"
 #include "cli/guest.h"
+#include "cli/json_text.h"
 #include "cli/post_mortem.h"
 #include "emu/plural.h"
 #include "emu/snapshot_file.h"
@@ -73,9 +74,9 @@ static json_t *vcpu_json(const struct guest *g, unsigned v)
     vcpu_get_regs(g->machine, v, &r);
     post_mortem_place(g->symbols, r.rip, place, sizeof(place));
     snprintf(rip, sizeof(rip), "0x%" PRIx64, r.rip);
-    return json_pack("{s:s, s:s*, s:I, s:s*, s:s*}", "state", vcpu_state_name(vcpu_state(g->machine, v)), "waits_for",
-                     waits, "steps", (json_int_t)vcpu_position(g->machine, v), "rip", is_somewhere ? rip : NULL,
-                     "place", is_somewhere ? place : NULL);
+    return json_pack("{s:o, s:o*, s:I, s:o*, s:o*}", "state", json_text(vcpu_state_name(vcpu_state(g->machine, v))),
+                     "waits_for", json_text(waits), "steps", (json_int_t)vcpu_position(g->machine, v), "rip",
+                     json_text(is_somewhere ? rip : NULL), "place", json_text(is_somewhere ? place : NULL));
 }
 
 static void print_json(const struct guest *g, const struct snapshot_file_info *i)
@@ -86,12 +87,12 @@ static void print_json(const struct guest *g, const struct snapshot_file_info *i
     for (unsigned v = 0; v < i->vcpus; v++)
         json_array_append_new(vcpus, vcpu_json(g, v));
     snprintf(digest, sizeof(digest), "%016" PRIx64, i->digest);
-    o = json_pack("{s:i, s:s, s:I, s:I, s:s, s:I, s:I, s:i, s:o, s:o*}", "format", (int)i->format, "build", i->build,
-                  "bytes", (json_int_t)i->file_bytes, "ram_pages", (json_int_t)i->ram_pages, "digest", digest, "steps",
-                  (json_int_t)i->steps, "virtual_ns", (json_int_t)i->now_ns, "current",
-                  (int)machine_current(g->machine), "vcpus", vcpus, "case", json_loads(i->case_text, 0, NULL));
-    json_dumpf(o, stdout, JSON_INDENT(2));
-    putchar('\n');
+    o = json_pack("{s:i, s:o, s:I, s:I, s:o, s:I, s:I, s:i, s:o, s:o*}", "format", (int)i->format, "build",
+                  json_text(i->build), "bytes", (json_int_t)i->file_bytes, "ram_pages", (json_int_t)i->ram_pages,
+                  "digest", json_text(digest), "steps", (json_int_t)i->steps, "virtual_ns", (json_int_t)i->now_ns,
+                  "current", (int)machine_current(g->machine), "vcpus", vcpus, "case",
+                  json_loads(i->case_text, 0, NULL));
+    json_show(o);
     json_decref(o);
 }
 

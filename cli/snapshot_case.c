@@ -12,6 +12,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "cli/json_text.h"
+#include "cli/utf8.h"
+#include "emu/ensure.h"
 #include "emu/plural.h"
 
 #define DIGEST_TEXT_BYTES 33 /* 128 bits */
@@ -57,30 +60,30 @@ static const char *mode_name(enum platform_mode mode)
 enum emu_err snapshot_case_print(const struct guest_options *o, char **text, struct diag *d)
 {
     char image[DIGEST_TEXT_BYTES], initrd[DIGEST_TEXT_BYTES], xen[32], seed[32];
-    json_t *root, *edits = json_array();
+    json_t *root, *edits;
     enum emu_err err = digest_file(o->kernel, image, d);
 
     if (err == EMU_OK && o->initrd)
         err = digest_file(o->initrd, initrd, d);
-    if (err != EMU_OK) {
-        json_decref(edits);
+    if (err == EMU_OK)
+        err = utf8_check("the command line", o->cmdline, d);
+    for (unsigned i = 0; err == EMU_OK && i < o->edits; i++)
+        err = utf8_check("an edit", o->edit[i], d);
+    if (err != EMU_OK)
         return err;
-    }
+    edits = json_array();
     for (unsigned i = 0; i < o->edits; i++)
-        json_array_append_new(edits, json_string(o->edit[i]));
+        json_array_append_new(edits, json_text(o->edit[i]));
     snprintf(xen, sizeof(xen), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
     snprintf(seed, sizeof(seed), "%" PRIu64, o->seed);
-    root = json_pack("{s:s, s:s*, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:o*}", "image", image, "initrd",
-                     o->initrd ? initrd : NULL, "cmdline", o->cmdline, "mode", mode_name(o->mode), "xen", xen, "seed",
-                     seed, "vcpus", (int)o->vcpus, "online", (int)o->online, "memory", (json_int_t)o->ram_bytes,
-                     "edits", edits);
-    *text = root && json_array_size(edits) == o->edits ? json_dumps(root, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
-    if (!root)
-        json_decref(edits);
+    root = json_pack("{s:o, s:o*, s:o, s:o, s:o, s:o, s:i, s:i, s:I, s:o*}", "image", json_text(image), "initrd",
+                     json_text(o->initrd ? initrd : NULL), "cmdline", json_text(o->cmdline), "mode",
+                     json_text(mode_name(o->mode)), "xen", json_text(xen), "seed", json_text(seed), "vcpus",
+                     (int)o->vcpus, "online", (int)o->online, "memory", (json_int_t)o->ram_bytes, "edits", edits);
+    ensure(root);
+    *text = json_dumps(root, JSON_SORT_KEYS | JSON_COMPACT);
     json_decref(root);
-    return *text ? EMU_OK
-                 : diag_set(d, EMU_EINPUT,
-                            "the command line or an edit is no UTF-8 text, so it can't go into a snapshot");
+    return *text ? EMU_OK : diag_set(d, EMU_EHOST, "the host has no memory left");
 }
 
 struct snapshot_case {

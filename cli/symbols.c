@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/image_argument.h"
+#include "cli/json_text.h"
 #include "emu/image.h"
 #include "emu/plural.h"
 #include "emu/symbol_file.h"
@@ -183,10 +184,11 @@ static json_t *symbol_json(const struct symbols *s, const struct symbol *symbol,
     unsigned line;
     snprintf(address, sizeof(address), "0x%" PRIx64, symbol->start_gva);
     symbols_print(s, gva, text, sizeof(text));
-    json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:s}", "name", symbol->name, "address", address, "kind", kind,
-                               "bytes", (json_int_t)symbol->bytes, "place", text);
+    json_t *object =
+        json_pack("{s:o, s:o, s:o, s:I, s:o}", "name", json_text(symbol->name), "address", json_text(address), "kind",
+                  json_text(kind), "bytes", (json_int_t)symbol->bytes, "place", json_text(text));
     if (object && symbols_find_line(s, gva, &file, &line)) {
-        json_object_set_new(object, "file", json_string(file));
+        json_object_set_new(object, "file", json_text(file));
         json_object_set_new(object, "line", json_integer(line));
     }
     return object;
@@ -234,9 +236,10 @@ static size_t print_json(const struct options *o, const struct symbols *s, const
     json_t *sources = json_array(), *found = o->find ? json_array() : NULL;
     for (unsigned i = 0; i < r->count; i++) {
         const struct source *source = &r->sources[i];
-        json_array_append_new(sources, json_pack("{s:s, s:s, s:s, s:I, s:I}", "source", source->name, "file",
-                                                 source->file, "detail", source->detail, "symbols",
-                                                 (json_int_t)source->symbols, "lines", (json_int_t)source->lines));
+        json_array_append_new(sources,
+                              json_pack("{s:o, s:o, s:o, s:I, s:I}", "source", json_text(source->name), "file",
+                                        json_text(source->file), "detail", json_text(source->detail), "symbols",
+                                        (json_int_t)source->symbols, "lines", (json_int_t)source->lines));
     }
     size_t count = o->find ? find(s, o->find, found) : 1;
     json_t *object = json_pack("{s:I, s:I, s:o}", "symbols", (json_int_t)symbols_count(s), "lines",

@@ -188,6 +188,18 @@ def every_source_names_its_license():
         yield f"only {sources} sources; is this the right folder?"
 
 
+def no_text_is_lost_from_json():
+    """Jansson drops what is not UTF-8, silently; json_text() does not."""
+    for path in files((".c", ".h")):
+        if path.endswith("json_text.c"):
+            continue
+        text = text_of(path)
+        for match in re.finditer(r'\bjson_(?:v?sprintf|stringn?(?:_nocheck)?|pack)\(\s*((?:"[^"]*"\s*)*)', text):
+            # In a format, a string that no colon follows is a value.
+            if "json_pack" not in match.group(0) or re.search(r"s(?!:)", re.sub(r'["\s]', "", match.group(1))):
+                yield f"{path}:{text.count(chr(10), 0, match.start()) + 1}: text goes into JSON by json_text()"
+
+
 def nothing_is_left_to_do():
     word = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")  # apart, or this line is one
     for path in files((".c", ".h", ".S", ".py", "meson.build")):
@@ -217,6 +229,7 @@ RULES = (
     no_floating_point_in_the_machine_and_the_models,
     the_pinned_formatter_has_nothing_to_say,
     every_source_names_its_license,
+    no_text_is_lost_from_json,
     nothing_is_left_to_do,
     lines_end_where_their_text_ends,
 )

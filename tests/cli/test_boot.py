@@ -7,6 +7,7 @@ Usage: test_boot.py BOOTRACE GUEST_FOLDER. With BOOTRACE_KERNEL in the environme
 import json
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -17,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import tap
 from tap import Skip, expect, run_tests
 
-BOOTRACE, GUESTS = sys.argv[1], sys.argv[2]
+BOOTRACE, GUESTS = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 HELLO32 = os.path.join(GUESTS, "hello32.elf")
 HELLO, SMP = os.path.join(GUESTS, "hello64.elf"), os.path.join(GUESTS, "smp64.elf")
 SPIN_STEPS = "30000000000"  # nobody waits for so many
@@ -348,6 +349,27 @@ def the_cpu_engine_takes_its_time_from_the_program():
     expect([os.path.basename(b) for b in bound] == ["bootrace"], "gettimeofday() of libunicorn is bound to", bound)
 
 
+def what_is_no_text_is_refused_and_never_lost_from_a_case():
+    for command in (("boot", HELLO), ("fuzz", HELLO, "--window", "guest_main"), ("replay",), ("corpus", "run")):
+        got = run(*command, "--cmdline", b"name=caf\xe9")
+        expect(got.returncode == 2 and "is not UTF-8 text" in got.stderr and "caf\\xe9" in got.stderr, command, got.stderr)
+    # Nor is the name of a folder that nobody typed.
+    inside = os.path.join(os.fsencode(folder.name), b"caf\xe9")
+    os.makedirs(inside)
+    shutil.copy(HELLO, os.path.join(inside, b"hello64.elf"))
+    case = os.path.join(folder.name, "no-text.yaml")
+    for command in (("boot", "hello64.elf", "--record", case),
+                    ("fuzz", "hello64.elf", "--vcpus", "1", "--window", "guest_main+100", "--inject", "nmi", "--out", folder.name)):
+        got = tap.run(BOOTRACE, *command, cwd=inside)
+        expect(got.returncode == 2 and "the path from the case" in got.stderr and "is not UTF-8 text" in got.stderr,
+               command, got.returncode, got.stderr)
+    expect(not os.path.exists(case), "a case was written")
+    got = tap.run(BOOTRACE, "boot", "hello64.elf", "--vcpus", "1", "--record", "beside.yaml", cwd=inside)
+    expect(got.returncode == 0, got.stderr)
+    with open(os.path.join(inside, b"beside.yaml"), encoding="utf-8") as f:
+        expect("kernel: hello64.elf" in f.read(), "the kernel is in the case")
+
+
 TESTS = (
     an_empty_file_is_refused,
     what_is_no_image_is_refused,
@@ -362,6 +384,7 @@ TESTS = (
     a_console_file_that_can_not_be_written_is_refused,
     what_can_not_be_written_at_the_end_is_refused_at_the_start,
     a_full_disk_is_no_success,
+    what_is_no_text_is_refused_and_never_lost_from_a_case,
     bad_places_to_stop_at_are_refused,
     unknown_options_and_missing_arguments_are_refused,
     help_and_version_are_no_errors,
