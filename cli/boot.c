@@ -9,12 +9,12 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "cli/guest.h"
-#include "cli/json_text.h"
-#include "cli/record.h"
-#include "cli/session.h"
-#include "cli/snapshot_plan.h"
-#include "cli/parse.h"
+#include "cli/run/guest.h"
+#include "cli/run/json_text.h"
+#include "cli/case/record.h"
+#include "cli/run/session.h"
+#include "cli/run/snapshot_plan.h"
+#include "cli/run/parse.h"
 #include "emu/engine.h"
 #include "emu/snapshot_file.h"
 

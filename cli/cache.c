@@ -8,9 +8,9 @@
 #include <time.h>
 
 #include "cli/command.h"
-#include "cli/snapshot_case.h"
-#include "cli/parse.h"
-#include "emu/plural.h"
+#include "cli/run/snapshot_case.h"
+#include "cli/run/parse.h"
+#include "emu/base/plural.h"
 #include "emu/snapshot_cache.h"
 
 /* ---- the options ---- */

@@ -9,9 +9,9 @@
 #include <argp.h>
 #include <stdbool.h>
 
-#include "cli/approach.h"
-#include "cli/guest.h"
-#include "emu/diag.h"
+#include "cli/run/approach.h"
+#include "cli/run/guest.h"
+#include "emu/base/diag.h"
 #include "emu/machine.h"
 #include "emu/snapshot_cache.h"
 

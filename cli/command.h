@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "cli/status.h"
-#include "emu/diag.h"
+#include "cli/run/status.h"
+#include "emu/base/diag.h"
 
 struct command {
     const char *name;

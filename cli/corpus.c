@@ -7,19 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/case.h"
-#include "cli/case_guest.h"
-#include "cli/child.h"
+#include "cli/case/case.h"
+#include "cli/case/case_guest.h"
+#include "cli/run/child.h"
 #include "cli/command.h"
-#include "cli/console.h"
+#include "cli/run/console.h"
 #include "cli/corpus_add.h"
 #include "cli/corpus_list.h"
 #include "cli/corpus_report.h"
 #include "cli/corpus_show.h"
-#include "cli/host_time.h"
-#include "cli/json_text.h"
-#include "cli/parse.h"
-#include "emu/plural.h"
+#include "cli/run/host_time.h"
+#include "cli/run/json_text.h"
+#include "cli/run/parse.h"
+#include "emu/base/plural.h"
 
 #define JOBS_MAX 64u
 

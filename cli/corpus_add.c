@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/case.h"
-#include "cli/case_guest.h"
-#include "cli/child.h"
+#include "cli/case/case.h"
+#include "cli/case/case_guest.h"
+#include "cli/run/child.h"
 #include "cli/command.h"
-#include "cli/record.h"
+#include "cli/case/record.h"
 #include "emu/schedule.h"
 
 #define NAME_PATTERN "^[a-z][0-9]+-[a-z0-9]+(-[a-z0-9]+)*$"

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/case.h"
-#include "cli/case_guest.h"
+#include "cli/case/case.h"
+#include "cli/case/case_guest.h"
 #include "cli/command.h"
 
 #define CASES_MAX 100000u

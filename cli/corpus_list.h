@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 #include "cli/corpus_report.h"
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 
 struct corpus_list { /* zeroed: empty */
     struct corpus_entry *entry;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "cli/json_text.h"
+#include "cli/run/json_text.h"
 
 const char *corpus_report_text(const struct corpus_entry *e, const char *key)
 {

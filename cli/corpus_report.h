@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 
 enum corpus_state {
     CORPUS_WAITS,

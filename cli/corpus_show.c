@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/case.h"
-#include "cli/case_guest.h"
+#include "cli/case/case.h"
+#include "cli/case/case_guest.h"
 #include "cli/command.h"
-#include "emu/plural.h"
+#include "emu/base/plural.h"
 
 static const char doc[] = "Say what a case is: its prose, its run, what it expects, how to run it.\v"
                           "CASE is a file, or the name of one in the corpus.\n\n"

@@ -18,9 +18,9 @@
 #include <yaml.h>
 
 #include "cli/cache.h"
-#include "cli/case_guest.h"
+#include "cli/case/case_guest.h"
 #include "cli/command.h"
-#include "cli/json_text.h"
+#include "cli/run/json_text.h"
 #include "emu/engine.h"
 #include "emu/snapshot_cache.h"
 

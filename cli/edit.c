@@ -3,7 +3,7 @@
 #include "cli/edit.h"
 
 #include "cli/command.h"
-#include "cli/kernel.h"
+#include "cli/run/kernel.h"
 #include "emu/insn.h"
 #include "models/linux/edit.h"
 

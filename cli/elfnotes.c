@@ -3,7 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/image_argument.h"
-#include "cli/json_text.h"
+#include "cli/run/json_text.h"
 #include "models/image_formats.h"
 #include "models/xen/elfnote.h"
 

@@ -11,12 +11,12 @@
 #include "cli/operations.h"
 #include "cli/patches.h"
 #include "cli/fuzz.h"
-#include "cli/json_text.h"
+#include "cli/run/json_text.h"
 #include "cli/replay.h"
 #include "cli/report.h"
 #include "cli/snapshot.h"
 #include "cli/symbols.h"
-#include "cli/utf8.h"
+#include "cli/run/utf8.h"
 
 #include <stdio.h>
 #include <string.h>

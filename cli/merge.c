@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "cli/json_text.h"
-#include "cli/search_part.h"
-#include "cli/search_report.h"
+#include "cli/run/json_text.h"
+#include "cli/campaign/search_part.h"
+#include "cli/campaign/search_report.h"
 
 static const char doc[] =
     "Join the parts of an exhaustive search.\v"

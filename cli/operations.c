@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "cli/guest.h"
-#include "cli/parse.h"
+#include "cli/run/guest.h"
+#include "cli/run/parse.h"
 #include "models/xen/xen.h"
 
 #define NAME_BYTES 80

@@ -4,8 +4,8 @@
 
 #include "cli/command.h"
 #include "cli/image_argument.h"
-#include "cli/json_text.h"
-#include "cli/kernel.h"
+#include "cli/run/json_text.h"
+#include "cli/run/kernel.h"
 
 #include <argp.h>
 #include <inttypes.h>

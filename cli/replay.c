@@ -8,15 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/case.h"
-#include "cli/case_guest.h"
-#include "cli/case_search.h"
+#include "cli/case/case.h"
+#include "cli/case/case_guest.h"
+#include "cli/case/case_search.h"
 #include "cli/command.h"
-#include "cli/diverge.h"
-#include "cli/json_text.h"
-#include "cli/load.h"
-#include "cli/outcome.h"
-#include "cli/session.h"
+#include "cli/run/diverge.h"
+#include "cli/run/json_text.h"
+#include "cli/case/load.h"
+#include "cli/case/outcome.h"
+#include "cli/run/session.h"
 
 #define CONSOLE_BYTES_MAX (8u << 20) /* of what a pattern is looked for in */
 

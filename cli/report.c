@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/case_guest.h"
+#include "cli/case/case_guest.h"
 #include "cli/command.h"
-#include "cli/story.h"
-#include "cli/parse.h"
+#include "cli/report/story.h"
+#include "cli/run/parse.h"
 
 #define AROUND_NS_MAX 1000000000ull
 

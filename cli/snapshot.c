@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/attach.h"
+#include "cli/run/attach.h"
 #include "cli/command.h"
-#include "cli/guest.h"
-#include "cli/json_text.h"
-#include "cli/post_mortem.h"
-#include "emu/plural.h"
+#include "cli/run/guest.h"
+#include "cli/run/json_text.h"
+#include "cli/run/post_mortem.h"
+#include "emu/base/plural.h"
 #include "emu/snapshot_file.h"
 #include "emu/vcpu.h"
 

@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/machine_state.h"
 #include "emu/schedule.h"
 

@@ -9,7 +9,7 @@
 #ifndef BOOTRACE_EMU_DECIDE_H
 #define BOOTRACE_EMU_DECIDE_H
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 
 struct decision;
 struct machine;

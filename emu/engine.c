@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "emu/engine_clock.h"
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 
 #define TCG_BUFFER_BYTES (256u << 20)
 

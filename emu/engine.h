@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 #include "emu/insn.h"
 #include "emu/paging.h"
 #include "emu/regs.h"

@@ -2,7 +2,7 @@
 /* Running the loaded vCPU to an exact boundary, and what ends a run. How steps are counted: engine_blocks.c. */
 #include "emu/engine_state.h"
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/progress.h"
 
 /* The translator stopped inside the pending block, or behind it: commit what was executed. Returns the last executed

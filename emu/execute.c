@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "emu/machine_state.h"
-#include "emu/plural.h"
+#include "emu/base/plural.h"
 
 #define VECTOR_UD 6
 #define VECTOR_GP 13

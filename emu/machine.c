@@ -17,7 +17,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/machine_state.h"
 #include "emu/progress.h"
 

@@ -11,7 +11,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 
 /* Linux 6.7's ioctl, for hosts with older headers; include/uapi/linux/fs.h, "PAGEMAP_SCAN". */
 struct pagemap_region {

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 
 #define PAGE_BYTES 4096u
 #define PAGE_SHIFT 12

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/memory_state.h"
 
 uint64_t memory_pages_count(const struct memory *mem)

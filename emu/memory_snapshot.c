@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/memory_state.h"
 
 struct page { /* shared between snapshots */

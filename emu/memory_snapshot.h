@@ -9,7 +9,7 @@
 #ifndef BOOTRACE_EMU_MEMORY_SNAPSHOT_H
 #define BOOTRACE_EMU_MEMORY_SNAPSHOT_H
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 
 #include <stdint.h>
 

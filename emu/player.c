@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "emu/decide.h"
-#include "emu/ensure.h"
-#include "emu/plural.h"
+#include "emu/base/ensure.h"
+#include "emu/base/plural.h"
 #include "emu/vcpu.h"
 
 #define NOT_KNOWN UINT64_MAX

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/machine.h"
 
 #define LINE_BYTES_MAX  1024

@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 
 #define POSITION_SYMBOL_BYTES  128
 #define POSITION_TEXT_BYTES    256

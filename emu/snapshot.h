@@ -8,7 +8,7 @@
 #ifndef BOOTRACE_EMU_SNAPSHOT_H
 #define BOOTRACE_EMU_SNAPSHOT_H
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 
 struct machine;
 struct snapshot;

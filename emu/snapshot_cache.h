@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 #include "emu/snapshot_file.h"
 
 #define SNAPSHOT_CACHE_KEY_BYTES         33 /* hexadecimal digits and a zero */

@@ -12,7 +12,7 @@
 
 #include "emu/machine_state.h"
 #include "emu/memory_pages.h"
-#include "emu/plural.h"
+#include "emu/base/plural.h"
 #include "emu/snapshot_state.h"
 #include "emu/wire.h"
 

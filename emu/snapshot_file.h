@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #include "emu/build_id.h"
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 #include "emu/machine.h"
 
 #define SNAPSHOT_FILE_FORMAT         1u

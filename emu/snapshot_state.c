@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/machine_state.h"
-#include "emu/plural.h"
+#include "emu/base/plural.h"
 
 #define REASON_BYTES_MAX   256u
 #define DETECTOR_BYTES_MAX 64u

@@ -10,7 +10,7 @@
 #ifndef BOOTRACE_EMU_SNAPSHOT_STATE_H
 #define BOOTRACE_EMU_SNAPSHOT_STATE_H
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 #include "emu/wire.h"
 
 struct machine;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/machine_state.h"
 
 static unsigned model_index(const struct machine *m, const struct model *model)

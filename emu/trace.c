@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/machine_state.h"
 
 #define XXH_INLINE_ALL

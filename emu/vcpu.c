@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/machine_state.h"
 
 static struct vcpu *at(const struct machine *m, unsigned vcpu)

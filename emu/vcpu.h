@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 #include "emu/regs.h"
 
 struct machine;

@@ -5,7 +5,7 @@
 #ifndef BOOTRACE_MODELS_IMAGE_FORMATS_H
 #define BOOTRACE_MODELS_IMAGE_FORMATS_H
 
-#include "emu/image.h"
+#include "emu/image/image.h"
 
 extern const struct image_format *const image_formats[];
 

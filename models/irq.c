@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/pc/irq.h"
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "models/pc/ioapic.h"
 #include "models/pc/pic.h"
 #include "models/xen/xen.h"

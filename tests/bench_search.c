@@ -13,9 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/guest.h"
+#include "cli/run/guest.h"
 #include "emu/engine.h"
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/memory.h"
 #include "emu/snapshot.h"
 #include "emu/vcpu.h"

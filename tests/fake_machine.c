@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/fake_machine.h"
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 
 #include <stdarg.h>
 #include <stdio.h>

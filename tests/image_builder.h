@@ -6,7 +6,7 @@
 #ifndef BOOTRACE_TESTS_IMAGE_BUILDER_H
 #define BOOTRACE_TESTS_IMAGE_BUILDER_H
 
-#include "emu/unpack.h"
+#include "emu/image/unpack.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/patch_builder.h"
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 
 #include <elf.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
 #include "tests/fake_machine.h"
 #include "tests/image_builder.h"
 
-#include "emu/image.h"
-#include "models/linux/boot_protocol.h"
+#include "emu/image/image.h"
+#include "models/boot_protocol.h"
 #include "models/platform.h"
 
 #include <string.h>

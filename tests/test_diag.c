@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,8 +3,8 @@
 #include "tests/toy_machine.h"
 
 #include "emu/snapshot.h"
-#include "emu/symbols.h"
-#include "fuzz/divergence.h"
+#include "emu/image/symbols.h"
+#include "fuzz/detect/divergence.h"
 
 #define COUNTER (DATA + 0x500)
 

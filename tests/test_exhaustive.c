@@ -2,8 +2,8 @@
 /* The exhaustive search on small code and small handlers: what fails where, and that pruning loses and adds nothing. */
 #include "tests/toy_machine.h"
 
-#include "fuzz/divergence.h"
-#include "fuzz/exhaustive.h"
+#include "fuzz/detect/divergence.h"
+#include "fuzz/search/exhaustive.h"
 
 #define HANDLER_VECTOR 0x50u
 #define X              (DATA + 0x500)

@@ -2,7 +2,7 @@
 #include "tests/cmocka_tap.h"
 
 #include "emu/memory.h"
-#include "fuzz/footprint.h"
+#include "fuzz/search/footprint.h"
 
 static struct footprint *new_footprint(void)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "cli/gdb_packet.h"
+#include "cli/debugger/gdb_packet.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/gdb_registers.h"
+#include "cli/debugger/gdb_registers.h"
 #include "tests/cmocka_tap.h"
 
 /* What the reader says of each byte, the last that is not NONE; `data` is the packet then. */

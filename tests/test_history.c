@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "cli/history.h"
+#include "cli/debugger/history.h"
 
 #include <stdlib.h>
 #include <string.h>

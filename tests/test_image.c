@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
 
-#include "emu/image.h"
+#include "emu/image/image.h"
 #include "models/image_formats.h"
 #include "models/linux/bzimage.h"
 #include "tests/image_builder.h"

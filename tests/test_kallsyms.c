@@ -5,7 +5,7 @@
  */
 #include "tests/cmocka_tap.h"
 
-#include "emu/image.h"
+#include "emu/image/image.h"
 #include "models/linux/bzimage.h"
 #include "models/linux/kallsyms.h"
 #include "tests/kallsyms_builder.h"

@@ -14,14 +14,14 @@
 #include <string.h>
 
 #include "emu/engine.h"
-#include "emu/image.h"
+#include "emu/image/image.h"
 #include "emu/machine.h"
 #include "emu/snapshot.h"
-#include "emu/symbols.h"
-#include "emu/symbols_elf.h"
+#include "emu/image/symbols.h"
+#include "emu/image/symbols_elf.h"
 #include "emu/trace.h"
 #include "emu/vcpu.h"
-#include "fuzz/stale_owner.h"
+#include "fuzz/detect/stale_owner.h"
 #include "models/image_formats.h"
 #include "models/platform.h"
 #include "models/xen/pvh_loader.h"

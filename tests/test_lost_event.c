@@ -2,7 +2,7 @@
 /* The detector of lost events, on facts made by hand and a model that holds one event. */
 #include "tests/cmocka_tap.h"
 
-#include "fuzz/lost_event.h"
+#include "fuzz/detect/lost_event.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "fuzz/op_table_text.h"
+#include "fuzz/detect/op_table_text.h"
 
 static struct symbols *make_symbols(void)
 {

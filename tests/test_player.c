@@ -9,7 +9,7 @@
 #include "emu/decide.h"
 #include "emu/player.h"
 #include "emu/snapshot.h"
-#include "emu/symbols.h"
+#include "emu/image/symbols.h"
 
 /* sti; 1: inc ecx; inc edx; jmp 1b */
 #define STEPS_LOOP 0xfb, 0x41, 0x42, 0xeb, 0xfc

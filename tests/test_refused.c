@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "emu/decide.h"
-#include "emu/image.h"
+#include "emu/image/image.h"
 #include "emu/machine_state.h"
 #include "emu/schedule.h"
 #include "emu/snapshot.h"

@@ -14,10 +14,10 @@
 #include <string.h>
 
 #include "emu/machine.h"
-#include "emu/symbols_elf.h"
+#include "emu/image/symbols_elf.h"
 #include "emu/trace.h"
-#include "fuzz/op_table.h"
-#include "fuzz/op_table_text.h"
+#include "fuzz/detect/op_table.h"
+#include "fuzz/detect/op_table_text.h"
 #include "models/image_formats.h"
 #include "models/platform.h"
 #include "models/xen/pvh_loader.h"

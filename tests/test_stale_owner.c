@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The detector of host writes into memory that changed owner, on facts made by hand. */
-#include "fuzz/stale_owner.h"
+#include "fuzz/detect/stale_owner.h"
 
 #include <string.h>
 

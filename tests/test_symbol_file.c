@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "emu/symbol_file.h"
+#include "emu/image/symbol_file.h"
 
 #include <gelf.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "emu/symbols_elf.h"
+#include "emu/image/symbols_elf.h"
 #include "tests/cmocka_tap.h"
 
 static const struct {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
 
-#include "emu/symbols.h"
+#include "emu/image/symbols.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,8 +2,8 @@
 /* The test reads itself: an ELF file with symbols and debug data that is always there. */
 #include "tests/cmocka_tap.h"
 
-#include "emu/symbols_dwarf.h"
-#include "emu/symbols_elf.h"
+#include "emu/image/symbols_dwarf.h"
+#include "emu/image/symbols_elf.h"
 
 #include <elf.h>
 #include <stdio.h>

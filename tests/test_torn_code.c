@@ -2,9 +2,9 @@
 /* Which states of a site that is being changed are torn, write by write. */
 #include "tests/toy_machine.h"
 
-#include "emu/symbols.h"
-#include "fuzz/torn_code.h"
-#include "fuzz/window.h"
+#include "emu/image/symbols.h"
+#include "fuzz/search/torn_code.h"
+#include "fuzz/search/window.h"
 
 #define SITE       (CODE + 0x900)
 #define WRITES_MAX 8u

@@ -2,12 +2,12 @@
 /* The detector of a declared site of code that is executed half changed; and how a site is declared. */
 #include "tests/cmocka_tap.h"
 
-#include "fuzz/torn_site.h"
+#include "fuzz/detect/torn_site.h"
 
 #include <string.h>
 
 #include "emu/machine.h"
-#include "emu/symbols.h"
+#include "emu/image/symbols.h"
 #include "emu/vcpu.h"
 
 #define RAM_BYTES 0x400000u

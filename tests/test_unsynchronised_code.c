@@ -3,7 +3,7 @@
    order. */
 #include "tests/cmocka_tap.h"
 
-#include "fuzz/unsynchronised_code.h"
+#include "fuzz/detect/unsynchronised_code.h"
 
 #include <string.h>
 

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "cli/json_text.h"
-#include "cli/utf8.h"
+#include "cli/run/json_text.h"
+#include "cli/run/utf8.h"
 
 static const struct {
     const char *text;

@@ -2,9 +2,9 @@
 /* The record of a window, of small code whose every step is known. */
 #include "tests/toy_machine.h"
 
-#include "emu/symbols.h"
-#include "fuzz/footprint.h"
-#include "fuzz/window.h"
+#include "emu/image/symbols.h"
+#include "fuzz/search/footprint.h"
+#include "fuzz/search/window.h"
 
 #define X (DATA + 0x500)
 

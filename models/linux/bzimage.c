@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/linux/bzimage.h"
 
-#include "emu/ensure.h"
-#include "emu/unpack.h"
+#include "emu/base/ensure.h"
+#include "emu/image/unpack.h"
 
 #include <stdlib.h>
 #include <string.h>

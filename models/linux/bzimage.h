@@ -8,7 +8,7 @@
 #ifndef BOOTRACE_MODELS_LINUX_BZIMAGE_H
 #define BOOTRACE_MODELS_LINUX_BZIMAGE_H
 
-#include "emu/image.h"
+#include "emu/image/image.h"
 
 #include <asm/bootparam.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/linux/edit.h"
 
-#include "emu/ensure.h"
-#include "emu/plural.h"
+#include "emu/base/ensure.h"
+#include "emu/base/plural.h"
 #include "models/linux/call_site.h"
 
 #include <inttypes.h>

@@ -17,11 +17,11 @@
 #ifndef BOOTRACE_MODELS_LINUX_EDIT_H
 #define BOOTRACE_MODELS_LINUX_EDIT_H
 
-#include "emu/diag.h"
-#include "emu/image.h"
+#include "emu/base/diag.h"
+#include "emu/image/image.h"
 #include "emu/insn.h"
 #include "emu/memory.h"
-#include "emu/symbols.h"
+#include "emu/image/symbols.h"
 #include "models/linux/edit_text.h"
 #include "models/linux/kernel_view.h"
 #include "models/linux/patch_tables.h"

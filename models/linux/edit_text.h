@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 #include "models/linux/patch_tables.h"
 
 #define EDIT_BYTES_MAX  64u

@@ -6,7 +6,7 @@
 #ifndef BOOTRACE_MODELS_LINUX_FOREIGN_IMAGE_H
 #define BOOTRACE_MODELS_LINUX_FOREIGN_IMAGE_H
 
-#include "emu/image.h"
+#include "emu/image/image.h"
 
 extern const struct image_format foreign_image_format;
 

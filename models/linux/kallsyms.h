@@ -29,8 +29,8 @@
 #ifndef BOOTRACE_MODELS_LINUX_KALLSYMS_H
 #define BOOTRACE_MODELS_LINUX_KALLSYMS_H
 
-#include "emu/diag.h"
-#include "emu/symbols.h"
+#include "emu/base/diag.h"
+#include "emu/image/symbols.h"
 #include "models/linux/kernel_view.h"
 
 /* How the table says addresses. */

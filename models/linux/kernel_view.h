@@ -9,7 +9,7 @@
 #ifndef BOOTRACE_MODELS_LINUX_KERNEL_VIEW_H
 #define BOOTRACE_MODELS_LINUX_KERNEL_VIEW_H
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 
 #include <stdbool.h>
 #include <stddef.h>

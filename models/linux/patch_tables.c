@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/linux/patch_tables.h"
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

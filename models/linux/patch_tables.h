@@ -19,8 +19,8 @@
 #ifndef BOOTRACE_MODELS_LINUX_PATCH_TABLES_H
 #define BOOTRACE_MODELS_LINUX_PATCH_TABLES_H
 
-#include "emu/diag.h"
-#include "emu/symbols.h"
+#include "emu/base/diag.h"
+#include "emu/image/symbols.h"
 #include "models/linux/kernel_view.h"
 
 #include <stdbool.h>

@@ -14,8 +14,8 @@
 #ifndef BOOTRACE_MODELS_LINUX_PV_OPS_H
 #define BOOTRACE_MODELS_LINUX_PV_OPS_H
 
-#include "emu/diag.h"
-#include "emu/symbols.h"
+#include "emu/base/diag.h"
+#include "emu/image/symbols.h"
 #include "models/linux/kernel_view.h"
 #include "models/linux/patch_tables.h"
 

@@ -10,8 +10,8 @@
 #ifndef BOOTRACE_MODELS_LINUX_SYSTEM_MAP_H
 #define BOOTRACE_MODELS_LINUX_SYSTEM_MAP_H
 
-#include "emu/diag.h"
-#include "emu/symbols.h"
+#include "emu/base/diag.h"
+#include "emu/image/symbols.h"
 
 #define SYSTEM_MAP_BYTES_MAX (256u << 20) /* larger files are refused */
 

@@ -15,7 +15,7 @@
 
 #include <stdint.h>
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 
 struct machine;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/pc/acpi_image.h"
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 
 #include <assert.h>
 #include <string.h>

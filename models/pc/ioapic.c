@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/pc/ioapic.h"
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/machine.h"
 #include "emu/schedule.h"
 #include "models/pc/irq.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/pc/pic.h"
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/vcpu.h"
 #include "models/pc/lapic.h"
 #include "models/pc/pc.h"

@@ -8,7 +8,7 @@
  */
 #include "models/xen/state.h"
 
-#include "emu/plural.h"
+#include "emu/base/plural.h"
 #include "models/platform_config.h"
 
 #define CONSOLE_IO_MAX (1u << 20)

@@ -13,7 +13,7 @@
 #ifndef BOOTRACE_MODELS_XEN_ELFNOTE_H
 #define BOOTRACE_MODELS_XEN_ELFNOTE_H
 
-#include "emu/image.h"
+#include "emu/image/image.h"
 #include "models/xen/elfnote_features.h"
 
 #define ELFNOTE_OWNER     "Xen"

@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/trace.h"
 #include "models/platform_config.h"
 

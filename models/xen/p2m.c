@@ -9,7 +9,7 @@
  */
 #include "models/xen/state.h"
 
-#include "emu/ensure.h"
+#include "emu/base/ensure.h"
 #include "emu/trace.h"
 #include "models/pc/lapic.h"
 

@@ -7,7 +7,7 @@
 #include <xen/xen.h>
 #include <xen/arch-x86/hvm/start_info.h>
 
-#include "emu/image.h"
+#include "emu/image/image.h"
 #include "emu/machine.h"
 #include "emu/vcpu.h"
 #include "models/pc/acpi.h"

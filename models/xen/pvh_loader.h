@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 
 struct image;
 struct machine;

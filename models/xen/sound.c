@@ -6,7 +6,7 @@
 #include "models/xen/state.h"
 
 #include "models/pc/ioapic.h"
-#include "models/platform.h"
+#include "models/platform_config.h"
 
 #define GFN_MAX (UINT64_MAX >> PAGE_SHIFT)
 

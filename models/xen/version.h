@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "emu/diag.h"
+#include "emu/base/diag.h"
 
 struct xen_traits {
     unsigned version;            /* major << 16 | minor: the first version with these traits */

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "emu/plural.h"
+#include "emu/base/plural.h"
 #include "models/platform_config.h"
 
 #define GUEST_HOME "/local/domain/1"

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/case/case_guest.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+static bool is_folder(const char *path)
+{
+    char dot[CASE_PATH_BYTES + 8];
+
+    snprintf(dot, sizeof(dot), "%s/.", path);
+    return *path && access(dot, R_OK | X_OK) == 0;
+}
+
+void case_places_init(struct case_places *p, const char *guests)
+{
+    char exe[CASE_PATH_BYTES] = "";
+    ssize_t length = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+    char resolved[PATH_MAX];
+
+    memset(p, 0, sizeof(*p));
+    exe[length > 0 ? length : 0] = '\0';
+    if (strrchr(exe, '/'))
+        *strrchr(exe, '/') = '\0';
+    if (guests)
+        snprintf(p->guests, sizeof(p->guests), "%s", guests);
+    else if (strlen(exe) < CASE_PATH_BYTES - 128) {
+        /* build/cli/bootrace, or PREFIX/bin/bootrace */
+        sprintf(p->guests, "%s/../corpus/guests", exe);
+        if (!is_folder(p->guests))
+            sprintf(p->guests, "%s/../%s", exe, BOOTRACE_GUESTS);
+    }
+    if (!guests && realpath(p->guests, resolved))
+        snprintf(p->guests, sizeof(p->guests), "%s", resolved);
+    if (strlen(exe) < CASE_PATH_BYTES - 128)
+        sprintf(p->cache, "%s/../../.cache", exe);
+    if (is_folder("corpus") || strlen(exe) >= CASE_PATH_BYTES - 128)
+        sprintf(p->corpus, "corpus");
+    else
+        sprintf(p->corpus, "%s/../" BOOTRACE_CORPUS, exe);
+    if (!is_folder(p->cache))
+        p->cache[0] = '\0';
+    else if (realpath(p->cache, resolved))
+        snprintf(p->cache, sizeof(p->cache), "%s", resolved);
+}
+
+static enum emu_err join_in(const char *folder, const char *name, char *path, size_t bytes, struct diag *d)
+{
+    int n = *name == '/' || !*folder ? snprintf(path, bytes, "%s", name) : snprintf(path, bytes, "%s/%s", folder, name);
+
+    return n >= 0 && (size_t)n < bytes ? EMU_OK : diag_set(d, EMU_EINPUT, "the path of '%.60s…' is too long", name);
+}
+
+static enum emu_err join(const char *folder, const char *name, char path[CASE_PATH_BYTES], struct diag *d)
+{
+    return join_in(folder, name, path, CASE_PATH_BYTES, d);
+}
+
+static bool is_plain_name(const char *name)
+{
+    return *name && !strchr(name, '/') && name[0] != '.';
+}
+
+static enum emu_err find_kernel(const struct test_case *c, const struct case_places *p, const char *folder,
+                                char path[CASE_PATH_BYTES], struct diag *d)
+{
+    char name[512];
+
+    if (c->guest.kernel)
+        return join(folder, c->guest.kernel, path, d);
+    if (c->guest.free_standing) {
+        snprintf(name, sizeof(name), "%.400s.elf", c->guest.free_standing);
+        if (!is_plain_name(c->guest.free_standing) || join(p->guests, name, path, d) != EMU_OK || access(path, R_OK))
+            return diag_set_at(d, EMU_EINPUT, c->path, 0,
+                               "there is no free-standing guest '%.60s' in %s; build it, or say --guests FOLDER",
+                               c->guest.free_standing, p->guests);
+        return EMU_OK;
+    }
+    snprintf(name, sizeof(name), "kernel/%.200s%s/vmlinuz", c->guest.debian,
+             strchr(c->guest.debian, '@') ? "" : "@own");
+    if (!is_plain_name(c->guest.debian) || !*p->cache || join(p->cache, name, path, d) != EMU_OK || access(path, R_OK))
+        return diag_set_at(d, EMU_EINPUT, c->path, 0,
+                           "Debian's kernel '%.60s' is not in the cache; `scripts/kernel %.60s` fetches it",
+                           c->guest.debian, c->guest.debian);
+    return EMU_OK;
+}
+
+enum emu_err case_find_guest(const struct test_case *c, const struct case_places *p, struct case_guest *g,
+                             struct diag *d)
+{
+    struct guest_options *o = &g->options;
+    char folder[CASE_PATH_BYTES];
+    enum emu_err err;
+
+    memset(g, 0, sizeof(*g));
+    if (snprintf(folder, sizeof(folder), "%s", c->path) >= (int)sizeof(folder))
+        return diag_set(d, EMU_EINPUT, "the path of the case is too long");
+    if (strrchr(folder, '/'))
+        *strrchr(folder, '/') = '\0';
+    else
+        strcpy(folder, ".");
+    err = find_kernel(c, p, folder, g->kernel, d);
+    o->kernel = g->kernel;
+    if (err == EMU_OK && c->guest.initrd && !strcmp(c->guest.initrd, "cached")) {
+        err = join(p->cache, "initrd/amd64/initrd.cpio", g->initrd, d);
+        if (err == EMU_OK && (!*p->cache || access(g->initrd, R_OK)))
+            err = diag_set_at(d, EMU_EINPUT, c->path, 0, "the initrd is not in the cache; `scripts/initrd` makes it");
+        o->initrd = g->initrd;
+    } else if (err == EMU_OK && c->guest.initrd) {
+        err = join(folder, c->guest.initrd, g->initrd, d);
+        o->initrd = g->initrd;
+    }
+    if (err == EMU_OK && c->guest.system_map) {
+        err = join(folder, c->guest.system_map, g->system_map, d);
+        o->system_map = g->system_map;
+    }
+    if (err == EMU_OK && c->guest.vmlinux) {
+        err = join(folder, c->guest.vmlinux, g->vmlinux, d);
+        o->vmlinux = g->vmlinux;
+    }
+    o->detect = c->detect;
+    o->op_table = c->op_table;
+    o->torn_site = c->torn_site;
+    o->same = c->same;
+    if (err == EMU_OK && c->op_table && c->op_table[0] == '@') {
+        g->op_table[0] = '@';
+        err = join_in(folder, c->op_table + 1, g->op_table + 1, sizeof(g->op_table) - 1, d);
+        o->op_table = g->op_table;
+    }
+    o->cmdline = c->machine.cmdline;
+    o->mode = c->machine.mode;
+    o->xen_version = c->machine.xen_version;
+    if (c->machine.vcpus != CASE_NONE) {
+        o->vcpus = (unsigned)c->machine.vcpus;
+        o->vcpus_given = true;
+    }
+    if (c->machine.online != CASE_NONE)
+        o->online = (unsigned)c->machine.online;
+    if (c->machine.memory_bytes != CASE_NONE)
+        o->ram_bytes = c->machine.memory_bytes;
+    if (c->machine.seed != CASE_NONE)
+        o->seed = c->machine.seed;
+    for (unsigned i = 0; i < c->guest.edits; i++)
+        o->edit[o->edits++] = c->guest.edit[i];
+    return err;
+}
+
+enum emu_err case_prepare(const struct test_case *c, const char *guests, struct case_guest *g, struct schedule *s,
+                          struct diag *d)
+{
+    struct case_places places;
+    enum emu_err err = EMU_OK;
+
+    case_places_init(&places, guests);
+    if (c->schedule)
+        err = schedule_parse(c->schedule, strlen(c->schedule), c->path, c->schedule_line, s, d);
+    return err == EMU_OK ? case_find_guest(c, &places, g, d) : err;
+}
+
+enum emu_err case_digest_image(const char *path, uint64_t *xxh3, struct diag *d)
+{
+    FILE *f = fopen(path, "rb");
+    XXH3_state_t *state = XXH3_createState();
+    char bytes[1 << 16];
+    size_t n;
+    bool bad;
+
+    if (!f || !state) {
+        if (f)
+            fclose(f);
+        XXH3_freeState(state);
+        return f ? diag_set(d, EMU_EHOST, "the host has no memory left")
+                 : diag_set_at(d, EMU_EINPUT, path, 0, "can't be opened: %s", strerror(errno));
+    }
+    XXH3_64bits_reset(state);
+    while ((n = fread(bytes, 1, sizeof(bytes), f)) > 0)
+        XXH3_64bits_update(state, bytes, n);
+    *xxh3 = XXH3_64bits_digest(state);
+    bad = ferror(f);
+    fclose(f);
+    XXH3_freeState(state);
+    return bad ? diag_set_at(d, EMU_EINPUT, path, 0, "can't be read") : EMU_OK;
+}
+
+enum emu_err case_check_image(const struct test_case *c, const struct case_guest *g, struct diag *d)
+{
+    uint64_t now;
+    enum emu_err err;
+
+    if (c->guest.image_xxh3 == CASE_NONE)
+        return EMU_OK;
+    err = case_digest_image(g->kernel, &now, d);
+    if (err == EMU_OK && now != c->guest.image_xxh3)
+        err = diag_set_at(d, EMU_EINPUT, c->path, 0,
+                          "the case is about another image: %s has the digest %016" PRIx64 ", and the case says "
+                          "%016" PRIx64 "; record it again, or give it the old image",
+                          g->kernel, now, c->guest.image_xxh3);
+    return err;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * detect: the detectors that a user may ask for by name, in one table, and their attaching to a guest. Crash and hang
+ * are always looked for; the machine does that itself.
+ */
+#ifndef BOOTRACE_CLI_RUN_DETECT_H
+#define BOOTRACE_CLI_RUN_DETECT_H
+
+#include <stdio.h>
+
+#include "emu/base/diag.h"
+
+#define DETECT_NAMES                                                                                                   \
+    "crash, hang, stale-owner, lost-event, unsynchronised-code, op-table, op-table-switch, op-table-sites, "           \
+    "op-table-locks"
+
+struct detect;
+struct guest;
+
+/*
+ * Attach what `g->options` names (detect, op_table, torn_site) to the guest, which is loaded and has not run; *out is
+ * NULL if that is nothing. EMU_EINPUT: an unknown name, or a detector that can't find in this guest what it is to
+ * watch.
+ */
+EMU_MUST_CHECK enum emu_err detect_new(const struct guest *g, struct detect **out, struct diag *d);
+void detect_free(struct detect *x);
+
+/* Nothing, or some lines: what the detectors found, beyond the verdict, or that they had nothing to look at. */
+void detect_print(const struct detect *x, FILE *to);
+/* The details of the finding, lines; "" if there is none. */
+const char *detect_report(const struct detect *x);
+
+#endif

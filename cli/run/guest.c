@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/run/guest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/run/detect.h"
+#include "cli/run/kernel.h"
+#include "cli/run/same.h"
+#include "cli/run/snapshot_case.h"
+#include "emu/snapshot_file.h"
+#include "emu/image/symbols_dwarf.h"
+#include "emu/image/symbols_elf.h"
+#include "models/image_formats.h"
+#include "models/boot_protocol.h"
+#include "models/linux/edit.h"
+#include "models/linux/kallsyms.h"
+#include "models/linux/kernel_view.h"
+#include "models/linux/system_map.h"
+#include "models/xen/pvh_loader.h"
+
+static enum emu_err read_file(const char *path, size_t bytes_max, uint8_t **out, size_t *bytes, struct diag *d)
+{
+    FILE *f = fopen(path, "rb");
+    size_t room = 1 << 20, got = 0, n;
+    uint8_t *data;
+
+    if (!f)
+        return diag_set_at(d, EMU_EINPUT, path, 0, "can't be opened: %s", strerror(errno));
+    data = malloc(room);
+    while (data && (n = fread(data + got, 1, room - got, f)) > 0) {
+        got += n;
+        if (got > bytes_max) {
+            free(data);
+            fclose(f);
+            return diag_set_at(d, EMU_EINPUT, path, 0,
+                               "the initrd is larger than the guest's memory (%zu MiB); give --memory more",
+                               bytes_max >> 20);
+        }
+        if (got == room) {
+            uint8_t *more = realloc(data, room * 2);
+
+            if (!more)
+                free(data);
+            data = more;
+            room *= 2;
+        }
+    }
+    if (!data || ferror(f)) {
+        enum emu_err err = data ? diag_set_at(d, EMU_EINPUT, path, 0, "can't be read: %s", strerror(errno))
+                                : diag_set(d, EMU_EHOST, "the host has no memory left");
+
+        free(data);
+        fclose(f);
+        return err;
+    }
+    fclose(f);
+    if (!got) {
+        free(data);
+        return diag_set_at(d, EMU_EINPUT, path, 0, "the initrd is empty");
+    }
+    *out = data;
+    *bytes = got;
+    return EMU_OK;
+}
+
+/* A kernel without a symbol table is no error; one that the user names and that can't be read is. */
+static enum emu_err load_symbols(struct guest *g, struct diag *d)
+{
+    const struct guest_options *o = &g->options;
+    struct kernel_view view;
+    struct symbols *s = symbols_new();
+    struct diag ignored;
+    enum emu_err err;
+    size_t found, lines, functions;
+
+    if (!s)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    if (o->vmlinux) {
+        err = symbols_dwarf_read(o->vmlinux, s, &lines, &functions, d);
+    } else if (o->system_map) {
+        err = system_map_read(o->system_map, s, d);
+    } else {
+        bool has_kallsyms = kernel_view_init(&view, g->image->bytes, g->image->size, &ignored) == EMU_OK &&
+                            kallsyms_read(&view, s, NULL, &ignored) == EMU_OK;
+
+        if (!has_kallsyms) {
+            symbols_free(s);
+            s = symbols_new();
+            if (!s)
+                return diag_set(d, EMU_EHOST, "the host has no memory left");
+        }
+        err = EMU_OK;
+        if (!has_kallsyms && symbols_elf_read(g->image->bytes, g->image->size, s, &found, &ignored) != EMU_OK) {
+            symbols_free(s);
+            return EMU_OK;
+        }
+    }
+    if (err == EMU_OK)
+        err = symbols_seal(s, d);
+    if (err != EMU_OK) {
+        symbols_free(s);
+        return err;
+    }
+    g->symbols = s;
+    return EMU_OK;
+}
+
+/* Change the loaded kernel, by meaning, before its first instruction. */
+static enum emu_err apply_edits(struct guest *g, struct diag *d)
+{
+    const struct guest_options *o = &g->options;
+    struct edit_guest place = {g->image, machine_memory(g->machine)};
+    struct edit_memory memory = edit_memory_guest(&place);
+    struct kernel kernel;
+    struct edit_kernel k = {&kernel.view, NULL, &kernel.tables, NULL};
+    enum emu_err err;
+
+    if (!o->edits)
+        return EMU_OK;
+    err = kernel_init(&kernel, o->kernel, d);
+    if (err != EMU_OK)
+        return err;
+    k.symbols = kernel.symbols;
+    err = decoder_new(&k.decoder, d);
+    for (unsigned i = 0; err == EMU_OK && i < o->edits; i++) {
+        struct edit e;
+
+        err = edit_parse(o->edit[i], 0, &e, d);
+        if (err == EMU_OK)
+            err = edit_apply(&e, &k, &memory, NULL, NULL, d);
+    }
+    decoder_free(k.decoder);
+    kernel_fini(&kernel);
+    return err;
+}
+
+/* The case of the snapshot, if there is one. */
+static enum emu_err take_case(struct guest *g, struct diag *d)
+{
+    const struct snapshot_file *f = g->options.snapshot;
+
+    if (!f)
+        return EMU_OK;
+    g->case_text = strdup(snapshot_file_info(f)->case_text);
+    if (!g->case_text)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    return snapshot_case_apply(snapshot_file_name(f), g->case_text, &g->options, &g->snapshot_case, d);
+}
+
+static enum emu_err make_machine(struct guest *g, struct diag *d)
+{
+    const struct guest_options *o = &g->options;
+
+    if (o->online > o->vcpus)
+        return diag_set(d, EMU_EINPUT, "%u vCPUs can't be available of %u; give --vcpus %u", o->online, o->vcpus,
+                        o->online);
+    g->platform = (struct platform_config){.mode = o->mode,
+                                           .cmdline = o->cmdline,
+                                           .vcpus_online = o->online,
+                                           .initrd = g->initrd,
+                                           .initrd_bytes = g->initrd_bytes};
+    g->config = (struct machine_config){
+        .ram_bytes = o->ram_bytes,
+        .vcpus = o->vcpus,
+        .xen_version = o->xen_version,
+        .seed = o->seed,
+        .models = platform_models,
+        .model_count = platform_model_count,
+        .platform = &g->platform,
+    };
+    return machine_new(&g->config, &g->machine, d);
+}
+
+static enum emu_err load_image(struct guest *g, struct diag *d)
+{
+    const struct guest_options *o = &g->options;
+    enum emu_err err = o->mode == PLATFORM_HVM && g->image->kind == IMAGE_BZIMAGE
+                           ? boot_protocol_load(g->machine, g->image, d)
+                           : pvh_load(g->machine, g->image, d);
+
+    if (err != EMU_OK) {
+        diag_add_place(d, o->kernel, 0);
+        return err;
+    }
+    return apply_edits(g, d);
+}
+
+enum emu_err guest_init(struct guest *g, const struct guest_options *options, struct diag *d)
+{
+    struct guest_options *o = &g->options;
+    enum emu_err err;
+
+    memset(g, 0, sizeof(*g));
+    *o = *options;
+    err = take_case(g, d);
+    guest_options_complete(o);
+    if (err == EMU_OK && o->kernel)
+        err = image_load_file(o->kernel, image_formats, &g->image, d);
+    if (err == EMU_OK && o->initrd && !o->snapshot)
+        err = read_file(o->initrd, o->ram_bytes, &g->initrd, &g->initrd_bytes, d);
+    if (err == EMU_OK && (g->image || o->vmlinux || o->system_map))
+        err = load_symbols(g, d);
+    if (err == EMU_OK)
+        err = make_machine(g, d);
+    if (err == EMU_OK)
+        err = o->snapshot ? snapshot_file_load(o->snapshot, g->machine, d) : load_image(g, d);
+    if (err != EMU_OK)
+        guest_fini(g);
+    return err;
+}
+
+enum emu_err guest_write_snapshot(const struct guest *g, const char *path, struct diag *d)
+{
+    char *text = NULL;
+    enum emu_err err = EMU_OK;
+
+    if (!g->case_text)
+        err = snapshot_case_print(&g->options, &text, d);
+    if (err == EMU_OK)
+        err = snapshot_file_write(g->machine, text ? text : g->case_text, path, d);
+    free(text);
+    return err;
+}
+
+void guest_fini(struct guest *g)
+{
+    same_free(g->same);
+    machine_free(g->machine);
+    detect_free(g->detect);
+    if (g->image)
+        image_free(g->image);
+    if (g->symbols)
+        symbols_free(g->symbols);
+    free(g->initrd);
+    snapshot_case_free(g->snapshot_case);
+    free(g->case_text);
+    memset(g, 0, sizeof(*g));
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/run/guest_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/run/status.h"
+#include "cli/run/detect.h"
+#include "cli/run/parse.h"
+#include "emu/machine.h"
+
+enum {
+    KEY_CMDLINE = 0x1000,
+    KEY_MODE,
+    KEY_XEN,
+    KEY_SEED,
+    KEY_EDIT,
+    KEY_SYSTEM_MAP,
+    KEY_VMLINUX,
+    KEY_DETECT,
+    KEY_OP_TABLE,
+    KEY_TORN_SITE,
+    KEY_SAME,
+    KEY_ONLINE
+};
+
+static const struct argp_option options[] = {
+    {"kernel", 'k', "IMAGE", 0, "The same as the argument IMAGE", 0},
+    {"initrd", 'i', "FILE", 0, "Initial RAM disk", 0},
+    {"cmdline", KEY_CMDLINE, "TEXT", 0, "Kernel command line (default: '" GUEST_CMDLINE_DEFAULT "')", 0},
+    {"vcpus", 'c', "N", 0, "Number of vCPUs, 1 to 64 (default: 2)", 0},
+    {"online", KEY_ONLINE, "M", 0,
+     "So many of them are available from the start, the others can be plugged (default: all)", 0},
+    {"memory", 'm', "SIZE", 0, "Guest memory, like 512M or 2G (default: 512M)", 0},
+    {"mode", KEY_MODE, "pvh|hvm", 0, "How the guest is started (default: pvh)", 0},
+    {"edit", KEY_EDIT, "EDIT", 0,
+     "Change the loaded kernel by meaning, like 'unguard text_poke_early'; may be repeated", 0},
+    {"detect", KEY_DETECT, "NAME,...", 0, "Look for more than crash and hang: " DETECT_NAMES, 0},
+    {"op-table", KEY_OP_TABLE, "TEXT|@FILE", 0,
+     "The operations table of a free-standing guest, for --detect op-table: table=, slots=, patcher=, lock=, unlock=",
+     0},
+    {"torn-site", KEY_TORN_SITE, "SYMBOL+0xOFFSET: BYTES -> BYTES...", 0,
+     "Fail when an instruction of this site of code is executed that belongs to none of its versions", 0},
+    {"same", KEY_SAME, "LIST[@SYMBOL]", 0,
+     "What must be as in the undisturbed run when the guest ends, or comes to SYMBOL: SYMBOL, SYMBOL:BYTES, "
+     "SYMBOL+OFFSET:BYTES; several with commas",
+     0},
+    {"xen", KEY_XEN, "VERSION", 0, "Xen version of the host, 4.1 to 4.20 (default: 4.17)", 0},
+    {"seed", KEY_SEED, "N", 0, "Seed of what the host may choose freely (default: 1)", 0},
+    {"system-map", KEY_SYSTEM_MAP, "FILE", 0, "Symbols from a System.map", 0},
+    {"vmlinux", KEY_VMLINUX, "FILE", 0, "Symbols and lines from a vmlinux with debug data", 0},
+    {0},
+};
+
+void guest_options_complete(struct guest_options *o)
+{
+    if (!o->vcpus_given)
+        o->vcpus = GUEST_VCPUS_DEFAULT;
+    if (!o->ram_bytes)
+        o->ram_bytes = GUEST_RAM_BYTES_DEFAULT;
+    if (!o->cmdline)
+        o->cmdline = GUEST_CMDLINE_DEFAULT;
+    if (!o->xen_version)
+        o->xen_version = XEN_VERSION(4, 17);
+    if (!o->seed)
+        o->seed = GUEST_SEED_DEFAULT;
+}
+
+enum emu_err guest_add_edit(struct guest_options *o, const char *edit, struct diag *d)
+{
+    if (o->edits == GUEST_EDITS_MAX)
+        return diag_set(d, EMU_EINPUT, "more than %d edits", GUEST_EDITS_MAX);
+    o->edit[o->edits++] = edit;
+    return EMU_OK;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct guest_options *o = state->input;
+    enum emu_err err = EMU_OK;
+    struct diag d;
+    uint64_t n;
+
+    for (const struct argp_option *x = options; x->name; x++)
+        if (x->key == key && key != 'k')
+            o->option_given = x->name;
+    switch (key) {
+    case ARGP_KEY_ARG:
+    case 'k':
+        if (o->kernel)
+            argp_error(state, "one IMAGE is enough: '%s' is too many", arg);
+        o->kernel = arg;
+        break;
+    case 'i':
+        o->initrd = arg;
+        break;
+    case KEY_CMDLINE:
+        o->cmdline = arg;
+        break;
+    case 'c':
+        err = parse_number("the number of vCPUs", arg, 1, VCPUS_MAX, &n, &d);
+        o->vcpus = (unsigned)n;
+        o->vcpus_given = true;
+        break;
+    case KEY_ONLINE:
+        err = parse_number("the number of available vCPUs", arg, 1, VCPUS_MAX, &n, &d);
+        o->online = (unsigned)n;
+        break;
+    case 'm':
+        err = parse_bytes(arg, &o->ram_bytes, &d);
+        break;
+    case KEY_MODE:
+        err = parse_mode(arg, &o->mode, &d);
+        break;
+    case KEY_XEN:
+        err = parse_xen_version(arg, &o->xen_version, &d);
+        break;
+    case KEY_SEED:
+        err = parse_number("the seed", arg, 1, UINT64_MAX, &o->seed, &d);
+        break;
+    case KEY_EDIT:
+        err = guest_add_edit(o, arg, &d);
+        break;
+    case KEY_SYSTEM_MAP:
+        o->system_map = arg;
+        break;
+    case KEY_VMLINUX:
+        o->vmlinux = arg;
+        break;
+    case KEY_DETECT:
+        o->detect = arg;
+        break;
+    case KEY_OP_TABLE:
+        o->op_table = arg;
+        break;
+    case KEY_TORN_SITE:
+        o->torn_site = arg;
+        break;
+    case KEY_SAME:
+        o->same = arg;
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    if (err != EMU_OK) {
+        diag_print(&d, state->name, stderr);
+        exit(COMMAND_INPUT);
+    }
+    return 0;
+}
+
+const struct argp guest_argp = {options, parse, NULL, NULL, NULL, NULL, NULL};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/run/kernel.h"
+
+#include "emu/image/symbols_elf.h"
+#include "models/image_formats.h"
+#include "models/linux/kallsyms.h"
+
+static enum emu_err read_symbols(struct kernel *k, struct diag *d)
+{
+    size_t found;
+    k->symbols = symbols_new();
+    if (!k->symbols)
+        return diag_set(d, EMU_EHOST, "there is not enough memory");
+    enum emu_err err = symbols_elf_read(k->image->bytes, k->image->size, k->symbols, &found, d);
+    if (!err && !found)
+        err = kallsyms_read(&k->view, k->symbols, NULL, d);
+    return err ? err : symbols_seal(k->symbols, d);
+}
+
+enum emu_err kernel_init(struct kernel *k, const char *path, struct diag *d)
+{
+    *k = (struct kernel){.image = NULL};
+    enum emu_err err = image_load_file(path, image_formats, &k->image, d);
+    if (!err)
+        err = kernel_view_init(&k->view, k->image->bytes, k->image->size, d);
+    if (!err)
+        err = read_symbols(k, d);
+    if (!err)
+        err = patch_tables_find(&k->view, k->symbols, &k->tables, d);
+    if (err) {
+        diag_add_place(d, path, 0);
+        kernel_fini(k);
+    }
+    return err;
+}
+
+void kernel_fini(struct kernel *k)
+{
+    symbols_free(k->symbols);
+    image_free(k->image);
+    *k = (struct kernel){.image = NULL};
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/run/parse.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stdio.h>
+
+#include "emu/memory.h"
+
+#define RAM_BYTES_MIN (16ull << 20)
+#define RAM_BYTES_MAX (64ull << 30)
+
+enum emu_err parse_number(const char *what, const char *text, uint64_t min, uint64_t max, uint64_t *value,
+                          struct diag *d)
+{
+    char *end;
+
+    errno = 0;
+    *value = strtoull(text, &end, 0);
+    if (!isdigit((unsigned char)text[0]) || *end || errno || *value < min || *value > max)
+        return diag_set(d, EMU_EINPUT, "%s is a number from %llu to %llu, not '%s'", what, (unsigned long long)min,
+                        (unsigned long long)max, text);
+    return EMU_OK;
+}
+
+enum emu_err parse_bytes(const char *text, uint64_t *bytes, struct diag *d)
+{
+    char *end;
+    unsigned shift = 0;
+
+    errno = 0;
+    *bytes = strtoull(text, &end, 0);
+    switch (toupper((unsigned char)*end)) {
+    case 'G':
+        shift = 30;
+        end++;
+        break;
+    case 'M':
+        shift = 20;
+        end++;
+        break;
+    case 'K':
+        shift = 10;
+        end++;
+        break;
+    }
+    if (!isdigit((unsigned char)text[0]) || *end || errno || *bytes > RAM_BYTES_MAX >> shift ||
+        *bytes << shift < RAM_BYTES_MIN || (*bytes << shift) % PAGE_BYTES)
+        return diag_set(d, EMU_EINPUT, "memory is given like 512M or 2G, from %lluM to %lluG, not '%s'",
+                        RAM_BYTES_MIN >> 20, RAM_BYTES_MAX >> 30, text);
+    *bytes <<= shift;
+    return EMU_OK;
+}
+
+enum emu_err parse_xen_version(const char *text, unsigned *version, struct diag *d)
+{
+    unsigned major, minor;
+    char rest;
+
+    if (sscanf(text, "%u.%u%c", &major, &minor, &rest) != 2 || major != 4 || minor < 1 || minor > 20)
+        return diag_set(d, EMU_EINPUT, "a Xen version is one from 4.1 to 4.20, like 4.17, not '%s'", text);
+    *version = XEN_VERSION(major, minor);
+    return EMU_OK;
+}
+
+enum emu_err parse_mode(const char *text, enum platform_mode *mode, struct diag *d)
+{
+    if (strcmp(text, "pvh") && strcmp(text, "hvm"))
+        return diag_set(d, EMU_EINPUT, "the mode is pvh or hvm, not '%s'", text);
+    *mode = strcmp(text, "hvm") ? PLATFORM_PVH : PLATFORM_HVM;
+    return EMU_OK;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/run/snapshot_case.h"
+#include "cli/run/parse.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "cli/run/json_text.h"
+#include "cli/run/utf8.h"
+#include "emu/base/ensure.h"
+#include "emu/base/plural.h"
+
+#define DIGEST_TEXT_BYTES 33 /* 128 bits */
+
+static_assert(sizeof(struct guest_options) == 264, "a new option that changes a run belongs into the case below");
+
+static enum emu_err digest_file(const char *path, char text[DIGEST_TEXT_BYTES], struct diag *d)
+{
+    FILE *f = fopen(path, "rb");
+    XXH3_state_t *state = XXH3_createState();
+    enum emu_err err = EMU_OK;
+    static const size_t room = 1 << 20;
+    uint8_t *bytes = malloc(room);
+    XXH128_canonical_t sum;
+    size_t n;
+
+    if (!f)
+        err = diag_set_at(d, EMU_EINPUT, path, 0, "can't be opened: %s", strerror(errno));
+    else if (!state || !bytes)
+        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+    if (err == EMU_OK) {
+        XXH3_128bits_reset(state);
+        while ((n = fread(bytes, 1, room, f)) > 0)
+            XXH3_128bits_update(state, bytes, n);
+        if (ferror(f))
+            err = diag_set_at(d, EMU_EINPUT, path, 0, "can't be read: %s", strerror(errno));
+        XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(state));
+        for (unsigned i = 0; i < sizeof(sum.digest); i++)
+            snprintf(text + 2 * i, 3, "%02x", sum.digest[i]);
+    }
+    if (f)
+        fclose(f);
+    XXH3_freeState(state);
+    free(bytes);
+    return err;
+}
+
+static const char *mode_name(enum platform_mode mode)
+{
+    return mode == PLATFORM_HVM ? "hvm" : "pvh";
+}
+
+enum emu_err snapshot_case_print(const struct guest_options *o, char **text, struct diag *d)
+{
+    char image[DIGEST_TEXT_BYTES], initrd[DIGEST_TEXT_BYTES], xen[32], seed[32];
+    json_t *root, *edits;
+    enum emu_err err = digest_file(o->kernel, image, d);
+
+    if (err == EMU_OK && o->initrd)
+        err = digest_file(o->initrd, initrd, d);
+    if (err == EMU_OK)
+        err = utf8_check("the command line", o->cmdline, d);
+    for (unsigned i = 0; err == EMU_OK && i < o->edits; i++)
+        err = utf8_check("an edit", o->edit[i], d);
+    if (err != EMU_OK)
+        return err;
+    edits = json_array();
+    for (unsigned i = 0; i < o->edits; i++)
+        json_array_append_new(edits, json_text(o->edit[i]));
+    snprintf(xen, sizeof(xen), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
+    snprintf(seed, sizeof(seed), "%" PRIu64, o->seed);
+    root = json_pack("{s:o, s:o*, s:o, s:o, s:o, s:o, s:i, s:i, s:I, s:o*}", "image", json_text(image), "initrd",
+                     json_text(o->initrd ? initrd : NULL), "cmdline", json_text(o->cmdline), "mode",
+                     json_text(mode_name(o->mode)), "xen", json_text(xen), "seed", json_text(seed), "vcpus",
+                     (int)o->vcpus, "online", (int)o->online, "memory", (json_int_t)o->ram_bytes, "edits", edits);
+    ensure(root);
+    *text = json_dumps(root, JSON_SORT_KEYS | JSON_COMPACT);
+    json_decref(root);
+    return *text ? EMU_OK : diag_set(d, EMU_EHOST, "the host has no memory left");
+}
+
+struct snapshot_case {
+    json_t *root;
+};
+
+void snapshot_case_free(struct snapshot_case *c)
+{
+    if (!c)
+        return;
+    json_decref(c->root);
+    free(c);
+}
+
+/* The user names a file, or a text, that the case does not have. */
+static enum emu_err differs(const char *name, const char *what, const char *theirs, const char *ours, struct diag *d)
+{
+    return diag_set_at(d, EMU_EINPUT, name, 0,
+                       "is a snapshot of another case: its %s is '%s', not '%s'; leave the option away to take the "
+                       "snapshot's",
+                       what, theirs ? theirs : "none", ours);
+}
+
+static enum emu_err check_file(const char *name, const char *what, const char *digest, const char *path, struct diag *d)
+{
+    char ours[DIGEST_TEXT_BYTES];
+    enum emu_err err;
+
+    if (!path)
+        return EMU_OK;
+    err = digest_file(path, ours, d);
+    if (err != EMU_OK || (digest && !strcmp(digest, ours)))
+        return err;
+    return diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: its %s has the digest %s, and %s has %s",
+                       what, digest ? digest : "(none)", path, ours);
+}
+
+static enum emu_err check_edits(const char *name, const json_t *edits, const struct guest_options *o, struct diag *d)
+{
+    bool same = json_array_size(edits) == o->edits;
+
+    for (unsigned i = 0; same && i < o->edits; i++)
+        same = !strcmp(json_string_value(json_array_get(edits, i)), o->edit[i]);
+    return same || !o->edits
+               ? EMU_OK
+               : diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: its edits are others");
+}
+
+enum emu_err snapshot_case_apply(const char *name, const char *text, struct guest_options *o,
+                                 struct snapshot_case **keep, struct diag *d)
+{
+    const char *image, *initrd = NULL, *cmdline, *mode, *xen, *seed;
+    struct snapshot_case *c = calloc(1, sizeof(*c));
+    struct guest_options theirs = {0};
+    json_int_t vcpus, online, memory;
+    json_t *edits;
+    char ours[64];
+    bool ok;
+    enum emu_err err = EMU_OK;
+
+    if (!c)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    c->root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    ok = c->root && !json_unpack(c->root, "{s:s, s?s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o !}", "image", &image,
+                                 "initrd", &initrd, "cmdline", &cmdline, "mode", &mode, "xen", &xen, "seed", &seed,
+                                 "vcpus", &vcpus, "online", &online, "memory", &memory, "edits", &edits);
+    ok = ok && vcpus >= 1 && vcpus <= VCPUS_MAX && online >= 0 && online <= vcpus && memory > 0 &&
+         json_is_array(edits) && json_array_size(edits) <= GUEST_EDITS_MAX &&
+         parse_xen_version(xen, &theirs.xen_version, d) == EMU_OK && parse_mode(mode, &theirs.mode, d) == EMU_OK &&
+         parse_number("the seed", seed, 1, UINT64_MAX, &theirs.seed, d) == EMU_OK;
+    for (size_t i = 0; ok && i < json_array_size(edits); i++)
+        ok = json_is_string(json_array_get(edits, i));
+    if (!ok)
+        err = diag_set_at(d, EMU_EINPUT, name, 0, "is damaged: its case is none");
+    if (err == EMU_OK)
+        err = check_file(name, "image", image, o->kernel, d);
+    if (err == EMU_OK)
+        err = check_file(name, "initrd", initrd, o->initrd, d);
+    if (err == EMU_OK && o->cmdline && strcmp(o->cmdline, cmdline))
+        err = differs(name, "command line", cmdline, o->cmdline, d);
+    if (err == EMU_OK && o->mode != PLATFORM_PVH && o->mode != theirs.mode)
+        err = differs(name, "mode", mode, mode_name(o->mode), d);
+    if (err == EMU_OK && o->xen_version && o->xen_version != theirs.xen_version) {
+        snprintf(ours, sizeof(ours), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
+        err = differs(name, "Xen version", xen, ours, d);
+    }
+    if (err == EMU_OK && o->seed && o->seed != theirs.seed) {
+        snprintf(ours, sizeof(ours), "%" PRIu64, o->seed);
+        err = differs(name, "seed", seed, ours, d);
+    }
+    if (err == EMU_OK && o->vcpus_given && o->vcpus != (uint64_t)vcpus)
+        err = diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: it has %d vCPU%s, not %u", (int)vcpus,
+                          plural((uint64_t)vcpus), o->vcpus);
+    if (err == EMU_OK && o->online && o->online != (uint64_t)online)
+        err = diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: --online was %d, not %u", (int)online,
+                          o->online);
+    if (err == EMU_OK && o->ram_bytes && o->ram_bytes != (uint64_t)memory)
+        err = diag_set_at(d, EMU_EINPUT, name, 0,
+                          "is a snapshot of another case: it has %" PRIu64 " bytes of memory, not %" PRIu64,
+                          (uint64_t)memory, o->ram_bytes);
+    if (err == EMU_OK)
+        err = check_edits(name, edits, o, d);
+    if (err != EMU_OK) {
+        snapshot_case_free(c);
+        return err;
+    }
+    o->cmdline = cmdline;
+    o->mode = theirs.mode;
+    o->xen_version = theirs.xen_version;
+    o->seed = theirs.seed;
+    o->vcpus = (unsigned)vcpus;
+    o->vcpus_given = true;
+    o->online = (unsigned)online;
+    o->ram_bytes = (uint64_t)memory;
+    o->edits = (unsigned)json_array_size(edits);
+    for (unsigned i = 0; i < o->edits; i++)
+        o->edit[i] = json_string_value(json_array_get(edits, i));
+    *keep = c;
+    return EMU_OK;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fuzz/search/search.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "emu/decide.h"
+#include "emu/player.h"
+#include "emu/snapshot.h"
+#include "emu/image/symbols.h"
+#include "emu/vcpu.h"
+#include "fuzz/detect/divergence.h"
+
+/* A strategy that lets no vCPU make a step for so long has lost its way: the run is over. */
+#define STILL_MAX 10000u
+/* Between two looks at whether a signal came. */
+#define SLICE_STEPS 1000000u
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && !strcmp(a, b));
+}
+
+bool trial_is_same_failure(const struct verdict *a, const struct verdict *b, const struct symbols *symbols)
+{
+    struct symbol x, y;
+    bool has_x, has_y;
+
+    if (a->kind != b->kind || !same_text(a->detector, b->detector))
+        return false;
+    if (!symbols)
+        return a->rip_gva == b->rip_gva;
+    has_x = symbols_find_address(symbols, a->rip_gva, &x);
+    has_y = symbols_find_address(symbols, b->rip_gva, &y);
+    return has_x == has_y && (has_x ? x.start_gva == y.start_gva : a->rip_gva == b->rip_gva);
+}
+
+static void conclude(struct machine *m, uint64_t start_steps, bool reached, const struct trial_end *end,
+                     struct trial *o)
+{
+    const struct verdict *v = machine_verdict(m);
+
+    o->verdict = *v;
+    o->steps = machine_steps(m) - start_steps;
+    o->digest = 0;
+    switch (v->kind) {
+    case VERDICT_FAIL:
+        o->kind = TRIAL_FAIL;
+        o->digest = machine_digest(m);
+        return;
+    case VERDICT_PASS:
+        o->kind = TRIAL_PASS;
+        return;
+    case VERDICT_NONE:
+        o->kind = reached || !end->reach_rip_gva ? TRIAL_PASS : TRIAL_BUDGET;
+        if (end->same && !divergence_was_compared(end->same))
+            o->kind = TRIAL_BUDGET;
+        return;
+    case VERDICT_BUDGET:
+        o->kind = TRIAL_BUDGET;
+        return;
+    case VERDICT_UNMODELLED:
+    case VERDICT_ERROR:
+    case VERDICT_INTERRUPTED:
+        break;
+    }
+    o->kind = TRIAL_UNMODELLED;
+}
+
+enum emu_err trial_play(struct machine *m, const struct schedule *schedule, const struct symbols *symbols,
+                        const struct trial_end *end, struct trial *trial, struct diag *diag)
+{
+    uint64_t start = machine_steps(m), last = start + end->steps_max;
+    struct machine_limits limits = {.until_rip_gva = end->reach_rip_gva};
+    enum machine_stop_reason why;
+    struct player player;
+    bool goes_on, interrupted;
+
+    memset(trial, 0, sizeof(*trial));
+    player_init(&player, m, schedule, symbols_resolve, symbols, NULL);
+    do {
+        uint64_t now = machine_steps(m);
+        enum emu_err err;
+
+        limits.steps_max = last - now > SLICE_STEPS ? now + SLICE_STEPS : last;
+        err = player_run(&player, &limits, &why, diag);
+        if (err != EMU_OK)
+            return err;
+        goes_on = why == MACHINE_STOPPED_ASKED || (why == MACHINE_STOPPED_STEPS && machine_steps(m) < last);
+        interrupted = goes_on && end->interrupted && *end->interrupted;
+    } while (goes_on && !interrupted);
+    conclude(m, start, why == MACHINE_STOPPED_RIP, end, trial);
+    if (interrupted)
+        trial->kind = TRIAL_BUDGET;
+    return EMU_OK;
+}
+
+/* ---- one run under a strategy ---- */
+
+struct run {
+    struct machine *m;
+    const struct search_options *o;
+    struct search_report *r;
+    void *state;
+    struct trial trial;
+    uint64_t start_steps, end_steps;
+    int pinned;     /* the vCPU that the last recorded decision lets run alone; -1 if none */
+    unsigned still; /* moves in a row that led nowhere */
+    bool over, reached;
+    struct diag *diag;
+};
+
+/* Carry it out here, and record it if it was legal. */
+static enum emu_err decide(struct run *run, struct decision d, bool *legal)
+{
+    enum emu_err err;
+
+    d.at = (struct position){.kind = POSITION_STEPS, .vcpu = machine_current(run->m)};
+    d.at.steps = vcpu_position(run->m, d.at.vcpu);
+    run->pinned = -1;
+    err = machine_decide(run->m, &d, run->diag);
+    *legal = err == EMU_OK;
+    run->r->decisions++;
+    if (err == EMU_EINPUT) {
+        run->r->refused++;
+        return EMU_OK;
+    }
+    return err == EMU_OK ? schedule_append(&run->trial.schedule, &d, run->diag) : err;
+}
+
+static enum emu_err go(struct run *run, const struct move *move)
+{
+    struct machine *m = run->m;
+    uint64_t now = machine_steps(m);
+    struct machine_limits limits = {.steps_max = run->end_steps,
+                                    .until_rip_gva = run->o->end.reach_rip_gva,
+                                    .until_runnable = move->until_runnable};
+    enum machine_stop_reason why;
+    bool alone = move->only >= 0;
+
+    if (move->steps < run->end_steps - now)
+        limits.steps_max = now + (move->steps ? move->steps : 1);
+    if (alone && run->pinned != move->only) {
+        enum emu_err err = decide(
+            run,
+            (struct decision){.kind = DECISION_RUN_TO, .vcpu = (unsigned)move->only, .to.vcpu = (unsigned)move->only},
+            &alone);
+
+        if (err != EMU_OK)
+            return err;
+        if (alone)
+            run->pinned = move->only;
+        else
+            limits.steps_max = now + 1 < run->end_steps ? now + 1 : run->end_steps;
+    } else if (!alone) {
+        run->pinned = -1;
+    }
+    if (alone) {
+        limits.pinned = limits.pinned_until_waits = true;
+        limits.vcpu = (unsigned)move->only;
+    }
+    if (move->until_position > vcpu_position(m, move->until_vcpu)) { /* else it is past: the course was another one */
+        limits.also.vcpu = move->until_vcpu;
+        limits.also.position_max = move->until_position;
+    }
+    do {
+        why = machine_run(m, &limits);
+    } while (why == MACHINE_STOPPED_ASKED);
+    if (alone) { /* it was let run to here */
+        struct decision *d = &run->trial.schedule.decision[run->trial.schedule.count - 1];
+
+        d->to.kind = POSITION_STEPS;
+        d->to.steps = vcpu_position(m, d->vcpu);
+    }
+    run->reached = why == MACHINE_STOPPED_RIP;
+    run->still = machine_steps(m) == now ? run->still + 1 : 0;
+    run->over =
+        run->reached || why == MACHINE_STOPPED_VERDICT || machine_steps(m) >= run->end_steps || run->still > STILL_MAX;
+    return EMU_OK;
+}
+
+static enum emu_err run_once(struct run *run)
+{
+    const struct strategy *strategy = run->o->strategy;
+    enum emu_err err = EMU_OK;
+    bool legal = true;
+
+    run->start_steps = machine_steps(run->m);
+    run->end_steps = run->start_steps + run->o->end.steps_max;
+    run->pinned = -1;
+    run->still = 0;
+    run->over = run->reached = false;
+    while (err == EMU_OK && !run->over) {
+        struct move move = {.only = -1, .steps = UINT64_MAX};
+
+        strategy->move(run->state, run->m, !legal, &move);
+        legal = true;
+        if (move.acts)
+            err = decide(run, move.action, &legal);
+        if (err == EMU_OK)
+            err = go(run, &move);
+    }
+    if (err == EMU_OK)
+        conclude(run->m, run->start_steps, run->reached, &run->o->end, &run->trial);
+    return err;
+}
+
+/* ---- many ---- */
+
+static enum emu_err note(struct run *run)
+{
+    struct search_report *r = run->r;
+    const struct trial *o = &run->trial;
+    enum emu_err err;
+
+    r->runs++;
+    r->by_kind[o->kind]++;
+    if (o->steps > r->steps_max)
+        r->steps_max = o->steps;
+    if (o->kind == TRIAL_UNMODELLED && r->by_kind[TRIAL_UNMODELLED] == 1)
+        r->unmodelled = o->verdict;
+    if (o->kind != TRIAL_FAIL)
+        return EMU_OK;
+    if (!r->first_failing_run)
+        r->first_failing_run = r->runs;
+    for (unsigned i = 0; i < r->failures; i++)
+        if (trial_is_same_failure(&r->failure[i].verdict, &o->verdict, run->o->symbols)) {
+            r->failure[i].count++;
+            return EMU_OK;
+        }
+    if (r->failures == SEARCH_FAILURES_MAX)
+        return EMU_OK;
+    err = schedule_copy(&r->failure[r->failures].schedule, &o->schedule, run->diag);
+    if (err != EMU_OK)
+        return err;
+    r->failure[r->failures].verdict = o->verdict;
+    r->failure[r->failures].digest = o->digest;
+    r->failure[r->failures].steps = o->steps;
+    r->failure[r->failures].run = r->runs;
+    r->failure[r->failures].count = 1;
+    r->failures++;
+    return EMU_OK;
+}
+
+static bool is_enough(const struct search_options *o, const struct search_report *r)
+{
+    return r->runs >= o->runs_max || (o->failures_max && r->failures >= o->failures_max) ||
+           (o->progress && o->progress(o->context, r));
+}
+
+enum emu_err search_run(const struct search_options *o, struct search_report *r, struct diag *d)
+{
+    struct strategy_options options = o->strategy_options;
+    struct run run = {.m = o->machine, .o = o, .r = r, .diag = d};
+    struct snapshot *start = NULL;
+    enum emu_err err;
+
+    memset(r, 0, sizeof(*r));
+    options.machine = o->machine;
+    options.vcpus = machine_vcpus(o->machine);
+    err = snapshot_take(o->machine, NULL, &start, d);
+    if (err == EMU_OK)
+        err = o->strategy->init(&options, &run.state, d);
+    while (err == EMU_OK && !is_enough(o, r)) {
+        if (!o->strategy->begin(run.state)) {
+            r->exhausted = true;
+            break;
+        }
+        schedule_init(&run.trial.schedule);
+        err = run_once(&run);
+        if (err == EMU_OK)
+            err = note(&run);
+        if (err == EMU_OK)
+            o->strategy->end(run.state, &run.trial);
+        schedule_fini(&run.trial.schedule);
+        snapshot_restore(o->machine, start);
+    }
+    if (run.state) {
+        o->strategy->statement(run.state, r->statement, sizeof(r->statement));
+        o->strategy->fini(run.state);
+    }
+    if (start) {
+        snapshot_restore(o->machine, start);
+        snapshot_free(o->machine, start);
+    }
+    if (err != EMU_OK)
+        search_report_fini(r);
+    return err;
+}
+
+void search_report_fini(struct search_report *r)
+{
+    for (unsigned i = 0; i < r->failures; i++)
+        schedule_fini(&r->failure[i].schedule);
+    memset(r, 0, sizeof(*r));
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * search: many runs of one window under a strategy, each from the same snapshot, and what came of them.
+ *
+ * A run passes when it reaches its end (the guest's own PASS, a place, or so many steps), and fails when the machine or
+ * a detector says FAIL. Runs that leave the model, or that do not reach the place in time, are counted apart: they are
+ * neither.
+ */
+#ifndef BOOTRACE_FUZZ_SEARCH_SEARCH_H
+#define BOOTRACE_FUZZ_SEARCH_SEARCH_H
+
+#include <stdbool.h>
+#include <signal.h>
+#include <stdint.h>
+
+#include "emu/base/diag.h"
+#include "emu/machine.h"
+#include "emu/schedule.h"
+#include "emu/verdict.h"
+#include "fuzz/search/strategy.h"
+
+struct divergence;
+struct symbols;
+
+struct trial_end {
+    uint64_t reach_rip_gva; /* reaching it is passing; 0 for none */
+    uint64_t steps_max;     /* of all vCPUs, counted from the window's start */
+    /* Of trial_play: set by a signal handler, it ends the run within a second, as out of budget; NULL: nothing does. */
+    const volatile sig_atomic_t *interrupted;
+    const struct divergence *same; /* a run that does not come to its comparison is out of budget; NULL for none */
+};
+
+enum trial_kind { TRIAL_PASS, TRIAL_FAIL, TRIAL_BUDGET, TRIAL_UNMODELLED, TRIAL_KINDS };
+
+struct trial {
+    enum trial_kind kind;
+    struct verdict verdict; /* VERDICT_NONE if the run reached its place or its steps */
+    uint64_t steps;         /* of all vCPUs, since the window's start */
+    uint64_t digest;        /* of the state at the end, if it failed */
+    struct schedule schedule;
+};
+
+/* Two failures are one if the same property failed in the same way: kind, detector, and the place's symbol. */
+bool trial_is_same_failure(const struct verdict *a, const struct verdict *b, const struct symbols *symbols);
+
+/* Play `schedule` from where the machine stands until the end. The machine stays there. EMU_EINPUT: a decision is
+   illegal. trial->schedule is left empty. */
+enum emu_err trial_play(struct machine *m, const struct schedule *schedule, const struct symbols *symbols,
+                        const struct trial_end *end, struct trial *trial, struct diag *diag) EMU_MUST_CHECK;
+
+struct search_failure {
+    struct verdict verdict;
+    struct schedule schedule; /* of the first run that failed so */
+    uint64_t digest;
+    uint64_t steps;
+    uint64_t run;   /* the how many-th, from 1 */
+    uint64_t count; /* runs that failed so */
+};
+
+#define SEARCH_FAILURES_MAX 64u
+
+struct search_report {
+    uint64_t runs, by_kind[TRIAL_KINDS];
+    uint64_t decisions, refused;
+    uint64_t steps_max; /* of a run */
+    uint64_t first_failing_run;
+    struct search_failure failure[SEARCH_FAILURES_MAX];
+    unsigned failures;
+    struct verdict unmodelled; /* of the first run that left the model */
+    bool exhausted;            /* the strategy had nothing left to try */
+    char statement[512];
+};
+
+struct search_options {
+    struct machine *machine;
+    const struct symbols *symbols;
+    const struct strategy *strategy;
+    struct strategy_options strategy_options; /* machine and vcpus are filled in here */
+    struct trial_end end;
+    uint64_t runs_max;
+    uint64_t failures_max;                                          /* stop after so many different ones; 0: go on */
+    bool (*progress)(void *context, const struct search_report *r); /* true stops */
+    void *context;
+};
+
+/* The machine stands at the window's start; it stands there again on return. */
+enum emu_err search_run(const struct search_options *o, struct search_report *r, struct diag *d) EMU_MUST_CHECK;
+void search_report_fini(struct search_report *r);
+
+#endif

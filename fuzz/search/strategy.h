@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * strategy: who decides what the world does next in a run of a search. A strategy proposes, the machine disposes: what
+ * it proposes and the machine refuses does not happen, and the strategy goes on.
+ *
+ * One strategy is one file and one line in strategy.c. It sees the machine at boundaries of its own choice and changes
+ * nothing in it. What it did is recorded by the search as a schedule with exact positions.
+ */
+#ifndef BOOTRACE_FUZZ_SEARCH_STRATEGY_H
+#define BOOTRACE_FUZZ_SEARCH_STRATEGY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "emu/base/diag.h"
+#include "emu/machine.h"
+#include "emu/schedule.h"
+
+struct trial;
+
+/* What may be injected besides the vCPUs' interleaving. */
+#define STRATEGY_SOURCES_MAX 8
+struct source {
+    enum decision_kind
+        kind;      /* DECISION_EXPIRE, _NMI, _VECTOR, _IPI, _IRQ, _UPCALL, _EVENT, _LATE, _PASS, _PLUG, _UNPLUG */
+    unsigned vcpu; /* the one it is for, where it is for one; DECISION_ANY_VCPU: the strategy chooses */
+    uint64_t value;
+};
+
+struct strategy_options {
+    struct machine *machine; /* at the window's start */
+    unsigned vcpus;
+    struct source source[STRATEGY_SOURCES_MAX];
+    unsigned sources;
+    bool interleave;       /* the vCPUs' interleaving is searched too */
+    uint64_t window_steps; /* of all vCPUs together, in the undisturbed run */
+    uint64_t seed;
+    unsigned depth; /* decisions (random), PCT's d, or preemptions: what the strategy counts */
+    const uint8_t *bytes;
+    size_t byte_count; /* of the strategy "bytes" */
+};
+
+/* One proposal at a boundary: an action or none, and then how far to run before the strategy is asked again. */
+struct move {
+    bool acts;
+    struct decision action; /* kind, vcpu, value; the place is here */
+    int only;               /* then only this vCPU runs, until it waits; -1: the default goes on */
+    uint64_t steps;         /* and for so many steps of all vCPUs; at least 1 */
+    unsigned until_vcpu;    /* or until that vCPU has made until_position steps, if that is not 0 */
+    uint64_t until_position;
+    uint64_t until_runnable; /* or until one of these vCPUs is runnable, one bit each */
+};
+
+struct strategy {
+    const char *name;
+    const char *what; /* one line for --help */
+    enum emu_err (*init)(const struct strategy_options *o, void **state, struct diag *d);
+    void (*fini)(void *state);
+    /* A new run begins at the window's start. False if there is nothing left to try. */
+    bool (*begin)(void *state);
+    /* `refused`: the machine has refused the action proposed last. *move is "go on by the default to the end". */
+    void (*move)(void *state, struct machine *m, bool refused, struct move *move);
+    /* The run is over. */
+    void (*end)(void *state, const struct trial *trial);
+    /* What may be said of the whole search once begin() has said that nothing is left, or at any time: a sentence for
+       the report, true whatever happened. */
+    void (*statement)(void *state, char *text, size_t bytes);
+};
+
+/* NULL if there is none of that name. */
+const struct strategy *strategy_find(const char *name);
+/* By index, NULL behind the last one. */
+const struct strategy *strategy_at(unsigned index);
+
+extern const struct strategy strategy_random, strategy_pct, strategy_preempt, strategy_bytes;
+
+/* A vCPU that has run alone for so many steps gives way: it may spin for what another has to do. Not a preemption. More
+   than Linux's paravirtual locks spin before they give up and wait (32,768 rounds). */
+#define STRATEGY_FAIR_STEPS 400000u
+
+/* For init: EMU_EINPUT if there is one vCPU and no source, so that nothing can be decided. */
+enum emu_err strategy_check(const struct strategy_options *o, struct diag *d) EMU_MUST_CHECK;
+
+/* What injecting from `source` proposes; where the source leaves the vCPU to the strategy, it is `vcpu`. */
+struct decision strategy_action(const struct source *source, unsigned vcpu);
+
+/* SplitMix64, for strategies: their numbers are part of the case, never of the host. */
+uint64_t strategy_random_next(uint64_t *state);
+/* Uniform below `n`, n > 0. */
+uint64_t strategy_random_below(uint64_t *state, uint64_t n);
+/* `count` numbers of steps from the window's start, uniform and ascending, some perhaps twice. */
+void strategy_random_places(uint64_t *state, uint64_t window_steps, uint64_t *place, unsigned count);
+
+#endif

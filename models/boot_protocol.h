@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * boot_protocol: put a Linux kernel into an HVM guest's memory and vCPU 0 at its entry, as a boot loader would by the
+ * Linux boot protocol.
+ *
+ * The decompressed vmlinux is loaded where it is linked, and entered as the kernel's own decompressor enters it: 64-bit
+ * kernels in long mode with an identity map, 32-bit kernels in protected mode without paging.
+ *
+ * DEVIATION: neither firmware nor decompressor runs, so that a kernel is never relocated (no KASLR), real-mode code of
+ * the kernel's setup is not met, and BIOS data areas are zero.
+ *
+ * Source: Linux Documentation/arch/x86/boot.rst, "The Linux/x86 Boot Protocol"; asm/bootparam.h.
+ */
+#ifndef BOOTRACE_MODELS_BOOT_PROTOCOL_H
+#define BOOTRACE_MODELS_BOOT_PROTOCOL_H
+
+#include "emu/base/diag.h"
+
+struct image;
+struct machine;
+
+/* Load `img`, with command line and initrd from platform_config(m), and set vCPU 0's registers. EMU_EINPUT with one
+   sentence if the image is no Linux kernel, or does not fit into the machine's memory with its initrd. */
+EMU_MUST_CHECK enum emu_err boot_protocol_load(struct machine *m, const struct image *img, struct diag *d);
+
+#endif
