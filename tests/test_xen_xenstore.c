@@ -289,15 +289,24 @@ static void a_full_store_refuses_what_is_new(void **state)
     struct store s = store_new(1);
     struct message r;
     unsigned i = 0;
+    char path[32];
 
     do {
-        char path[32];
-
         snprintf(path, sizeof(path), "data/%u", i++);
         r = ask_write(&s, path, "x");
     } while (r.h.type == XS_WRITE && i < 10000);
     assert_error(&r, "ENOSPC");
     r = ask_write(&s, "data/0", "still");
+    assert_ok(&r, XS_WRITE);
+    r = ask(&s, XS_RM, "data/0");
+    assert_ok(&r, XS_RM);
+    r = ask_write(&s, "data/one/two", "x"); /* there is room for the first only: then for neither */
+    assert_error(&r, "ENOSPC");
+    r = ask(&s, XS_READ, "data/one");
+    assert_error(&r, "ENOENT");
+    assert_false(xenstore_host_write(s.ring.m, "cpu/9/availability", "online"));
+    assert_false(xenstore_host_read(s.ring.m, "cpu/9", path, sizeof(path)));
+    r = ask_write(&s, "data/one", "x");
     assert_ok(&r, XS_WRITE);
     assert_int_equal(machine_verdict(s.ring.m)->kind, VERDICT_NONE);
     machine_free(s.ring.m);

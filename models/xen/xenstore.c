@@ -62,12 +62,36 @@ static bool node_set(struct xen_store *s, const char *path, const void *value, s
     return true;
 }
 
-/* A node and the missing ones above it, which are empty. */
+/* The nodes of the path that are missing: itself and those above it. */
+static unsigned nodes_missing(struct xen_store *s, const char *path)
+{
+    char part[STORE_PATH_BYTES] = "";
+    unsigned missing = 0;
+
+    for (size_t i = 0; path[i]; i++) {
+        part[i] = path[i];
+        part[i + 1] = 0;
+        if (i && (path[i + 1] == '/' || !path[i + 1]))
+            missing += !node_find(s, part);
+    }
+    return missing;
+}
+
+static unsigned nodes_free(const struct xen_store *s)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < STORE_NODES_MAX; i++)
+        count += !s->node[i].path[0];
+    return count;
+}
+
+/* A node and the missing ones above it, which are empty: all of them, or none if there is no room. */
 static bool tree_set(struct xen_store *s, const char *path, const void *value, size_t bytes, bool guest_writes)
 {
     char parent[STORE_PATH_BYTES];
 
-    if (strlen(path) >= sizeof(parent))
+    if (bytes > STORE_VALUE_BYTES || strlen(path) >= sizeof(parent) || nodes_missing(s, path) > nodes_free(s))
         return false;
     for (size_t i = 1; path[i]; i++) {
         if (path[i] != '/')
