@@ -201,6 +201,26 @@ static void a_poll_ends_at_its_timeout(void **state)
     machine_free(m);
 }
 
+/* An interrupt has ended the poll; the vCPU then halts. Neither the port nor the timeout is a poll's any longer. */
+static void a_poll_that_was_ended_wakes_nobody_later(void **state)
+{
+    struct machine *m = guest_new(V(17), 2);
+    uint32_t port;
+
+    assert_int_equal(map_shared_info(m, SHARED_GFN), 0);
+    port = ipi_port(m, 0);
+    mask(m, port);
+    assert_int_equal(poll_ports(m, &port, 1, 7000), 0);
+    vcpu_wake(m, 0);
+    vcpu_halt(m, 0, "HLT");
+    fake_set_current(m, 1);
+    assert_int_equal(send(m, port), 0);
+    assert_int_equal(vcpu_state(m, 0), VCPU_HALTED);
+    fake_advance_to(m, 8000);
+    assert_int_equal(vcpu_state(m, 0), VCPU_HALTED);
+    machine_free(m);
+}
+
 static void a_poll_checks_its_ports(void **state)
 {
     static const uint32_t bad = 1u << 20;
@@ -313,6 +333,7 @@ int main(void)
         cmocka_unit_test(a_poll_waits_for_its_port_even_when_it_is_masked),
         cmocka_unit_test(a_poll_of_many_ports_wakes_by_any),
         cmocka_unit_test(a_poll_ends_at_its_timeout),
+        cmocka_unit_test(a_poll_that_was_ended_wakes_nobody_later),
         cmocka_unit_test(a_poll_checks_its_ports),
         cmocka_unit_test(neither_block_nor_poll_sleeps_over_an_upcall),
         cmocka_unit_test(there_are_two_watchdogs),

@@ -88,7 +88,8 @@ void xen_check_pollers(struct machine *m, uint32_t port)
     struct xen_state *x = xen_state(m);
 
     for (unsigned v = 0; v < machine_vcpus(m); v++) {
-        if (x->vcpu[v].poll_port == POLL_MANY || (port && x->vcpu[v].poll_port == port))
+        if (vcpu_state(m, v) == VCPU_POLLING &&
+            (x->vcpu[v].poll_port == POLL_MANY || (port && x->vcpu[v].poll_port == port)))
             xen_kick(m, v);
     }
 }

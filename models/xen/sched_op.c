@@ -76,6 +76,8 @@ static int64_t op_poll(struct xen_call *c)
     c->x->vcpu[c->vcpu].poll_port = p.count == 1 ? port : POLL_MANY;
     if (p.timeout_ns)
         timer_arm(c->m, &xen_model, TIMER_POLL, c->vcpu, p.timeout_ns);
+    else /* of an earlier one, which an interrupt has ended */
+        timer_disarm(c->m, &xen_model, TIMER_POLL, c->vcpu);
     vcpu_poll(c->m, c->vcpu, "SCHEDOP_poll");
     return 0;
 }

@@ -213,7 +213,8 @@ void xen_timer_expired(struct machine *m, unsigned kind, unsigned vcpu)
         periodic_work(m, vcpu);
         break;
     case TIMER_POLL:
-        xen_kick(m, vcpu);
+        if (vcpu_state(m, vcpu) == VCPU_POLLING)
+            xen_kick(m, vcpu);
         break;
     case TIMER_WATCHDOG0:
     case TIMER_WATCHDOG1:
