@@ -7,65 +7,156 @@
 #include "emu/machine_state.h"
 #include "emu/schedule.h"
 
-static bool has_shadow(struct machine *m, unsigned vcpu)
-{
-    bool shadow;
+/* ---- legal or not: words about a view, and nothing else ---- */
 
-    if (m->vcpu[vcpu].regs_waiting)
-        return false;
-    engine_switch(m->engine, vcpu);
-    shadow = engine_interrupt_shadow(m->engine);
-    engine_switch(m->engine, m->run.current);
-    return shadow;
-}
-
-static enum emu_err refuse_offline(struct machine *m, unsigned vcpu, struct diag *diag)
+static enum emu_err check_exists(const struct decide_view *w, unsigned vcpu, struct diag *diag)
 {
-    if (vcpu >= m->config.vcpus)
-        return diag_set(diag, EMU_EINPUT, "there is no vCPU %u: the machine has %u", vcpu, m->config.vcpus);
-    if (m->vcpu[vcpu].state == VCPU_OFFLINE)
-        return diag_set(diag, EMU_EINPUT, "vCPU %u is offline here", vcpu);
+    if (vcpu >= w->vcpus)
+        return diag_set(diag, EMU_EINPUT, "there is no vCPU %u: the machine has %u", vcpu, w->vcpus);
     return EMU_OK;
 }
 
-/* An external interrupt is taken by `vcpu` at its next boundary. */
-static enum emu_err check_open(struct machine *m, unsigned vcpu, struct diag *diag)
+static enum emu_err check_online(const struct decide_view *w, unsigned vcpu, struct diag *diag)
 {
-    struct vcpu_regs r;
-    enum emu_err err = refuse_offline(m, vcpu, diag);
-    int pending;
+    enum emu_err err = check_exists(w, vcpu, diag);
+
+    if (err == EMU_OK && w->vcpu.state == VCPU_OFFLINE)
+        err = diag_set(diag, EMU_EINPUT, "vCPU %u is offline here", vcpu);
+    return err;
+}
+
+static enum emu_err check_shadow(const struct vcpu_view *v, unsigned vcpu, struct diag *diag)
+{
+    if (v->interrupt_shadow)
+        return diag_set(diag, EMU_EINPUT, "vCPU %u is in an interrupt shadow here (behind STI or MOV SS)", vcpu);
+    return EMU_OK;
+}
+
+/* An external interrupt is taken by `vcpu` at its next boundary, which a halted or polling one comes to. */
+static enum emu_err check_open(const struct decide_view *w, unsigned vcpu, struct diag *diag)
+{
+    const struct vcpu_view *v = &w->vcpu;
+    enum emu_err err = check_online(w, vcpu, diag);
 
     if (err != EMU_OK)
         return err;
-    if (m->vcpu[vcpu].state == VCPU_POLLING)
-        return diag_set(diag, EMU_EINPUT, "vCPU %u polls for an event here; an interrupt does not wake it", vcpu);
-    pending = machine_pending_vector(m, vcpu);
-    if (pending != MODEL_NO_VECTOR)
+    if (v->pending_vector != MODEL_NO_VECTOR)
         return diag_set(diag, EMU_EINPUT, "vCPU %u takes vector 0x%x first, which is pending here already", vcpu,
-                        (unsigned)pending);
-    vcpu_get_regs(m, vcpu, &r);
-    if (!(r.rflags & RFLAGS_IF))
-        return diag_set(diag, EMU_EINPUT, "vCPU %u has IF=0 here, at RIP 0x%" PRIx64, vcpu, r.rip);
-    if (has_shadow(m, vcpu))
-        return diag_set(diag, EMU_EINPUT, "vCPU %u is in an interrupt shadow here (behind STI or MOV SS)", vcpu);
-    return EMU_OK;
+                        (unsigned)v->pending_vector);
+    if (!(v->rflags & RFLAGS_IF))
+        return diag_set(diag, EMU_EINPUT, "vCPU %u has IF=0 here, at RIP 0x%" PRIx64, vcpu, v->rip);
+    return check_shadow(v, vcpu, diag);
 }
 
-static enum emu_err take_nmi(struct machine *m, unsigned vcpu, struct diag *diag)
+static enum emu_err check_nmi(const struct decide_view *w, unsigned vcpu, struct diag *diag)
 {
-    enum emu_err err = refuse_offline(m, vcpu, diag);
+    enum emu_err err = check_online(w, vcpu, diag);
 
     if (err != EMU_OK)
         return err;
-    if (m->vcpu[vcpu].nmi_blocked)
+    if (w->vcpu.nmi_blocked)
         return diag_set(diag, EMU_EINPUT, "NMIs are blocked on vCPU %u until the IRET of the one it handles", vcpu);
-    if (m->vcpu[vcpu].nmi_pending)
+    if (w->vcpu.nmi_pending)
         return diag_set(diag, EMU_EINPUT, "an NMI is pending on vCPU %u already", vcpu);
-    if (has_shadow(m, vcpu))
-        return diag_set(diag, EMU_EINPUT, "vCPU %u is in an interrupt shadow here (behind STI or MOV SS)", vcpu);
-    vcpu_raise_nmi(m, vcpu);
-    return EMU_OK;
+    return check_shadow(&w->vcpu, vcpu, diag);
 }
+
+static enum emu_err check_turn(const struct decide_view *w, unsigned vcpu, struct diag *diag)
+{
+    const struct vcpu_view *v = &w->vcpu;
+    enum emu_err err = check_online(w, vcpu, diag);
+
+    if (err == EMU_OK && !v->can_run)
+        err = diag_set(diag, EMU_EINPUT, "vCPU %u can't run here: it is %s (%s)", vcpu, vcpu_state_name(v->state),
+                       v->wait_reason ? v->wait_reason : "nothing pending");
+    return err;
+}
+
+static enum emu_err check_timer(const struct decide_view *w, unsigned vcpu, struct diag *diag)
+{
+    enum emu_err err = vcpu == DECISION_ANY_VCPU ? EMU_OK : check_exists(w, vcpu, diag);
+
+    if (err != EMU_OK || w->deadline_ns != TIMER_NEVER)
+        return err;
+    if (vcpu == DECISION_ANY_VCPU)
+        return diag_set(diag, EMU_EINPUT, "no timer is armed here");
+    return diag_set(diag, EMU_EINPUT, "no timer of vCPU %u is armed here", vcpu);
+}
+
+static enum emu_err check_late(const struct decide_view *w, uint64_t delay_ns, struct diag *diag)
+{
+    enum emu_err err = check_timer(w, DECISION_ANY_VCPU, diag);
+
+    if (err == EMU_OK && delay_ns >= TIMER_NEVER - w->deadline_ns)
+        err = diag_set(diag, EMU_EINPUT, "%" PRIu64 " ns later, the next timer would never expire", delay_ns);
+    return err;
+}
+
+enum emu_err decide_check(const struct decision *d, const struct decide_view *w, struct diag *diag)
+{
+    switch (d->kind) {
+    case DECISION_RUN:
+    case DECISION_RUN_TO:
+        return check_turn(w, d->vcpu, diag);
+    case DECISION_NMI:
+        return check_nmi(w, d->vcpu, diag);
+    case DECISION_VECTOR:
+    case DECISION_IPI:
+    case DECISION_UPCALL:
+        return check_open(w, d->vcpu, diag);
+    case DECISION_PLUG:
+    case DECISION_UNPLUG:
+        return check_exists(w, d->vcpu, diag);
+    case DECISION_EXPIRE:
+        return check_timer(w, d->vcpu, diag);
+    case DECISION_LATE:
+        return check_late(w, d->value, diag);
+    case DECISION_MARK:
+    case DECISION_PASS:
+    case DECISION_IRQ:
+    case DECISION_EVENT:
+    case DECISION_CHOOSE:
+    case DECISION_CHECK:
+        return EMU_OK;
+    case DECISION_KIND_COUNT:
+        break;
+    }
+    ensure(!"a decision has a kind");
+    return EMU_EINPUT;
+}
+
+/* ---- the machine's view ---- */
+
+static void view_vcpu(struct machine *m, unsigned vcpu, struct vcpu_view *v)
+{
+    const struct vcpu *state = &m->vcpu[vcpu];
+
+    v->state = (enum vcpu_state)state->state;
+    v->wait_reason = vcpu_wait_reason(m, vcpu);
+    v->can_run = machine_can_run(m, vcpu);
+    v->nmi_pending = state->nmi_pending;
+    v->nmi_blocked = state->nmi_blocked;
+    v->pending_vector = machine_pending_vector(m, vcpu);
+    if (state->regs_waiting) {
+        v->rip = state->regs.rip;
+        v->rflags = state->regs.rflags;
+        v->interrupt_shadow = state->regs.interrupt_shadow;
+    } else {
+        engine_glance(m->engine, vcpu, &v->rip, &v->rflags, &v->interrupt_shadow);
+    }
+}
+
+void decide_view(struct machine *m, const struct decision *d, struct decide_view *w)
+{
+    bool of_vcpu = decision_names_vcpu(d) && d->vcpu < m->config.vcpus;
+
+    *w = (struct decide_view){.vcpus = m->config.vcpus};
+    w->deadline_ns = of_vcpu && d->kind == DECISION_EXPIRE ? timer_next_of_vcpu_ns(m, d->vcpu) : timer_next_ns(m);
+    if (of_vcpu)
+        view_vcpu(m, d->vcpu, &w->vcpu);
+}
+
+/* ---- carrying out ---- */
 
 /* Ask the models, in order. */
 static enum emu_err host_act(struct machine *m, const struct decision *d, struct diag *diag)
@@ -87,31 +178,6 @@ static enum emu_err host_act(struct machine *m, const struct decision *d, struct
     return diag_set(diag, EMU_EINPUT, "nothing in this machine takes '%s'", decision_kind_name(d->kind));
 }
 
-static enum emu_err expire(struct machine *m, unsigned vcpu, struct diag *diag)
-{
-    uint64_t deadline = vcpu == DECISION_ANY_VCPU ? timer_next_ns(m) : timer_next_of_vcpu_ns(m, vcpu);
-
-    if (deadline == TIMER_NEVER && vcpu != DECISION_ANY_VCPU)
-        return diag_set(diag, EMU_EINPUT, "no timer of vCPU %u is armed here", vcpu);
-    if (deadline == TIMER_NEVER)
-        return diag_set(diag, EMU_EINPUT, "no timer is armed here");
-    machine_pass_time_to(m, deadline);
-    return EMU_OK;
-}
-
-static enum emu_err turn(struct machine *m, unsigned vcpu, struct diag *diag)
-{
-    enum emu_err err = refuse_offline(m, vcpu, diag);
-
-    if (err == EMU_OK && !machine_give_turn(m, vcpu)) {
-        const char *reason = vcpu_wait_reason(m, vcpu);
-
-        err = diag_set(diag, EMU_EINPUT, "vCPU %u can't run here: it is %s (%s)", vcpu,
-                       vcpu_state_name(vcpu_state(m, vcpu)), reason ? reason : "nothing pending");
-    }
-    return err;
-}
-
 static enum emu_err check_digest(struct machine *m, uint64_t expected, struct diag *diag)
 {
     uint64_t digest = machine_digest(m);
@@ -126,41 +192,42 @@ static enum emu_err check_digest(struct machine *m, uint64_t expected, struct di
 
 enum emu_err machine_decide(struct machine *m, const struct decision *d, struct diag *diag)
 {
+    struct decide_view view;
     enum emu_err err;
+    bool done;
 
+    decide_view(m, d, &view);
+    err = decide_check(d, &view, diag);
+    if (err != EMU_OK)
+        return err;
     switch (d->kind) {
     case DECISION_MARK:
         return EMU_OK;
     case DECISION_RUN:
     case DECISION_RUN_TO:
-        return turn(m, d->vcpu, diag);
+        done = machine_give_turn(m, d->vcpu);
+        ensure(done);
+        return EMU_OK;
     case DECISION_NMI:
-        return take_nmi(m, d->vcpu, diag);
+        vcpu_raise_nmi(m, d->vcpu);
+        return EMU_OK;
     case DECISION_VECTOR:
-        err = check_open(m, d->vcpu, diag);
-        if (err == EMU_OK)
-            vcpu_raise_vector(m, d->vcpu, (uint8_t)d->value);
-        return err;
+        vcpu_raise_vector(m, d->vcpu, (uint8_t)d->value);
+        return EMU_OK;
     case DECISION_IPI:
     case DECISION_UPCALL:
-        err = check_open(m, d->vcpu, diag);
-        return err == EMU_OK ? host_act(m, d, diag) : err;
     case DECISION_PLUG:
     case DECISION_UNPLUG:
-        if (d->vcpu >= m->config.vcpus)
-            return refuse_offline(m, d->vcpu, diag);
-        return host_act(m, d, diag);
     case DECISION_IRQ:
     case DECISION_EVENT:
         return host_act(m, d, diag);
     case DECISION_EXPIRE:
-        if (d->vcpu != DECISION_ANY_VCPU && d->vcpu >= m->config.vcpus)
-            return refuse_offline(m, d->vcpu, diag);
-        return expire(m, d->vcpu, diag);
+        machine_pass_time_to(m, view.deadline_ns);
+        return EMU_OK;
     case DECISION_LATE:
-        if (timer_delay_next(m, d->value))
-            return EMU_OK;
-        return diag_set(diag, EMU_EINPUT, "no timer is armed here");
+        done = timer_delay_next(m, d->value);
+        ensure(done);
+        return EMU_OK;
     case DECISION_PASS:
         machine_pass_time_to(m, engine_now_ns(m->engine) + d->value);
         return EMU_OK;

@@ -115,6 +115,8 @@ void engine_set_counts(struct engine *e, uint64_t now_ns, const uint64_t *steps)
 /* Registers of the loaded vCPU, all or one. */
 void engine_get_regs(struct engine *e, struct vcpu_regs *r);
 void engine_set_regs(struct engine *e, const struct vcpu_regs *r);
+/* Of any vCPU, loaded or not, without loading it. */
+void engine_glance(struct engine *e, unsigned vcpu, uint64_t *rip, uint64_t *rflags, bool *interrupt_shadow);
 /* Those that event delivery reads (everything but x87, SSE, debug registers), and those that it changes: RIP, RFLAGS,
    RSP, CS, SS, CR2; in virtual-8086 returns all segments. Ends an interrupt shadow. */
 void engine_get_event_regs(struct engine *e, struct vcpu_regs *r);

@@ -2,6 +2,8 @@
 /* Registers of the loaded vCPU: what the library names is read by its name, the rest out of a saved context. */
 #include "emu/engine_state.h"
 
+#include "emu/base/ensure.h"
+
 static const int gpr_ids[GPR_COUNT] = {
     UC_X86_REG_RAX, UC_X86_REG_RCX, UC_X86_REG_RDX, UC_X86_REG_RBX, UC_X86_REG_RSP, UC_X86_REG_RBP,
     UC_X86_REG_RSI, UC_X86_REG_RDI, UC_X86_REG_R8,  UC_X86_REG_R9,  UC_X86_REG_R10, UC_X86_REG_R11,
@@ -39,6 +41,21 @@ bool engine_interrupt_shadow(struct engine *e)
         return false;
     peek(e);
     return peeked_hflags(e) & HF_INHIBIT_IRQ;
+}
+
+void engine_glance(struct engine *e, unsigned vcpu, uint64_t *rip, uint64_t *rflags, bool *interrupt_shadow)
+{
+    ensure(vcpu < e->vcpus);
+    if (e->loaded && e->current == vcpu) {
+        *rip = engine_rip(e);
+        *rflags = engine_rflags(e);
+        *interrupt_shadow = engine_interrupt_shadow(e);
+        return;
+    }
+    *rip = *rflags = 0;
+    uc_context_reg_read(e->context[vcpu], UC_X86_REG_RIP, rip);
+    uc_context_reg_read(e->context[vcpu], UC_X86_REG_RFLAGS, rflags);
+    *interrupt_shadow = context_u32(e->context[vcpu], e->quirk.hflags) & HF_INHIBIT_IRQ;
 }
 
 void engine_set_cr2(struct engine *e, uint64_t gva)

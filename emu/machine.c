@@ -379,20 +379,28 @@ static uint64_t deliver_pending(struct machine *m)
     return steps;
 }
 
+static bool is_to_wake(struct machine *m, unsigned vcpu)
+{
+    const struct vcpu *v = &m->vcpu[vcpu];
+    const struct model *from;
+
+    return v->state == VCPU_HALTED && v->kicked &&
+           (v->nmi_pending || (!v->halt_masked && pending_vector(m, vcpu, &from) != MODEL_NO_VECTOR));
+}
+
+bool machine_can_run(struct machine *m, unsigned vcpu)
+{
+    return m->vcpu[vcpu].state == VCPU_RUNNABLE || is_to_wake(m, vcpu);
+}
+
 /* A halted vCPU whose interrupt has come runs on. */
 static void wake_halted(struct machine *m)
 {
     for (unsigned i = 0; i < m->config.vcpus; i++) {
-        struct vcpu *v = &m->vcpu[i];
-        const struct model *from;
-
-        if (v->state != VCPU_HALTED || !v->kicked)
-            continue;
-        v->kicked = 0;
-        if (v->nmi_pending || (!v->halt_masked && pending_vector(m, i, &from) != MODEL_NO_VECTOR)) {
-            v->kicked = 1;
+        if (is_to_wake(m, i))
             vcpu_wake(m, i);
-        }
+        else if (m->vcpu[i].state == VCPU_HALTED && m->vcpu[i].kicked)
+            m->vcpu[i].kicked = 0;
     }
 }
 
@@ -444,9 +452,9 @@ static void begin_turn(struct machine *m, unsigned v)
 bool machine_give_turn(struct machine *m, unsigned vcpu)
 {
     ensure(vcpu < m->config.vcpus);
-    wake_halted(m);
-    if (m->vcpu[vcpu].state != VCPU_RUNNABLE)
+    if (!machine_can_run(m, vcpu))
         return false;
+    wake_halted(m);
     begin_turn(m, vcpu);
     return true;
 }

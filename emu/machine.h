@@ -81,7 +81,7 @@ bool machine_pass_time(struct machine *m);
 void machine_pass_time_to(struct machine *m, uint64_t time_ns);
 /* The host takes the processor from the current vCPU for so long: the models see it switched out, and in again. */
 void machine_take_away(struct machine *m, uint64_t ns);
-/* vCPU's turn begins; false if it is not runnable. */
+/* vCPU's turn begins; false, and nothing has changed, if it is not runnable. */
 bool machine_give_turn(struct machine *m, unsigned vcpu);
 /* The vector that `vcpu` would take first if its IF allowed it; MODEL_NO_VECTOR (model.h) if none. */
 int machine_pending_vector(struct machine *m, unsigned vcpu);

@@ -138,6 +138,9 @@ void watch_tell_write(struct machine *m);
 void watch_tell_reached(struct machine *m, uint64_t rip_gva);
 void watch_tell_restored(struct machine *m);
 
+/* machine.c: whether it is runnable, or halted and what wakes it has come. */
+bool machine_can_run(struct machine *m, unsigned vcpu);
+
 /* vcpu.c: load `vcpu` into the engine. */
 void machine_switch(struct machine *m, unsigned vcpu);
 

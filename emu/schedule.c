@@ -58,6 +58,22 @@ const char *decision_kind_name(enum decision_kind kind)
 
 /* ---- the list ---- */
 
+bool decision_names_vcpu(const struct decision *d)
+{
+    switch (actions[d->kind].arguments) {
+    case ARG_NONE:
+    case ARG_VALUE:
+        return false;
+    case ARG_VCPU:
+    case ARG_VCPU_TO:
+    case ARG_VCPU_VALUE:
+        return true;
+    case ARG_VCPU_OR_NOT:
+        break;
+    }
+    return d->vcpu != DECISION_ANY_VCPU;
+}
+
 void schedule_init(struct schedule *s)
 {
     memset(s, 0, sizeof(*s));

@@ -102,6 +102,8 @@ void position_print(const struct position *p, char *text, size_t bytes);
 enum emu_err decision_parse(const char *text, struct decision *d, struct diag *diag) EMU_MUST_CHECK;
 void decision_print(const struct decision *d, char *text, size_t bytes);
 const char *decision_kind_name(enum decision_kind kind);
+/* Whether it is about one vCPU. */
+bool decision_names_vcpu(const struct decision *d);
 
 /* The same decision at the same place; where it was read does not count. */
 bool decision_equal(const struct decision *a, const struct decision *b);

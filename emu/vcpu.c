@@ -223,6 +223,8 @@ void vcpu_raise_vector(struct machine *m, unsigned vcpu, uint8_t vector)
 {
     at(m, vcpu)->spurious_pending = 1;
     at(m, vcpu)->spurious_vector = vector;
+    if (at(m, vcpu)->state == VCPU_POLLING)
+        vcpu_wake(m, vcpu);
     vcpu_kick(m, vcpu);
 }
 

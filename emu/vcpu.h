@@ -64,7 +64,7 @@ bool vcpu_nmi_pending(const struct machine *m, unsigned vcpu);
 bool vcpu_nmi_blocked(const struct machine *m, unsigned vcpu);
 
 /* Make one external interrupt with this vector pending, besides what the models say: a spurious one, as a host may send
-   at any time. It is delivered once, before any other. */
+   at any time. It is delivered once, before any other, and ends polling, as one that comes through the local APIC. */
 void vcpu_raise_vector(struct machine *m, unsigned vcpu, uint8_t vector);
 
 /* Let the current vCPU wait. A halted vCPU runs on when a vector (IF and priorities allowing the wake: HLT rules) or
