@@ -24,6 +24,7 @@
 #include "emu/engine.h"
 #include "emu/snapshot_cache.h"
 
+#define MEMORY_WORD       "MemAvailable:"
 #define MEMORY_KIB_NEEDED (1u << 20) /* a guest of 512 MiB, its snapshots, and the engine's caches */
 #define SELF_TEST_GUEST   "hello64"
 
@@ -103,8 +104,8 @@ static void check_memory(struct doctor *doctor)
     char line[256];
 
     while (f && fgets(line, sizeof(line), f)) {
-        if (sscanf(line, "MemAvailable: %lu", &kib) == 1)
-            break;
+        if (!strncmp(line, MEMORY_WORD, strlen(MEMORY_WORD)))
+            kib = strtoul(line + strlen(MEMORY_WORD), NULL, 10);
     }
     if (f)
         fclose(f);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,26 +208,28 @@ static enum emu_err parse_sources(struct fuzz *f, const char *list, struct diag 
 
 static enum emu_err parse_shard(struct fuzz *f, const char *text, struct diag *d)
 {
-    unsigned k, n;
-    char rest;
+    const char *at = text;
+    uint64_t k, n;
 
-    if (sscanf(text, "%u/%u%c", &k, &n, &rest) != 2 || !k || k > n || n > SHARDS_MAX)
+    if (!parse_take_number(&at, SHARDS_MAX, &k) || *at++ != '/' || !parse_take_number(&at, SHARDS_MAX, &n) || *at ||
+        !k || k > n)
         return diag_set(d, EMU_EINPUT, "a shard is K/N with K from 1 to N and N up to %u, like 1/8, not '%s'",
                         SHARDS_MAX, text);
-    f->exhaustive.shard = k;
-    f->exhaustive.shards = n;
+    f->exhaustive.shard = (unsigned)k;
+    f->exhaustive.shards = (unsigned)n;
     return EMU_OK;
 }
 
 /* 90, 90s, 10m, 2h. */
 static enum emu_err parse_time(const char *text, uint64_t *seconds, struct diag *d)
 {
-    uint64_t n, unit = 0;
-    char letter = 's', rest;
+    const char *at = text;
+    uint64_t n, unit;
+    bool is_number = parse_take_number(&at, BUDGET_S_MAX, &n);
+    int letter = is_number && *at ? *at++ : 's';
 
-    if (isdigit((unsigned char)text[0]) && sscanf(text, "%9" SCNu64 "%c%c", &n, &letter, &rest) <= 2)
-        unit = letter == 's' ? 1 : letter == 'm' ? 60 : letter == 'h' ? 3600 : 0;
-    if (!unit || !n || n > BUDGET_S_MAX / unit)
+    unit = letter == 's' ? 1 : letter == 'm' ? 60 : letter == 'h' ? 3600 : 0;
+    if (!is_number || *at || !unit || !n || n > BUDGET_S_MAX / unit)
         return diag_set(d, EMU_EINPUT, "--budget is a time like 90s, 10m or 2h, not '%s'", text);
     *seconds = n * unit;
     return EMU_OK;
@@ -364,11 +367,15 @@ static void on_signal(int number)
 /* VCPU:STEPS-VCPU:STEPS. */
 static bool parse_positions(const char *text, unsigned *vcpu, uint64_t *from, uint64_t *to)
 {
-    unsigned other;
-    int end = 0;
+    uint64_t first, last;
 
-    return sscanf(text, "%u:%" SCNu64 "-%u:%" SCNu64 "%n", vcpu, from, &other, to, &end) == 4 && !text[end] &&
-           other == *vcpu && *from < *to && *to < UINT64_MAX / 4;
+    if (!parse_take_number(&text, UINT_MAX, &first) || *text++ != ':' ||
+        !parse_take_number(&text, UINT64_MAX / 4 - 1, from) || *text++ != '-' ||
+        !parse_take_number(&text, UINT_MAX, &last) || *text++ != ':' ||
+        !parse_take_number(&text, UINT64_MAX / 4 - 1, to))
+        return false;
+    *vcpu = (unsigned)first;
+    return !*text && first == last && *from < *to;
 }
 
 static struct approach approach_of(const struct fuzz *f)

@@ -16,6 +16,7 @@
 #include "cli/run/json_text.h"
 #include "cli/case/load.h"
 #include "cli/case/outcome.h"
+#include "cli/run/parse.h"
 #include "cli/run/session.h"
 
 #define CONSOLE_BYTES_MAX (8u << 20) /* of what a pattern is looked for in */
@@ -67,6 +68,14 @@ struct replay {
     size_t console_bytes;
 };
 
+/* FIRST,EVERY,LAST. */
+static bool parse_digests(const char *text, uint64_t at[3])
+{
+    return parse_take_number(&text, UINT64_MAX / 2, &at[0]) && *text++ == ',' &&
+           parse_take_number(&text, UINT64_MAX / 2, &at[1]) && *text++ == ',' &&
+           parse_take_number(&text, UINT64_MAX / 2, &at[2]) && !*text && at[1] && at[0] <= at[2];
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct replay *r = state->input;
@@ -97,10 +106,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_DIGESTS:
         r->digests = true;
-        if (sscanf(arg, "%" SCNu64 ",%" SCNu64 ",%" SCNu64, &r->digest_at[0], &r->digest_at[1], &r->digest_at[2]) !=
-                3 ||
-            !r->digest_at[1] || r->digest_at[2] < r->digest_at[0] || r->digest_at[2] > UINT64_MAX / 2 ||
-            r->digest_at[1] > UINT64_MAX / 2)
+        if (!parse_digests(arg, r->digest_at))
             argp_error(state, "--digests takes three numbers, like 0,1000,50000, not '%s'", arg);
         break;
     case ARGP_KEY_END:

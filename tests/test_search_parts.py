@@ -128,9 +128,12 @@ status, r, err = run([*slow, "--budget", "10m", "--jobs", "2"])
 point("the same command goes on to the end", status == 0 and r["complete"] and r["boundaries"] > covered, (status, err))
 status, r, err = run(command("--strategy", "random", "--runs", "100000000", "--budget", "1s", variant="int3"))
 point("so with strategies that have no end", status == 4 and r["stopped"] and "another --search-seed" in err, (status, err))
-for wrong in ("0s", "10x", "m", "1d", "999999h", "-1"):
+for wrong in ("0s", "10x", "m", "1d", "999999h", "-1", "1 s", "4294967297s"):
     status, r, err = run(command("--budget", wrong))
     point(f"--budget {wrong} is refused", status == 2 and "is a time like 90s, 10m or 2h" in err, err)
+for wrong in ("0/8", "9/8", "1/8x", "4294967297/8", "-4294967295/8", "1/4294967304", " 1/8"):
+    status, r, err = run(command("--shard", wrong))
+    point(f"--shard {wrong} is refused", status == 2 and "a shard is K/N" in err, err)
 
 # A folder that can't be made is known before the search.
 # On the way to the window, which the guest would reach after minutes.

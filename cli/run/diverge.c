@@ -2,6 +2,8 @@
 #include "cli/run/diverge.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/run/child.h"
@@ -18,11 +20,16 @@ struct line {
 static bool read_line(const char **text, struct line *l)
 {
     size_t length = strcspn(*text, "\n");
-    int used = 0;
+    const char *digest, *place;
+    char *end;
 
-    if (sscanf(*text, "%" SCNu64 " %" SCNx64 " %n", &l->step, &l->digest, &used) != 2 || (size_t)used > length)
+    l->step = strtoull(*text, &end, 10);
+    digest = end;
+    l->digest = strtoull(digest, &end, 16);
+    place = end + strspn(end, " ");
+    if (digest == *text || end == digest || place > *text + length)
         return false;
-    snprintf(l->place, sizeof(l->place), "%.*s", (int)(length - (size_t)used), *text + used);
+    snprintf(l->place, sizeof(l->place), "%.*s", (int)(*text + length - place), place);
     *text += length + ((*text)[length] == '\n');
     return true;
 }

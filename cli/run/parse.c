@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <stdio.h>
 
 #include "emu/memory.h"
 
@@ -23,6 +22,23 @@ enum emu_err parse_number(const char *what, const char *text, uint64_t min, uint
         return diag_set(d, EMU_EINPUT, "%s is a number from %llu to %llu, not '%s'", what, (unsigned long long)min,
                         (unsigned long long)max, text);
     return EMU_OK;
+}
+
+bool parse_take_number(const char **text, uint64_t max, uint64_t *value)
+{
+    const char *at = *text;
+
+    if (!isdigit((unsigned char)*at))
+        return false;
+    for (*value = 0; isdigit((unsigned char)*at); at++) {
+        unsigned digit = (unsigned)(*at - '0');
+
+        if (digit > max || *value > (max - digit) / 10)
+            return false;
+        *value = *value * 10 + digit;
+    }
+    *text = at;
+    return true;
 }
 
 enum emu_err parse_bytes(const char *text, uint64_t *bytes, struct diag *d)
@@ -56,12 +72,13 @@ enum emu_err parse_bytes(const char *text, uint64_t *bytes, struct diag *d)
 
 enum emu_err parse_xen_version(const char *text, unsigned *version, struct diag *d)
 {
-    unsigned major, minor;
-    char rest;
+    const char *at = text;
+    uint64_t major, minor;
 
-    if (sscanf(text, "%u.%u%c", &major, &minor, &rest) != 2 || major != 4 || minor < 1 || minor > 20)
+    if (!parse_take_number(&at, 4, &major) || major != 4 || *at++ != '.' || !parse_take_number(&at, 20, &minor) ||
+        minor < 1 || *at)
         return diag_set(d, EMU_EINPUT, "a Xen version is one from 4.1 to 4.20, like 4.17, not '%s'", text);
-    *version = XEN_VERSION(major, minor);
+    *version = XEN_VERSION((unsigned)major, (unsigned)minor);
     return EMU_OK;
 }
 

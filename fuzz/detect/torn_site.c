@@ -55,16 +55,15 @@ static bool parse_version(const char **text, uint8_t *version, unsigned *bytes)
     unsigned n = 0;
 
     for (;;) {
-        unsigned byte;
-        int length = 0;
+        char pair[3] = "";
 
         at += strspn(at, " \t");
         if (!*at || !strncmp(at, ARROW, 2))
             break;
-        if (strspn(at, "0123456789abcdefABCDEF") != 2 || sscanf(at, "%2x%n", &byte, &length) != 1 || length != 2 ||
-            n == TORN_SITE_BYTES_MAX)
+        if (strspn(at, "0123456789abcdefABCDEF") != 2 || n == TORN_SITE_BYTES_MAX)
             return false;
-        version[n++] = (uint8_t)byte;
+        memcpy(pair, at, 2);
+        version[n++] = (uint8_t)strtoul(pair, NULL, 16);
         at += 2;
     }
     *bytes = n;

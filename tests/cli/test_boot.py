@@ -137,7 +137,7 @@ def an_initrd_that_can_not_be_loaded_is_refused():
 def numbers_out_of_range_are_refused():
     for vcpus in ("0", "5000", "65", "-1", "two", "", "1.5", "99999999999999999999"):
         refused(f"--vcpus {vcpus!r}", HELLO, "--vcpus", vcpus, says="vCPUs")
-    for version in ("4.0", "4", "3.4", "4.17.1", "new", "99.1"):
+    for version in ("4.0", "4", "3.4", "4.17.1", "new", "99.1", "4.4294967313", "-4294967292.17", " 4.17"):
         refused(f"--xen {version}", HELLO, "--xen", version, says="4\\.")
     for steps in ("0", "-5", "many"):
         refused(f"--steps-max {steps}", HELLO, "--steps-max", steps, says="steps")
@@ -233,7 +233,8 @@ def json_and_the_log_count_the_guests_hypercalls():
 
 def hotplug_scripts_are_checked_and_their_places_told():
     for line, says in (("10 plug", "STEPS plug VCPU"), ("plug 1", "STEPS plug VCPU"), ("-5 plug 1", "STEPS plug VCPU"),
-                       ("5 plug 1 2", "STEPS plug VCPU"), ("5 insert 1", "STEPS plug VCPU"), ("5 plug 0", "from 1 to"),
+                       ("5 plug 1 2", "STEPS plug VCPU"), ("5 plug 4294967297", "from 1 to"), ("18446744073709551617 plug 1", "STEPS plug VCPU"),
+                       ("5 plug1", "STEPS plug VCPU"), ("5plug 1", "STEPS plug VCPU"), ("5 insert 1", "STEPS plug VCPU"), ("5 plug 0", "from 1 to"),
                        ("5 unplug 64", "from 1 to"), ("1000 unplug 2 # late\n999 plug 2", ":3: .*before the line above"),
                        ("x" * 300, "too long")):
         path = file_with("hotplug", f"# a comment\n{line}\n".encode())

@@ -78,6 +78,9 @@ point("--json says it for machines", report["expected"] and report["verdict"] ==
 steps, digest = report["steps"], report["digest"]
 exact = write("good/h1-exact.yaml", HELLO + f"  steps: {steps}\n  digest: '{digest}'\n")
 point("a second run has the same steps and digest", run("replay", "--check", exact).returncode == 0)
+for wrong in ("0,1,2x", "0,0,5", "5,1,0", "-1,1,5", "18446744073709551616,1,5"):
+    got = run("replay", f"--digests={wrong}", exact)
+    point(f"--digests={wrong} is refused", got.returncode == 2 and "takes three numbers" in got.stderr, got.stderr)
 wrong = write("bad/h1-wrong.yaml", HELLO.replace("verdict: PASS", "verdict: FAIL") + "  detector: hang\n  steps: 7\n"
               "  place: guest_main\n  text: no such text\n")
 got = run("replay", "--json", "--check", "--quiet", wrong)
