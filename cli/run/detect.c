@@ -7,12 +7,10 @@
 #include <string.h>
 
 #include "cli/run/guest.h"
-#include "fuzz/detect/lost_event.h"
+#include "fuzz/detect/detector.h"
 #include "fuzz/detect/op_table.h"
 #include "fuzz/detect/op_table_text.h"
-#include "fuzz/detect/stale_owner.h"
 #include "fuzz/detect/torn_site.h"
-#include "fuzz/detect/unsynchronised_code.h"
 #include "models/linux/kernel_view.h"
 #include "models/linux/patch_tables.h"
 #include "models/linux/pv_ops.h"
@@ -22,54 +20,59 @@
 #define DECLARATION_BYTES 8192u
 #define SLOW_VALUE        3 /* _Q_SLOW_VAL: the holder must wake a waiter */
 
-enum { ONE_STALE_OWNER = 1, ONE_LOST_EVENT = 2, ONE_UNSYNCHRONISED_CODE = 4 };
-
-/* Every detector: a row. */
-static const struct detector {
-    const char *name;
-    unsigned op_table; /* OP_TABLE_* */
-    unsigned ones;     /* ONE_*; neither: the machine looks for it always */
-} detectors[] = {
-    {"crash", 0, 0},
-    {"hang", 0, 0},
-    {"stale-owner", 0, ONE_STALE_OWNER},
-    {"lost-event", 0, ONE_LOST_EVENT},
-    {"unsynchronised-code", 0, ONE_UNSYNCHRONISED_CODE},
-    {"op-table", OP_TABLE_ALL, 0},
-    {"op-table-switch", OP_TABLE_SWITCH, 0},
-    {"op-table-sites", OP_TABLE_SITES, 0},
-    {"op-table-locks", OP_TABLE_LOCKS, 0},
-};
-
 struct detect {
     struct machine *machine;
-    unsigned ones; /* ONE_* that are attached */
-    struct stale_owner stale_owner;
-    struct lost_event lost_event;
-    struct unsynchronised_code unsynchronised_code;
+    struct detect_input input;
+    struct op_table_site *sites; /* of the input's table */
+    void *state[DETECTORS];      /* of those that are attached */
     struct torn_site_detector torn_site;
-    struct op_table *op_table;
-    struct op_table_site *sites;
 };
 
-static enum emu_err parse_names(const char *names, unsigned *op_table, unsigned *ones, struct diag *d)
+/* `parts` of each detector, and which are asked for. */
+struct wanted {
+    bool is_wanted[DETECTORS];
+    unsigned parts[DETECTORS];
+};
+
+static enum emu_err add_name(struct wanted *w, const char *name, struct diag *d)
+{
+    char names[LIST_BYTES];
+    unsigned parts;
+    const struct detector *x = detector_find(name, &parts);
+
+    if (!x && (!strcmp(name, "crash") || !strcmp(name, "hang"))) /* the machine always looks for them */
+        return EMU_OK;
+    for (unsigned i = 0; x && i < DETECTORS; i++) {
+        if (detectors[i] == x) {
+            w->is_wanted[i] = true;
+            w->parts[i] |= parts;
+            return EMU_OK;
+        }
+    }
+    detector_print_names(names, sizeof(names));
+    return diag_set(d, EMU_EINPUT, "there is no detector '%s'; there are %s", name, names);
+}
+
+static enum emu_err parse_names(const char *names, struct wanted *w, struct diag *d)
 {
     char list[LIST_BYTES], *rest = list, *one;
+    enum emu_err err = EMU_OK;
 
     if (strlen(names) >= sizeof(list))
         return diag_set(d, EMU_EINPUT, "the list of detectors is too long");
     strcpy(list, names);
-    while ((one = strsep(&rest, ","))) {
-        unsigned i = 0, n = sizeof(detectors) / sizeof(*detectors);
+    while (err == EMU_OK && (one = strsep(&rest, ",")))
+        err = add_name(w, one, d);
+    return err;
+}
 
-        while (i < n && strcmp(one, detectors[i].name))
-            i++;
-        if (i == n)
-            return diag_set(d, EMU_EINPUT, "there is no detector '%s'; there are " DETECT_NAMES, one);
-        *op_table |= detectors[i].op_table;
-        *ones |= detectors[i].ones;
-    }
-    return EMU_OK;
+static unsigned needs(const struct wanted *w)
+{
+    unsigned all = 0;
+
+    for (unsigned i = 0; i < DETECTORS; i++)
+        all |= w->is_wanted[i] ? detectors[i]->needs : 0;
+    return all;
 }
 
 /* ---- the operations table: by declaration, or of a Linux kernel ---- */
@@ -239,67 +242,69 @@ static enum emu_err find_slots(const struct guest *g, struct op_table_config *c,
     return EMU_OK;
 }
 
-static enum emu_err attach_op_table(const struct guest *g, unsigned checks, struct detect *x, struct diag *d)
+static enum emu_err describe_op_table(const struct guest *g, struct detect *x, struct op_table_config *c,
+                                      struct diag *d)
+{
+    enum emu_err err = g->options.op_table ? declare(g, c, d) : read_linux(g, c, &x->sites, d);
+
+    if (err == EMU_OK)
+        err = find_slots(g, c, d);
+    x->input.op_table = c;
+    return err;
+}
+
+/* ---- the others ---- */
+
+/* A Linux kernel keeps only part of its code: what is between _stext and _etext. */
+static enum emu_err describe_code(const struct guest *g, struct detect_input *input, struct diag *d)
+{
+    uint64_t first_gva = g->symbols ? find_one(g, "_stext") : 0, end_gva = g->symbols ? find_one(g, "_etext") : 0;
+
+    if (!g->image)
+        return diag_set(d, EMU_EINPUT, "--detect unsynchronised-code needs the image, which says what is code");
+    if (first_gva && end_gva > first_gva &&
+        find_gpa(g, first_gva, end_gva - first_gva, &input->code[input->code_ranges].gpa))
+        input->code[input->code_ranges++].bytes = end_gva - first_gva;
+    else
+        for (size_t i = 0; i < g->image->code_count && input->code_ranges < DETECT_CODE_RANGES_MAX; i++)
+            if (find_gpa(g, g->image->code[i].vaddr, g->image->code[i].bytes, &input->code[input->code_ranges].gpa))
+                input->code[input->code_ranges++].bytes = g->image->code[i].bytes;
+    if (!input->code_ranges)
+        return diag_set(d, EMU_EINPUT,
+                        "the image says of none of its parts that it is code, so that "
+                        "--detect unsynchronised-code has nothing to watch");
+    return EMU_OK;
+}
+
+/* What the wanted detectors have to know. Linux leaves for the next kernel in machine_kexec. */
+static enum emu_err gather(const struct guest *g, unsigned needed, struct detect *x, struct op_table_config *c,
+                           struct diag *d)
+{
+    enum emu_err err = EMU_OK;
+
+    x->input.symbols = g->symbols;
+    x->input.leave_gva = g->symbols ? find_one(g, "machine_kexec") : 0;
+    x->input.write_name = xen_host_write_name;
+    if (needed & DETECTOR_NEEDS_OP_TABLE)
+        err = describe_op_table(g, x, c, d);
+    if (err == EMU_OK && (needed & DETECTOR_NEEDS_CODE))
+        err = describe_code(g, &x->input, d);
+    return err;
+}
+
+static enum emu_err attach_all(const struct guest *g, const struct wanted *w, struct detect *x, struct diag *d)
 {
     struct op_table_config *c = calloc(1, sizeof(*c));
     enum emu_err err;
 
     if (!c)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
-    err = g->options.op_table ? declare(g, c, d) : read_linux(g, c, &x->sites, d);
-    if (err == EMU_OK)
-        err = find_slots(g, c, d);
-    if (err == EMU_OK)
-        err = op_table_new(g->machine, c, g->symbols, checks, &x->op_table, d);
+    err = gather(g, needs(w), x, c, d);
+    for (unsigned i = 0; err == EMU_OK && i < DETECTORS; i++)
+        if (w->is_wanted[i])
+            err = detectors[i]->attach(g->machine, &x->input, w->parts[i], &x->state[i], d);
+    x->input.op_table = NULL; /* its detector has a copy */
     free(c);
-    return err;
-}
-
-/* ---- the others ---- */
-
-/* Linux leaves for the next kernel there; a free-standing guest says what changes hands. */
-static enum emu_err attach_stale_owner(const struct guest *g, struct detect *x, struct diag *d)
-{
-    struct stale_owner_options options = {
-        .fail = true, .leave_gva = g->symbols ? find_one(g, "machine_kexec") : 0, .write_name = xen_host_write_name};
-
-    return stale_owner_attach(&x->stale_owner, g->machine, &options, d);
-}
-
-/* A Linux kernel keeps only part of its code: what is between _stext and _etext. */
-static enum emu_err attach_unsynchronised_code(const struct guest *g, struct detect *x, struct diag *d)
-{
-    struct unsynchronised_code_options options = {.symbols = g->symbols};
-    uint64_t first_gva = g->symbols ? find_one(g, "_stext") : 0, end_gva = g->symbols ? find_one(g, "_etext") : 0;
-
-    if (!g->image)
-        return diag_set(d, EMU_EINPUT, "--detect unsynchronised-code needs the image, which says what is code");
-    if (first_gva && end_gva > first_gva &&
-        find_gpa(g, first_gva, end_gva - first_gva, &options.range[options.ranges].gpa))
-        options.range[options.ranges++].bytes = end_gva - first_gva;
-    else
-        for (size_t i = 0; i < g->image->code_count && options.ranges < UNSYNCHRONISED_CODE_RANGES_MAX; i++)
-            if (find_gpa(g, g->image->code[i].vaddr, g->image->code[i].bytes, &options.range[options.ranges].gpa))
-                options.range[options.ranges++].bytes = g->image->code[i].bytes;
-    if (!options.ranges)
-        return diag_set(d, EMU_EINPUT,
-                        "the image says of none of its parts that it is code, so that "
-                        "--detect unsynchronised-code has nothing to watch");
-    return unsynchronised_code_attach(&x->unsynchronised_code, g->machine, &options, d);
-}
-
-static enum emu_err attach_ones(const struct guest *g, unsigned ones, struct detect *x, struct diag *d)
-{
-    struct lost_event_options lost = {.fail = true, .patience_ns = LOST_EVENT_PATIENCE_DEFAULT_NS};
-    enum emu_err err = EMU_OK;
-
-    if (ones & ONE_STALE_OWNER)
-        err = attach_stale_owner(g, x, d);
-    if (err == EMU_OK && (ones & ONE_LOST_EVENT))
-        err = lost_event_attach(&x->lost_event, g->machine, &lost, d);
-    if (err == EMU_OK && (ones & ONE_UNSYNCHRONISED_CODE))
-        err = attach_unsynchronised_code(g, x, d);
-    x->ones = ones;
     return err;
 }
 
@@ -313,26 +318,27 @@ static enum emu_err attach_torn_site(const struct guest *g, struct detect *x, st
 
 enum emu_err detect_new(const struct guest *g, struct detect **out, struct diag *d)
 {
-    unsigned op_table = 0, ones = 0;
+    struct wanted w = {0};
+    bool is_any = false, needs_table;
     enum emu_err err = EMU_OK;
 
     *out = NULL;
     if (g->options.detect)
-        err = parse_names(g->options.detect, &op_table, &ones, d);
-    if (err == EMU_OK && g->options.op_table && !op_table)
+        err = parse_names(g->options.detect, &w, d);
+    for (unsigned i = 0; i < DETECTORS; i++)
+        is_any |= w.is_wanted[i];
+    needs_table = needs(&w) & DETECTOR_NEEDS_OP_TABLE;
+    if (err == EMU_OK && g->options.op_table && !needs_table)
         err = diag_set(d, EMU_EINPUT, "--op-table declares what --detect op-table is to watch: give that too");
-    if (err == EMU_OK && op_table && g->options.snapshot)
+    if (err == EMU_OK && needs_table && g->options.snapshot)
         err = diag_set(d, EMU_EINPUT, "--detect op-table has to see the kernel patch itself: boot from the start");
-    if (err != EMU_OK || (!(op_table | ones) && !g->options.torn_site))
+    if (err != EMU_OK || (!is_any && !g->options.torn_site))
         return err;
     *out = calloc(1, sizeof(**out));
     if (!*out)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     (*out)->machine = g->machine;
-    if (op_table)
-        err = attach_op_table(g, op_table, *out, d);
-    if (err == EMU_OK)
-        err = attach_ones(g, ones, *out, d);
+    err = attach_all(g, &w, *out, d);
     if (err == EMU_OK && g->options.torn_site)
         err = attach_torn_site(g, *out, d);
     if (err != EMU_OK) {
@@ -346,36 +352,24 @@ void detect_free(struct detect *x)
 {
     if (!x)
         return;
-    if (x->op_table)
-        op_table_free(x->op_table);
+    for (unsigned i = 0; i < DETECTORS; i++)
+        if (x->state[i])
+            detectors[i]->free(x->state[i]);
     free(x->sites);
     free(x);
 }
 
 const char *detect_report(const struct detect *x)
 {
-    return x && x->op_table ? op_table_report(x->op_table) : "";
+    for (unsigned i = 0; x && i < DETECTORS; i++)
+        if (x->state[i] && detectors[i]->report)
+            return detectors[i]->report(x->state[i]);
+    return "";
 }
 
 void detect_print(const struct detect *x, FILE *to)
 {
-    unsigned slots;
-    size_t sites;
-
-    if (x && (x->ones & ONE_STALE_OWNER))
-        stale_owner_print(&x->stale_owner, x->machine, to);
-    if (x && (x->ones & ONE_LOST_EVENT))
-        lost_event_print(&x->lost_event, x->machine, to);
-    if (x && (x->ones & ONE_UNSYNCHRONISED_CODE))
-        unsynchronised_code_print(&x->unsynchronised_code, to);
-    if (!x || !x->op_table)
-        return;
-    op_table_count(x->op_table, &slots, &sites);
-    if (!op_table_has_watched(x->op_table))
-        fprintf(to, "op-table: the guest never came to its patching functions where its symbols have them; a kernel "
-                    "that moves itself needs nokaslr on its command line\n");
-    else if (op_table_report(x->op_table)[0])
-        fprintf(to, "op-table:\n%s", op_table_report(x->op_table));
-    else
-        fprintf(to, "op-table: nothing found; %u slots and %zu call sites were watched\n", slots, sites);
+    for (unsigned i = 0; x && i < DETECTORS; i++)
+        if (x->state[i])
+            detectors[i]->print(x->state[i], x->machine, to);
 }

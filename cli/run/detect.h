@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * detect: the detectors that a user may ask for by name, in one table, and their attaching to a guest. Crash and hang
- * are always looked for; the machine does that itself.
+ * detect: the detectors that a user asks for by name (fuzz/detect/detector.h), attached to a guest with what they have
+ * to know of its kernel. Crash and hang are always looked for; the machine does that itself.
  */
 #ifndef BOOTRACE_CLI_RUN_DETECT_H
 #define BOOTRACE_CLI_RUN_DETECT_H
@@ -9,10 +9,6 @@
 #include <stdio.h>
 
 #include "emu/base/diag.h"
-
-#define DETECT_NAMES                                                                                                   \
-    "crash, hang, stale-owner, lost-event, unsynchronised-code, op-table, op-table-switch, op-table-sites, "           \
-    "op-table-locks"
 
 struct detect;
 struct guest;

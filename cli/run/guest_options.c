@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/run/guest_options.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/run/status.h"
-#include "cli/run/detect.h"
 #include "cli/run/parse.h"
 #include "emu/machine.h"
+#include "fuzz/detect/detector.h"
 
 enum {
     KEY_CMDLINE = 0x1000,
@@ -35,7 +36,7 @@ static const struct argp_option options[] = {
     {"mode", KEY_MODE, "pvh|hvm", 0, "How the guest is started (default: pvh)", 0},
     {"edit", KEY_EDIT, "EDIT", 0,
      "Change the loaded kernel by meaning, like 'unguard text_poke_early'; may be repeated", 0},
-    {"detect", KEY_DETECT, "NAME,...", 0, "Look for more than crash and hang: " DETECT_NAMES, 0},
+    {"detect", KEY_DETECT, "NAME,...", 0, "Look for more than crash and hang: ", 0},
     {"op-table", KEY_OP_TABLE, "TEXT|@FILE", 0,
      "The operations table of a free-standing guest, for --detect op-table: table=, slots=, patcher=, lock=, unlock=",
      0},
@@ -149,4 +150,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
-const struct argp guest_argp = {options, parse, NULL, NULL, NULL, NULL, NULL};
+/* The names of detectors are printed from their table. */
+static char *complete_help(int key, const char *text, void *input)
+{
+    char names[256], *all;
+
+    if (key != KEY_DETECT || !text)
+        return (char *)(uintptr_t)text;
+    detector_print_names(names, sizeof(names));
+    return asprintf(&all, "%s%s", text, names) < 0 ? NULL : all;
+}
+
+const struct argp guest_argp = {options, parse, NULL, NULL, NULL, complete_help, NULL};

@@ -2,12 +2,14 @@
 #include "fuzz/detect/lost_event.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "emu/machine.h"
 #include "emu/model.h"
 #include "emu/trace.h"
 #include "emu/vcpu.h"
+#include "fuzz/detect/detector.h"
 
 struct state {
     struct lost_event_report report;
@@ -185,3 +187,36 @@ void lost_event_print(const struct lost_event *l, struct machine *m, FILE *to)
         fprintf(to, "lost-event: waits: %s\n", text);
     }
 }
+
+/* ---- the row ---- */
+
+static enum emu_err attach(struct machine *m, const struct detect_input *input, unsigned parts, void **state,
+                           struct diag *d)
+{
+    struct lost_event_options options = {.fail = true, .patience_ns = LOST_EVENT_PATIENCE_DEFAULT_NS};
+    struct lost_event *x = calloc(1, sizeof(*x));
+    enum emu_err err;
+
+    if (!x)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    err = lost_event_attach(x, m, &options, d);
+    if (err != EMU_OK) {
+        free(x);
+        return err;
+    }
+    *state = x;
+    return EMU_OK;
+}
+
+static void print(void *state, struct machine *m, FILE *to)
+{
+    lost_event_print(state, m, to);
+}
+
+const struct detector lost_event_detector = {
+    .name = "lost-event",
+    .what = "events that the host drops, or that a vCPU never takes",
+    .attach = attach,
+    .print = print,
+    .free = free,
+};

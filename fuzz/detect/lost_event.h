@@ -20,6 +20,7 @@
 #include "emu/base/diag.h"
 #include "emu/watch.h"
 
+struct detector;
 struct machine;
 
 #define LOST_EVENT_HELD_MAX            64u
@@ -50,5 +51,7 @@ enum emu_err lost_event_attach(struct lost_event *l, struct machine *m, const st
 const struct lost_event_report *lost_event_report(const struct lost_event *l, struct machine *m);
 /* What it found, and what waits now; a line each, nothing if there is nothing. */
 void lost_event_print(const struct lost_event *l, struct machine *m, FILE *to);
+
+extern const struct detector lost_event_detector; /* its row; detector.h */
 
 #endif

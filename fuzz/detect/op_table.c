@@ -12,6 +12,7 @@
 #include "emu/base/plural.h"
 #include "emu/vcpu.h"
 #include "emu/watch.h"
+#include "fuzz/detect/detector.h"
 
 #define DETECTOR          "op-table"
 #define REPORT_BYTES      8192u
@@ -665,3 +666,48 @@ void op_table_count(struct op_table *o, unsigned *slots, size_t *sites)
     *sites = 0;
     for_all_sites(o, count_site, sites);
 }
+
+/* ---- the row ---- */
+
+static enum emu_err attach(struct machine *m, const struct detect_input *input, unsigned parts, void **state,
+                           struct diag *d)
+{
+    return op_table_new(m, input->op_table, input->symbols, parts, (struct op_table **)state, d);
+}
+
+static void print(void *state, struct machine *m, FILE *to)
+{
+    struct op_table *o = state;
+    unsigned slots;
+    size_t sites;
+
+    op_table_count(o, &slots, &sites);
+    if (!op_table_has_watched(o))
+        fprintf(to, "op-table: the guest never came to its patching functions where its symbols have them; a kernel "
+                    "that moves itself needs nokaslr on its command line\n");
+    else if (op_table_report(o)[0])
+        fprintf(to, "op-table:\n%s", op_table_report(o));
+    else
+        fprintf(to, "op-table: nothing found; %u slots and %zu call sites were watched\n", slots, sites);
+}
+
+static const char *report(const void *state)
+{
+    return op_table_report(state);
+}
+
+static void free_state(void *state)
+{
+    op_table_free(state);
+}
+
+const struct detector op_table_detector = {
+    .name = DETECTOR,
+    .what = "operation tables (locks) that change after their callers were patched",
+    .needs = DETECTOR_NEEDS_OP_TABLE,
+    .part = {{"switch", OP_TABLE_SWITCH}, {"sites", OP_TABLE_SITES}, {"locks", OP_TABLE_LOCKS}},
+    .attach = attach,
+    .print = print,
+    .report = report,
+    .free = free_state,
+};

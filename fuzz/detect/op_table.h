@@ -26,6 +26,7 @@
 #include "emu/base/diag.h"
 #include "emu/image/symbols.h"
 
+struct detector;
 struct machine;
 struct op_table;
 
@@ -104,5 +105,7 @@ const char *op_table_report(const struct op_table *o);
 bool op_table_has_watched(const struct op_table *o);
 /* How much is watched: slots, and sites known now (unreadable and unpatched ones too). */
 void op_table_count(struct op_table *o, unsigned *slots, size_t *sites);
+
+extern const struct detector op_table_detector; /* its row; detector.h */
 
 #endif

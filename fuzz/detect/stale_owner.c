@@ -2,11 +2,13 @@
 #include "fuzz/detect/stale_owner.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "emu/machine.h"
 #include "emu/base/plural.h"
 #include "emu/trace.h"
+#include "fuzz/detect/detector.h"
 
 /* Bytes that changed hands at a time. */
 struct range {
@@ -270,3 +272,36 @@ void stale_owner_print(const struct stale_owner *s, struct machine *m, FILE *to)
             changed, plural(changed), r->count[STALE_BEFORE_DIGEST], r->count[STALE_AFTER_DIGEST],
             r->count[STALE_IN_USE], r->unchanged, text);
 }
+
+/* ---- the row ---- */
+
+static enum emu_err attach(struct machine *m, const struct detect_input *input, unsigned parts, void **state,
+                           struct diag *d)
+{
+    struct stale_owner_options options = {.fail = true, .leave_gva = input->leave_gva, .write_name = input->write_name};
+    struct stale_owner *x = calloc(1, sizeof(*x));
+    enum emu_err err;
+
+    if (!x)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    err = stale_owner_attach(x, m, &options, d);
+    if (err != EMU_OK) {
+        free(x);
+        return err;
+    }
+    *state = x;
+    return EMU_OK;
+}
+
+static void print(void *state, struct machine *m, FILE *to)
+{
+    stale_owner_print(state, m, to);
+}
+
+const struct detector stale_owner_detector = {
+    .name = "stale-owner",
+    .what = "the host writes memory that kexec has given to the next kernel",
+    .attach = attach,
+    .print = print,
+    .free = free,
+};

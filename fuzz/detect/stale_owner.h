@@ -27,6 +27,7 @@
 #include "emu/base/diag.h"
 #include "emu/watch.h"
 
+struct detector;
 struct machine;
 
 #define STALE_OWNER_AREAS_MAX  80u
@@ -87,5 +88,7 @@ enum emu_err stale_owner_attach(struct stale_owner *s, struct machine *m, const 
 const struct stale_owner_report *stale_owner_report(const struct stale_owner *s, struct machine *m);
 /* One paragraph for a user; nothing if there is nothing to say. */
 void stale_owner_print(const struct stale_owner *s, struct machine *m, FILE *to);
+
+extern const struct detector stale_owner_detector; /* its row; detector.h */
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "emu/engine.h"
@@ -12,6 +13,7 @@
 #include "emu/image/symbols.h"
 #include "emu/trace.h"
 #include "emu/vcpu.h"
+#include "fuzz/detect/detector.h"
 
 #define INT3        0xccu
 #define PLACE_BYTES 96
@@ -361,3 +363,43 @@ void unsynchronised_code_print(const struct unsynchronised_code *u, FILE *to)
                 "than %u waited at once\n",
                 r->forgotten, UNSYNCHRONISED_CODE_CHANGES_MAX);
 }
+
+/* ---- the row ---- */
+
+static enum emu_err attach(struct machine *m, const struct detect_input *input, unsigned parts, void **state,
+                           struct diag *d)
+{
+    struct unsynchronised_code_options options = {.symbols = input->symbols, .ranges = input->code_ranges};
+    struct unsynchronised_code *x = calloc(1, sizeof(*x));
+    enum emu_err err;
+
+    if (!x)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    for (unsigned i = 0; i < input->code_ranges; i++) {
+        options.range[i].gpa = input->code[i].gpa;
+        options.range[i].bytes = input->code[i].bytes;
+    }
+    err = unsynchronised_code_attach(x, m, &options, d);
+    if (err != EMU_OK) {
+        free(x);
+        return err;
+    }
+    *state = x;
+    return EMU_OK;
+}
+
+static void print(void *state, struct machine *m, FILE *to)
+{
+    unsynchronised_code_print(state, to);
+}
+
+static_assert(DETECT_CODE_RANGES_MAX <= UNSYNCHRONISED_CODE_RANGES_MAX, "every range has room");
+
+const struct detector unsynchronised_code_detector = {
+    .name = "unsynchronised-code",
+    .what = "a vCPU executes code that another one has changed since it last serialised",
+    .needs = DETECTOR_NEEDS_CODE,
+    .attach = attach,
+    .print = print,
+    .free = free,
+};

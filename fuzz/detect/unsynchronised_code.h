@@ -41,6 +41,7 @@
 #include "emu/base/diag.h"
 #include "emu/watch.h"
 
+struct detector;
 struct machine;
 struct symbols;
 
@@ -76,5 +77,7 @@ enum emu_err unsynchronised_code_attach(struct unsynchronised_code *u, struct ma
 const struct unsynchronised_code_report *unsynchronised_code_report(const struct unsynchronised_code *u);
 /* What was watched, in a line or two. */
 void unsynchronised_code_print(const struct unsynchronised_code *u, FILE *to);
+
+extern const struct detector unsynchronised_code_detector; /* its row; detector.h */
 
 #endif
