@@ -11,25 +11,25 @@ struct machine *pc_machine_new(unsigned vcpus, const struct model *const *models
 struct machine *pc_machine_new_platform(unsigned vcpus, const struct model *const *models, unsigned model_count,
                                         const struct platform_config *platform)
 {
-    const struct machine_config config = {.ram_bytes = FAKE_RAM_BYTES,
+    const struct machine_config config = {.ram_bytes = PLAYED_RAM_BYTES,
                                           .vcpus = vcpus,
                                           .models = models,
                                           .model_count = model_count,
                                           .platform = platform};
 
-    return fake_machine_new_config(&config);
+    return played_machine_new_config(&config);
 }
 
 void port_write(struct machine *m, uint16_t port, unsigned bytes, uint32_t value)
 {
-    assert_int_equal(fake_port_write(m, port, bytes, value), MODEL_DONE);
+    assert_int_equal(played_port_write(m, port, bytes, value), MODEL_DONE);
 }
 
 uint32_t port_read(struct machine *m, uint16_t port, unsigned bytes)
 {
     uint32_t value = 0;
 
-    assert_int_equal(fake_port_read(m, port, bytes, &value), MODEL_DONE);
+    assert_int_equal(played_port_read(m, port, bytes, &value), MODEL_DONE);
     return value;
 }
 
@@ -65,8 +65,8 @@ uint64_t pc_hostile_port(struct machine *m, uint64_t random, const uint16_t *por
     uint16_t number = ports[(random >> 8) % count];
     unsigned bytes = 1u << (random >> 1 & 3) % 3;
     uint32_t value = 0;
-    enum model_answer answer = random & 1 ? fake_port_read(m, number, bytes, &value)
-                                          : fake_port_write(m, number, bytes, (uint32_t)(random >> 32));
+    enum model_answer answer = random & 1 ? played_port_read(m, number, bytes, &value)
+                                          : played_port_write(m, number, bytes, (uint32_t)(random >> 32));
 
     if (bytes < 4)
         assert_int_equal(value >> 8 * bytes, 0);
@@ -102,13 +102,13 @@ static uint64_t hostile_run(const struct pc_hostile *h)
 
         sum = join(sum, h->access(m, r));
         if (r & 0x40) {
-            int vector = fake_accept(m, machine_current(m));
+            int vector = played_accept(m, machine_current(m));
 
             if (vector != MODEL_NO_VECTOR)
                 assert_in_range(vector, h->vector_min, 255);
             sum = join(sum, (uint64_t)vector);
         }
-        fake_advance(m, r >> 24 & h->time_mask);
+        played_advance(m, r >> 24 & h->time_mask);
         if (i % 1024 == 0)
             all_are_sound(m);
         if (!h->may_end && machine_verdict(m)->kind != VERDICT_NONE)

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pc_machine: a fake machine (fake_machine.h) that is an HVM guest's PC, made of the models that a test names, and what
+ * pc_machine: a played machine that is an HVM guest's PC, made of the models that a test names, and what
  * a guest does with it before all else. It is for the devices of models/pc that have ports and an interrupt line.
  */
 #ifndef BOOTRACE_TESTS_PC_MACHINE_H
 #define BOOTRACE_TESTS_PC_MACHINE_H
 
 #include "tests/cmocka_tap.h"
-#include "tests/fake_machine.h"
+#include "tests/played_machine.h"
 
 #include "models/platform.h"
 
-/* As fake_machine_new(), in HVM mode, and with another configuration of the platform. `models` and `platform` outlive
+/* As played_machine_new(), in HVM mode, and with another configuration of the platform. `models` and `platform` outlive
    the machine. */
 struct machine *pc_machine_new(unsigned vcpus, const struct model *const *models, unsigned model_count);
 struct machine *pc_machine_new_platform(unsigned vcpus, const struct model *const *models, unsigned model_count,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
-#include "tests/fake_machine.h"
+#include "tests/played_machine.h"
 
 #include "models/pc/acpi.h"
 #include "models/platform.h"
@@ -19,9 +19,9 @@ struct tables {
 
 static struct machine *machine(unsigned vcpus, const struct platform_config *platform)
 {
-    const struct machine_config config = {.ram_bytes = FAKE_RAM_BYTES, .vcpus = vcpus, .platform = platform};
+    const struct machine_config config = {.ram_bytes = PLAYED_RAM_BYTES, .vcpus = vcpus, .platform = platform};
 
-    return fake_machine_new_config(&config);
+    return played_machine_new_config(&config);
 }
 
 static void build(struct machine *m, struct tables *t)
@@ -184,7 +184,7 @@ static void what_does_not_fit_is_said_in_a_sentence(void **state)
         {TABLES_GPA, 100, "there is room for 100"},
         {TABLES_GPA + 1, ACPI_BYTES_MAX, "not 16-byte aligned"},
         {0xfffffff0, ACPI_BYTES_MAX, "below 4 GiB"},
-        {FAKE_RAM_BYTES, ACPI_BYTES_MAX, "no memory"},
+        {PLAYED_RAM_BYTES, ACPI_BYTES_MAX, "no memory"},
     };
     struct machine *m = machine(2, NULL);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
-#include "tests/fake_machine.h"
+#include "tests/played_machine.h"
 #include "tests/image_builder.h"
 
 #include "emu/image/image.h"
@@ -26,9 +26,9 @@ static struct image *image_of(const struct elf_recipe *recipe)
 
 static struct machine *machine(const struct platform_config *platform)
 {
-    const struct machine_config config = {.ram_bytes = FAKE_RAM_BYTES, .vcpus = 2, .platform = platform};
+    const struct machine_config config = {.ram_bytes = PLAYED_RAM_BYTES, .vcpus = 2, .platform = platform};
 
-    return fake_machine_new_config(&config);
+    return played_machine_new_config(&config);
 }
 
 static const struct elf_recipe kernel64 = {
@@ -52,7 +52,7 @@ static void a_64_bit_kernel_starts_in_long_mode_on_an_identity_map(void **state)
         .mode = PLATFORM_HVM, .cmdline = "panic=-1", .initrd = initrd, .initrd_bytes = sizeof(initrd)};
     struct machine *m = machine(&platform);
     struct image *img = image_of(&kernel64);
-    const struct vcpu_regs *r = &fake_vcpu(m, 0)->regs;
+    const struct vcpu_regs *r = played_regs(m, 0);
     struct boot_params b;
     char text[16];
     struct diag d;
@@ -84,7 +84,7 @@ static void a_64_bit_kernel_starts_in_long_mode_on_an_identity_map(void **state)
     assert_memory_equal(text, "RSD PTR ", 8);
     assert_int_equal(b.e820_entries, 5);
     assert_int_equal(b.e820_table[3].addr, 0x100000);
-    assert_int_equal(b.e820_table[3].size, FAKE_RAM_BYTES - 0x100000);
+    assert_int_equal(b.e820_table[3].size, PLAYED_RAM_BYTES - 0x100000);
     image_free(img);
     machine_free(m);
 }
@@ -96,7 +96,7 @@ static void a_32_bit_kernel_starts_without_paging(void **state)
     static const struct platform_config platform = {.mode = PLATFORM_HVM};
     struct machine *m = machine(&platform);
     struct image *img = image_of(&recipe);
-    const struct vcpu_regs *r = &fake_vcpu(m, 0)->regs;
+    const struct vcpu_regs *r = played_regs(m, 0);
     struct diag d;
 
     assert_int_equal(boot_protocol_load(m, img, &d), EMU_OK);
@@ -125,7 +125,7 @@ static void the_header_of_a_bzimage_is_the_guests(void **state)
     bzimage.file = file;
     bzimage.file_bytes = sizeof(file);
     assert_int_equal(boot_protocol_load(m, &bzimage, &d), EMU_OK);
-    assert_true(memory_read(machine_memory(m), fake_vcpu(m, 0)->regs.gpr[GPR_RSI], &b, sizeof(b)));
+    assert_true(memory_read(machine_memory(m), played_regs(m, 0)->gpr[GPR_RSI], &b, sizeof(b)));
     assert_int_equal(b.hdr.setup_sects, 0x1f);
     assert_int_equal(b.hdr.version, 0x20f);
     assert_int_equal(b.hdr.init_size, 0x99);
@@ -138,7 +138,7 @@ static void the_header_of_a_bzimage_is_the_guests(void **state)
 
 static void what_can_not_start_is_said_in_a_sentence(void **state)
 {
-    static uint8_t big[FAKE_RAM_BYTES];
+    static uint8_t big[PLAYED_RAM_BYTES];
     static char long_line[0x10001];
     static const struct {
         struct elf_recipe recipe;
@@ -153,7 +153,7 @@ static void what_can_not_start_is_said_in_a_sentence(void **state)
          0,
          NULL,
          "first megabyte"},
-        {{.elf_class = 64, .entry = 0x200000, .segments = {{.paddr = 0x200000, .memory_bytes = FAKE_RAM_BYTES}}},
+        {{.elf_class = 64, .entry = 0x200000, .segments = {{.paddr = 0x200000, .memory_bytes = PLAYED_RAM_BYTES}}},
          0,
          NULL,
          "--memory at least 19M"},

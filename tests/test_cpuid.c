@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
-#include "tests/fake_machine.h"
+#include "tests/played_machine.h"
 
 #include "models/pc/cpuid.h"
 #include "models/pc/lapic.h"
@@ -14,8 +14,8 @@ static struct cpuid_regs ask(struct machine *m, unsigned vcpu, uint32_t leaf, ui
 {
     struct cpuid_regs r = {0};
 
-    fake_set_current(m, vcpu);
-    assert_int_equal(fake_cpuid(m, leaf, subleaf, &r), MODEL_DONE);
+    played_set_current(m, vcpu);
+    assert_int_equal(played_cpuid(m, leaf, subleaf, &r), MODEL_DONE);
     return r;
 }
 
@@ -60,7 +60,7 @@ static void features_that_the_engine_can_not_execute_are_hidden(void **state)
         {0x80000001, 'd', 27, true, "RDTSCP"},
         {0x80000001, 'd', 29, true, "long mode"},
     };
-    struct machine *m = fake_machine_new(1, models, 3);
+    struct machine *m = played_machine_new(1, models, 3);
 
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct cpuid_regs r = ask(m, 0, rows[i].leaf, 0);
@@ -74,7 +74,7 @@ static void features_that_the_engine_can_not_execute_are_hidden(void **state)
 
 static void the_vendor_and_the_brand_are_readable(void **state)
 {
-    struct machine *m = fake_machine_new(1, models, 3);
+    struct machine *m = played_machine_new(1, models, 3);
     struct cpuid_regs r = ask(m, 0, 0, 0);
     uint32_t vendor[3] = {r.ebx, r.edx, r.ecx}, brand[12];
 
@@ -95,7 +95,7 @@ static void all_vcpus_are_single_threaded_cores_of_one_package(void **state)
     } rows[] = {{1, 2, 2}, {2, 4, 4}, {3, 8, 8}, {8, 16, 16}, {32, 64, 64}, {64, 128, 64}};
 
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct machine *m = fake_machine_new(rows[i].vcpus, models, 3);
+        struct machine *m = played_machine_new(rows[i].vcpus, models, 3);
 
         for (unsigned v = 0; v < rows[i].vcpus; v++) {
             struct cpuid_regs r1 = ask(m, v, 1, 0), r4 = ask(m, v, 4, 0), rb = ask(m, v, 0xb, 1);
@@ -115,9 +115,9 @@ static void all_vcpus_are_single_threaded_cores_of_one_package(void **state)
 
 static void a_disabled_apic_is_not_shown(void **state)
 {
-    struct machine *m = fake_machine_new(1, models, 3);
+    struct machine *m = played_machine_new(1, models, 3);
 
-    assert_int_equal(fake_msr_write(m, 0x1b, 0xfee00100), MODEL_DONE);
+    assert_int_equal(played_msr_write(m, 0x1b, 0xfee00100), MODEL_DONE);
     assert_int_equal(ask(m, 0, 1, 0).edx >> 9 & 1, 0);
     machine_free(m);
 }
@@ -125,7 +125,7 @@ static void a_disabled_apic_is_not_shown(void **state)
 static void what_is_out_of_range_is_zero_and_xens_leaves_are_xens(void **state)
 {
     static const uint32_t zero_leaves[] = {3, 6, 0xd, 0xe, 0x3fffffff, 0x40000100, 0x80000009, 0x8fffffff, UINT32_MAX};
-    struct machine *m = fake_machine_new(1, models, 3);
+    struct machine *m = played_machine_new(1, models, 3);
     struct cpuid_regs r;
 
     for (unsigned i = 0; i < sizeof(zero_leaves) / sizeof(zero_leaves[0]); i++) {
@@ -136,8 +136,8 @@ static void what_is_out_of_range_is_zero_and_xens_leaves_are_xens(void **state)
     assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
     r = ask(m, 0, 7, UINT32_MAX);
     assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
-    assert_int_equal(fake_cpuid(m, 0x40000000, 0, &r), MODEL_NOT_MINE);
-    assert_int_equal(fake_cpuid(m, 0x400000ff, 0, &r), MODEL_NOT_MINE);
+    assert_int_equal(played_cpuid(m, 0x40000000, 0, &r), MODEL_NOT_MINE);
+    assert_int_equal(played_cpuid(m, 0x400000ff, 0, &r), MODEL_NOT_MINE);
     machine_free(m);
 }
 

@@ -383,7 +383,7 @@ static void poll(struct guest *g, const struct step *s)
 {
     uint32_t ports[3] = {some_port(s), s->c % 24, s->a % 9 + 1};
     unsigned count = s->c % 4, interrupts = s->b / 64 % 4;
-    struct vcpu_regs *regs = &fake_vcpu(g->m, s->vcpu)->regs;
+    struct vcpu_regs *regs = played_regs(g->m, s->vcpu);
     bool deliverable = interrupts && g->r.vcpu[s->vcpu].upcall;
     uint32_t call32[4] = {(uint32_t)PORTS_GPA, count, 1000000, 0};
     struct sched_poll call64 = {.nr_ports = count, .timeout = 1000000};
@@ -413,7 +413,7 @@ static void move_vcpu_info(struct guest *g, unsigned vcpu)
 
 static void time_passes(struct guest *g)
 {
-    fake_advance(g->m, 1500000000);
+    played_advance(g->m, 1500000000);
     reference_poll_timeout(&g->r);
 }
 
@@ -423,7 +423,7 @@ static void play_step(struct guest *g, struct step s)
         s.vcpu = (s.vcpu + 1) % VCPUS;
     if (g->r.vcpu[s.vcpu].polls)
         s.what = TIME_PASSES;
-    fake_set_current(g->m, s.vcpu);
+    played_set_current(g->m, s.vcpu);
     switch (s.what) {
     case ALLOC_UNBOUND ... BIND_IPI:
         bind(g, &s);
@@ -496,9 +496,9 @@ static void compare(struct guest *g)
 
         same(g, "upcall_pending of vCPU", v, get_word(g->m, g->info_gpa[v], 1), r->upcall);
         same(g, "selector of vCPU", v, get_word(g->m, g->info_gpa[v] + word_bytes(g), word_bytes(g)), r->selector);
-        same(g, "injected vector of vCPU", v, (uint64_t)fake_pending_vector(g->m, v),
+        same(g, "injected vector of vCPU", v, (uint64_t)played_pending_vector(g->m, v),
              r->upcall ? CALLBACK : (uint64_t)MODEL_NO_VECTOR);
-        same(g, "whether there polls vCPU", v, fake_vcpu(g->m, v)->state == VCPU_POLLING, r->polls);
+        same(g, "whether there polls vCPU", v, vcpu_state(g->m, v) == VCPU_POLLING, r->polls);
         if (!r->control)
             continue;
         same(g, "ready of vCPU", v, get_word(g->m, control_gpa(v), 4), r->ready);
@@ -506,9 +506,9 @@ static void compare(struct guest *g)
             same(g, "queue head", v * 100 + i, get_word(g->m, control_gpa(v) + 8 + i * 4, 4), r->head[i]);
     }
     /* A polling vCPU makes no call: the status is asked by one that runs, or left for the next time. */
-    fake_set_current(g->m, 0);
+    played_set_current(g->m, 0);
     while (g->r.vcpu[machine_current(g->m)].polls && machine_current(g->m) + 1 < VCPUS)
-        fake_set_current(g->m, machine_current(g->m) + 1);
+        played_set_current(g->m, machine_current(g->m) + 1);
     for (uint32_t port = 0; port < 72 && !g->r.vcpu[machine_current(g->m)].polls; port++)
         compare_port(g, port);
 }
@@ -517,9 +517,9 @@ static void compare(struct guest *g)
 static void drain(struct guest *g)
 {
     reference_poll_timeout(&g->r);
-    fake_advance(g->m, 1500000000);
+    played_advance(g->m, 1500000000);
     for (unsigned v = 0; v < VCPUS; v++) {
-        fake_set_current(g->m, v);
+        played_set_current(g->m, v);
         for (unsigned i = 0; i < 300; i++) {
             answer_upcall(g, v);
             consume(g, v);
@@ -552,7 +552,7 @@ static int play(const struct reference_rules *rules, unsigned version, enum refe
         .models = xen_test_models,
         .model_count = 2,
     };
-    struct guest g = {.m = fake_machine_new_config(&config)};
+    struct guest g = {.m = played_machine_new_config(&config)};
     int at = -1;
 
     guest_bits(g.m, rules->word_bits);
@@ -563,7 +563,7 @@ static int play(const struct reference_rules *rules, unsigned version, enum refe
     map_shared_info_of(&g);
     assert_int_equal(set_callback(g.m, 2ull << 56 | CALLBACK), 0);
     for (unsigned v = 0; v < VCPUS; v++) {
-        fake_vcpu(g.m, v)->state = VCPU_RUNNABLE;
+        played_set_state(g.m, v, VCPU_RUNNABLE);
         g.info_gpa[v] = (SHARED_GFN << PAGE_SHIFT) + v * VCPU_INFO_BYTES;
     }
     for (unsigned i = 0; i < count && at < 0; i++) {

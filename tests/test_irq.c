@@ -31,16 +31,16 @@ static const struct model *const models[] = {&pic_model, &lapic_model, &ioapic_m
 
 static void lapic_write(struct machine *m, unsigned vcpu, unsigned reg, uint32_t value)
 {
-    fake_set_current(m, vcpu);
-    assert_int_equal(fake_mmio_write(m, LAPIC_GPA + reg, 4, value), MODEL_DONE);
-    fake_set_current(m, 0);
+    played_set_current(m, vcpu);
+    assert_int_equal(played_mmio_write(m, LAPIC_GPA + reg, 4, value), MODEL_DONE);
+    played_set_current(m, 0);
 }
 
 static void ioapic_entry(struct machine *m, unsigned pin, uint32_t low, uint32_t high)
 {
     for (unsigned half = 2; half-- > 0;) {
-        assert_int_equal(fake_mmio_write(m, IOAPIC_GPA, 4, 0x10 + 2 * pin + half), MODEL_DONE);
-        assert_int_equal(fake_mmio_write(m, IOAPIC_GPA + 0x10, 4, half ? high : low), MODEL_DONE);
+        assert_int_equal(played_mmio_write(m, IOAPIC_GPA, 4, 0x10 + 2 * pin + half), MODEL_DONE);
+        assert_int_equal(played_mmio_write(m, IOAPIC_GPA + 0x10, 4, half ? high : low), MODEL_DONE);
     }
 }
 
@@ -54,7 +54,7 @@ static struct machine *quiet_machine(void)
     out(m, 0xa1, 0xff);
     for (unsigned v = 0; v < 2; v++) {
         lapic_write(m, v, LAPIC_SVR, 0x1ff);
-        fake_vcpu(m, v)->state = VCPU_RUNNABLE;
+        played_set_state(m, v, VCPU_RUNNABLE);
     }
     return m;
 }
@@ -78,14 +78,14 @@ static void pic_open_and_pending(struct machine *m)
 static void pic_open_and_in_service(struct machine *m)
 {
     pic_open_and_pending(m);
-    assert_int_equal(fake_accept(m, 0), BY_PIC);
+    assert_int_equal(played_accept(m, 0), BY_PIC);
 }
 
 static void pic_open_behind_a_higher_one_in_service(struct machine *m)
 {
     pic_open(m);
     irq_pulse(m, HIGHER);
-    assert_int_equal(fake_accept(m, 0), 0x30 + HIGHER);
+    assert_int_equal(played_accept(m, 0), 0x30 + HIGHER);
 }
 
 static void pic_open_behind_a_pending_one(struct machine *m)
@@ -103,7 +103,7 @@ static void pic_open_with_its_level_high_and_its_mask_taken_away(struct machine 
 static void pic_open_vcpu_0_offline(struct machine *m)
 {
     pic_open(m);
-    fake_vcpu(m, 0)->state = VCPU_OFFLINE;
+    played_set_state(m, 0, VCPU_OFFLINE);
 }
 
 static void pic_open_and_the_pin_masked(struct machine *m)
@@ -122,7 +122,7 @@ static void pic_open_the_pin_fixed_and_high(struct machine *m)
 {
     pic_open_and_the_pin_fixed(m);
     irq_pulse(m, OTHER);
-    assert_int_equal(fake_accept(m, 0), BY_APIC);
+    assert_int_equal(played_accept(m, 0), BY_APIC);
     lapic_write(m, 0, LAPIC_EOI, 0);
 }
 
@@ -146,14 +146,14 @@ static void apic_open_and_pending(struct machine *m)
 static void apic_open_and_in_service(struct machine *m)
 {
     apic_open_and_pending(m);
-    assert_int_equal(fake_accept(m, 1), BY_APIC);
+    assert_int_equal(played_accept(m, 1), BY_APIC);
 }
 
 static void apic_open_behind_a_higher_one_in_service(struct machine *m)
 {
     apic_open(m);
     lapic_raise(m, 1, IN_FRONT, LAPIC_EDGE);
-    assert_int_equal(fake_accept(m, 1), IN_FRONT);
+    assert_int_equal(played_accept(m, 1), IN_FRONT);
 }
 
 static void apic_open_behind_a_pending_one(struct machine *m)
@@ -171,7 +171,7 @@ static void apic_open_and_the_lapic_off(struct machine *m)
 static void apic_open_and_its_vcpu_offline(struct machine *m)
 {
     apic_open(m);
-    fake_vcpu(m, 1)->state = VCPU_OFFLINE;
+    played_set_state(m, 1, VCPU_OFFLINE);
 }
 
 static void apic_level_not_in_service(struct machine *m)
@@ -183,7 +183,7 @@ static void apic_level_whose_remote_irr_is_set(struct machine *m)
 {
     apic_level_not_in_service(m);
     irq_set_level(m, LINE, true);
-    assert_int_equal(fake_accept(m, 1), BY_APIC);
+    assert_int_equal(played_accept(m, 1), BY_APIC);
 }
 
 static void apic_nmi(struct machine *m)
@@ -304,9 +304,9 @@ static void what_would_reach_is_taken(void **state)
         for (unsigned v = 0; v < 2 && !taken; v++) {
             int vector, ours = rows[i].line < 8 ? 0x30 + (int)rows[i].line : 0x38 + (int)rows[i].line - 8;
 
-            taken = fake_vcpu(m, v)->nmis > 0;
-            while (!taken && (vector = fake_pending_vector(m, v)) != MODEL_NO_VECTOR) {
-                assert_int_equal(fake_accept(m, v), vector);
+            taken = vcpu_nmi_pending(m, v);
+            while (!taken && (vector = played_pending_vector(m, v)) != MODEL_NO_VECTOR) {
+                assert_int_equal(played_accept(m, v), vector);
                 taken = vector == ours || vector == BY_APIC;
                 lapic_write(m, v, LAPIC_EOI, 0);
                 out(m, 0x20, 0x20);

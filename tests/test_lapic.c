@@ -35,21 +35,21 @@ static uint32_t reg(struct machine *m, unsigned vcpu, unsigned offset)
 {
     uint64_t value = 0;
 
-    fake_set_current(m, vcpu);
-    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + offset, 4, &value), MODEL_DONE);
+    played_set_current(m, vcpu);
+    assert_int_equal(played_mmio_read(m, LAPIC_GPA + offset, 4, &value), MODEL_DONE);
     return (uint32_t)value;
 }
 
 static void set(struct machine *m, unsigned vcpu, unsigned offset, uint32_t value)
 {
-    fake_set_current(m, vcpu);
-    assert_int_equal(fake_mmio_write(m, LAPIC_GPA + offset, 4, value), MODEL_DONE);
+    played_set_current(m, vcpu);
+    assert_int_equal(played_mmio_write(m, LAPIC_GPA + offset, 4, value), MODEL_DONE);
 }
 
 /* A machine whose LAPICs are enabled as an operating system leaves them. */
 static struct machine *enabled(unsigned vcpus)
 {
-    struct machine *m = fake_machine_new(vcpus, models, 2);
+    struct machine *m = played_machine_new(vcpus, models, 2);
 
     for (unsigned v = 0; v < vcpus; v++) {
         set(m, v, SVR, 0x1ff);
@@ -82,16 +82,16 @@ static void after_reset_it_is_as_the_manual_says(void **state)
         {0x330, 0x10000},
         {LVT_ERROR, 0x10000},
     };
-    struct machine *m = fake_machine_new(2, models, 2);
+    struct machine *m = played_machine_new(2, models, 2);
     uint64_t base;
 
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_int_equal(reg(m, 1, rows[i].offset), rows[i].value);
-    fake_set_current(m, 0);
-    assert_int_equal(fake_msr_read(m, MSR_APIC_BASE, &base), MODEL_DONE);
+    played_set_current(m, 0);
+    assert_int_equal(played_msr_read(m, MSR_APIC_BASE, &base), MODEL_DONE);
     assert_int_equal(base, 0xfee00900);
-    fake_set_current(m, 1);
-    assert_int_equal(fake_msr_read(m, MSR_APIC_BASE, &base), MODEL_DONE);
+    played_set_current(m, 1);
+    assert_int_equal(played_msr_read(m, MSR_APIC_BASE, &base), MODEL_DONE);
     assert_int_equal(base, 0xfee00800);
     machine_free(m);
 }
@@ -103,17 +103,17 @@ static void the_highest_vector_above_the_priority_is_delivered_until_eoi(void **
     lapic_raise(m, 0, 0x31, LAPIC_EDGE);
     lapic_raise(m, 0, 0x55, LAPIC_EDGE);
     lapic_raise(m, 0, 0x52, LAPIC_EDGE);
-    assert_int_equal(fake_accept(m, 0), 0x55);
+    assert_int_equal(played_accept(m, 0), 0x55);
     assert_int_equal(reg(m, 0, PPR), 0x50);
     assert_int_equal(reg(m, 0, ISR + 0x20), 1u << 0x15);
     /* 0x52 is of the same class as what is in service */
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     set(m, 0, EOI, 0);
-    assert_int_equal(fake_accept(m, 0), 0x52);
+    assert_int_equal(played_accept(m, 0), 0x52);
     set(m, 0, EOI, 0);
-    assert_int_equal(fake_accept(m, 0), 0x31);
+    assert_int_equal(played_accept(m, 0), 0x31);
     set(m, 0, EOI, 0);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     assert_int_equal(reg(m, 0, PPR), 0);
     machine_free(m);
 }
@@ -132,23 +132,23 @@ static void the_task_priority_holds_back_its_class_and_below(void **state)
 
         set(m, 0, TPR, rows[i].tpr);
         lapic_raise(m, 0, rows[i].vector, LAPIC_EDGE);
-        assert_int_equal(fake_pending_vector(m, 0), rows[i].delivered ? rows[i].vector : MODEL_NO_VECTOR);
+        assert_int_equal(played_pending_vector(m, 0), rows[i].delivered ? rows[i].vector : MODEL_NO_VECTOR);
         set(m, 0, TPR, 0);
-        assert_int_equal(fake_pending_vector(m, 0), rows[i].vector);
+        assert_int_equal(played_pending_vector(m, 0), rows[i].vector);
         machine_free(m);
     }
 }
 
 static void a_disabled_lapic_takes_no_vector_but_takes_nmi(void **state)
 {
-    struct machine *m = fake_machine_new(1, models, 2);
+    struct machine *m = played_machine_new(1, models, 2);
 
     lapic_raise(m, 0, 0x40, LAPIC_EDGE);
     set(m, 0, SVR, 0x1ff);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     set(m, 0, SVR, 0xff);
     set(m, 0, ICR, 0x40400); /* NMI to self */
-    assert_int_equal(fake_vcpu(m, 0)->nmis, 1);
+    assert_true(vcpu_nmi_pending(m, 0));
     machine_free(m);
 }
 
@@ -178,7 +178,7 @@ static void an_ipi_reaches_its_destination(void **state)
         set(m, 0, ICR_HIGH, rows[i].high);
         set(m, 0, ICR, rows[i].low);
         for (unsigned v = 0; v < 4; v++)
-            if (fake_pending_vector(m, v) == 0x50)
+            if (played_pending_vector(m, v) == 0x50)
                 reached |= 1u << v;
         assert_int_equal(reached, rows[i].reached);
         assert_int_equal(reg(m, 0, ICR) & 0x1000, 0);
@@ -196,10 +196,10 @@ static void cluster_model_compares_the_cluster_then_the_bits(void **state)
     }
     set(m, 0, ICR_HIGH, 0x13u << 24);
     set(m, 0, ICR, 0x850);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
-    assert_int_equal(fake_pending_vector(m, 1), MODEL_NO_VECTOR);
-    assert_int_equal(fake_pending_vector(m, 2), 0x50);
-    assert_int_equal(fake_pending_vector(m, 3), 0x50);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 1), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 2), 0x50);
+    assert_int_equal(played_pending_vector(m, 3), 0x50);
     machine_free(m);
 }
 
@@ -212,10 +212,19 @@ static void lowest_priority_goes_to_the_least_busy(void **state)
     set(m, 2, TPR, 0x30);
     set(m, 0, ICR_HIGH, 0xffu << 24);
     set(m, 0, ICR, 0x990);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
-    assert_int_equal(fake_pending_vector(m, 1), 0x90);
-    assert_int_equal(fake_pending_vector(m, 2), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 1), 0x90);
+    assert_int_equal(played_pending_vector(m, 2), MODEL_NO_VECTOR);
     machine_free(m);
+}
+
+/* The linear address of the next instruction of a vCPU that runs. */
+static uint64_t started_at(struct machine *m, unsigned vcpu)
+{
+    const struct vcpu_regs *r = played_regs(m, vcpu);
+
+    assert_int_equal(vcpu_state(m, vcpu), VCPU_RUNNABLE);
+    return r->seg[SEG_CS].base + r->rip;
 }
 
 static void init_and_sipi_start_a_vcpu_once(void **state)
@@ -224,22 +233,22 @@ static void init_and_sipi_start_a_vcpu_once(void **state)
 
     set(m, 0, ICR_HIGH, 2u << 24);
     set(m, 0, ICR, 0x0c500); /* INIT assert: already waiting, nothing happens */
-    assert_int_equal(fake_vcpu(m, 1)->resets, 0);
+    assert_int_equal(played_fact_count(m), 0);
     set(m, 0, ICR, 0x08500); /* INIT de-assert */
     set(m, 0, ICR, 0x00699);
-    assert_int_equal(fake_vcpu(m, 1)->sipi_vector, 0x99);
-    assert_int_equal(fake_vcpu(m, 1)->state, VCPU_RUNNABLE);
+    assert_int_equal(started_at(m, 1), 0x99000);
+    assert_int_equal(vcpu_state(m, 1), VCPU_RUNNABLE);
     set(m, 0, ICR, 0x00642); /* the second SIPI */
-    assert_int_equal(fake_vcpu(m, 1)->sipi_vector, 0x99);
+    assert_int_equal(started_at(m, 1), 0x99000);
 
     set(m, 1, TPR, 0x20);
     set(m, 0, ICR, 0x0c500);
-    assert_int_equal(fake_vcpu(m, 1)->resets, 1);
-    assert_int_equal(fake_vcpu(m, 1)->state, VCPU_OFFLINE);
+    assert_int_equal(played_regs(m, 1)->rip, 0xfff0);
+    assert_int_equal(vcpu_state(m, 1), VCPU_OFFLINE);
     assert_int_equal(reg(m, 1, TPR), 0);
     assert_int_equal(reg(m, 1, SVR), 0xff);
     set(m, 0, ICR, 0x00642);
-    assert_int_equal(fake_vcpu(m, 1)->sipi_vector, 0x42);
+    assert_int_equal(started_at(m, 1), 0x42000);
     machine_free(m);
 }
 
@@ -250,11 +259,11 @@ static void a_vcpu_initialised_by_hypercall_ignores_sipi_until_init(void **state
     lapic_set_initialised(m, 1);
     set(m, 0, ICR_HIGH, 2u << 24);
     set(m, 0, ICR, 0x00699);
-    assert_int_equal(fake_vcpu(m, 1)->sipi_vector, -1);
+    assert_int_equal(vcpu_state(m, 1), VCPU_OFFLINE);
     set(m, 0, ICR, 0x0c500);
     assert_true(lapic_waits_for_sipi(m, 1));
     set(m, 0, ICR, 0x00699);
-    assert_int_equal(fake_vcpu(m, 1)->sipi_vector, 0x99);
+    assert_int_equal(started_at(m, 1), 0x99000);
     machine_free(m);
 }
 
@@ -268,7 +277,7 @@ static void illegal_vectors_and_registers_are_errors(void **state)
     assert_int_equal(reg(m, 0, ESR), 0);
     set(m, 0, ESR, 0);
     assert_int_equal(reg(m, 0, ESR), 1u << 5);
-    assert_int_equal(fake_accept(m, 0), 0xfe);
+    assert_int_equal(played_accept(m, 0), 0xfe);
     set(m, 0, EOI, 0);
 
     lapic_raise(m, 0, 0x0f, LAPIC_EDGE); /* receive */
@@ -300,12 +309,12 @@ static void a_one_shot_timer_fires_once_at_count_times_divisor(void **state)
         set(m, 0, DIVIDE, rows[i].divide);
         set(m, 0, INITIAL, 1000);
         assert_int_equal(reg(m, 0, CURRENT), 1000);
-        fake_advance(m, total_ns / 4);
+        played_advance(m, total_ns / 4);
         assert_int_equal(reg(m, 0, CURRENT), 750);
-        fake_advance_to(m, total_ns - 1);
-        assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
-        fake_advance_to(m, total_ns);
-        assert_int_equal(fake_accept(m, 0), 0xec);
+        played_advance_to(m, total_ns - 1);
+        assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
+        played_advance_to(m, total_ns);
+        assert_int_equal(played_accept(m, 0), 0xec);
         set(m, 0, EOI, 0);
         assert_int_equal(reg(m, 0, CURRENT), 0);
         assert_int_equal(timer_next_ns(m), TIMER_NEVER);
@@ -321,17 +330,17 @@ static void a_periodic_timer_does_not_drift_and_masking_keeps_it_running(void **
     set(m, 0, DIVIDE, 0xb);
     set(m, 0, INITIAL, 100000); /* 1 ms */
     for (unsigned i = 1; i <= 3; i++) {
-        fake_advance_to(m, i * 1000000ull);
-        assert_int_equal(fake_accept(m, 0), 0xec);
+        played_advance_to(m, i * 1000000ull);
+        assert_int_equal(played_accept(m, 0), 0xec);
         set(m, 0, EOI, 0);
     }
     set(m, 0, LVT_TIMER, 0x300ec);
-    fake_advance_to(m, 4500000);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    played_advance_to(m, 4500000);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     assert_int_equal(reg(m, 0, CURRENT), 50000);
     set(m, 0, LVT_TIMER, 0x200ec);
-    fake_advance_to(m, 5000000);
-    assert_int_equal(fake_pending_vector(m, 0), 0xec);
+    played_advance_to(m, 5000000);
+    assert_int_equal(played_pending_vector(m, 0), 0xec);
     set(m, 0, INITIAL, 0);
     assert_int_equal(timer_next_ns(m), TIMER_NEVER);
     set(m, 0, INITIAL, 1); /* 10 ns is lengthened to 100 us */
@@ -344,26 +353,26 @@ static void the_tsc_deadline_fires_at_its_tick_and_clears(void **state)
     struct machine *m = enabled(1);
     uint64_t value;
 
-    assert_int_equal(fake_msr_write(m, MSR_TSC_DEADLINE, 500), MODEL_DONE); /* ignored in another mode */
+    assert_int_equal(played_msr_write(m, MSR_TSC_DEADLINE, 500), MODEL_DONE); /* ignored in another mode */
     assert_int_equal(timer_next_ns(m), TIMER_NEVER);
     set(m, 0, LVT_TIMER, 0x400ec);
     set(m, 0, INITIAL, 77); /* ignored in this mode */
     assert_int_equal(reg(m, 0, INITIAL), 0);
-    assert_int_equal(fake_msr_write(m, MSR_TSC_DEADLINE, 500), MODEL_DONE);
-    assert_int_equal(fake_msr_read(m, MSR_TSC_DEADLINE, &value), MODEL_DONE);
+    assert_int_equal(played_msr_write(m, MSR_TSC_DEADLINE, 500), MODEL_DONE);
+    assert_int_equal(played_msr_read(m, MSR_TSC_DEADLINE, &value), MODEL_DONE);
     assert_int_equal(value, 500);
-    fake_advance_to(m, 500);
-    assert_int_equal(fake_accept(m, 0), 0xec);
+    played_advance_to(m, 500);
+    assert_int_equal(played_accept(m, 0), 0xec);
     set(m, 0, EOI, 0);
-    assert_int_equal(fake_msr_read(m, MSR_TSC_DEADLINE, &value), MODEL_DONE);
+    assert_int_equal(played_msr_read(m, MSR_TSC_DEADLINE, &value), MODEL_DONE);
     assert_int_equal(value, 0);
-    assert_int_equal(fake_msr_write(m, MSR_TSC_DEADLINE, 400), MODEL_DONE); /* the past */
-    assert_int_equal(fake_accept(m, 0), 0xec);
+    assert_int_equal(played_msr_write(m, MSR_TSC_DEADLINE, 400), MODEL_DONE); /* the past */
+    assert_int_equal(played_accept(m, 0), 0xec);
     set(m, 0, EOI, 0);
-    assert_int_equal(fake_msr_write(m, MSR_TSC_DEADLINE, 900), MODEL_DONE);
-    assert_int_equal(fake_msr_write(m, MSR_TSC_DEADLINE, 0), MODEL_DONE);
+    assert_int_equal(played_msr_write(m, MSR_TSC_DEADLINE, 900), MODEL_DONE);
+    assert_int_equal(played_msr_write(m, MSR_TSC_DEADLINE, 0), MODEL_DONE);
     assert_int_equal(timer_next_ns(m), TIMER_NEVER);
-    assert_int_equal(fake_msr_write(m, MSR_TSC_DEADLINE, 900), MODEL_DONE);
+    assert_int_equal(played_msr_write(m, MSR_TSC_DEADLINE, 900), MODEL_DONE);
     set(m, 0, LVT_TIMER, 0xec); /* leaving the mode disarms */
     assert_int_equal(timer_next_ns(m), TIMER_NEVER);
     machine_free(m);
@@ -375,11 +384,11 @@ static void the_local_pins_do_what_their_entries_say(void **state)
 
     lapic_set_lint(m, 0, 1, true); /* masked */
     lapic_set_lint(m, 0, 1, false);
-    assert_int_equal(fake_vcpu(m, 0)->nmis, 0);
+    assert_false(vcpu_nmi_pending(m, 0));
     set(m, 0, LVT_LINT1, 0x400);
     lapic_set_lint(m, 0, 1, true);
     lapic_set_lint(m, 0, 1, true); /* no edge */
-    assert_int_equal(fake_vcpu(m, 0)->nmis, 1);
+    assert_true(vcpu_nmi_pending(m, 0));
 
     assert_false(lapic_accepts_extint(m, 0));
     set(m, 0, LVT_LINT0, 0x700);
@@ -389,12 +398,12 @@ static void the_local_pins_do_what_their_entries_say(void **state)
 
     set(m, 0, LVT_LINT0, 0x8045); /* fixed, level */
     lapic_set_lint(m, 0, 0, true);
-    assert_int_equal(fake_accept(m, 0), 0x45);
+    assert_int_equal(played_accept(m, 0), 0x45);
     set(m, 0, EOI, 0);
-    assert_int_equal(fake_accept(m, 0), 0x45); /* still asserted */
+    assert_int_equal(played_accept(m, 0), 0x45); /* still asserted */
     lapic_set_lint(m, 0, 0, false);
     set(m, 0, EOI, 0);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     machine_free(m);
 }
 
@@ -429,17 +438,17 @@ static void the_base_register_refuses_what_xen_refuses(void **state)
     uint64_t value;
 
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        assert_int_equal(fake_msr_write(m, MSR_APIC_BASE, rows[i].value), rows[i].answer);
+        assert_int_equal(played_msr_write(m, MSR_APIC_BASE, rows[i].value), rows[i].answer);
     /* The last one disabled it: nothing claims the window, its state is lost. */
-    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + SVR, 4, &value), MODEL_DONE);
+    assert_int_equal(played_mmio_read(m, LAPIC_GPA + SVR, 4, &value), MODEL_DONE);
     assert_int_equal(value, 0xffffffff);
-    assert_int_equal(fake_mmio_write(m, LAPIC_GPA + TPR, 4, 0x50), MODEL_DONE);
-    assert_int_equal(fake_msr_write(m, MSR_APIC_BASE, 0xfee00900), MODEL_DONE);
+    assert_int_equal(played_mmio_write(m, LAPIC_GPA + TPR, 4, 0x50), MODEL_DONE);
+    assert_int_equal(played_msr_write(m, MSR_APIC_BASE, 0xfee00900), MODEL_DONE);
     assert_int_equal(reg(m, 0, SVR), 0xff);
     assert_int_equal(reg(m, 0, TPR), 0);
-    assert_int_equal(fake_msr_read(m, 0x802, &value), MODEL_FAULT_GP);
-    assert_int_equal(fake_msr_write(m, 0x8ff, 0), MODEL_FAULT_GP);
-    assert_int_equal(fake_msr_read(m, 0x900, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_msr_read(m, 0x802, &value), MODEL_FAULT_GP);
+    assert_int_equal(played_msr_write(m, 0x8ff, 0), MODEL_FAULT_GP);
+    assert_int_equal(played_msr_read(m, 0x900, &value), MODEL_NOT_MINE);
     machine_free(m);
 }
 
@@ -448,20 +457,20 @@ static void odd_accesses_are_bytes_of_a_register_or_nobodys(void **state)
     struct machine *m = enabled(2);
     uint64_t value = 0;
 
-    fake_set_current(m, 1);
-    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + ID + 3, 1, &value), MODEL_DONE);
+    played_set_current(m, 1);
+    assert_int_equal(played_mmio_read(m, LAPIC_GPA + ID + 3, 1, &value), MODEL_DONE);
     assert_int_equal(value, 2);
-    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + ID + 2, 2, &value), MODEL_DONE);
+    assert_int_equal(played_mmio_read(m, LAPIC_GPA + ID + 2, 2, &value), MODEL_DONE);
     assert_int_equal(value, 0x200);
-    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + ID + 4, 4, &value), MODEL_DONE);
+    assert_int_equal(played_mmio_read(m, LAPIC_GPA + ID + 4, 4, &value), MODEL_DONE);
     assert_int_equal(value, 0);
-    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + ID + 1, 4, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + ID, 8, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_mmio_write(m, LAPIC_GPA + TPR + 3, 2, 0), MODEL_NOT_MINE);
-    assert_int_equal(fake_mmio_read(m, LAPIC_GPA - 1, 1, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_mmio_read(m, LAPIC_GPA + 0x1000, 1, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_mmio_read(m, UINT64_MAX, 1, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_mmio_write(m, LAPIC_GPA + ICR_HIGH + 3, 1, 0x02), MODEL_DONE);
+    assert_int_equal(played_mmio_read(m, LAPIC_GPA + ID + 1, 4, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_mmio_read(m, LAPIC_GPA + ID, 8, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_mmio_write(m, LAPIC_GPA + TPR + 3, 2, 0), MODEL_NOT_MINE);
+    assert_int_equal(played_mmio_read(m, LAPIC_GPA - 1, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_mmio_read(m, LAPIC_GPA + 0x1000, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_mmio_read(m, UINT64_MAX, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_mmio_write(m, LAPIC_GPA + ICR_HIGH + 3, 1, 0x02), MODEL_DONE);
     assert_int_equal(reg(m, 1, ICR_HIGH), 0x02000000);
     machine_free(m);
 }
@@ -473,9 +482,9 @@ static void a_halted_vcpu_wakes_when_its_vector_comes(void **state)
     set(m, 0, TPR, 0x50);
     vcpu_halt(m, 0, "HLT");
     lapic_raise(m, 0, 0x40, LAPIC_EDGE);
-    assert_int_equal(vcpu_state(m, 0), VCPU_HALTED);
+    assert_false(machine_give_turn(m, 0));
     lapic_raise(m, 0, 0x60, LAPIC_EDGE);
-    assert_int_equal(vcpu_state(m, 0), VCPU_RUNNABLE);
+    assert_true(machine_give_turn(m, 0));
     machine_free(m);
 }
 
@@ -485,11 +494,11 @@ static uint64_t hostile_access(struct machine *m, uint64_t r)
     uint64_t gpa = LAPIC_GPA + (r >> 8 & 0xfff), value = 0;
     unsigned bytes = 1u << (r & 3);
 
-    fake_set_current(m, r >> 48 & 63);
+    played_set_current(m, r >> 48 & 63);
     if (r & 4)
-        (void)!fake_mmio_write(m, r & 8 ? gpa & ~0xfull : gpa, bytes, machine_random(m));
+        (void)!played_mmio_write(m, r & 8 ? gpa & ~0xfull : gpa, bytes, machine_random(m));
     else
-        (void)!fake_mmio_read(m, gpa, bytes, &value);
+        (void)!played_mmio_read(m, gpa, bytes, &value);
     if (bytes < 8)
         assert_int_equal(value >> 8 * bytes, 0);
     return value;
@@ -519,7 +528,7 @@ static void hostile_end(struct machine *m)
 
 static struct machine *hostile_machine(void)
 {
-    return fake_machine_new(VCPUS_MAX, models, 2);
+    return played_machine_new(VCPUS_MAX, models, 2);
 }
 
 static void hostile_accesses_leave_the_host_alone(void **state)

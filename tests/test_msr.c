@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
-#include "tests/fake_machine.h"
+#include "tests/played_machine.h"
 
 #include "models/pc/cpuid.h"
 #include "models/pc/lapic.h"
@@ -10,7 +10,7 @@ static const struct model *const models[] = {&cpuid_model, &msr_model, &lapic_mo
 
 static struct machine *machine(void)
 {
-    return fake_machine_new(2, models, 3);
+    return played_machine_new(2, models, 3);
 }
 
 static void reads_give_what_xen_gives(void **state)
@@ -32,11 +32,11 @@ static void reads_give_what_xen_gives(void **state)
     };
     struct machine *m = machine();
 
-    fake_advance(m, 12345);
+    played_advance(m, 12345);
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         uint64_t value = 0;
 
-        assert_int_equal(fake_msr_read(m, rows[i].msr, &value), rows[i].answer);
+        assert_int_equal(played_msr_read(m, rows[i].msr, &value), rows[i].answer);
         assert_int_equal(value, rows[i].value);
     }
     machine_free(m);
@@ -101,9 +101,9 @@ static void writes_are_checked(void **state)
         struct machine *m = machine();
         uint64_t value = 0;
 
-        assert_int_equal(fake_msr_write(m, rows[i].msr, rows[i].value), rows[i].answer);
+        assert_int_equal(played_msr_write(m, rows[i].msr, rows[i].value), rows[i].answer);
         if (rows[i].answer == MODEL_DONE) {
-            assert_int_equal(fake_msr_read(m, rows[i].msr, &value), MODEL_DONE);
+            assert_int_equal(played_msr_read(m, rows[i].msr, &value), MODEL_DONE);
             assert_int_equal(value, rows[i].then);
         }
         machine_free(m);
@@ -114,15 +114,15 @@ static void efer_keeps_lma_and_lme_can_not_change_under_paging(void **state)
 {
     struct machine *m = machine();
 
-    assert_int_equal(fake_msr_write(m, MSR_ID_EFER, EFER_LME | EFER_NXE), MODEL_DONE);
-    assert_int_equal(fake_vcpu(m, 0)->regs.efer, EFER_LME | EFER_NXE);
-    fake_vcpu(m, 0)->regs.efer |= EFER_LMA;
-    fake_vcpu(m, 0)->regs.cr0 = CR0_PE | CR0_PG;
-    assert_int_equal(fake_msr_write(m, MSR_ID_EFER, EFER_LME | EFER_SCE), MODEL_DONE);
-    assert_int_equal(fake_vcpu(m, 0)->regs.efer, EFER_LME | EFER_LMA | EFER_SCE);
-    assert_int_equal(fake_msr_write(m, MSR_ID_EFER, EFER_SCE), MODEL_FAULT_GP);
-    assert_int_equal(fake_msr_write(m, MSR_ID_EFER, EFER_LME | 1ull << 12), MODEL_FAULT_GP);
-    assert_int_equal(fake_vcpu(m, 0)->regs.efer, EFER_LME | EFER_LMA | EFER_SCE);
+    assert_int_equal(played_msr_write(m, MSR_ID_EFER, EFER_LME | EFER_NXE), MODEL_DONE);
+    assert_int_equal(played_regs(m, 0)->efer, EFER_LME | EFER_NXE);
+    played_regs(m, 0)->efer |= EFER_LMA;
+    played_regs(m, 0)->cr0 = CR0_PE | CR0_PG;
+    assert_int_equal(played_msr_write(m, MSR_ID_EFER, EFER_LME | EFER_SCE), MODEL_DONE);
+    assert_int_equal(played_regs(m, 0)->efer, EFER_LME | EFER_LMA | EFER_SCE);
+    assert_int_equal(played_msr_write(m, MSR_ID_EFER, EFER_SCE), MODEL_FAULT_GP);
+    assert_int_equal(played_msr_write(m, MSR_ID_EFER, EFER_LME | 1ull << 12), MODEL_FAULT_GP);
+    assert_int_equal(played_regs(m, 0)->efer, EFER_LME | EFER_LMA | EFER_SCE);
     machine_free(m);
 }
 
@@ -131,9 +131,9 @@ static void each_vcpu_has_its_own(void **state)
     struct machine *m = machine();
     uint64_t value = 0;
 
-    assert_int_equal(fake_msr_write(m, 0x277, 0x0606060606060606), MODEL_DONE);
-    fake_set_current(m, 1);
-    assert_int_equal(fake_msr_read(m, 0x277, &value), MODEL_DONE);
+    assert_int_equal(played_msr_write(m, 0x277, 0x0606060606060606), MODEL_DONE);
+    played_set_current(m, 1);
+    assert_int_equal(played_msr_read(m, 0x277, &value), MODEL_DONE);
     assert_int_equal(value, 0x0007040600070406);
     machine_free(m);
 }
@@ -143,13 +143,13 @@ static void cpuid_faults_in_user_mode_once_asked_to(void **state)
     struct machine *m = machine();
     struct cpuid_regs r;
 
-    fake_vcpu(m, 0)->regs.cr0 = CR0_PE;
-    fake_vcpu(m, 0)->regs.seg[SEG_SS].attributes = 3u << SEG_ATTR_DPL_SHIFT;
-    assert_int_equal(fake_cpuid(m, 0, 0, &r), MODEL_DONE);
-    assert_int_equal(fake_msr_write(m, 0x140, 1), MODEL_DONE);
-    assert_int_equal(fake_cpuid(m, 0, 0, &r), MODEL_FAULT_GP);
-    fake_vcpu(m, 0)->regs.seg[SEG_SS].attributes = 0;
-    assert_int_equal(fake_cpuid(m, 0, 0, &r), MODEL_DONE);
+    played_regs(m, 0)->cr0 = CR0_PE;
+    played_regs(m, 0)->seg[SEG_SS].attributes = 3u << SEG_ATTR_DPL_SHIFT;
+    assert_int_equal(played_cpuid(m, 0, 0, &r), MODEL_DONE);
+    assert_int_equal(played_msr_write(m, 0x140, 1), MODEL_DONE);
+    assert_int_equal(played_cpuid(m, 0, 0, &r), MODEL_FAULT_GP);
+    played_regs(m, 0)->seg[SEG_SS].attributes = 0;
+    assert_int_equal(played_cpuid(m, 0, 0, &r), MODEL_DONE);
     machine_free(m);
 }
 

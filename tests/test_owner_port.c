@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
-#include "tests/fake_machine.h"
+#include "tests/played_machine.h"
 
 #include "models/pc/owner_port.h"
 
@@ -23,13 +23,13 @@ static void a_write_says_what_has_another_owner(void **state)
     };
 
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct machine *m = fake_machine_new(1, models, 1);
-        unsigned before = fake_fact_count(m);
+        struct machine *m = played_machine_new(1, models, 1);
+        unsigned before = played_fact_count(m);
 
-        assert_int_equal(fake_port_write(m, PORT_OWNER, 4, rows[i].value), MODEL_DONE);
-        assert_int_equal(fake_fact_count(m) - before, rows[i].facts);
+        assert_int_equal(played_port_write(m, PORT_OWNER, 4, rows[i].value), MODEL_DONE);
+        assert_int_equal(played_fact_count(m) - before, rows[i].facts);
         if (rows[i].facts) {
-            const struct trace_fact *fact = fake_fact(m, before);
+            const struct trace_fact *fact = played_fact(m, before);
 
             assert_int_equal(fact->kind, TRACE_OWNER);
             assert_int_equal(fact->a, rows[i].gpa);
@@ -42,12 +42,12 @@ static void a_write_says_what_has_another_owner(void **state)
 
 static void other_accesses_are_not_its_own(void **state)
 {
-    struct machine *m = fake_machine_new(1, models, 1);
+    struct machine *m = played_machine_new(1, models, 1);
     uint32_t value;
 
-    assert_int_equal(fake_port_write(m, PORT_OWNER, 1, 4), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_write(m, PORT_OWNER + 1, 4, 4), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_read(m, PORT_OWNER, 4, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_write(m, PORT_OWNER, 1, 4), MODEL_NOT_MINE);
+    assert_int_equal(played_port_write(m, PORT_OWNER + 1, 4, 4), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(m, PORT_OWNER, 4, &value), MODEL_NOT_MINE);
     machine_free(m);
 }
 

@@ -20,15 +20,15 @@ static void an_edge_interrupts_once_and_falls_away_with_its_line(void **state)
     struct machine *m = programmed(0);
 
     pic_set_line(m, 4, true);
-    assert_int_equal(fake_accept(m, 0), 0x34);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_accept(m, 0), 0x34);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     out(m, 0x20, 0x20);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     pic_set_line(m, 4, false);
     pic_set_line(m, 4, true);
-    assert_int_equal(fake_pending_vector(m, 0), 0x34);
+    assert_int_equal(played_pending_vector(m, 0), 0x34);
     pic_set_line(m, 4, false);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     machine_free(m);
 }
 
@@ -37,24 +37,24 @@ static void priorities_nest_across_the_cascade(void **state)
     struct machine *m = programmed(0);
 
     pic_set_line(m, 5, true);
-    assert_int_equal(fake_accept(m, 0), 0x35);
+    assert_int_equal(played_accept(m, 0), 0x35);
     pic_set_line(m, 6, true); /* lower: waits */
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     pic_set_line(m, 12, true); /* behind input 2: higher than 5 */
-    assert_int_equal(fake_accept(m, 0), 0x3c);
+    assert_int_equal(played_accept(m, 0), 0x3c);
     pic_set_line(m, 9, true); /* higher on the second chip, but the first doesn't see through its input 2 */
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     pic_set_line(m, 1, true);
-    assert_int_equal(fake_accept(m, 0), 0x31);
+    assert_int_equal(played_accept(m, 0), 0x31);
     out(m, 0x20, 0x20); /* 1 */
     out(m, 0xa0, 0x20); /* 12: the second chip requests again */
     out(m, 0x20, 0x20);
-    assert_int_equal(fake_accept(m, 0), 0x39);
+    assert_int_equal(played_accept(m, 0), 0x39);
     out(m, 0xa0, 0x20);
     out(m, 0x20, 0x20);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR); /* 5 is still in service */
-    out(m, 0x20, 0x65);                                           /* specific */
-    assert_int_equal(fake_accept(m, 0), 0x36);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR); /* 5 is still in service */
+    out(m, 0x20, 0x65);                                             /* specific */
+    assert_int_equal(played_accept(m, 0), 0x36);
     machine_free(m);
 }
 
@@ -63,11 +63,11 @@ static void special_fully_nested_mode_sees_through_the_cascade(void **state)
     struct machine *m = programmed(0x10);
 
     pic_set_line(m, 12, true);
-    assert_int_equal(fake_accept(m, 0), 0x3c);
+    assert_int_equal(played_accept(m, 0), 0x3c);
     pic_set_line(m, 9, true);
-    assert_int_equal(fake_accept(m, 0), 0x39);
+    assert_int_equal(played_accept(m, 0), 0x39);
     pic_set_line(m, 5, true); /* lower than the cascade */
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     machine_free(m);
 }
 
@@ -81,13 +81,13 @@ static void a_level_asks_again_until_it_falls(void **state)
     assert_int_equal(in(m, 0x4d0), 0xf8);
     pic_set_line(m, 11, true);
     for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(fake_accept(m, 0), 0x3b);
-        assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+        assert_int_equal(played_accept(m, 0), 0x3b);
+        assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
         out(m, 0xa0, 0x20);
         out(m, 0x20, 0x20);
     }
     pic_set_line(m, 11, false);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     machine_free(m);
 }
 
@@ -100,14 +100,14 @@ static void masks_hold_back_and_registers_show_it(void **state)
     pic_set_line(m, 4, true);
     pic_set_line(m, 3, true);
     assert_int_equal(in(m, 0x20), 0x18);
-    assert_int_equal(fake_accept(m, 0), 0x33);
+    assert_int_equal(played_accept(m, 0), 0x33);
     out(m, 0x20, 0x0b); /* read ISR */
     assert_int_equal(in(m, 0x20), 0x08);
     out(m, 0x20, 0x0a); /* read IRR */
     assert_int_equal(in(m, 0x20), 0x10);
     out(m, 0x21, 0x00);
     out(m, 0x20, 0x20);
-    assert_int_equal(fake_accept(m, 0), 0x34);
+    assert_int_equal(played_accept(m, 0), 0x34);
     machine_free(m);
 }
 
@@ -116,18 +116,18 @@ static void rotation_makes_the_served_input_the_lowest(void **state)
     struct machine *m = programmed(0);
 
     pic_set_line(m, 3, true);
-    assert_int_equal(fake_accept(m, 0), 0x33);
+    assert_int_equal(played_accept(m, 0), 0x33);
     out(m, 0x20, 0xa0); /* rotate on non-specific EOI */
     pic_set_line(m, 3, false);
     pic_set_line(m, 3, true);
     pic_set_line(m, 4, true);
-    assert_int_equal(fake_accept(m, 0), 0x34);
+    assert_int_equal(played_accept(m, 0), 0x34);
     out(m, 0x20, 0x64);
     out(m, 0x20, 0xc6); /* 6 is the lowest, so 7 the highest */
     pic_set_line(m, 7, true);
-    assert_int_equal(fake_accept(m, 0), 0x37);
+    assert_int_equal(played_accept(m, 0), 0x37);
     out(m, 0x20, 0xe7); /* rotate on specific EOI */
-    assert_int_equal(fake_accept(m, 0), 0x33);
+    assert_int_equal(played_accept(m, 0), 0x33);
     machine_free(m);
 }
 
@@ -137,16 +137,16 @@ static void automatic_eoi_leaves_nothing_in_service(void **state)
 
     pic_set_line(m, 14, true);
     pic_set_line(m, 15, true);
-    assert_int_equal(fake_accept(m, 0), 0x3e);
-    assert_int_equal(fake_accept(m, 0), 0x3f);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_accept(m, 0), 0x3e);
+    assert_int_equal(played_accept(m, 0), 0x3f);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     out(m, 0x20, 0x80); /* rotate in automatic EOI mode */
     pic_set_line(m, 3, true);
-    assert_int_equal(fake_accept(m, 0), 0x33);
+    assert_int_equal(played_accept(m, 0), 0x33);
     pic_set_line(m, 3, false);
     pic_set_line(m, 3, true);
     pic_set_line(m, 4, true);
-    assert_int_equal(fake_accept(m, 0), 0x34);
+    assert_int_equal(played_accept(m, 0), 0x34);
     machine_free(m);
 }
 
@@ -155,12 +155,12 @@ static void the_special_mask_lets_lower_priorities_through(void **state)
     struct machine *m = programmed(0);
 
     pic_set_line(m, 1, true);
-    assert_int_equal(fake_accept(m, 0), 0x31);
+    assert_int_equal(played_accept(m, 0), 0x31);
     pic_set_line(m, 6, true);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     out(m, 0x21, 0x02);
     out(m, 0x20, 0x68); /* set special mask mode */
-    assert_int_equal(fake_accept(m, 0), 0x36);
+    assert_int_equal(played_accept(m, 0), 0x36);
     out(m, 0x20, 0x20); /* ends 6, since the masked 1 is not seen */
     out(m, 0x20, 0x0b);
     assert_int_equal(in(m, 0x20), 0x02);
@@ -181,7 +181,7 @@ static void polling_acknowledges(void **state)
     assert_int_equal(in(m, 0x20), 0x82);
     out(m, 0xa0, 0x0c);
     assert_int_equal(in(m, 0xa1), 0x82);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     machine_free(m);
 }
 
@@ -201,12 +201,12 @@ static void without_an_extint_pin_nothing_is_delivered(void **state)
 {
     struct machine *m = programmed(0);
 
-    assert_int_equal(fake_mmio_write(m, LAPIC_GPA + 0x350, 4, 0x10700), MODEL_DONE);
+    assert_int_equal(played_mmio_write(m, LAPIC_GPA + 0x350, 4, 0x10700), MODEL_DONE);
     pic_set_line(m, 0, true);
     assert_true(pic_output(m));
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
-    assert_int_equal(fake_mmio_write(m, LAPIC_GPA + 0x350, 4, 0x00700), MODEL_DONE);
-    assert_int_equal(fake_pending_vector(m, 0), 0x30);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_mmio_write(m, LAPIC_GPA + 0x350, 4, 0x00700), MODEL_DONE);
+    assert_int_equal(played_pending_vector(m, 0), 0x30);
     machine_free(m);
 }
 
@@ -215,29 +215,29 @@ static void reprogramming_starts_over(void **state)
     struct machine *m = programmed(0);
 
     pic_set_line(m, 4, true);
-    assert_int_equal(fake_accept(m, 0), 0x34);
+    assert_int_equal(played_accept(m, 0), 0x34);
     pic_set_line(m, 5, true);
     out(m, 0x20, 0x13); /* single, with ICW4: no ICW3 */
     out(m, 0x21, 0x47); /* the low three bits of ICW2 are the input's */
     out(m, 0x21, 0x01);
     assert_int_equal(in(m, 0x21), 0);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     pic_set_line(m, 5, false);
     pic_set_line(m, 5, true);
-    assert_int_equal(fake_accept(m, 0), 0x45);
+    assert_int_equal(played_accept(m, 0), 0x45);
     machine_free(m);
 }
 
 static void it_is_absent_under_pvh_and_for_wide_accesses(void **state)
 {
-    struct machine *m = programmed(0), *pvh = fake_machine_new(1, models, 3);
+    struct machine *m = programmed(0), *pvh = played_machine_new(1, models, 3);
     uint32_t value;
 
-    assert_int_equal(fake_port_read(m, 0x20, 2, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_write(m, 0xa1, 4, 0), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_read(m, 0x22, 1, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_read(pvh, 0x20, 1, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_write(pvh, 0x20, 1, 0x11), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(m, 0x20, 2, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_write(m, 0xa1, 4, 0), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(m, 0x22, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(pvh, 0x20, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_write(pvh, 0x20, 1, 0x11), MODEL_NOT_MINE);
     machine_free(m);
     machine_free(pvh);
 }
@@ -266,9 +266,9 @@ static void hostile_end(struct machine *m)
     for (unsigned line = 0; line < 16; line++)
         pic_set_line(m, line, false);
     pc_program_pics(m, 0);
-    assert_int_equal(fake_accept(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_accept(m, 0), MODEL_NO_VECTOR);
     pic_set_line(m, 3, true);
-    assert_int_equal(fake_accept(m, 0), 0x33);
+    assert_int_equal(played_accept(m, 0), 0x33);
 }
 
 /* The vectors are the guest's to choose; also those below 16. */

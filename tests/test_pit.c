@@ -42,14 +42,14 @@ static void mode_2_ticks_at_its_rate_and_does_not_drift(void **state)
     struct machine *m = machine();
     uint64_t start = 1000000;
 
-    fake_advance_to(m, start);
+    played_advance_to(m, start);
     program(m, 0, 2, 0, 1193); /* HZ = 1000 */
     start = start * 1193182 / 1000000000;
     for (unsigned i = 1; i <= 1000; i++) {
-        fake_advance_to(m, tick_ns(start + i * 1193ull) - 1);
-        assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
-        fake_advance_to(m, tick_ns(start + i * 1193ull));
-        assert_int_equal(fake_accept(m, 0), 0x30);
+        played_advance_to(m, tick_ns(start + i * 1193ull) - 1);
+        assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
+        played_advance_to(m, tick_ns(start + i * 1193ull));
+        assert_int_equal(played_accept(m, 0), 0x30);
         out(m, 0x20, 0x20);
     }
     machine_free(m);
@@ -95,7 +95,7 @@ static void each_mode_counts_as_the_datasheet_says(void **state)
 
         out(m, 0x61, 1);
         program(m, 2, rows[i].mode, rows[i].bcd, rows[i].count);
-        fake_advance_to(m, tick_ns(rows[i].ticks));
+        played_advance_to(m, tick_ns(rows[i].ticks));
         if (read_latched(m, 2) != rows[i].reads || (in(m, 0x61) >> 5 & 1) != rows[i].output)
             fail_msg("row %u: counts 0x%x, puts out %u", i, read_latched(m, 2), in(m, 0x61) >> 5 & 1);
         machine_free(m);
@@ -110,10 +110,10 @@ static void modes_0_and_4_interrupt_once(void **state)
         struct machine *m = machine();
 
         program(m, 0, modes[i], 0, 1000);
-        fake_advance_to(m, tick_ns(1000) - 1);
-        assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
-        fake_advance_to(m, tick_ns(1001));
-        assert_int_equal(fake_accept(m, 0), 0x30);
+        played_advance_to(m, tick_ns(1000) - 1);
+        assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
+        played_advance_to(m, tick_ns(1001));
+        assert_int_equal(played_accept(m, 0), 0x30);
         out(m, 0x20, 0x20);
         assert_int_equal(timer_next_ns(m), TIMER_NEVER);
         machine_free(m);
@@ -130,11 +130,11 @@ static void modes_1_and_5_wait_for_the_gate(void **state)
         program(m, 0, modes[i], 0, 1000); /* channel 0's gate never rises */
         assert_int_equal(timer_next_ns(m), TIMER_NEVER);
         program(m, 2, modes[i], 0, 1000);
-        fake_advance_to(m, tick_ns(5000));
+        played_advance_to(m, tick_ns(5000));
         assert_int_equal(read_latched(m, 2), 1000);
         assert_int_equal(in(m, 0x61) & 0x20, 0x20);
         out(m, 0x61, 1);
-        fake_advance_to(m, tick_ns(5600));
+        played_advance_to(m, tick_ns(5600));
         assert_int_equal(read_latched(m, 2), 400);
         out(m, 0x61, 0); /* a low gate doesn't matter, a new edge starts over */
         out(m, 0x61, 1);
@@ -149,15 +149,15 @@ static void a_low_gate_holds_the_count(void **state)
 
     out(m, 0x61, 1);
     program(m, 2, 0, 0, 1000);
-    fake_advance_to(m, tick_ns(300));
+    played_advance_to(m, tick_ns(300));
     out(m, 0x61, 0);
-    fake_advance_to(m, tick_ns(5000));
+    played_advance_to(m, tick_ns(5000));
     assert_int_equal(read_latched(m, 2), 700);
     out(m, 0x61, 1);
-    fake_advance_to(m, tick_ns(5100));
+    played_advance_to(m, tick_ns(5100));
     assert_int_equal(read_latched(m, 2), 600);
     program(m, 2, 2, 0, 1000); /* periodic modes start over */
-    fake_advance_to(m, tick_ns(5400));
+    played_advance_to(m, tick_ns(5400));
     out(m, 0x61, 0);
     assert_int_equal(in(m, 0x61) & 0x20, 0x20);
     out(m, 0x61, 1);
@@ -172,7 +172,7 @@ static void a_latch_holds_until_it_is_read(void **state)
     out(m, 0x61, 1);
     program(m, 2, 0, 0, 0x1234);
     out(m, 0x43, 0x80);
-    fake_advance_to(m, tick_ns(100));
+    played_advance_to(m, tick_ns(100));
     out(m, 0x43, 0x80); /* ignored while latched */
     assert_int_equal(in(m, 0x42), 0x34);
     assert_int_equal(in(m, 0x42), 0x12);
@@ -190,7 +190,7 @@ static void read_back_gives_status_then_count(void **state)
     out(m, 0x43, 0xe8); /* status of channel 2 */
     assert_int_equal(in(m, 0x42), 0x70);
     program(m, 2, 0, 0, 500);
-    fake_advance_to(m, tick_ns(600));
+    played_advance_to(m, tick_ns(600));
     out(m, 0x43, 0xc8); /* count and status */
     assert_int_equal(in(m, 0x42), 0xb0);
     assert_int_equal(in(m, 0x42), 0x9c); /* 65536 - 100 */
@@ -235,7 +235,7 @@ static void reprogramming_stops_the_ticks(void **state)
     out(m, 0x40, 0x10);
     assert_true(timer_next_ns(m) != TIMER_NEVER);
     out(m, 0x40, 0x00); /* the first byte of the next count stops mode 0 */
-    fake_advance(m, 10000000);
+    played_advance(m, 10000000);
     out(m, 0x43, 0xe2);
     assert_int_equal(in(m, 0x40) & 0x80, 0);
     machine_free(m);
@@ -255,8 +255,8 @@ static void hostile_end(struct machine *m)
     out(m, 0x61, 0xff);
     assert_int_equal(in(m, 0x61) & 0xc0, 0);
     assert_int_equal(in(m, 0x43), 0xff);
-    assert_int_equal(fake_port_read(m, 0x40, 2, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_read(m, 0x44, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(m, 0x40, 2, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(m, 0x44, 1, &value), MODEL_NOT_MINE);
 }
 
 static void hostile_accesses_leave_the_host_alone(void **state)
@@ -268,11 +268,11 @@ static void hostile_accesses_leave_the_host_alone(void **state)
 
 static void a_pvh_guest_has_none(void **state)
 {
-    struct machine *pvh = fake_machine_new(1, models, 4);
+    struct machine *pvh = played_machine_new(1, models, 4);
     uint32_t value;
 
-    assert_int_equal(fake_port_write(pvh, 0x43, 1, 0x34), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_read(pvh, 0x61, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_write(pvh, 0x43, 1, 0x34), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(pvh, 0x61, 1, &value), MODEL_NOT_MINE);
     machine_free(pvh);
 }
 

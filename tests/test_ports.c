@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
-#include "tests/fake_machine.h"
+#include "tests/played_machine.h"
 
 #include "models/pc/ports.h"
 
@@ -8,14 +8,14 @@ static const struct model *const models[] = {&ports_model};
 
 static void the_debug_port_takes_single_bytes_and_reads_as_nothing(void **state)
 {
-    struct machine *m = fake_machine_new(1, models, 1);
+    struct machine *m = played_machine_new(1, models, 1);
     uint32_t value = 0;
 
-    assert_int_equal(fake_port_write(m, PORT_DEBUG, 1, 'o'), MODEL_DONE);
-    assert_int_equal(fake_port_write(m, PORT_DEBUG, 1, 0xffffff00 | 'k'), MODEL_DONE);
-    assert_int_equal(fake_port_write(m, PORT_DEBUG, 2, 0x4141), MODEL_DONE);
-    assert_string_equal(fake_console(m), "ok");
-    assert_int_equal(fake_port_read(m, PORT_DEBUG, 1, &value), MODEL_DONE);
+    assert_int_equal(played_port_write(m, PORT_DEBUG, 1, 'o'), MODEL_DONE);
+    assert_int_equal(played_port_write(m, PORT_DEBUG, 1, 0xffffff00 | 'k'), MODEL_DONE);
+    assert_int_equal(played_port_write(m, PORT_DEBUG, 2, 0x4141), MODEL_DONE);
+    assert_string_equal(played_console(m), "ok");
+    assert_int_equal(played_port_read(m, PORT_DEBUG, 1, &value), MODEL_DONE);
     assert_int_equal(value, 0xff);
     machine_free(m);
 }
@@ -34,16 +34,16 @@ static void absent_hardware_reads_all_ones_and_loses_writes(void **state)
         {0x0cff, 4, MODEL_DONE, 0xffffffff}, {0xb008, 4, MODEL_DONE, 0xffffffff}, {0x0022, 1, MODEL_NOT_MINE, 0},
         {0x1234, 4, MODEL_NOT_MINE, 0},      {0xffff, 4, MODEL_NOT_MINE, 0},
     };
-    struct machine *m = fake_machine_new(1, models, 1);
+    struct machine *m = played_machine_new(1, models, 1);
 
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         uint32_t value = 0;
 
-        assert_int_equal(fake_port_read(m, rows[i].port, rows[i].bytes, &value), rows[i].answer);
+        assert_int_equal(played_port_read(m, rows[i].port, rows[i].bytes, &value), rows[i].answer);
         assert_int_equal(value, rows[i].value);
-        assert_int_equal(fake_port_write(m, rows[i].port, rows[i].bytes, 0x5a), rows[i].answer);
+        assert_int_equal(played_port_write(m, rows[i].port, rows[i].bytes, 0x5a), rows[i].answer);
     }
-    assert_string_equal(fake_console(m), "");
+    assert_string_equal(played_console(m), "");
     machine_free(m);
 }
 
@@ -59,14 +59,14 @@ static void absent_windows_end_where_they_end(void **state)
         {0xfec00fff, 1, MODEL_DONE, 0xff},       {0xfec00fff, 2, MODEL_NOT_MINE, 0},
         {0xfebfffff, 4, MODEL_NOT_MINE, 0},      {UINT64_MAX, 8, MODEL_NOT_MINE, 0},
     };
-    struct machine *m = fake_machine_new(1, models, 1);
+    struct machine *m = played_machine_new(1, models, 1);
 
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         uint64_t value = 0;
 
-        assert_int_equal(fake_mmio_read(m, rows[i].gpa, rows[i].bytes, &value), rows[i].answer);
+        assert_int_equal(played_mmio_read(m, rows[i].gpa, rows[i].bytes, &value), rows[i].answer);
         assert_int_equal(value, rows[i].value);
-        assert_int_equal(fake_mmio_write(m, rows[i].gpa, rows[i].bytes, 0), rows[i].answer);
+        assert_int_equal(played_mmio_write(m, rows[i].gpa, rows[i].bytes, 0), rows[i].answer);
     }
     machine_free(m);
 }

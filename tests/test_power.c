@@ -20,7 +20,7 @@ static void the_timer_counts_at_3579545_hz_in_any_access_size(void **state)
 {
     struct machine *m = machine();
 
-    fake_advance(m, 1000000000);
+    played_advance(m, 1000000000);
     assert_int_equal(port_read(m, 0xb008, 4), 3579545);
     assert_int_equal(port_read(m, 0xb008, 2), 3579545 & 0xffff);
     assert_int_equal(in(m, 0xb00a), 3579545 >> 16);
@@ -34,13 +34,13 @@ static void a_change_of_its_top_bit_is_an_event(void **state)
     struct machine *m = machine();
     uint64_t half_ns = (1ull << 31) * 1000000000 / 3579545 + 1;
 
-    fake_advance_to(m, half_ns - 1000);
+    played_advance_to(m, half_ns - 1000);
     assert_int_equal(port_read(m, 0xb000, 2), 0);
     port_write(m, 0xb002, 2, 1);
     assert_int_equal(port_read(m, 0xb002, 2), 1);
-    fake_advance_to(m, half_ns);
+    played_advance_to(m, half_ns);
     assert_int_equal(port_read(m, 0xb000, 2), 1);
-    fake_advance_to(m, 2 * half_ns);
+    played_advance_to(m, 2 * half_ns);
     port_write(m, 0xb000, 2, 1); /* ones clear */
     assert_int_equal(port_read(m, 0xb000, 4), 0x10000);
     machine_free(m);
@@ -55,8 +55,8 @@ static void sleep_type_5_powers_off(void **state)
     assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);
     port_write(m, 0xb004, 2, ACPI_S5_SLEEP_TYPE << 10 | 0x2000);
     assert_int_equal(machine_verdict(m)->kind, VERDICT_PASS);
-    assert_int_equal(fake_fact(m, 0)->kind, TRACE_SHUTDOWN);
-    assert_int_equal(fake_fact(m, 0)->a, 0);
+    assert_int_equal(played_fact(m, 0)->kind, TRACE_SHUTDOWN);
+    assert_int_equal(played_fact(m, 0)->a, 0);
     machine_free(m);
 }
 
@@ -85,7 +85,7 @@ static void both_ways_to_reset_end_the_run(void **state)
         out(m, rows[i].port, rows[i].value);
         assert_int_equal(machine_verdict(m)->kind, rows[i].resets ? VERDICT_FAIL : VERDICT_NONE);
         if (rows[i].resets)
-            assert_int_equal(fake_fact(m, 0)->a, 1);
+            assert_int_equal(played_fact(m, 0)->a, 1);
         machine_free(m);
     }
 }
@@ -93,7 +93,7 @@ static void both_ways_to_reset_end_the_run(void **state)
 /* Whether the interrupt that the FADT names reaches the vCPU: SCI by the PIC's line 9, level-triggered. */
 static bool sci_is_asserted(struct machine *m)
 {
-    return fake_pending_vector(m, 0) != MODEL_NO_VECTOR;
+    return played_pending_vector(m, 0) != MODEL_NO_VECTOR;
 }
 
 static void a_plugged_processor_is_in_the_map_and_an_event(void **state)
@@ -126,19 +126,19 @@ static void a_plugged_processor_is_in_the_map_and_an_event(void **state)
 
 static void what_is_not_there_is_not_answered(void **state)
 {
-    struct machine *m = machine(), *pvh = fake_machine_new(1, models, 4);
+    struct machine *m = machine(), *pvh = played_machine_new(1, models, 4);
     uint32_t value;
 
     assert_int_equal(port_read(m, 0xb006, 2), 0xffff); /* the gap before the timer */
     assert_int_equal(in(m, 0xcf9), 0);
     port_write(m, 0xafe0, 4, 0xffff0000);
     assert_int_equal(port_read(m, 0xafe0, 4), 0xffff0000);
-    assert_int_equal(fake_port_read(m, 0xb00a, 4, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_read(m, 0xafe2, 4, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_read(m, 0x64, 1, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_write(m, 0xcf8, 4, 6 << 8), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_write(pvh, 0xcf9, 1, 6), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_read(pvh, 0xb008, 4, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(m, 0xb00a, 4, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(m, 0xafe2, 4, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(m, 0x64, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_write(m, 0xcf8, 4, 6 << 8), MODEL_NOT_MINE);
+    assert_int_equal(played_port_write(pvh, 0xcf9, 1, 6), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(pvh, 0xb008, 4, &value), MODEL_NOT_MINE);
     machine_free(m);
     machine_free(pvh);
 }

@@ -69,7 +69,7 @@ static void it_shows_the_wall_clock_and_runs(void **state)
         const struct platform_config platform = {.mode = PLATFORM_HVM, .wallclock_s = rows[i].wallclock_s};
         struct machine *m = machine_at(&platform);
 
-        fake_advance(m, rows[i].later_s * S);
+        played_advance(m, rows[i].later_s * S);
         assert_shows(m, rows[i].shows);
         machine_free(m);
     }
@@ -81,7 +81,7 @@ static void setting_it_stops_then_starts_from_there(void **state)
     static const uint8_t later[8] = {0x20, 0x06, 0x10, 0x19, 0x05, 0x12, 0x35, 0x06};
     struct machine *m = machine_at(&hvm);
 
-    fake_advance(m, 5 * S);
+    played_advance(m, 5 * S);
     set(m, 0x0b, 0x82);
     set(m, 0x32, 0x20);
     set(m, 0x09, 0x06);
@@ -90,11 +90,11 @@ static void setting_it_stops_then_starts_from_there(void **state)
     set(m, 0x04, 0x12);
     set(m, 0x02, 0x34);
     set(m, 0x00, 0x56);
-    fake_advance(m, 100 * S);
+    played_advance(m, 100 * S);
     assert_shows(m, then);
     set(m, 0x0b, 0x02);
     assert_shows(m, then);
-    fake_advance(m, 10 * S);
+    played_advance(m, 10 * S);
     assert_shows(m, later);
     set(m, 0x02, 0x00); /* also without stopping it */
     assert_int_equal(get(m, 0x02), 0x00);
@@ -114,7 +114,7 @@ static void hours_and_numbers_have_two_forms(void **state)
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct machine *m = machine_at(&hvm);
 
-        fake_advance(m, rows[i].hour * 3600ull * S);
+        played_advance(m, rows[i].hour * 3600ull * S);
         set(m, 0x0b, rows[i].b);
         assert_int_equal(get(m, 0x04), rows[i].shows);
         set(m, 0x04, rows[i].shows);
@@ -131,20 +131,20 @@ static void the_periodic_interrupt_comes_at_its_rate_until_acknowledged(void **s
 
     set(m, 0x0a, 0x26); /* 1024 Hz */
     set(m, 0x0b, 0x42);
-    fake_advance_to(m, S / 1024 - 1);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    played_advance_to(m, S / 1024 - 1);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     for (unsigned i = 1; i <= 1024; i++) {
-        fake_advance_to(m, (i * S + 1023) / 1024);
-        assert_int_equal(fake_accept(m, 0), 0x38);
+        played_advance_to(m, (i * S + 1023) / 1024);
+        assert_int_equal(played_accept(m, 0), 0x38);
         assert_int_equal(get(m, 0x0c) & 0xc0, 0xc0);
         assert_int_equal(get(m, 0x0c) & 0xc0, 0);
         eoi(m);
     }
-    fake_advance(m, S / 512); /* unread: the line stays up, no new edge */
-    assert_int_equal(fake_accept(m, 0), 0x38);
+    played_advance(m, S / 512); /* unread: the line stays up, no new edge */
+    assert_int_equal(played_accept(m, 0), 0x38);
     eoi(m);
-    fake_advance(m, S / 512);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    played_advance(m, S / 512);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     set(m, 0x0b, 0x02);
     assert_int_equal(timer_next_ns(m), TIMER_NEVER);
     machine_free(m);
@@ -156,14 +156,14 @@ static void the_update_interrupt_comes_each_second_after_the_busy_bit(void **sta
 
     set(m, 0x0b, 0x12);
     assert_int_equal(get(m, 0x0a), 0x26);
-    fake_advance_to(m, S - 1000);
+    played_advance_to(m, S - 1000);
     assert_int_equal(get(m, 0x0a), 0xa6);
-    fake_advance_to(m, S);
+    played_advance_to(m, S);
     assert_int_equal(get(m, 0x0a), 0x26);
-    assert_int_equal(fake_accept(m, 0), 0x38);
+    assert_int_equal(played_accept(m, 0), 0x38);
     assert_int_equal(get(m, 0x0c), 0xd0); /* the periodic flag is set too, without its interrupt */
     eoi(m);
-    fake_advance_to(m, 2 * S);
+    played_advance_to(m, 2 * S);
     assert_int_equal(get(m, 0x0c) & 0x80, 0x80);
     set(m, 0x0b, 0x92); /* setting clears the enable */
     assert_int_equal(get(m, 0x0b), 0x82);
@@ -178,16 +178,16 @@ static void the_alarm_matches_what_is_not_dont_care(void **state)
     set(m, 0x03, 0x01);
     set(m, 0x05, 0xff); /* each hour, at 1:30 */
     set(m, 0x0b, 0x22);
-    fake_advance_to(m, 89 * S);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
-    fake_advance_to(m, 90 * S);
-    assert_int_equal(fake_accept(m, 0), 0x38);
+    played_advance_to(m, 89 * S);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
+    played_advance_to(m, 90 * S);
+    assert_int_equal(played_accept(m, 0), 0x38);
     assert_int_equal(get(m, 0x0c) & 0xa0, 0xa0);
     eoi(m);
-    fake_advance_to(m, 3689 * S);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
-    fake_advance_to(m, 3690 * S);
-    assert_int_equal(fake_accept(m, 0), 0x38);
+    played_advance_to(m, 3689 * S);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
+    played_advance_to(m, 3690 * S);
+    assert_int_equal(played_accept(m, 0), 0x38);
     machine_free(m);
 }
 
@@ -196,7 +196,7 @@ static void flags_are_set_without_interrupts_too(void **state)
     struct machine *m = machine_at(&hvm);
 
     (void)get(m, 0x0c);
-    fake_advance(m, 2 * S);
+    played_advance(m, 2 * S);
     assert_int_equal(get(m, 0x0c) & 0xd0, 0x50);
     assert_int_equal(get(m, 0x0c), 0);
     assert_int_equal(get(m, 0x0d), 0x80);
@@ -230,7 +230,7 @@ static void hostile_end(struct machine *m)
     assert_int_equal(get(m, 0x0d), 0x80);
     assert_int_equal(get(m, 0x0c) & 0x0f, 0);
     assert_int_equal(in(m, 0x70), 0xff);
-    assert_int_equal(fake_port_read(m, 0x70, 2, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(m, 0x70, 2, &value), MODEL_NOT_MINE);
     set(m, 0x0b, 0x02); /* 24 hours, BCD, running: a time again */
     assert_in_range(get(m, 0x00), 0, 0x59);
     assert_in_range(get(m, 0x04), 0, 0x23);
@@ -253,11 +253,11 @@ static void hostile_settings_leave_the_host_alone(void **state)
 
 static void a_pvh_guest_has_none(void **state)
 {
-    struct machine *pvh = fake_machine_new(1, models, 4);
+    struct machine *pvh = played_machine_new(1, models, 4);
     uint32_t value;
 
-    assert_int_equal(fake_port_read(pvh, 0x71, 1, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_write(pvh, 0x70, 1, 0), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(pvh, 0x71, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_write(pvh, 0x70, 1, 0), MODEL_NOT_MINE);
     machine_free(pvh);
 }
 

@@ -28,7 +28,7 @@ static void what_is_sent_is_the_console(void **state)
     out(m, COM1, 'h');
     assert_int_equal(in(m, COM1 + 5), 0x60);
     out(m, COM1, 'i');
-    assert_string_equal(fake_console(m), "hi");
+    assert_string_equal(played_console(m), "hi");
     machine_free(m);
 }
 
@@ -44,7 +44,7 @@ static void the_divisor_hides_behind_its_latch(void **state)
     out(m, COM1 + 3, 0x03);
     assert_int_equal(in(m, COM1 + 3), 0x03);
     assert_int_equal(in(m, COM1 + 1), 0x00);
-    assert_string_equal(fake_console(m), "");
+    assert_string_equal(played_console(m), "");
     out(m, COM1 + 7, 0xa5);
     assert_int_equal(in(m, COM1 + 7), 0xa5);
     machine_free(m);
@@ -57,15 +57,15 @@ static void an_empty_transmitter_interrupts_after_each_byte(void **state)
     assert_int_equal(in(m, COM1 + 2), 0x01);
     out(m, COM1 + 1, 0x02);
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(fake_accept(m, 0), 0x34);
+        assert_int_equal(played_accept(m, 0), 0x34);
         assert_int_equal(in(m, COM1 + 2), 0x02);
         assert_int_equal(in(m, COM1 + 2), 0x01); /* reading it acknowledged it */
         out(m, COM1, 'x');                       /* and sending makes it empty anew, while in service */
         out(m, 0x20, 0x20);
     }
-    assert_int_equal(fake_pending_vector(m, 0), 0x34);
+    assert_int_equal(played_pending_vector(m, 0), 0x34);
     out(m, COM1 + 1, 0x00);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     machine_free(m);
 }
 
@@ -75,7 +75,7 @@ static void a_received_byte_interrupts_until_it_is_read(void **state)
 
     out(m, COM1 + 1, 0x01);
     serial_receive(m, 'a');
-    assert_int_equal(fake_accept(m, 0), 0x34);
+    assert_int_equal(played_accept(m, 0), 0x34);
     assert_int_equal(in(m, COM1 + 2), 0x04);
     assert_int_equal(in(m, COM1 + 5), 0x61);
     assert_int_equal(in(m, COM1), 'a');
@@ -97,7 +97,7 @@ static void the_fifo_announces_at_its_level_or_after_a_while(void **state)
     for (char c = 'a'; c < 'd'; c++)
         serial_receive(m, (uint8_t)c);
     assert_int_equal(in(m, COM1 + 2), 0xc1);
-    fake_advance(m, 347223);
+    played_advance(m, 347223);
     assert_int_equal(in(m, COM1 + 2), 0xcc);
     assert_int_equal(in(m, COM1), 'a');
     assert_int_equal(in(m, COM1 + 2), 0xc1);
@@ -150,20 +150,20 @@ static void loop_back_connects_its_ends(void **state)
     assert_int_equal(in(m, COM1 + 6), 0xb4);
     out(m, COM1, 'q');
     assert_int_equal(in(m, COM1), 'q');
-    assert_string_equal(fake_console(m), "");
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR); /* the interrupt is cut off */
+    assert_string_equal(played_console(m), "");
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR); /* the interrupt is cut off */
     machine_free(m);
 }
 
 static void it_is_absent_under_pvh_and_for_wide_accesses(void **state)
 {
-    struct machine *m = machine(), *pvh = fake_machine_new(1, models, 4);
+    struct machine *m = machine(), *pvh = played_machine_new(1, models, 4);
     uint32_t value;
 
-    assert_int_equal(fake_port_write(m, COM1, 2, 0), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_read(m, COM1 - 1, 1, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_read(pvh, COM1 + 5, 1, &value), MODEL_NOT_MINE);
-    assert_int_equal(fake_port_write(pvh, COM1, 1, 'x'), MODEL_NOT_MINE);
+    assert_int_equal(played_port_write(m, COM1, 2, 0), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(m, COM1 - 1, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(pvh, COM1 + 5, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_write(pvh, COM1, 1, 'x'), MODEL_NOT_MINE);
     machine_free(m);
     machine_free(pvh);
 }

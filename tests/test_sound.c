@@ -17,14 +17,14 @@
 static struct machine *machine(unsigned version, unsigned vcpus, enum platform_mode mode)
 {
     static const struct platform_config platforms[] = {{.mode = PLATFORM_PVH}, {.mode = PLATFORM_HVM}};
-    const struct machine_config config = {.ram_bytes = FAKE_RAM_BYTES,
+    const struct machine_config config = {.ram_bytes = PLAYED_RAM_BYTES,
                                           .vcpus = vcpus,
                                           .xen_version = version,
                                           .models = platform_models,
                                           .model_count = platform_model_count,
                                           .platform = &platforms[mode == PLATFORM_HVM]};
 
-    return fake_machine_new_config(&config);
+    return played_machine_new_config(&config);
 }
 
 static void every_model_with_a_state_looks_at_it(void **state)
@@ -229,8 +229,8 @@ static void use_ports(struct machine *m)
         for (uint16_t number = ranges[i][0]; number <= ranges[i][1]; number++) {
             uint32_t value = 0;
 
-            (void)fake_port_read(m, number, 1, &value);
-            (void)fake_port_write(m, number, 1, 0x35);
+            (void)played_port_read(m, number, 1, &value);
+            (void)played_port_write(m, number, 1, 0x35);
         }
 }
 

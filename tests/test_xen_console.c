@@ -38,14 +38,14 @@ static void output_is_taken_out_of_the_ring_when_the_guest_notifies(void **state
     struct ring c = console_new();
 
     output(&c, "one ");
-    assert_string_equal(fake_console(c.m), "");
+    assert_string_equal(played_console(c.m), "");
     assert_int_equal(ring_notify(&c), 0);
-    assert_string_equal(fake_console(c.m), "one ");
+    assert_string_equal(played_console(c.m), "one ");
     assert_int_equal(ring_read(&c, RING(out_cons), 4), 4);
     assert_true(was_told(&c));
     output(&c, "two");
     assert_int_equal(ring_notify(&c), 0);
-    assert_string_equal(fake_console(c.m), "one two");
+    assert_string_equal(played_console(c.m), "one two");
     machine_free(c.m);
 }
 
@@ -54,7 +54,7 @@ static void a_notification_without_output_is_not_answered(void **state)
     struct ring c = console_new();
 
     assert_int_equal(ring_notify(&c), 0);
-    assert_string_equal(fake_console(c.m), "");
+    assert_string_equal(played_console(c.m), "");
     assert_false(was_told(&c));
     machine_free(c.m);
 }
@@ -70,7 +70,7 @@ static void indices_run_over_the_end_of_the_ring_and_of_their_type(void **state)
         ring_write(&c, RING(out_prod), 4, starts[i]);
         output(&c, "abcdef");
         assert_int_equal(ring_notify(&c), 0);
-        assert_string_equal(fake_console(c.m), "abcdef");
+        assert_string_equal(played_console(c.m), "abcdef");
         assert_int_equal(ring_read(&c, RING(out_cons), 4), (uint32_t)(starts[i] + 6));
         machine_free(c.m);
     }
@@ -88,7 +88,7 @@ static void nonsense_indices_are_ignored(void **state)
         ring_write(&c, RING(out_cons), 4, rows[i].cons);
         ring_write(&c, RING(out_prod), 4, rows[i].prod);
         assert_int_equal(ring_notify(&c), 0);
-        assert_string_equal(fake_console(c.m), "");
+        assert_string_equal(played_console(c.m), "");
         assert_int_equal(ring_read(&c, RING(out_cons), 4), rows[i].cons);
         assert_false(was_told(&c));
         machine_free(c.m);
@@ -166,7 +166,7 @@ static void console_io_writes_without_a_ring(void **state)
 
     put(m, ARG_GPA, "hello\n", 6);
     assert_int_equal(console_io(m, CONSOLEIO_write, 6, ARG_GPA), 0);
-    assert_string_equal(fake_console(m), "hello\n");
+    assert_string_equal(played_console(m), "hello\n");
     assert_int_equal(console_io(m, CONSOLEIO_write, 0, BAD_GVA), 0);
     assert_int_equal(console_io(m, CONSOLEIO_write, 3, BAD_GVA), XEN_EFAULT);
     assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);
@@ -201,7 +201,7 @@ static void an_endless_console_write_is_unmodelled(void **state)
 
     console_io(m, CONSOLEIO_write, UINT32_MAX, ARG_GPA);
     assert_int_equal(machine_verdict(m)->kind, VERDICT_UNMODELLED);
-    assert_string_equal(fake_console(m), "");
+    assert_string_equal(played_console(m), "");
     machine_free(m);
 }
 

@@ -34,8 +34,8 @@ static void leaves_are_those_of_the_version(void **state)
         struct machine *m = guest_new(rows[i].version, 2);
         struct cpuid_regs r = {1, 2, 3, 4};
 
-        fake_set_current(m, 1);
-        assert_int_equal(fake_cpuid(m, rows[i].leaf, rows[i].subleaf, &r), MODEL_DONE);
+        played_set_current(m, 1);
+        assert_int_equal(played_cpuid(m, rows[i].leaf, rows[i].subleaf, &r), MODEL_DONE);
         if (memcmp(&r, &rows[i].r, sizeof(r)))
             print_message("row %u: %x %x %x %x\n", i, r.eax, r.ebx, r.ecx, r.edx);
         assert_memory_equal(&r, &rows[i].r, sizeof(r));
@@ -50,7 +50,7 @@ static void other_leaves_are_not_xens(void **state)
     struct cpuid_regs r;
 
     for (unsigned i = 0; i < ROWS(leaves); i++)
-        assert_int_equal(fake_cpuid(m, leaves[i], 0, &r), MODEL_NOT_MINE);
+        assert_int_equal(played_cpuid(m, leaves[i], 0, &r), MODEL_NOT_MINE);
     machine_free(m);
 }
 

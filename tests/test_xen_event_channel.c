@@ -108,21 +108,21 @@ static void two_level_delivery_sets_pending_selector_and_upcall(void **state)
         }
         assert_int_equal(CALL(m, __HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi, &b), 0);
         port = b.port;
-        assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+        assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
         assert_int_equal(port_op(m, EVTCHNOP_send, port), 0);
         assert_int_equal(get_word(m, PENDING_GPA(port, bits), 1) >> port % 8 & 1, 1);
         assert_int_equal(get_word(m, INFO_GPA(0) + selector, bits / 8), 1ull << port / bits);
         assert_int_equal(get_word(m, INFO_GPA(0), 1), 1);
-        assert_int_equal(fake_pending_vector(m, 0), 0xf3);
+        assert_int_equal(played_pending_vector(m, 0), 0xf3);
         /* Level-like: taking the vector does not end it, clearing the byte does. */
-        assert_int_equal(fake_accept(m, 0), 0xf3);
-        assert_int_equal(fake_pending_vector(m, 0), 0xf3);
+        assert_int_equal(played_accept(m, 0), 0xf3);
+        assert_int_equal(played_pending_vector(m, 0), 0xf3);
         byte = 0;
         put(m, INFO_GPA(0), &byte, 1);
-        assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+        assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
         /* Already pending: nothing happens. */
         assert_int_equal(port_op(m, EVTCHNOP_send, port), 0);
-        assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+        assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
 
         /* Masked: pending only; unmasking delivers. */
         put(m, PENDING_GPA(port, bits), &(uint8_t){0}, 1);
@@ -130,9 +130,9 @@ static void two_level_delivery_sets_pending_selector_and_upcall(void **state)
         byte = (uint8_t)(1u << port % 8);
         put(m, (SHARED_GFN << 12) + mask + port / 8, &byte, 1);
         assert_int_equal(port_op(m, EVTCHNOP_send, port), 0);
-        assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+        assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
         assert_int_equal(port_op(m, EVTCHNOP_unmask, port), 0);
-        assert_int_equal(fake_pending_vector(m, 0), 0xf3);
+        assert_int_equal(played_pending_vector(m, 0), 0xf3);
         machine_free(m);
     }
 }
@@ -243,7 +243,7 @@ static void fifo_links_events_in_order(void **state)
     assert_int_equal(get_word(m, 0x30000 + 8 + 2 * 4, 4), c);
     assert_int_equal(WORD(m, a), 1u << 31 | 1u << 29 | b);
     assert_int_equal(WORD(m, b), 1u << 31 | 1u << 29);
-    assert_int_equal(fake_pending_vector(m, 0), 0xf3);
+    assert_int_equal(played_pending_vector(m, 0), 0xf3);
     machine_free(m);
 }
 
@@ -321,9 +321,9 @@ static void an_upcall_lost_while_the_lapic_is_off_comes_when_it_is_on(void **sta
     assert_int_equal(CALL(m, __HYPERVISOR_hvm_op, HVMOP_set_evtchn_upcall_vector, &v), 0);
     assert_int_equal(bind_ipi(m, 0, &port), 0);
     port_op(m, EVTCHNOP_send, port);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
-    assert_int_equal(fake_mmio_write(m, LAPIC_GPA + 0xf0, 4, 0x1ff), MODEL_DONE);
-    assert_int_equal(fake_pending_vector(m, 0), 0xf3);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_mmio_write(m, LAPIC_GPA + 0xf0, 4, 0x1ff), MODEL_DONE);
+    assert_int_equal(played_pending_vector(m, 0), 0xf3);
     machine_free(m);
 }
 

@@ -148,7 +148,7 @@ static void a_control_block_is_checked_in_order(void **state)
         {CONTROL_GFN, 4096 - 64, 0, XEN_EINVAL},
         {CONTROL_GFN, UINT32_MAX, 0, XEN_EINVAL},
         {CONTROL_GFN, 4, 0, XEN_EINVAL},
-        {FAKE_RAM_BYTES >> PAGE_SHIFT, 0, 0, XEN_EINVAL},
+        {PLAYED_RAM_BYTES >> PAGE_SHIFT, 0, 0, XEN_EINVAL},
         {UINT64_MAX, 0, 0, XEN_EINVAL},
         {1ull << 52, 0, 0, XEN_EINVAL},
         {CONTROL_GFN, 4096 - 72, 0, 0},
@@ -174,7 +174,7 @@ static void the_array_grows_to_128_pages_of_memory(void **state)
     struct machine *m = guest_new(V(17), 1);
 
     assert_int_equal(init_control(m, CONTROL_GFN, 0, 0), 0);
-    assert_int_equal(expand_array(m, FAKE_RAM_BYTES >> PAGE_SHIFT), XEN_EINVAL);
+    assert_int_equal(expand_array(m, PLAYED_RAM_BYTES >> PAGE_SHIFT), XEN_EINVAL);
     assert_int_equal(expand_array(m, UINT64_MAX), XEN_EINVAL);
     for (unsigned i = 0; i < 128; i++)
         assert_int_equal(expand_array(m, ARRAY_GFN + i), 0);
@@ -191,12 +191,12 @@ static void a_masked_event_is_linked_when_it_is_unmasked(void **state)
     send(m, port);
     assert_int_equal(word(m, port), PENDING | MASKED);
     assert_int_equal(control(m, 0).ready, 0);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     unmask(m, port);
     assert_int_equal(word(m, port), PENDING | LINKED);
     assert_int_equal(control(m, 0).head[7], port);
     assert_int_equal(control(m, 0).ready, 1u << 7);
-    assert_int_equal(fake_pending_vector(m, 0), 0xf3);
+    assert_int_equal(played_pending_vector(m, 0), 0xf3);
     machine_free(m);
 }
 
@@ -224,7 +224,7 @@ static void an_event_that_is_linked_already_is_not_linked_twice(void **state)
     assert_int_equal(word(m, a), PENDING | LINKED | b);
     assert_int_equal(word(m, b), PENDING | LINKED);
     assert_int_equal(control(m, 0).ready, 0); /* the guest is on its way there */
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     machine_free(m);
 }
 
@@ -240,7 +240,7 @@ static void a_tail_that_the_guest_has_taken_makes_a_new_head(void **state)
     assert_int_equal(word(m, a), 0);
     assert_int_equal(control(m, 0).head[7], b);
     assert_int_equal(control(m, 0).ready, 1u << 7);
-    assert_int_equal(fake_pending_vector(m, 0), 0xf3);
+    assert_int_equal(played_pending_vector(m, 0), 0xf3);
     machine_free(m);
 }
 
@@ -273,7 +273,7 @@ static void a_new_head_of_a_ready_queue_is_no_second_upcall(void **state)
     send(m, b);
     assert_int_equal(control(m, 0).head[7], b);
     assert_int_equal(control(m, 0).ready, 1u << 7);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     machine_free(m);
 }
 
@@ -325,7 +325,7 @@ static void an_event_moves_to_the_queue_of_its_new_vcpu(void **state)
     assert_int_equal(control(m, 1).head[7], port);
     assert_int_equal(control(m, 1).ready, 1u << 7);
     assert_int_equal(control(m, 0).ready, 0);
-    assert_int_equal(fake_pending_vector(m, 1), 0xf3);
+    assert_int_equal(played_pending_vector(m, 1), 0xf3);
     send(m, other); /* not behind an event of the other vCPU */
     assert_int_equal(word(m, port), PENDING | LINKED);
     assert_int_equal(control(m, 0).head[7], other);

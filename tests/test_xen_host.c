@@ -23,7 +23,7 @@ static void hypercalls_outside_the_table_and_from_user_mode_are_refused(void **s
 
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_int_equal(call(m, rows[i].number, 0, 0, 0), rows[i].answer);
-    fake_vcpu(m, 0)->regs.seg[SEG_SS].attributes |= 3u << SEG_ATTR_DPL_SHIFT;
+    played_regs(m, 0)->seg[SEG_SS].attributes |= 3u << SEG_ATTR_DPL_SHIFT;
     assert_int_equal(call(m, __HYPERVISOR_xen_version, XENVER_version, 0, 0), XEN_EPERM);
     assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);
     machine_free(m);
@@ -75,14 +75,14 @@ static void the_hypercall_page_has_a_stub_for_each_number(void **state)
     uint8_t bytes[9];
     uint64_t value;
 
-    assert_int_equal(fake_msr_write(m, XEN_HYPERCALL_MSR, 0x14001), MODEL_FAULT_GP);
-    assert_int_equal(fake_msr_write(m, XEN_HYPERCALL_MSR, 1ull << 45), MODEL_FAULT_GP);
-    assert_int_equal(fake_msr_write(m, XEN_HYPERCALL_MSR, 0x14000), MODEL_DONE);
+    assert_int_equal(played_msr_write(m, XEN_HYPERCALL_MSR, 0x14001), MODEL_FAULT_GP);
+    assert_int_equal(played_msr_write(m, XEN_HYPERCALL_MSR, 1ull << 45), MODEL_FAULT_GP);
+    assert_int_equal(played_msr_write(m, XEN_HYPERCALL_MSR, 0x14000), MODEL_DONE);
     get(m, 0x14000 + 29 * 32, bytes, 9);
     assert_memory_equal(bytes, stub_29, 9);
     get(m, 0x14000 + 23 * 32, bytes, 2);
     assert_memory_equal(bytes, ud2, 2);
-    assert_int_equal(fake_msr_read(m, XEN_HYPERCALL_MSR, &value), MODEL_DONE);
+    assert_int_equal(played_msr_read(m, XEN_HYPERCALL_MSR, &value), MODEL_DONE);
     machine_free(m);
 }
 
@@ -111,12 +111,12 @@ static void cpuid_says_the_version_and_the_vcpu(void **state)
         struct machine *m = guest_new(rows[i].version, 2);
         struct cpuid_regs r;
 
-        fake_set_current(m, 1);
-        assert_int_equal(fake_cpuid(m, XEN_CPUID_BASE, 0, &r), MODEL_DONE);
+        played_set_current(m, 1);
+        assert_int_equal(played_cpuid(m, XEN_CPUID_BASE, 0, &r), MODEL_DONE);
         assert_true(r.ebx == 0x566e6558 && r.ecx == 0x65584d4d && r.edx == 0x4d4d566e);
-        assert_int_equal(fake_cpuid(m, XEN_CPUID_BASE + 1, 0, &r), MODEL_DONE);
+        assert_int_equal(played_cpuid(m, XEN_CPUID_BASE + 1, 0, &r), MODEL_DONE);
         assert_int_equal(r.eax, rows[i].version);
-        assert_int_equal(fake_cpuid(m, XEN_CPUID_BASE + 4, 0, &r), MODEL_DONE);
+        assert_int_equal(played_cpuid(m, XEN_CPUID_BASE + 4, 0, &r), MODEL_DONE);
         assert_int_equal(r.eax, rows[i].features);
         assert_int_equal(r.ebx, rows[i].features ? 1 : 0);
         machine_free(m);
@@ -144,7 +144,7 @@ static void poll_checks_its_ports(void **state)
     p.timeout = 5000;
     assert_int_equal(CALL(m, __HYPERVISOR_sched_op, SCHEDOP_poll, &p), 0);
     assert_int_equal(vcpu_state(m, 0), VCPU_POLLING);
-    fake_advance_to(m, 5000);
+    played_advance_to(m, 5000);
     assert_int_equal(vcpu_state(m, 0), VCPU_RUNNABLE);
     machine_free(m);
 }
@@ -163,7 +163,7 @@ static void watchdogs_are_two_and_bite(void **state)
     assert_int_equal((int32_t)CALL(m, __HYPERVISOR_sched_op, SCHEDOP_watchdog, &w), XEN_ENOSPC);
     w = (struct sched_watchdog){.id = 1};
     assert_int_equal(CALL(m, __HYPERVISOR_sched_op, SCHEDOP_watchdog, &w), 0);
-    fake_advance_to(m, 1000000000);
+    played_advance_to(m, 1000000000);
     assert_int_equal(xen_shutdown_reason(m), SHUTDOWN_watchdog);
     assert_int_equal(machine_verdict(m)->kind, VERDICT_FAIL);
     machine_free(m);
@@ -223,12 +223,12 @@ static void a_soft_reset_forgets_registrations(void **state)
     assert_int_equal(bind_virq(m, VIRQ_TIMER, 0, &port), 0);
     assert_int_equal(CALL(m, __HYPERVISOR_sched_op, SCHEDOP_shutdown, &s), 0);
     assert_int_equal(get_word(m, SHARED_GFN << 12, 8), 0); /* fresh RAM */
-    facts = fake_fact_count(m);
-    fake_advance(m, 1000);
+    facts = played_fact_count(m);
+    played_advance(m, 1000);
     xen_model.vcpu_switched_out(m, 0);
     xen_model.vcpu_switched_in(m, 0);
-    for (unsigned i = facts; i < fake_fact_count(m); i++)
-        assert_int_not_equal(fake_fact(m, i)->kind, TRACE_HOST_WRITE);
+    for (unsigned i = facts; i < played_fact_count(m); i++)
+        assert_int_not_equal(played_fact(m, i)->kind, TRACE_HOST_WRITE);
     assert_int_equal(map_shared_info(m, SHARED_GFN), 0);
     assert_int_equal(CALL_VCPU(m, VCPUOP_register_vcpu_info, 0, &info), 0);
     assert_int_equal(bind_virq(m, VIRQ_TIMER, 0, &port), 0);
@@ -252,12 +252,13 @@ static void shared_info_moves_and_leaves_a_hole(void **state)
     put(m, 0x20000 + 100, &(uint8_t){0xab}, 1);
     assert_int_equal(map_shared_info(m, 0x21), 0);
     assert_int_equal(get_word(m, 0x21000 + 100, 1), 0xab);
-    assert_int_equal(get_word(m, 0x20000, 4), UINT32_MAX);
+    assert_true(memory_is_hole(machine_memory(m), 0x20000));
+    assert_int_equal(peek_word(m, 0x20000, 4), UINT32_MAX);
     /* Outside RAM it is reached as a device is. */
     assert_int_equal(map_shared_info(m, 0xfe700), 0);
-    assert_int_equal(fake_mmio_read(m, 0xfe700000 + 100, 1, &value), MODEL_DONE);
+    assert_int_equal(played_mmio_read(m, 0xfe700000 + 100, 1, &value), MODEL_DONE);
     assert_int_equal(value, 0xab);
-    assert_int_equal(fake_mmio_read(m, 0xfe800000, 4, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_mmio_read(m, 0xfe800000, 4, &value), MODEL_NOT_MINE);
     machine_free(m);
 }
 
@@ -281,12 +282,13 @@ static void ballooning_makes_holes_and_fills_them(void **state)
 {
     struct machine *m = guest_new(V417, 1);
     uint16_t self = DOMID_SELF;
-    uint64_t pages = FAKE_RAM_BYTES >> 12;
+    uint64_t pages = PLAYED_RAM_BYTES >> 12;
 
     assert_int_equal(reservation(m, XENMEM_decrease_reservation, 0x60, 5), 5);
     assert_int_equal(reservation(m, XENMEM_decrease_reservation, 0x64, 2), 0);
     assert_int_equal(reservation(m, XENMEM_decrease_reservation, pages - 1, 2), 1);
-    assert_int_equal(get_word(m, 0x62000, 8), -1);
+    assert_true(memory_is_hole(machine_memory(m), 0x62000));
+    assert_int_equal(peek_word(m, 0x62000, 8), -1);
     assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_current_reservation, &self), pages - 6);
     assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_maximum_gpfn, &self), 0xfefff);
     assert_int_equal(reservation(m, XENMEM_populate_physmap, 0x62, 1), 1);
@@ -418,7 +420,7 @@ static void poke(struct machine *m, uint64_t gpa, const void *src, size_t bytes)
     const uint8_t *from = src;
 
     for (size_t i = 0; i < bytes; i++)
-        assert_int_equal(fake_mmio_write(m, gpa + i, 1, from[i]), MODEL_DONE);
+        assert_int_equal(played_mmio_write(m, gpa + i, 1, from[i]), MODEL_DONE);
 }
 
 static void peek(struct machine *m, uint64_t gpa, void *dst, size_t bytes)
@@ -428,7 +430,7 @@ static void peek(struct machine *m, uint64_t gpa, void *dst, size_t bytes)
     for (size_t i = 0; i < bytes; i++) {
         uint64_t value;
 
-        assert_int_equal(fake_mmio_read(m, gpa + i, 1, &value), MODEL_DONE);
+        assert_int_equal(played_mmio_read(m, gpa + i, 1, &value), MODEL_DONE);
         to[i] = (uint8_t)value;
     }
 }
@@ -443,7 +445,7 @@ static void console_output_is_taken_at_once_and_input_arrives(void **state)
     poke(m, CONSOLE_GPA + offsetof(struct xencons_interface, out), "hi\n", 3);
     poke(m, CONSOLE_GPA + offsetof(struct xencons_interface, out_prod), &prod, 4);
     assert_int_equal(port_op(m, EVTCHNOP_send, port), 0);
-    assert_string_equal(fake_console(m), "hi\n");
+    assert_string_equal(played_console(m), "hi\n");
     peek(m, CONSOLE_GPA + offsetof(struct xencons_interface, out_cons), &cons, 4);
     assert_int_equal(cons, 3);
     assert_true(xen_port_is_pending(m, port));

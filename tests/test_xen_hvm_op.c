@@ -101,7 +101,7 @@ static void the_toolstack_leaves_console_and_store(void **state)
 
         assert_int_equal(param(m, HVMOP_get_param, DOMID_SELF, pages[i], &gfn), 0);
         assert_int_equal(param(m, HVMOP_get_param, DOMID_SELF, ports[i], &port), 0);
-        assert_int_equal(fake_mmio_read(m, gfn << PAGE_SHIFT, 8, &word), MODEL_DONE);
+        assert_int_equal(played_mmio_read(m, gfn << PAGE_SHIFT, 8, &word), MODEL_DONE);
         s.port = (evtchn_port_t)port;
         assert_int_equal(CALL(m, __HYPERVISOR_event_channel_op, EVTCHNOP_status, &s), 0);
         assert_int_equal(s.status, EVTCHNSTAT_interdomain);
@@ -140,11 +140,11 @@ static void an_upcall_vector_comes_by_the_lapic(void **state)
     assert_int_equal(CALL(m, __HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi, &ipi), 0);
     send.port = ipi.port;
     assert_int_equal(CALL(m, __HYPERVISOR_event_channel_op, EVTCHNOP_send, &send), 0);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
-    assert_int_equal(fake_mmio_write(m, LAPIC_GPA + 0xf0, 4, 0x1ff), MODEL_DONE);
-    assert_int_equal(fake_pending_vector(m, 0), 0x41);
-    assert_int_equal(fake_accept(m, 0), 0x41);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR); /* in service, though the byte is set */
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_mmio_write(m, LAPIC_GPA + 0xf0, 4, 0x1ff), MODEL_DONE);
+    assert_int_equal(played_pending_vector(m, 0), 0x41);
+    assert_int_equal(played_accept(m, 0), 0x41);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR); /* in service, though the byte is set */
     machine_free(m);
 }
 
@@ -157,13 +157,13 @@ static void time_and_memory_types_are_told(void **state)
         uint16_t type;
     } rows[] = {
         {DOMID_SELF, 5, 0, HVMMEM_ram_rw},
-        {DOMID_SELF, FAKE_RAM_BYTES >> PAGE_SHIFT, 0, HVMMEM_mmio_dm},
+        {DOMID_SELF, PLAYED_RAM_BYTES >> PAGE_SHIFT, 0, HVMMEM_mmio_dm},
         {9, 5, XEN_ESRCH, 0},
     };
     struct machine *m = guest_new(V(17), 1);
     uint64_t now = 0;
 
-    fake_advance(m, 12345);
+    played_advance(m, 12345);
     assert_int_equal(CALL(m, __HYPERVISOR_hvm_op, HVMOP_get_time, &now), 0);
     assert_int_equal(now, 12345);
     for (unsigned i = 0; i < ROWS(rows); i++) {

@@ -38,8 +38,9 @@ static void a_yield_ends_the_turn_and_a_block_halts(void **state)
 {
     struct machine *m = guest_new(V(17), 2);
 
+    assert_false(played_turn_is_over(m));
     assert_int_equal(sched_op(m, SCHEDOP_yield, 0), 0);
-    assert_int_equal(fake_vcpu(m, 0)->yields, 1);
+    assert_true(played_turn_is_over(m));
     assert_int_equal(vcpu_state(m, 0), VCPU_RUNNABLE);
     assert_int_equal(sched_op(m, SCHEDOP_block, 0), 0);
     assert_int_equal(vcpu_state(m, 0), VCPU_HALTED);
@@ -158,15 +159,15 @@ static void a_poll_waits_for_its_port_even_when_it_is_masked(void **state)
     assert_int_equal(poll_ports(m, &port, 1, 0), 0);
     assert_int_equal(vcpu_state(m, 0), VCPU_POLLING);
     assert_true(timer_next_ns(m) == TIMER_NEVER);
-    fake_vcpu(m, 1)->state = VCPU_RUNNABLE;
-    fake_set_current(m, 1);
+    played_set_state(m, 1, VCPU_RUNNABLE);
+    played_set_current(m, 1);
     mask(m, other); /* both are in the same byte: so this unmasks the port, which changes nothing for a poller */
     assert_int_equal(send(m, other), 0);
     assert_int_equal(vcpu_state(m, 0), VCPU_POLLING);
     mask(m, port);
     assert_int_equal(send(m, port), 0);
     assert_int_equal(vcpu_state(m, 0), VCPU_RUNNABLE);
-    fake_set_current(m, 0);
+    played_set_current(m, 0);
     assert_int_equal(poll_ports(m, &port, 1, 0), 0); /* it is pending still */
     assert_int_equal(vcpu_state(m, 0), VCPU_RUNNABLE);
     machine_free(m);
@@ -182,7 +183,7 @@ static void a_poll_of_many_ports_wakes_by_any(void **state)
     ports[1] = ipi_port(m, 0);
     assert_int_equal(poll_ports(m, ports, 2, 0), 0);
     assert_int_equal(vcpu_state(m, 0), VCPU_POLLING);
-    fake_set_current(m, 1);
+    played_set_current(m, 1);
     assert_int_equal(send(m, ports[1]), 0);
     assert_int_equal(vcpu_state(m, 0), VCPU_RUNNABLE);
     machine_free(m);
@@ -194,9 +195,9 @@ static void a_poll_ends_at_its_timeout(void **state)
     uint32_t port = ipi_port(m, 0);
 
     assert_int_equal(poll_ports(m, &port, 1, 7000), 0);
-    fake_advance_to(m, 6999);
+    played_advance_to(m, 6999);
     assert_int_equal(vcpu_state(m, 0), VCPU_POLLING);
-    fake_advance_to(m, 7000);
+    played_advance_to(m, 7000);
     assert_int_equal(vcpu_state(m, 0), VCPU_RUNNABLE);
     machine_free(m);
 }
@@ -213,10 +214,10 @@ static void a_poll_that_was_ended_wakes_nobody_later(void **state)
     assert_int_equal(poll_ports(m, &port, 1, 7000), 0);
     vcpu_wake(m, 0);
     vcpu_halt(m, 0, "HLT");
-    fake_set_current(m, 1);
+    played_set_current(m, 1);
     assert_int_equal(send(m, port), 0);
     assert_int_equal(vcpu_state(m, 0), VCPU_HALTED);
-    fake_advance_to(m, 8000);
+    played_advance_to(m, 8000);
     assert_int_equal(vcpu_state(m, 0), VCPU_HALTED);
     machine_free(m);
 }
@@ -244,12 +245,12 @@ static void neither_block_nor_poll_sleeps_over_an_upcall(void **state)
 
     assert_int_equal(set_callback(m, CALLBACK_VECTOR_F3), 0);
     assert_int_equal(send(m, port), 0);
-    assert_int_equal(fake_pending_vector(m, 0), 0xf3);
+    assert_int_equal(played_pending_vector(m, 0), 0xf3);
     assert_int_equal(sched_op(m, SCHEDOP_block, 0), 0);
     assert_int_equal(vcpu_state(m, 0), VCPU_RUNNABLE);
     assert_int_equal(poll_ports(m, &quiet, 1, 0), 0);
     assert_int_equal(vcpu_state(m, 0), VCPU_RUNNABLE);
-    fake_vcpu(m, 0)->regs.rflags &= ~RFLAGS_IF; /* with interrupts off it sleeps all the same */
+    played_regs(m, 0)->rflags &= ~RFLAGS_IF; /* with interrupts off it sleeps all the same */
     assert_int_equal(poll_ports(m, &quiet, 1, 0), 0);
     assert_int_equal(vcpu_state(m, 0), VCPU_POLLING);
     machine_free(m);
@@ -284,11 +285,11 @@ static void a_watchdog_that_is_not_patted_ends_the_domain(void **state)
     struct machine *m = guest_new(V(17), 1);
 
     assert_int_equal(watchdog(m, 0, 2), 1);
-    fake_advance(m, 1900000000);
+    played_advance(m, 1900000000);
     assert_int_equal(watchdog(m, 1, 2), 0);
-    fake_advance(m, 1900000000);
+    played_advance(m, 1900000000);
     assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);
-    fake_advance(m, 200000000);
+    played_advance(m, 200000000);
     assert_int_equal(machine_verdict(m)->kind, VERDICT_FAIL);
     assert_int_equal(xen_shutdown_reason(m), SHUTDOWN_watchdog);
     machine_free(m);

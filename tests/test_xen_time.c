@@ -9,7 +9,7 @@ static void the_wall_clock_is_that_of_virtual_time_zero(void **state)
     struct machine *m = guest_new_mode(V(17), 1, 64, &platform);
     struct shared_info s;
 
-    fake_advance(m, 5000000000ull);
+    played_advance(m, 5000000000ull);
     assert_int_equal(map_shared_info(m, SHARED_GPA >> PAGE_SHIFT), 0);
     get(m, SHARED_GPA, &s, sizeof(s));
     assert_int_equal(s.wc_version & 1, 0);
@@ -35,11 +35,11 @@ static void a_time_record_gives_the_time_at_any_tsc(void **state)
     uint32_t before;
 
     assert_int_equal(map_shared_info(m, SHARED_GPA >> PAGE_SHIFT), 0);
-    fake_advance(m, 777);
+    played_advance(m, 777);
     get(m, SHARED_GPA, &s, sizeof(s));
     before = s.vcpu_info[1].time.version;
-    fake_vcpu(m, 1)->state = VCPU_RUNNABLE;
-    fake_set_current(m, 1);
+    played_set_state(m, 1, VCPU_RUNNABLE);
+    played_set_current(m, 1);
     xen_model.vcpu_switched_in(m, 1);
     get(m, SHARED_GPA, &s, sizeof(s));
     assert_int_equal(s.vcpu_info[1].time.system_time, 777);
@@ -66,7 +66,7 @@ static void set_timer_op_arms_and_disarms(void **state)
     };
     struct machine *m = guest_new(V(17), 1);
 
-    fake_advance(m, 1000);
+    played_advance(m, 1000);
     for (unsigned i = 0; i < ROWS(rows); i++) {
         assert_int_equal(call(m, __HYPERVISOR_set_timer_op, rows[i].timeout_ns, 0, 0), 0);
         assert_true(timer_next_ns(m) == rows[i].deadline_ns);
@@ -82,7 +82,7 @@ static void a_32_bit_guest_gives_the_timeout_in_halves(void **state)
     vcpu_set_gpr(m, GPR_RAX, __HYPERVISOR_set_timer_op);
     vcpu_set_gpr(m, GPR_RBX, 0x10);
     vcpu_set_gpr(m, GPR_RCX, 0x2);
-    assert_int_equal(fake_hypercall(m), MODEL_DONE);
+    assert_int_equal(played_hypercall(m), MODEL_DONE);
     assert_int_equal(vcpu_gpr(m, GPR_RAX), 0);
     assert_true(timer_next_ns(m) == 0x200000010ull);
     machine_free(m);

@@ -63,7 +63,7 @@ static void registering_vcpu_info_fails_as_the_version_does(void **state)
         a = (struct vcpu_register_vcpu_info){.mfn = 0x50};
         assert_int_equal(CALL_VCPU(m, VCPUOP_register_vcpu_info, 0, &a), 0);
         assert_int_equal(CALL_VCPU(m, VCPUOP_register_vcpu_info, 0, &a), rows[i].twice);
-        fake_vcpu(m, 2)->state = VCPU_RUNNABLE;
+        played_set_state(m, 2, VCPU_RUNNABLE);
         assert_int_equal(CALL_VCPU(m, VCPUOP_register_vcpu_info, 2, &a), rows[i].running);
         machine_free(m);
     }
@@ -76,7 +76,7 @@ static void registering_vcpu_info_moves_it_and_guarantees_an_upcall(void **state
     struct vcpu_info info;
 
     assert_int_equal(set_callback(m, CALLBACK_VECTOR_F3), 0);
-    assert_int_equal(fake_pending_vector(m, 0), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     assert_int_equal(CALL_VCPU(m, VCPUOP_register_vcpu_info, 0, &a), 0);
     get(m, 0x50040, &info, sizeof(info));
     assert_int_equal(info.evtchn_upcall_pending, 1);
@@ -84,7 +84,7 @@ static void registering_vcpu_info_moves_it_and_guarantees_an_upcall(void **state
     assert_int_equal(info.time.tsc_to_system_mul, 0x80000000u);
     assert_int_equal(info.time.tsc_shift, 1);
     assert_int_equal(info.time.version % 2, 0);
-    assert_int_equal(fake_pending_vector(m, 0), 0xf3);
+    assert_int_equal(played_pending_vector(m, 0), 0xf3);
     a.offset = 128; /* no slot in shared_info: starts from zeroes, masked */
     assert_int_equal(CALL_VCPU(m, VCPUOP_register_vcpu_info, 33, &a), 0);
     get(m, 0x50080, &info, sizeof(info));
@@ -109,7 +109,7 @@ static void single_shot_timers_belong_to_the_caller(void **state)
 
         assert_int_equal(map_shared_info(m, SHARED_GFN), 0);
         assert_int_equal(bind_virq(m, VIRQ_TIMER, 0, &port), 0);
-        fake_advance_to(m, 5 * MS);
+        played_advance_to(m, 5 * MS);
         assert_int_equal(CALL_VCPU(m, VCPUOP_set_singleshot_timer, 1, &s), XEN_EINVAL);
         assert_int_equal(call(m, __HYPERVISOR_vcpu_op, VCPUOP_stop_singleshot_timer, 1, 0), XEN_EINVAL);
         assert_int_equal(call(m, __HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, 0, BAD_GVA), XEN_EFAULT);
@@ -120,9 +120,9 @@ static void single_shot_timers_belong_to_the_caller(void **state)
         assert_int_equal(bind_virq(m, VIRQ_TIMER, 0, &port), 0);
         s = (struct vcpu_set_singleshot_timer){.timeout_abs_ns = 9 * MS};
         assert_int_equal(CALL_VCPU(m, VCPUOP_set_singleshot_timer, 0, &s), 0);
-        fake_advance_to(m, 9 * MS - 1);
+        played_advance_to(m, 9 * MS - 1);
         assert_false(xen_port_is_pending(m, port));
-        fake_advance_to(m, 9 * MS);
+        played_advance_to(m, 9 * MS);
         assert_true(xen_port_is_pending(m, port));
         machine_free(m);
     }
@@ -140,11 +140,11 @@ static void periodic_timers_have_limits_and_merge_missed_ticks(void **state)
     assert_int_equal(CALL_VCPU(m, VCPUOP_set_periodic_timer, 0, &p), XEN_EINVAL);
     p.period_ns = 4 * MS;
     assert_int_equal(CALL_VCPU(m, VCPUOP_set_periodic_timer, 0, &p), 0);
-    fake_advance_to(m, 4 * MS);
+    played_advance_to(m, 4 * MS);
     assert_true(xen_port_is_pending(m, port));
     xen_model.vcpu_switched_out(m, 0);
     assert_true(timer_deadline_ns(m, &xen_model, TIMER_PERIODIC, 0) == TIMER_NEVER);
-    fake_advance_to(m, 30 * MS);
+    played_advance_to(m, 30 * MS);
     xen_model.vcpu_switched_in(m, 0);
     assert_true(timer_deadline_ns(m, &xen_model, TIMER_PERIODIC, 0) == 34 * MS);
     assert_int_equal(call(m, __HYPERVISOR_vcpu_op, VCPUOP_stop_periodic_timer, 0, 0), 0);
@@ -165,12 +165,12 @@ static void runstate_and_time_areas_are_written_on_every_switch(void **state)
     assert_int_equal(CALL_VCPU(m, VCPUOP_register_vcpu_time_memory_area, 0, &address), 0);
     get(m, 0x13100, &t, sizeof(t));
     version = t.version;
-    fake_advance_to(m, 3 * MS);
+    played_advance_to(m, 3 * MS);
     xen_model.vcpu_switched_out(m, 0);
     get(m, 0x13000, &r, sizeof(r));
     assert_int_equal(r.state, RUNSTATE_runnable);
     assert_true(r.state_entry_time == 3 * MS && r.time[RUNSTATE_running] == 3 * MS);
-    fake_advance_to(m, 5 * MS);
+    played_advance_to(m, 5 * MS);
     xen_model.vcpu_switched_in(m, 0);
     get(m, 0x13000, &r, sizeof(r));
     assert_int_equal(r.state, RUNSTATE_running);
@@ -236,7 +236,7 @@ static void a_vcpu_is_initialised_then_up_then_down(void **state)
     assert_int_equal(CALL_VCPU(m, VCPUOP_initialise, 1, &c), XEN_EEXIST);
     assert_int_equal(call(m, __HYPERVISOR_vcpu_op, VCPUOP_up, 1, 0), 0);
     assert_int_equal(vcpu_state(m, 1), VCPU_RUNNABLE);
-    assert_int_equal(fake_vcpu(m, 1)->regs.rip, 0x100000);
+    assert_int_equal(played_regs(m, 1)->rip, 0x100000);
     assert_int_equal(call(m, __HYPERVISOR_vcpu_op, VCPUOP_up, 1, 0), 0);
     assert_int_equal(call(m, __HYPERVISOR_vcpu_op, VCPUOP_is_up, 1, 0), 1);
     assert_int_equal(call(m, __HYPERVISOR_vcpu_op, VCPUOP_down, 1, 0), 0);
@@ -266,7 +266,7 @@ static void an_nmi_takes_no_argument(void **state)
 
     assert_int_equal(call(m, __HYPERVISOR_vcpu_op, VCPUOP_send_nmi, 1, 1), XEN_EINVAL);
     assert_int_equal(call(m, __HYPERVISOR_vcpu_op, VCPUOP_send_nmi, 1, 0), 0);
-    assert_int_equal(fake_vcpu(m, 1)->nmis, 1);
+    assert_true(vcpu_nmi_pending(m, 1));
     machine_free(m);
 }
 

@@ -175,12 +175,12 @@ static void a_vcpu_is_initialised_once_and_then_starts(void **state)
     assert_int_equal(vcpu_op(m, VCPUOP_up, 1, 0), 0);
     assert_int_equal(vcpu_state(m, 1), VCPU_RUNNABLE);
     assert_int_equal(vcpu_op(m, VCPUOP_is_up, 1, 0), 1);
-    assert_int_equal(fake_vcpu(m, 1)->regs.rip, 0xffffffff81000000ull);
-    assert_int_equal(regs_code_bits(&fake_vcpu(m, 1)->regs), 64);
+    assert_int_equal(played_regs(m, 1)->rip, 0xffffffff81000000ull);
+    assert_int_equal(regs_code_bits(played_regs(m, 1)), 64);
     assert_int_equal(CALL_VCPU(m, VCPUOP_initialise, 2, &c32), 0);
     assert_int_equal(vcpu_op(m, VCPUOP_up, 2, 0), 0);
-    assert_int_equal(regs_code_bits(&fake_vcpu(m, 2)->regs), 32);
-    assert_int_equal(fake_vcpu(m, 2)->regs.gpr[GPR_RBX], 0x1234);
+    assert_int_equal(regs_code_bits(played_regs(m, 2)), 32);
+    assert_int_equal(played_regs(m, 2)->gpr[GPR_RBX], 0x1234);
     assert_int_equal(vcpu_op(m, VCPUOP_down, 1, 0), 0);
     assert_int_equal(vcpu_state(m, 1), VCPU_OFFLINE);
     assert_int_equal(vcpu_op(m, VCPUOP_is_up, 1, 0), 0);
@@ -207,7 +207,7 @@ static void registering_vcpu_info_is_checked_by_version(void **state)
         {V(17), 0, INFO_GFN, 4, XEN_ENXIO},
         {V(17), 0, INFO_GFN, 4096 - 64, 0},
         {V(17), 0, INFO_GFN, 8, 0},
-        {V(17), 0, FAKE_RAM_BYTES >> PAGE_SHIFT, 0, XEN_EINVAL},
+        {V(17), 0, PLAYED_RAM_BYTES >> PAGE_SHIFT, 0, XEN_EINVAL},
         {V(4), 0, UINT64_MAX, 0, XEN_EINVAL},
         {V(17), 0, UINT64_MAX, 0, XEN_EINVAL},
         {V(18), 0, UINT64_MAX, 0, XEN_EINVAL},
@@ -233,7 +233,7 @@ static void before_4_16_the_moved_time_record_is_stale(void **state)
     struct vcpu_register_vcpu_info info = {.mfn = INFO_GFN};
     struct vcpu_info seen;
 
-    fake_advance(m, 5000);
+    played_advance(m, 5000);
     assert_int_equal(CALL_VCPU(m, VCPUOP_register_vcpu_info, 0, &info), 0);
     get(m, INFO_GFN << PAGE_SHIFT, &seen, sizeof(seen));
     assert_int_equal(seen.time.system_time, 0);
@@ -271,16 +271,16 @@ static void runstate_counts_where_the_time_went(void **state)
 
     put(m, ARG_GPA, &area, sizeof(area));
     assert_int_equal(vcpu_op(m, VCPUOP_register_runstate_memory_area, 0, ARG_GPA), 0);
-    fake_advance(m, 1000);
-    fake_vcpu(m, 0)->state = VCPU_HALTED;
+    played_advance(m, 1000);
+    played_set_state(m, 0, VCPU_HALTED);
     xen_model.vcpu_switched_out(m, 0);
     get(m, area, &r, sizeof(r));
     assert_int_equal(r.state, RUNSTATE_blocked);
     assert_int_equal(r.state_entry_time, 1000);
-    fake_advance(m, 500);
-    fake_vcpu(m, 0)->state = VCPU_RUNNABLE;
+    played_advance(m, 500);
+    played_set_state(m, 0, VCPU_RUNNABLE);
     xen_model.vcpu_switched_in(m, 0);
-    fake_advance(m, 30);
+    played_advance(m, 30);
     assert_int_equal(CALL_VCPU(m, VCPUOP_get_runstate_info, 0, &r), 0);
     assert_int_equal(r.state, RUNSTATE_running);
     assert_int_equal(r.time[RUNSTATE_running], 1030);
@@ -304,7 +304,7 @@ static void physical_areas_are_checked_and_taken_away(void **state)
         {VCPUOP_register_runstate_phys_area, 0x301000 + 4096 - 40, XEN_ENXIO},
         {VCPUOP_register_runstate_phys_area, 0x301004, XEN_ENXIO},
         {VCPUOP_register_runstate_phys_area, UINT64_MAX, 0},
-        {VCPUOP_register_runstate_phys_area, FAKE_RAM_BYTES, XEN_EINVAL},
+        {VCPUOP_register_runstate_phys_area, PLAYED_RAM_BYTES, XEN_EINVAL},
         {VCPUOP_register_vcpu_time_phys_area, 0x301000 + 4096 - 32, 0},
         {VCPUOP_register_vcpu_time_phys_area, 0x301000 + 4096 - 24, XEN_ENXIO},
         {VCPUOP_register_vcpu_time_phys_area, 0x301004, XEN_ENXIO},
@@ -319,14 +319,14 @@ static void physical_areas_are_checked_and_taken_away(void **state)
 
         assert_int_equal(CALL_VCPU(m, rows[i].op, 0, &address), rows[i].answer);
     }
-    fake_advance(m, 100);
+    played_advance(m, 100);
     assert_int_equal(CALL_VCPU(m, VCPUOP_register_vcpu_time_phys_area, 0, &gpa), 0);
     xen_model.vcpu_switched_in(m, 0);
     get(m, 0x302000, &t, sizeof(t));
     assert_int_equal(t.system_time, 100);
     gpa = UINT64_MAX;
     assert_int_equal(CALL_VCPU(m, VCPUOP_register_vcpu_time_phys_area, 0, &gpa), 0);
-    fake_advance(m, 100);
+    played_advance(m, 100);
     xen_model.vcpu_switched_in(m, 0);
     get(m, 0x302000, &t, sizeof(t));
     assert_int_equal(t.system_time, 100);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * xen_guest: a fake machine with the Xen model, and hypercalls as a guest makes them: arguments in registers, the
+ * xen_guest: a played machine with the Xen model, and hypercalls as a guest makes them: arguments in registers, the
  * structure at ARG_GPA. Addresses are not translated.
  */
 #ifndef BOOTRACE_TESTS_XEN_GUEST_H
 #define BOOTRACE_TESTS_XEN_GUEST_H
 
 #include "tests/cmocka_tap.h"
-#include "tests/fake_machine.h"
+#include "tests/played_machine.h"
 
 #include "models/pc/lapic.h"
 #include "models/platform.h"
@@ -25,7 +25,7 @@ static const struct model *const xen_test_models[] = {&xen_model, &lapic_model};
 static inline void guest_bits(struct machine *m, unsigned bits)
 {
     for (unsigned v = 0; v < machine_vcpus(m); v++) {
-        struct vcpu_regs *r = &fake_vcpu(m, v)->regs;
+        struct vcpu_regs *r = played_regs(m, v);
 
         r->cr0 = CR0_PE | CR0_ET;
         r->efer = bits == 64 ? EFER_LMA | EFER_LME : 0;
@@ -39,14 +39,14 @@ static inline struct machine *guest_new_mode(unsigned version, unsigned vcpus, u
                                              const struct platform_config *platform)
 {
     struct machine_config config = {
-        .ram_bytes = FAKE_RAM_BYTES,
+        .ram_bytes = PLAYED_RAM_BYTES,
         .vcpus = vcpus,
         .xen_version = version,
         .models = xen_test_models,
         .model_count = 2,
         .platform = platform,
     };
-    struct machine *m = fake_machine_new_config(&config);
+    struct machine *m = played_machine_new_config(&config);
 
     guest_bits(m, bits);
     return m;
@@ -66,7 +66,7 @@ static inline int64_t call(struct machine *m, unsigned number, uint64_t a, uint6
     vcpu_set_gpr(m, wide ? GPR_RDI : GPR_RBX, a);
     vcpu_set_gpr(m, wide ? GPR_RSI : GPR_RCX, b);
     vcpu_set_gpr(m, GPR_RDX, c);
-    assert_int_equal(fake_hypercall(m), MODEL_DONE);
+    assert_int_equal(played_hypercall(m), MODEL_DONE);
     return wide ? (int64_t)vcpu_gpr(m, GPR_RAX) : (int32_t)vcpu_gpr(m, GPR_RAX);
 }
 
@@ -105,6 +105,15 @@ static inline uint64_t get_word(struct machine *m, uint64_t gpa, size_t bytes)
     uint64_t value = 0;
 
     get(m, gpa, &value, bytes);
+    return value;
+}
+
+/* What the guest would read, also where there is a hole. */
+static inline uint64_t peek_word(struct machine *m, uint64_t gpa, size_t bytes)
+{
+    uint64_t value = 0;
+
+    assert_true(memory_peek(machine_memory(m), gpa, &value, bytes));
     return value;
 }
 

@@ -27,13 +27,13 @@ static inline uint64_t ring_read(const struct ring *r, size_t offset, unsigned b
 {
     uint64_t value = 0;
 
-    assert_int_equal(fake_mmio_read(r->m, r->gpa + offset, bytes, &value), MODEL_DONE);
+    assert_int_equal(played_mmio_read(r->m, r->gpa + offset, bytes, &value), MODEL_DONE);
     return value;
 }
 
 static inline void ring_write(const struct ring *r, size_t offset, unsigned bytes, uint64_t value)
 {
-    assert_int_equal(fake_mmio_write(r->m, r->gpa + offset, bytes, value), MODEL_DONE);
+    assert_int_equal(played_mmio_write(r->m, r->gpa + offset, bytes, value), MODEL_DONE);
 }
 
 /* Tell the host. What the hypercall returns. */

@@ -8,7 +8,7 @@
 #include "fuzz/targets/fuzz_target.h"
 
 #include "emu/base/ensure.h"
-#include "tests/fake_machine.h"
+#include "tests/played_machine.h"
 
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
@@ -48,7 +48,7 @@ static uint8_t take_byte(struct input *in)
 
 static void set_bits(struct machine *m, unsigned vcpu, bool wide)
 {
-    struct vcpu_regs *r = &fake_vcpu(m, vcpu)->regs;
+    struct vcpu_regs *r = played_regs(m, vcpu);
 
     r->cr0 = CR0_PE | CR0_ET;
     r->efer = wide ? EFER_LMA | EFER_LME : 0;
@@ -81,7 +81,7 @@ static void hypercall(struct machine *m, struct input *in)
     vcpu_set_gpr(m, GPR_RAX, take_byte(in) % 56);
     for (unsigned i = 0; i < 4; i++)
         vcpu_set_gpr(m, is_wide ? wide[i] : narrow[i], argument(m, in, i));
-    ensure(fake_hypercall(m) == MODEL_DONE);
+    ensure(played_hypercall(m) == MODEL_DONE);
 }
 
 static void *play(struct input in)
@@ -97,32 +97,32 @@ static void *play(struct input in)
         .model_count = 4,
         .platform = &platform,
     };
-    struct machine *m = fake_machine_new_config(&config);
+    struct machine *m = played_machine_new_config(&config);
     struct xen_state *copy = malloc(sizeof(*copy));
 
     ensure(copy);
     for (unsigned i = 0; i < CALLS_MAX && in.size; i++) {
         uint8_t what = take_byte(&in);
 
-        fake_set_current(m, what % VCPUS_HERE);
+        played_set_current(m, what % VCPUS_HERE);
         set_bits(m, what % VCPUS_HERE, what & 0x40);
         if (what < 0xe0)
             hypercall(m, &in);
         else if (what < 0xe8)
-            fake_advance(m, 1000000ull * take_byte(&in));
+            played_advance(m, 1000000ull * take_byte(&in));
         else if (what < 0xf0)
             xen_model.vcpu_switched_out(m, what % VCPUS_HERE);
         else if (what < 0xf4)
             xen_model.vcpu_switched_in(m, what % VCPUS_HERE);
         else if (what < 0xf8)
-            (void)fake_mmio_write(m, 0xfeffc000ull + (take_byte(&in) & 3) * 0x1000 + take_byte(&in) * 16u, 4,
-                                  take_byte(&in));
+            (void)played_mmio_write(m, 0xfeffc000ull + (take_byte(&in) & 3) * 0x1000 + take_byte(&in) * 16u, 4,
+                                    take_byte(&in));
         else if (what < 0xfc)
             (void)xenstore_host_write(m, "cpu/1/availability", "offline");
         else
             (void)xen_console_input(m, (const uint8_t *)"typed", 5);
         for (unsigned v = 0; v < VCPUS_HERE; v++)
-            (void)fake_pending_vector(m, v);
+            (void)played_pending_vector(m, v);
     }
     memcpy(copy, xen_state(m), sizeof(*copy));
     machine_free(m);

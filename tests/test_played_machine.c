@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
-#include "tests/fake_machine.h"
+#include "tests/played_machine.h"
 
 #include <string.h>
 
@@ -34,14 +34,14 @@ static const struct model toy_model = {.name = "toy",
 static void timers_expire_in_order_at_their_own_time(void **state)
 {
     const struct model *models[] = {&toy_model};
-    struct machine *m = fake_machine_new(2, models, 1);
+    struct machine *m = played_machine_new(2, models, 1);
     struct toy_state *s = machine_model_state(m, &toy_model);
 
     timer_arm(m, &toy_model, 0, 1, 20);
     timer_arm(m, &toy_model, 0, 0, 10);
-    fake_advance_to(m, 9);
+    played_advance_to(m, 9);
     assert_int_equal(s->expired, 0);
-    fake_advance_to(m, 100);
+    played_advance_to(m, 100);
     assert_int_equal(s->expired, 2);
     assert_int_equal(s->expired_at_ns[0], 10);
     assert_int_equal(s->expired_at_ns[1], 20);
@@ -52,23 +52,23 @@ static void timers_expire_in_order_at_their_own_time(void **state)
 static void the_current_vcpu_asks_and_what_nobody_knows_is_not_mine(void **state)
 {
     const struct model *models[] = {&toy_model};
-    struct machine *m = fake_machine_new(2, models, 1);
+    struct machine *m = played_machine_new(2, models, 1);
     uint32_t value = 7;
 
-    fake_set_current(m, 1);
-    assert_int_equal(fake_port_read(m, 0x10, 1, &value), MODEL_DONE);
+    played_set_current(m, 1);
+    assert_int_equal(played_port_read(m, 0x10, 1, &value), MODEL_DONE);
     assert_int_equal(value, 1);
-    assert_int_equal(fake_port_read(m, 0x11, 1, &value), MODEL_NOT_MINE);
+    assert_int_equal(played_port_read(m, 0x11, 1, &value), MODEL_NOT_MINE);
     machine_free(m);
 }
 
 static void memory_outside_ram_is_refused(void **state)
 {
-    struct machine *m = fake_machine_new(1, NULL, 0);
+    struct machine *m = played_machine_new(1, NULL, 0);
     uint8_t byte = 5;
 
-    assert_true(memory_write(machine_memory(m), FAKE_RAM_BYTES - 1, &byte, 1));
-    assert_false(memory_write(machine_memory(m), FAKE_RAM_BYTES, &byte, 1));
+    assert_true(memory_write(machine_memory(m), PLAYED_RAM_BYTES - 1, &byte, 1));
+    assert_false(memory_write(machine_memory(m), PLAYED_RAM_BYTES, &byte, 1));
     assert_false(memory_read(machine_memory(m), UINT64_MAX, &byte, 1));
     machine_free(m);
 }
