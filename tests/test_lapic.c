@@ -378,6 +378,25 @@ static void the_tsc_deadline_fires_at_its_tick_and_clears(void **state)
     machine_free(m);
 }
 
+/* What drives a pin is outside: it stays high over INIT, which is no new edge, and a level entry finds it so. */
+static void init_does_not_release_the_local_pins(void **state)
+{
+    struct machine *m = enabled(2);
+
+    lapic_set_initialised(m, 1);
+    lapic_set_lint(m, 1, 0, true);
+    set(m, 0, ICR_HIGH, 2u << 24);
+    set(m, 0, ICR, 0x0c500);
+    assert_int_equal(fake_vcpu(m, 1)->resets, 1);
+    set(m, 1, SVR, 0x1ff);
+    set(m, 1, LVT_LINT0, 0x45); /* fixed, edge */
+    lapic_set_lint(m, 1, 0, true);
+    assert_int_equal(fake_pending_vector(m, 1), MODEL_NO_VECTOR);
+    set(m, 1, LVT_LINT0, 0x8045); /* fixed, level */
+    assert_int_equal(fake_pending_vector(m, 1), 0x45);
+    machine_free(m);
+}
+
 static void the_local_pins_do_what_their_entries_say(void **state)
 {
     struct machine *m = enabled(2);
@@ -556,6 +575,7 @@ int main(void)
         cmocka_unit_test(a_periodic_timer_does_not_drift_and_masking_keeps_it_running),
         cmocka_unit_test(the_tsc_deadline_fires_at_its_tick_and_clears),
         cmocka_unit_test(the_local_pins_do_what_their_entries_say),
+        cmocka_unit_test(init_does_not_release_the_local_pins),
         cmocka_unit_test(software_disabling_masks_the_local_vectors),
         cmocka_unit_test(the_base_register_refuses_what_xen_refuses),
         cmocka_unit_test(odd_accesses_are_bytes_of_a_register_or_nobodys),

@@ -170,10 +170,11 @@ void lapic_raise(struct machine *m, unsigned vcpu, uint8_t vector, enum lapic_tr
 void lapic_reset_registers(struct machine *m, unsigned vcpu)
 {
     struct lapic *l = lapic_of(m, vcpu);
-    uint64_t base_msr = l->base_msr;
+    const struct lapic old = *l;
 
     memset(l, 0, sizeof(*l));
-    l->base_msr = base_msr;
+    l->base_msr = old.base_msr;
+    memcpy(l->lint_level, old.lint_level, sizeof(l->lint_level)); /* what drives the pins is outside */
     l->dfr = 0xffffffff;
     l->svr = 0xff;
     for (unsigned i = 0; i < LVT_COUNT; i++)

@@ -46,7 +46,7 @@ struct lapic {
     uint32_t esr_latched; /* errors since ESR was last written */
     uint32_t lvt[LVT_COUNT];
     uint32_t timer_initial, timer_divide;
-    uint32_t lint_level[2];
+    uint32_t lint_level[2]; /* of the pins, which no reset changes */
     uint32_t wait_for_sipi;
 };
 
