@@ -36,8 +36,8 @@ enum engine_exit_kind {
                             */
     ENGINE_EXIT_ALONE,     /* RIP is at `insn`, which the machine executes; see engine_complete() */
     ENGINE_EXIT_VMCALL,    /* RIP is at VMCALL or VMMCALL (`insn`) */
-    ENGINE_EXIT_SYSCALL,   /* RIP is behind SYSCALL */
-    ENGINE_EXIT_SYSENTER,  /* RIP is behind SYSENTER */
+    ENGINE_EXIT_SYSCALL,   /* RIP is behind SYSCALL (`insn`) */
+    ENGINE_EXIT_SYSENTER,  /* RIP is behind SYSENTER (`insn`) */
     ENGINE_EXIT_HLT,       /* RIP is behind HLT */
     ENGINE_EXIT_BREAK,     /* RIP is at a breakpoint, not executed yet; the next run goes over it */
     ENGINE_EXIT_NO_MEMORY, /* instruction fetch from, or access to, a physical address that is no RAM and no device

@@ -81,6 +81,8 @@ static bool take_exit(struct engine *e, enum stop stop, struct engine_exit *x)
         return true;
     case STOP_SYSCALL:
     case STOP_SYSENTER:
+        peek(e);
+        x->insn = engine_tally(e, bits_of_hflags(peeked_hflags(e)), e->block_pc, e->block_size).last;
         commit_whole(e);
         x->kind = stop == STOP_SYSCALL ? ENGINE_EXIT_SYSCALL : ENGINE_EXIT_SYSENTER;
         return true;

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "emu/base/ensure.h"
 #include "emu/machine_state.h"
 #include "emu/base/plural.h"
 
@@ -96,13 +97,17 @@ static void execute_port(struct machine *m, const struct insn *insn)
     engine_complete(m->engine, insn, false);
 }
 
-/* Guest-virtual memory with the rights of the running code; a #PF is delivered where they do not reach. */
-static bool access_memory(struct machine *m, const struct vcpu_regs *r, uint64_t gva, uint32_t *value, unsigned bytes,
-                          bool write)
+#define OPERAND_BYTES_MAX 4 /* of string port instructions */
+
+/* Where guest-virtual bytes are, all of them in RAM, with the rights of the running code; a #PF is delivered where they
+   do not reach. Nothing has been read or written then. */
+static bool find_memory(struct machine *m, const struct vcpu_regs *r, uint64_t gva, unsigned bytes, bool write,
+                        uint64_t gpa[OPERAND_BYTES_MAX])
 {
     struct paging p = {.cr0 = r->cr0, .cr3 = r->cr3, .cr4 = r->cr4, .efer = r->efer};
     unsigned access = (write ? PAGING_WRITE : 0) | (regs_cpl(r) == 3 ? PAGING_USER : 0);
 
+    ensure(bytes <= OPERAND_BYTES_MAX);
     for (unsigned i = 0; i < bytes; i++) {
         struct paging_result w = paging_walk(m->mem, &p, gva + i, access);
 
@@ -114,14 +119,26 @@ static bool access_memory(struct machine *m, const struct vcpu_regs *r, uint64_t
             machine_deliver(m, &pf);
             return false;
         }
-        if (write ? !memory_write(m->mem, w.gpa, (uint8_t *)value + i, 1)
-                  : !memory_read(m->mem, w.gpa, (uint8_t *)value + i, 1)) {
+        if (!memory_is_ram(m->mem, w.gpa, 1)) {
             machine_unmodelled(m, "a string port instruction between a port and guest-physical 0x%llx, which is no RAM",
                                (unsigned long long)w.gpa);
             return false;
         }
+        gpa[i] = w.gpa;
     }
     return true;
+}
+
+/* What find_memory() has found; one at a time, since they may lie on two pages. */
+static void copy_operand(struct machine *m, const uint64_t gpa[OPERAND_BYTES_MAX], uint32_t *value, unsigned bytes,
+                         bool write)
+{
+    for (unsigned i = 0; i < bytes; i++) {
+        uint8_t *byte = (uint8_t *)value + i;
+        bool copied = write ? memory_write(m->mem, gpa[i], byte, 1) : memory_read(m->mem, gpa[i], byte, 1);
+
+        ensure(copied);
+    }
 }
 
 static uint64_t add_masked(uint64_t reg, uint64_t delta, unsigned bytes)
@@ -139,7 +156,7 @@ static void execute_string_port(struct machine *m, const struct insn *insn)
     bool in = insn->kind == INSN_INS;
     enum gpr index = in ? GPR_RDI : GPR_RSI;
     unsigned width = insn->address_bytes;
-    uint64_t mask = width == 8 ? UINT64_MAX : width == 4 ? UINT32_MAX : 0xffff, gva, count;
+    uint64_t mask = width == 8 ? UINT64_MAX : width == 4 ? UINT32_MAX : 0xffff, gva, count, gpa[OPERAND_BYTES_MAX];
     uint16_t port = (uint16_t)engine_gpr(m->engine, GPR_RDX);
     enum segment_register segment = in ? SEG_ES : (enum segment_register)insn->segment;
     struct vcpu_regs r;
@@ -160,14 +177,15 @@ static void execute_string_port(struct machine *m, const struct insn *insn)
         gva = (uint32_t)(gva + r.seg[segment].base);
     else if (segment == SEG_FS || segment == SEG_GS)
         gva += r.seg[segment].base;
-    if (in) {
-        if (!port_read(m, port, insn->operand_bytes, &value) ||
-            !access_memory(m, &r, gva, &value, insn->operand_bytes, true))
-            return;
-    } else if (!access_memory(m, &r, gva, &value, insn->operand_bytes, false) ||
-               !port_write(m, port, insn->operand_bytes, value)) {
+    /* A fault comes before what the port does, which can't be undone. */
+    if (!find_memory(m, &r, gva, insn->operand_bytes, in, gpa))
         return;
-    }
+    if (!in)
+        copy_operand(m, gpa, &value, insn->operand_bytes, false);
+    if (in ? !port_read(m, port, insn->operand_bytes, &value) : !port_write(m, port, insn->operand_bytes, value))
+        return;
+    if (in)
+        copy_operand(m, gpa, &value, insn->operand_bytes, true);
     engine_set_gpr(
         m->engine, index,
         add_masked(r.gpr[index], r.rflags & RFLAGS_DF ? -(uint64_t)insn->operand_bytes : insn->operand_bytes, width));

@@ -509,7 +509,14 @@ static void take_hypercall(struct machine *m, const struct insn *insn)
     machine_deliver(m, &ud);
 }
 
-static void take_transition(struct machine *m, bool syscall)
+/* The instruction is the last of its block. If its bytes can't be read any more, since the block itself has taken their
+   page away, it counts as one without prefix. */
+static unsigned transition_bytes(const struct insn *insn)
+{
+    return insn->length ? insn->length : 2;
+}
+
+static void take_transition(struct machine *m, bool syscall, const struct insn *insn)
 {
     struct vcpu_regs r;
     struct event fault;
@@ -519,7 +526,7 @@ static void take_transition(struct machine *m, bool syscall)
         engine_set_event_regs(m->engine, &r);
         return;
     }
-    engine_set_rip(m->engine, engine_rip(m->engine) - 2);
+    engine_set_rip(m->engine, engine_rip(m->engine) - transition_bytes(insn));
     machine_deliver(m, &fault);
 }
 
@@ -562,7 +569,7 @@ static void take_exit(struct machine *m, const struct engine_exit *x)
         return;
     case ENGINE_EXIT_SYSCALL:
     case ENGINE_EXIT_SYSENTER:
-        take_transition(m, x->kind == ENGINE_EXIT_SYSCALL);
+        take_transition(m, x->kind == ENGINE_EXIT_SYSCALL, &x->insn);
         return;
     case ENGINE_EXIT_HLT:
         take_halt(m);

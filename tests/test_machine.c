@@ -482,6 +482,64 @@ static void string_port_instructions_move_their_registers(void **state)
     machine_free(m);
 }
 
+/* The destination is looked at before the port, which would not answer twice: the page fault's handler makes the second
+   page present, and the instruction is made again. */
+static void a_string_input_that_faults_has_not_read_the_port(void **state)
+{
+    /* mov edx, PORT_ECHO; mov edi, 0x5fffe; insd; hlt */
+    struct machine *m = MACHINE(0xba, PORT_ECHO, 0, 0, 0, 0xbf, 0xfe, 0xff, 5, 0, 0x6d, 0xf4);
+    const uint32_t directory = (TABLES + 0x1000) | 3;
+    struct vcpu_regs r;
+
+    for (uint32_t page = 0; page < 1024; page++) {
+        uint32_t entry = page << 12 | (page == 0x60 ? 0 : 3);
+
+        put(m, TABLES + 0x1000 + 4 * page, &entry, 4);
+    }
+    put(m, TABLES, &directory, 4);
+    /* mov dword [its entry], 0x60003; add esp, 4; iret */
+    CODE_AT(m, HANDLERS + 64 * 14, 0xc7, 0x05, 0x80, 0x11, 5, 0, 3, 0, 6, 0, 0x83, 0xc4, 4, 0xcf);
+    vcpu_get_regs(m, 0, &r);
+    r.cr3 = TABLES;
+    r.cr0 |= CR0_PG;
+    vcpu_set_regs(m, 0, &r);
+    toy_of(m)->echo = 0x11223344;
+    run(m);
+    assert_int_equal(toy_of(m)->echo, 0x11223345);
+    assert_int_equal(word(m, 0x5fffe), 0x11223344);
+    assert_int_equal(gpr(m, GPR_RDI), 0x60002);
+    machine_free(m);
+}
+
+/* The frame of a faulting SYSCALL or SYSENTER names its first byte, a prefix of it if there is one. */
+static void a_refused_system_call_is_returned_to_at_its_first_byte(void **state)
+{
+    static const struct {
+        const char *name;
+        uint8_t code[8]; /* nop; inc ecx; and the instruction at 2 */
+        unsigned vector;
+    } rows[] = {
+        {"sysenter", {0x90, 0x41, 0x0f, 0x34}, 13},
+        {"66 sysenter", {0x90, 0x41, 0x66, 0x0f, 0x34}, 13},
+        {"f2 66 sysenter", {0x90, 0x41, 0xf2, 0x66, 0x0f, 0x34}, 13},
+        {"syscall", {0x90, 0x41, 0x0f, 0x05}, 6},
+        {"66 syscall", {0x90, 0x41, 0x66, 0x0f, 0x05}, 6},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (unsigned singly = 0; singly < 2; singly++) {
+            struct machine *m = new_machine_with(rows[i].code, sizeof(rows[i].code));
+
+            for (unsigned k = 0; singly && k < 4; k++)
+                (void)run_to(m, machine_steps(m) + 1);
+            run(m);
+            if (taken(m, rows[i].vector) != 1 || interrupted_at(m) != 2)
+                fail_msg("%s: exception %u taken %u times, at %u", rows[i].name, rows[i].vector,
+                         taken(m, rows[i].vector), interrupted_at(m));
+            machine_free(m);
+        }
+}
+
 /* ---- user mode ---- */
 
 /* IRET to ring 3 at CODE + 0x100; interrupts that the user may make: 0x80. */
@@ -662,6 +720,8 @@ int main(void)
         cmocka_unit_test(a_hypercall_that_nobody_serves_is_an_invalid_opcode),
         cmocka_unit_test(msrs_are_read_and_written_and_a_refused_one_is_gp),
         cmocka_unit_test(string_port_instructions_move_their_registers),
+        cmocka_unit_test(a_string_input_that_faults_has_not_read_the_port),
+        cmocka_unit_test(a_refused_system_call_is_returned_to_at_its_first_byte),
         cmocka_unit_test(the_user_may_call_the_gate_that_is_his_and_no_other),
         cmocka_unit_test(the_user_gets_gp_for_what_is_privileged),
         cmocka_unit_test(a_page_fault_has_its_address_and_error_code),
