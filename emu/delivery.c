@@ -3,15 +3,9 @@
 
 #include <string.h>
 
+#include "emu/exception.h"
 #include "emu/memory.h"
 #include "emu/paging.h"
-
-#define VECTOR_DF 8
-#define VECTOR_TS 10
-#define VECTOR_NP 11
-#define VECTOR_SS 12
-#define VECTOR_GP 13
-#define VECTOR_PF 14
 
 #define GATE_TASK    0x5
 #define GATE_INT_16  0x6
@@ -32,21 +26,6 @@ struct attempt {
     bool faulted;
     const char *unmodelled;
 };
-
-bool exception_has_error_code(unsigned vector)
-{
-    return vector == VECTOR_DF || (vector >= VECTOR_TS && vector <= VECTOR_PF) || vector == 17 || vector == 21;
-}
-
-const char *exception_name(unsigned vector)
-{
-    static const char *const names[32] = {
-        "#DE", "#DB", "NMI", "#BP", "#OF",        "#BR", "#UD", "#NM", "#DF", "vector 0x9", "#TS",
-        "#NP", "#SS", "#GP", "#PF", "vector 0xf", "#MF", "#AC", "#MC", "#XM", "#VE",        "#CP",
-    };
-
-    return vector < 32 && names[vector] ? names[vector] : "an interrupt";
-}
 
 static bool fail(struct attempt *a, uint8_t vector, uint32_t error_code)
 {
@@ -338,18 +317,13 @@ static bool attempt_real(struct attempt *a)
     return true;
 }
 
-static bool contributory(unsigned vector)
-{
-    return vector == 0 || (vector >= VECTOR_TS && vector <= VECTOR_GP);
-}
-
 /* What the guest gets when `second` happens while `first` is delivered. */
 static struct event combine(const struct event *first, const struct event *second)
 {
-    bool first_fault = first->type == EVENT_EXCEPTION;
+    enum exception_class a = exception_class(first->vector), b = exception_class(second->vector);
 
-    if (first_fault && ((contributory(first->vector) && contributory(second->vector)) ||
-                        (first->vector == VECTOR_PF && (second->vector == VECTOR_PF || contributory(second->vector)))))
+    if (first->type == EVENT_EXCEPTION && ((a == EXCEPTION_CONTRIBUTORY && b == EXCEPTION_CONTRIBUTORY) ||
+                                           (a == EXCEPTION_PAGE_FAULT && b != EXCEPTION_BENIGN)))
         return (struct event){.type = EVENT_EXCEPTION, .vector = VECTOR_DF, .has_error_code = true};
     return *second;
 }

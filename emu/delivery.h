@@ -39,11 +39,6 @@ enum delivery_result {
 enum delivery_result delivery_enter(struct memory *mem, struct vcpu_regs *r, const struct event *event,
                                     struct event *delivered, const char **why);
 
-/* Whether `vector` pushes an error code; SDM Vol. 3A, "Protected-Mode Exceptions and Interrupts". */
-bool exception_has_error_code(unsigned vector);
-/* "#PF", "#GP", … or "vector 0x31". */
-const char *exception_name(unsigned vector);
-
 /* SYSCALL and SYSENTER: RIP is behind the instruction. False if the instruction is not allowed here: then the registers
    are unchanged and *fault is what the guest gets (with RIP to be set back by the instruction's two bytes). */
 bool transition_syscall(struct vcpu_regs *r, struct event *fault);

@@ -3,6 +3,7 @@
 #include "emu/engine_state.h"
 
 #include "emu/base/ensure.h"
+#include "emu/exception.h"
 #include "emu/progress.h"
 
 /* The translator stopped inside the pending block, or behind it: commit what was executed. Returns the last executed
@@ -29,9 +30,10 @@ static struct tally commit_partial(struct engine *e)
     return t;
 }
 
+/* The engine raises no #CP: an exception of that vector is an INT. */
 static bool has_error_code(unsigned vector)
 {
-    return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
+    return exception_has_error_code(vector) && vector != VECTOR_CP;
 }
 
 /* Start the translator at RIP; returns why it stopped. */
@@ -99,9 +101,9 @@ static bool take_exit(struct engine *e, enum stop stop, struct engine_exit *x)
             x->error_code = context_u32(e->scratch, e->quirk.error_code);
         context_set_u32(e->scratch, e->quirk.old_exception, UINT32_MAX);
         uc_context_restore(e->uc, e->scratch);
-        if (e->vector == 14)
+        if (e->vector == VECTOR_PF)
             engine_drop_translations(e); /* the fault says that what we believed of a page may be over */
-        if (e->vector == 14 && !(peeked_hflags(e) & HF_CS64) && read_reg(e->uc, UC_X86_REG_RIP) >> 32) {
+        if (e->vector == VECTOR_PF && !(peeked_hflags(e) & HF_CS64) && read_reg(e->uc, UC_X86_REG_RIP) >> 32) {
             engine_set_rip(e, (uint32_t)engine_rip(e)); /* engine_is_wrapped(): nothing is known of the true target */
             return false;
         }

@@ -6,6 +6,7 @@
  *
  * Interrupts are delivered at the first boundary at which they are pending and may be taken (IF, shadow, NMI blocking).
  */
+#include "emu/exception.h"
 #include "emu/machine.h"
 
 #include <assert.h>
@@ -24,9 +25,6 @@
 /* Timers that may expire one after another without a vCPU becoming runnable. */
 #define IDLE_TURNS_MAX        10000000u
 #define IDLE_TURNS_PINNED_MAX 100000u
-
-#define VECTOR_NMI 2
-#define VECTOR_PF  14
 
 enum emu_err machine_new(const struct machine_config *config, struct machine **out, struct diag *d)
 {

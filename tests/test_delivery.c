@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "emu/delivery.h"
+#include "emu/exception.h"
 #include "emu/memory.h"
 #include "emu/vcpu.h"
 

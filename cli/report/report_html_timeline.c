@@ -11,6 +11,7 @@
 #include "cli/report/report_html.h"
 #include "cli/report/timeline_axis.h"
 #include "emu/delivery.h"
+#include "emu/exception.h"
 
 #define BAR_PX         20u
 #define HANDLER_PX     9u
@@ -237,7 +238,7 @@ static void handler_name(const struct figure *f, const struct scene_handler *x, 
     if (x->kind == TRACE_INTERRUPT)
         snprintf(text, bytes, "interrupt 0x%" PRIx64 " in %s", x->vector, handler);
     else
-        snprintf(text, bytes, "%s in %s", x->kind == TRACE_NMI ? "NMI" : exception_name((unsigned)x->vector), handler);
+        snprintf(text, bytes, "%s in %s", x->kind == TRACE_NMI ? "NMI" : exception_name(x->vector), handler);
 }
 
 static void draw_handlers(struct figure *f)

@@ -8,6 +8,7 @@
 #include "cli/run/json_text.h"
 #include "cli/report/story.h"
 #include "emu/delivery.h"
+#include "emu/exception.h"
 
 #define PROCESS_WINDOW 1 /* what is known in detail */
 #define PROCESS_WHOLE  2 /* sums over the whole run */
@@ -79,7 +80,7 @@ static void add_handlers(struct writer *w, const struct report *r, const struct 
         if (h->kind == TRACE_INTERRUPT)
             snprintf(name, sizeof(name), "interrupt 0x%" PRIx64, h->vector);
         else
-            snprintf(name, sizeof(name), "%s", h->kind == TRACE_NMI ? "NMI" : exception_name((unsigned)h->vector));
+            snprintf(name, sizeof(name), "%s", h->kind == TRACE_NMI ? "NMI" : exception_name(h->vector));
         words_place(x->symbols, h->interrupted_gva, at, sizeof(at));
         add_slice(w, PROCESS_WINDOW, thread_of(h->vcpu, TRACK_HANDLERS), name, "handler", h->from_ns, h->to_ns,
                   json_pack("{s:o, s:I, s:I, s:b}", "interrupted", json_text(at), "from_step",

@@ -8,6 +8,7 @@
 #include "emu/delivery.h"
 #include "emu/base/plural.h"
 #include "emu/image/symbols.h"
+#include "emu/exception.h"
 
 #define DECISIONS_TOLD     3u
 #define CONSOLE_LINES      3u
@@ -148,7 +149,7 @@ static void tell_lead(struct story *s, const struct report *r)
         const struct scene_handler *h = &t->scene[0].handler[t->scene[0].cause];
 
         snprintf(s->lead, sizeof(s->lead), "vCPU %u raised %s at %s and never came back from it.", h->vcpu,
-                 exception_name((unsigned)h->vector), place_of(r, h->interrupted_gva, place));
+                 exception_name(h->vector), place_of(r, h->interrupted_gva, place));
         return;
     }
     for (unsigned v = 0; v < machine_vcpus(sc->machine); v++) {

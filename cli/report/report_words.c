@@ -8,6 +8,7 @@
 #include "emu/delivery.h"
 #include "emu/base/plural.h"
 #include "emu/image/symbols.h"
+#include "emu/exception.h"
 #include "models/xen/xen.h"
 
 #define ERRNO_END 200
@@ -62,33 +63,6 @@ const char *words_bytes(const uint8_t *code, size_t n, char *text, size_t bytes)
     return text;
 }
 
-const char *words_exception(uint64_t vector)
-{
-    /* SDM Vol. 3A, "Protected-Mode Exceptions and Interrupts". */
-    static const char *const names[32] = {
-        [0] = "divide error",
-        [1] = "debug",
-        [2] = "NMI",
-        [3] = "breakpoint",
-        [4] = "overflow",
-        [5] = "BOUND range exceeded",
-        [6] = "invalid opcode",
-        [7] = "device not available",
-        [8] = "double fault",
-        [10] = "invalid TSS",
-        [11] = "segment not present",
-        [12] = "stack fault",
-        [13] = "general protection",
-        [14] = "page fault",
-        [16] = "x87 floating-point error",
-        [17] = "alignment check",
-        [18] = "machine check",
-        [19] = "SIMD floating-point error",
-    };
-
-    return vector < 32 ? names[vector] : NULL;
-}
-
 const char *words_errno(uint64_t result)
 {
     int64_t n = (int64_t)result;
@@ -119,13 +93,13 @@ const char *words_fact(const struct symbols *s, const struct scene_fact *f, char
         snprintf(text, bytes, "NMI delivered before %s", place);
         break;
     case TRACE_EXCEPTION: {
-        const char *what = words_exception(x->a);
+        const char *what = exception_meaning(x->a);
 
-        if (x->a == 14)
+        if (x->a == VECTOR_PF)
             snprintf(text, bytes, "#PF (page fault, error 0x%" PRIx64 ") at %s, accessing 0x%" PRIx64, x->b, place,
                      x->c);
-        else if (x->a < 32)
-            snprintf(text, bytes, "%s (%s) at %s", exception_name((unsigned)x->a), what ? what : "reserved", place);
+        else if (x->a < EXCEPTIONS)
+            snprintf(text, bytes, "%s (%s) at %s", exception_name(x->a), what ? what : "reserved", place);
         else
             snprintf(text, bytes, "software interrupt 0x%" PRIx64 " at %s", x->a, place);
         break;

@@ -21,8 +21,6 @@ const char *words_number(uint64_t n, char *text, size_t bytes);
 const char *words_place(const struct symbols *s, uint64_t gva, char *text, size_t bytes);
 /* "0f 83 04" */
 const char *words_bytes(const uint8_t *code, size_t n, char *text, size_t bytes);
-/* "invalid opcode", or NULL if the manual has no name for the vector. */
-const char *words_exception(uint64_t vector);
 /* "ENOENT" if a hypercall's result is an error, else NULL. Xen's numbers are Linux's. */
 const char *words_errno(uint64_t result);
 /* What happened ("interrupt 0x31 delivered before memcpy+0x1c"). */

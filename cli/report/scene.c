@@ -11,6 +11,7 @@
 #include "emu/engine.h"
 #include "emu/base/ensure.h"
 #include "emu/image/symbols.h"
+#include "emu/exception.h"
 
 #define CHUNK_STEPS    256u /* spinning or not is decided for so many */
 #define SPIN_STEPS     64u  /* fewer say nothing */
@@ -22,7 +23,6 @@
 #define FUNCTION_BYTES 0x8000u /* instructions are found by decoding from a function's start, if it is this near */
 #define MARGIN_BYTES   INSN_BYTES_MAX
 
-#define VECTOR_PF         14
 #define PF_ERROR_USER     4u
 #define SELECTOR_RPL_MASK 3u
 
@@ -61,11 +61,6 @@ struct scene_inside {
     } site[SCENE_SITES_MAX];
 };
 
-bool scene_is_fatal(uint64_t vector)
-{
-    return vector == 0 || vector == 5 || vector == 6 || vector == 8 || (vector >= 10 && vector <= 13) || vector == 17;
-}
-
 const char *scene_symbol_name(const struct symbols *s, uint64_t gva, char *text, size_t bytes)
 {
     struct symbol found;
@@ -80,7 +75,7 @@ const char *scene_symbol_name(const struct symbols *s, uint64_t gva, char *text,
 uint64_t scene_interrupted_gva(struct machine *m, const struct trace_fact *fact, uint64_t *rsp)
 {
     unsigned bits = vcpu_code_bits(m), width = bits == 64 ? 8 : bits == 32 ? 4 : 2;
-    bool error = fact->kind == TRACE_EXCEPTION && bits != 16 && exception_has_error_code((unsigned)fact->a);
+    bool error = fact->kind == TRACE_EXCEPTION && bits != 16 && exception_has_error_code(fact->a);
     uint64_t frame[5] = {0}, sp = vcpu_gpr(m, GPR_RSP);
     uint8_t raw[5 * 8] = {0};
     struct vcpu_regs r;
@@ -286,7 +281,7 @@ static void note_handler(struct scene *sc, const struct scene_fact *f, uint64_t 
 {
     struct lane *l = &sc->inside->lane[f->fact.vcpu];
     bool fatal = f->fact.kind == TRACE_EXCEPTION &&
-                 (scene_is_fatal(f->fact.a) || (f->fact.a == VECTOR_PF && !(f->fact.b & PF_ERROR_USER)));
+                 (exception_is_fatal(f->fact.a) || (f->fact.a == VECTOR_PF && !(f->fact.b & PF_ERROR_USER)));
 
     if (sc->handlers == SCENE_HANDLERS_MAX) {
         sc->dropped.handlers++;

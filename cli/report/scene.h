@@ -140,8 +140,6 @@ void scene_pause(struct scene *sc);
 enum emu_err scene_stop(struct scene *sc, struct diag *d) EMU_MUST_CHECK;
 void scene_fini(struct scene *sc);
 
-/* An exception that working code does not raise: not a page fault, a breakpoint, a debug trap. */
-bool scene_is_fatal(uint64_t vector);
 /* In a listener for the fact of a delivery: where the vCPU stood, as the handler's stack frame says. */
 uint64_t scene_interrupted_gva(struct machine *m, const struct trace_fact *fact, uint64_t *rsp);
 /* "memcpy", or "0x1000" for what no symbol covers. */

@@ -9,6 +9,7 @@
 #include "cli/run/detect.h"
 #include "cli/report/report_words.h"
 #include "cli/report/scene_site.h"
+#include "emu/exception.h"
 #include "emu/snapshot.h"
 
 #define UNDISTURBED_STEPS 20000u   /* how far a change of code is followed */
@@ -252,7 +253,7 @@ static void on_fact(struct machine *m, const struct trace_fact *fact, void *cont
     case TRACE_EXCEPTION:
         f.interrupted_gva = scene_interrupted_gva(m, fact, &rsp);
         bin->exceptions[fact->vcpu]++;
-        if (scene_is_fatal(fact->a))
+        if (exception_is_fatal(fact->a))
             note_fatal(t, &f);
         break;
     case TRACE_HYPERCALL:

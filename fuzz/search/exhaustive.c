@@ -9,6 +9,7 @@
 #include "emu/decide.h"
 #include "emu/delivery.h"
 #include "emu/engine.h"
+#include "emu/exception.h"
 #include "emu/machine.h"
 #include "emu/memory.h"
 #include "emu/schedule.h"
@@ -101,20 +102,14 @@ static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsi
     }
 }
 
-/* A page fault may be part of a handler's work, a breakpoint too; these are not. */
-static bool is_failure_exception(uint64_t vector)
-{
-    return vector == 0 || vector == 6 || vector == 8 || (vector >= 10 && vector <= 13) || vector == 17;
-}
-
 static void on_fact(struct machine *m, const struct trace_fact *fact, void *context)
 {
     struct exhaustive *s = context;
 
     if (s->following && fact->kind == TRACE_EXCEPTION &&
-        (s->followed_vector == NO_VECTOR || !is_failure_exception(s->followed_vector)))
+        (s->followed_vector == NO_VECTOR || !exception_is_fatal(s->followed_vector)))
         s->followed_vector = fact->a;
-    if (!s->handling || s->exception || fact->kind != TRACE_EXCEPTION || !is_failure_exception(fact->a))
+    if (!s->handling || s->exception || fact->kind != TRACE_EXCEPTION || !exception_is_fatal(fact->a))
         return;
     s->exception = true;
     s->vector = (unsigned)fact->a;
@@ -270,8 +265,7 @@ static void play_on(struct exhaustive *s, struct ending *e)
     if (outcome == OUTCOME_FAILED && !e->fails)
         snprintf(e->text, sizeof(e->text), "then it does not return within %" PRIu64 " steps", s->o.handler_steps_max);
     else if (outcome == OUTCOME_FAILED && s->followed_vector != NO_VECTOR)
-        snprintf(e->text, sizeof(e->text), "then %s, and %.150s", exception_name((unsigned)s->followed_vector),
-                 end->text);
+        snprintf(e->text, sizeof(e->text), "then %s, and %.150s", exception_name(s->followed_vector), end->text);
     else if (e->fails)
         snprintf(e->text, sizeof(e->text), outcome == OUTCOME_RETURNED ? "then it returns, and %.150s" : "then %.150s",
                  end->text);
