@@ -96,7 +96,7 @@ void engine_inspect(struct engine *e, uint64_t vcpus);
 
 /* Breakpoints by linear address, for every vCPU. They cost nothing elsewhere, and change no count. Replaces the set;
    at most ENGINE_BREAKPOINTS_MAX. One that was reported and not yet gone over stays so. */
-#define ENGINE_BREAKPOINTS_MAX 256
+#define ENGINE_BREAKPOINTS_MAX 257
 void engine_set_breakpoints(struct engine *e, const uint64_t *gva, unsigned count);
 
 /* The machine has executed exit.insn itself: RIP moves behind it (unless `rip_set`), one step and its price count. */

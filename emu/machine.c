@@ -183,6 +183,7 @@ static void set_verdict(struct machine *m, enum verdict_kind kind, const char *d
     m->run.verdict.rip_gva = engine_rip(m->engine);
     m->run.verdict.position = engine_steps(m->engine, m->run.current);
     vsnprintf(m->run.verdict.text, sizeof(m->run.verdict.text), fmt, ap);
+    watch_tell_judges(m, &m->run.verdict);
     engine_ask_attention(m->engine);
 }
 
@@ -193,6 +194,12 @@ void machine_set_verdict(struct machine *m, enum verdict_kind kind, const char *
     va_start(ap, fmt);
     set_verdict(m, kind, detector, fmt, ap);
     va_end(ap);
+}
+
+void machine_conclude(struct machine *m)
+{
+    if (m->run.verdict.kind == VERDICT_NONE)
+        watch_tell_judges(m, &m->run.verdict);
 }
 
 void machine_unmodelled(struct machine *m, const char *fmt, ...)

@@ -94,6 +94,8 @@ const struct verdict *machine_verdict(const struct machine *m);
 /* Set the verdict; the first one stays. `detector` is a static string or NULL. The place is the current vCPU's. */
 void machine_set_verdict(struct machine *m, enum verdict_kind kind, const char *detector, const char *fmt, ...)
     EMU_PRINTF(4, 5);
+/* The run ends here, by its caller's limit and without a verdict: who watches may know one (watch.h, judges). */
+void machine_conclude(struct machine *m);
 /* The guest left the model: `fmt` names operation and operands. */
 void machine_unmodelled(struct machine *m, const char *fmt, ...) EMU_PRINTF(2, 3);
 

@@ -133,6 +133,7 @@ bool watch_wants(struct machine *m, uint64_t gpa, unsigned bytes);
 void watch_tell_executes(struct machine *m, uint64_t gva, const struct insn *insn);
 void watch_tell_serialised(struct machine *m);
 void watch_tell_asked(struct machine *m);
+void watch_tell_judges(struct machine *m, struct verdict *v);
 size_t watch_state_bytes(const struct machine *m);
 void watch_tell_write(struct machine *m);
 void watch_tell_reached(struct machine *m, uint64_t rip_gva);

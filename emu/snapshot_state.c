@@ -116,6 +116,7 @@ static const struct field run_fields[] = {
     NUMBER(struct machine_run, verdict.vcpu),
     NUMBER(struct machine_run, verdict.rip_gva),
     NUMBER(struct machine_run, verdict.position),
+    FLAG(struct machine_run, verdict.is_quote),
     NUMBER(struct machine_run, hang.mark_trace),
     NUMBER(struct machine_run, hang.mark_ns),
     NUMBER(struct machine_run, hang.mark_registers),
@@ -133,7 +134,7 @@ static_assert(sizeof(struct machine_run) - sizeof(struct verdict) - sizeof(struc
                       sizeof(char *) * VCPUS_MAX - WATCH_STATE_BYTES ==
                   216,
               "a field of the run that is not in run_fields would be lost: add it");
-static_assert(sizeof(struct verdict) == 40 + VERDICT_TEXT_BYTES, "a field of the verdict would be lost");
+static_assert(sizeof(struct verdict) == 48 + VERDICT_TEXT_BYTES, "a field of the verdict would be lost");
 
 #define FIELDS(table) (sizeof(table) / sizeof((table)[0]))
 

@@ -51,7 +51,7 @@ struct trace_fact {
 
 typedef void(trace_listener_fn)(struct machine *m, const struct trace_fact *fact, void *context);
 
-#define TRACE_LISTENERS_MAX 8
+#define TRACE_LISTENERS_MAX 9
 
 void trace_add(struct machine *m, enum trace_kind kind, unsigned vcpu, uint64_t a, uint64_t b, uint64_t c);
 void trace_listen(struct machine *m, trace_listener_fn *fn, void *context);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "emu/verdict.h"
 
+#include <ctype.h>
+#include <string.h>
+
 const char *verdict_kind_name(enum verdict_kind kind)
 {
     static const char *const names[] = {
@@ -14,6 +17,40 @@ const char *verdict_kind_name(enum verdict_kind kind)
     };
 
     return names[kind];
+}
+
+size_t verdict_word_length(const char *text)
+{
+    size_t n = 0;
+
+    while (isalnum((unsigned char)text[n]) || text[n] == '_')
+        n++;
+    return n;
+}
+
+size_t verdict_number_length(const char *text)
+{
+    size_t length = verdict_word_length(text), hexadecimal = strspn(text, "0123456789abcdefABCDEF");
+
+    return isdigit((unsigned char)*text) || (hexadecimal == length && length >= 8) ? length : 0;
+}
+
+bool verdict_texts_agree(const char *a, const char *b)
+{
+    while (*a && *b) {
+        size_t n = verdict_word_length(a), k = verdict_word_length(b);
+
+        if (!n && !k) {
+            if (*a++ != *b++)
+                return false;
+            continue;
+        }
+        if (!(verdict_number_length(a) && verdict_number_length(b)) && (n != k || memcmp(a, b, n)))
+            return false;
+        a += n;
+        b += k;
+    }
+    return *a == *b;
 }
 
 int verdict_exit_status(enum verdict_kind kind)

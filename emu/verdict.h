@@ -5,6 +5,8 @@
 #ifndef BOOTRACE_EMU_VERDICT_H
 #define BOOTRACE_EMU_VERDICT_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum verdict_kind {
@@ -26,10 +28,17 @@ struct verdict {
     uint64_t rip_gva;  /* place; 0 if the verdict has none */
     uint64_t position; /* steps of that vCPU */
     char text[VERDICT_TEXT_BYTES];
+    bool is_quote; /* the text is the guest's own: what it says tells one failure from another */
 };
 
 /* "PASS", "FAIL", … */
 const char *verdict_kind_name(enum verdict_kind kind);
+/* Of a text's words: the length of the one that begins here; the same if it is a number (that begins with a digit, or
+   is an address by its length), else 0. */
+size_t verdict_word_length(const char *text);
+size_t verdict_number_length(const char *text);
+/* Whether two texts are the same but for the numbers in them (addresses, times, processes, …). */
+bool verdict_texts_agree(const char *a, const char *b);
 /* The exit status of the program for a verdict. */
 int verdict_exit_status(enum verdict_kind kind);
 

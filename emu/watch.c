@@ -80,6 +80,13 @@ void watch_ask(struct machine *m, const struct watcher *w)
     engine_ask_attention(m->engine);
 }
 
+void watch_tell_judges(struct machine *m, struct verdict *v)
+{
+    for (unsigned i = 0; i < m->watch.watchers; i++)
+        if (m->watch.watcher[i].w->judges)
+            m->watch.watcher[i].w->judges(m, v, m->watch.watcher[i].w->context);
+}
+
 void watch_tell_asked(struct machine *m)
 {
     m->watch.asked = false;

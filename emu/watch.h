@@ -17,9 +17,10 @@
 
 struct insn;
 struct machine;
+struct verdict;
 
-#define WATCHERS_MAX      4
-#define WATCH_PLACES_MAX  192u   /* of all watchers together */
+#define WATCHERS_MAX      5
+#define WATCH_PLACES_MAX  194u   /* of all watchers together */
 #define WATCH_STATE_BYTES 65536u /* of all watchers together */
 #define WATCH_WRITE_BYTES 8u
 
@@ -51,6 +52,10 @@ struct watcher {
     void (*serialised)(struct machine *m, void *context);
     /* watch_ask() was called: the current vCPU stands at a boundary, where memory and places may be chosen. */
     void (*asked)(struct machine *m, void *context);
+    /* The run ends so: with a verdict, or without one at its caller's limit (machine_conclude(); VERDICT_NONE). Who
+       knows better what the guest failed of may say it. The machine may be in the middle of a block: only the watcher's
+       own state may be looked at. */
+    void (*judges)(struct machine *m, struct verdict *v, void *context);
     /* A snapshot was put back, and the state with it; the places were not. Each may be NULL. */
     void (*restored)(struct machine *m, void *context);
     void *context;

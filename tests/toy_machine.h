@@ -36,6 +36,7 @@
 #define PORT_START 0x13  /* OUT: start that vCPU at CODE + 0x1000 x its number */
 #define PORT_ECHO  0x14  /* OUT and IN of a value */
 #define PORT_MARK  0x15  /* OUT: remember the time */
+#define PORT_TALK  0x16  /* OUT: a byte on the console */
 #define MSR        0x123 /* keeps its value */
 #define MSR_NONE   0x124 /* refused: #GP */
 
@@ -105,6 +106,9 @@ static inline enum model_answer toy_port_write(struct machine *m, unsigned vcpu,
         return MODEL_DONE;
     case PORT_ECHO:
         t->echo = value;
+        return MODEL_DONE;
+    case PORT_TALK:
+        machine_console(m, (uint8_t)value);
         return MODEL_DONE;
     case PORT_MARK:
         if (t->marks < 8)

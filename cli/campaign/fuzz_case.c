@@ -23,6 +23,7 @@ enum emu_err fuzz_case_write(const char *folder, const char *window, const char 
     snprintf(outcome.detector, sizeof(outcome.detector), "%s", v->detector ? v->detector : "");
     snprintf(outcome.text, sizeof(outcome.text), "%s", v->text);
     outcome.rip_gva = v->rip_gva;
+    outcome.is_quote = v->is_quote;
     post_mortem_place(g->symbols, v->rip_gva, outcome.place, sizeof(outcome.place));
     outcome_clean(outcome.text);
     outcome_clean(outcome.place);

@@ -42,6 +42,7 @@ void outcome_of_session(struct outcome *o, struct session *s)
     snprintf(o->detector, sizeof(o->detector), "%s", v->detector ? v->detector : "");
     snprintf(o->text, sizeof(o->text), "%s", v->text);
     o->rip_gva = v->rip_gva;
+    o->is_quote = v->is_quote;
     if (session_has_place(v))
         post_mortem_place(s->guest.symbols, v->rip_gva, o->place, sizeof(o->place));
     outcome_clean(o->text);

@@ -20,6 +20,7 @@ struct outcome {
     char place[320]; /* symbol+0xoffset/0xsize, or 0xaddress */
     char text[DIAG_FILE_BYTES + DIAG_TEXT_BYTES + 16];
     uint64_t rip_gva;
+    bool is_quote;             /* the text is the guest's own */
     uint64_t digest, steps;    /* CASE_NONE: there are none, as of a search */
     uint64_t failing, covered; /* of a search, else CASE_NONE */
     double host_s;

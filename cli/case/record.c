@@ -10,6 +10,8 @@
 
 #include "cli/run/utf8.h"
 
+#define SAID_BYTES 600u
+
 static enum emu_err resolve(const char *path, char resolved[PATH_MAX], struct diag *d)
 {
     return realpath(path, resolved) ? EMU_OK : diag_set_at(d, EMU_EINPUT, path, 0, "%s", strerror(errno));
@@ -105,9 +107,37 @@ static void set_machine(struct test_case *c, const struct guest_options *o)
     c->guest.edits = o->edits;
 }
 
-/* Without the size that a symbol's place ends with. */
-static void set_expectation(struct test_case *c, const struct outcome *o, char place[sizeof(o->place)])
+/* What a kernel says of its own end, as a pattern: with any number for a number. What does not fit is left out. */
+static void make_pattern(const char *said, char *pattern, size_t bytes)
 {
+    static const char number[] = "[0-9a-fA-Fx]+";
+    size_t used = 0;
+
+    for (const char *at = said; *at && used + sizeof(number) < bytes;) {
+        size_t n = verdict_number_length(at);
+
+        if (n) {
+            used += (size_t)snprintf(pattern + used, bytes - used, "%s", number);
+            at += n;
+            continue;
+        }
+        for (n = verdict_word_length(at), n = n ? n : 1; n && used + 3 < bytes; n--, at++) {
+            if (strchr("\\.^$*+?()[]{}|", *at))
+                pattern[used++] = '\\';
+            pattern[used++] = *at;
+        }
+    }
+    pattern[used] = '\0';
+}
+
+/* Without the size that a symbol's place ends with. */
+static void set_expectation(struct test_case *c, const struct outcome *o, char place[sizeof(o->place)],
+                            char said[SAID_BYTES])
+{
+    if (o->is_quote) {
+        make_pattern(o->text, said, SAID_BYTES);
+        c->expect.text = said;
+    }
     snprintf(place, sizeof(o->place), "%s", o->place);
     if (strchr(place, '/'))
         *strchr(place, '/') = '\0';
@@ -138,7 +168,7 @@ enum emu_err record_write(const struct record *r, const char *path, struct diag 
 {
     const struct guest_options *o = r->guest;
     char relative[4][CASE_PATH_BYTES], op_table[CASE_PATH_BYTES + 1] = "@", title[sizeof(r->outcome->text) + 32],
-                                                                  place[sizeof(r->outcome->place)];
+                                                                  place[sizeof(r->outcome->place)], said[SAID_BYTES];
     struct test_case c;
     char *text = NULL;
     enum emu_err err;
@@ -166,7 +196,7 @@ enum emu_err record_write(const struct record *r, const char *path, struct diag 
         c.op_table = op_table;
     }
     set_machine(&c, o);
-    set_expectation(&c, r->outcome, place);
+    set_expectation(&c, r->outcome, place, said);
     if (r->schedule && r->schedule->count) {
         text = schedule_text(r->schedule);
         if (!text && err == EMU_OK)

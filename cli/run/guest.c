@@ -12,13 +12,16 @@
 #include "emu/snapshot_file.h"
 #include "emu/image/symbols_dwarf.h"
 #include "emu/image/symbols_elf.h"
+#include "fuzz/detect/guest_panic.h"
 #include "models/image_formats.h"
 #include "models/boot_protocol.h"
 #include "models/linux/edit.h"
 #include "models/linux/kallsyms.h"
 #include "models/linux/kernel_view.h"
+#include "models/linux/linux_words.h"
 #include "models/linux/system_map.h"
 #include "models/xen/pvh_loader.h"
+#include "models/xen/xen_words.h"
 
 static enum emu_err read_file(const char *path, size_t bytes_max, uint8_t **out, size_t *bytes, struct diag *d)
 {
@@ -187,6 +190,23 @@ static enum emu_err load_image(struct guest *g, struct diag *d)
     return apply_edits(g, d);
 }
 
+/* A kernel whose words are known tells its own end. Of a free-standing guest nothing that it prints is believed. */
+static enum emu_err listen_to_kernel(struct guest *g, struct diag *d)
+{
+    const struct guest_words *words = NULL;
+
+    if (g->image && linux_words_are_of(g->image->bytes, g->image->size))
+        words = &linux_words;
+    else if (g->image && xen_words_are_of(g->image->bytes, g->image->size))
+        words = &xen_words;
+    if (!words)
+        return EMU_OK;
+    g->panic = calloc(1, sizeof(*g->panic));
+    if (!g->panic)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    return guest_panic_attach(g->panic, g->machine, words, g->symbols, d);
+}
+
 enum emu_err guest_init(struct guest *g, const struct guest_options *options, struct diag *d)
 {
     struct guest_options *o = &g->options;
@@ -206,6 +226,8 @@ enum emu_err guest_init(struct guest *g, const struct guest_options *options, st
         err = make_machine(g, d);
     if (err == EMU_OK)
         err = o->snapshot ? snapshot_file_load(o->snapshot, g->machine, d) : load_image(g, d);
+    if (err == EMU_OK)
+        err = listen_to_kernel(g, d);
     if (err != EMU_OK)
         guest_fini(g);
     return err;
@@ -229,6 +251,7 @@ void guest_fini(struct guest *g)
     same_free(g->same);
     machine_free(g->machine);
     detect_free(g->detect);
+    free(g->panic);
     if (g->image)
         image_free(g->image);
     if (g->symbols)

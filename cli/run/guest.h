@@ -16,6 +16,7 @@
 #include "emu/image/symbols.h"
 #include "models/platform.h"
 
+struct guest_panic;
 struct snapshot_case;
 
 struct guest {
@@ -29,6 +30,7 @@ struct guest {
     struct symbols *symbols;             /* NULL if the image has none */
     struct snapshot_case *snapshot_case; /* of the snapshot it came from, which `options` points into */
     char *case_text;                     /* the same as text; NULL if it came from none */
+    struct guest_panic *panic;           /* NULL if nothing is known of how such a guest fails */
     struct detect *detect;               /* NULL if none is asked for */
     struct divergence *same;             /* NULL if nothing is declared */
 };

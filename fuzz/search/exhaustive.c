@@ -205,6 +205,9 @@ static enum outcome run_handler(struct exhaustive *s, struct verdict *v)
             return OUTCOME_RETURNED;
         if (why == MACHINE_STOPPED_POSITION || why == MACHINE_STOPPED_NOT_RUNNABLE) {
             note_budget(s, v, vcpu_rip(s->m));
+            machine_conclude(s->m);
+            if (machine_verdict(s->m)->kind == VERDICT_FAIL)
+                *v = *machine_verdict(s->m);
             return OUTCOME_FAILED;
         }
     }
@@ -259,7 +262,8 @@ static void play_on(struct exhaustive *s, struct ending *e)
     do {
         why = machine_run(s->m, &l);
     } while (why == MACHINE_STOPPED_ASKED);
-    e->fails = why == MACHINE_STOPPED_VERDICT && end->kind == VERDICT_FAIL;
+    machine_conclude(s->m);
+    e->fails = end->kind == VERDICT_FAIL;
     if (e->fails)
         e->verdict = *end;
     if (outcome == OUTCOME_FAILED && !e->fails)

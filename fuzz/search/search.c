@@ -27,7 +27,8 @@ bool trial_is_same_failure(const struct verdict *a, const struct verdict *b, con
     struct symbol x, y;
     bool has_x, has_y;
 
-    if (a->kind != b->kind || !same_text(a->detector, b->detector))
+    if (a->kind != b->kind || !same_text(a->detector, b->detector) || a->is_quote != b->is_quote ||
+        (a->is_quote && !verdict_texts_agree(a->text, b->text)))
         return false;
     if (!symbols)
         return a->rip_gva == b->rip_gva;
@@ -41,6 +42,8 @@ static void conclude(struct machine *m, uint64_t start_steps, bool reached, cons
 {
     const struct verdict *v = machine_verdict(m);
 
+    if (!reached)
+        machine_conclude(m);
     o->verdict = *v;
     o->steps = machine_steps(m) - start_steps;
     o->digest = 0;

@@ -40,7 +40,8 @@ struct trial {
     struct schedule schedule;
 };
 
-/* Two failures are one if the same property failed in the same way: kind, detector, and the place's symbol. */
+/* Two failures are one if the same property failed in the same way: kind, detector, the place's symbol and, where the
+   guest itself said what failed, its words (but for the numbers in them). */
 bool trial_is_same_failure(const struct verdict *a, const struct verdict *b, const struct symbols *symbols);
 
 /* Play `schedule` from where the machine stands until the end. The machine stays there. EMU_EINPUT: a decision is
