@@ -387,13 +387,13 @@ static void init_does_not_release_the_local_pins(void **state)
     lapic_set_lint(m, 1, 0, true);
     set(m, 0, ICR_HIGH, 2u << 24);
     set(m, 0, ICR, 0x0c500);
-    assert_int_equal(fake_vcpu(m, 1)->resets, 1);
+    assert_int_equal(vcpu_state(m, 1), VCPU_OFFLINE);
     set(m, 1, SVR, 0x1ff);
     set(m, 1, LVT_LINT0, 0x45); /* fixed, edge */
     lapic_set_lint(m, 1, 0, true);
-    assert_int_equal(fake_pending_vector(m, 1), MODEL_NO_VECTOR);
+    assert_int_equal(played_pending_vector(m, 1), MODEL_NO_VECTOR);
     set(m, 1, LVT_LINT0, 0x8045); /* fixed, level */
-    assert_int_equal(fake_pending_vector(m, 1), 0x45);
+    assert_int_equal(played_pending_vector(m, 1), 0x45);
     machine_free(m);
 }
 
