@@ -70,6 +70,7 @@ enum emu_err memory_new_with_area(uint64_t ram_bytes, uint64_t area_bytes, struc
     mem->mapped_bytes = ram_bytes + ((area_bytes + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1));
     mem->pages = mem->mapped_bytes >> PAGE_SHIFT;
     mem->pagemap = -1;
+    mem->open.userfault = -1;
     mem->ours = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mem->ours == MAP_FAILED) {
         mem->ours = NULL;
@@ -84,23 +85,22 @@ enum emu_err memory_new_with_area(uint64_t ram_bytes, uint64_t area_bytes, struc
                         (unsigned long long)(ram_bytes >> 20));
     }
     host = mmap(NULL, mem->mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, mem->fd, 0);
+    mem->range[0].host = host == MAP_FAILED ? NULL : host; /* from here on memory_free() takes it back */
     mem->code = calloc((mem->pages + 7) / 8, 1);
     mem->stale = calloc((mem->pages + 7) / 8, 1);
     mem->stale_page = calloc(mem->pages, sizeof(*mem->stale_page));
     mem->written = calloc(mem->pages, sizeof(*mem->written));
-    mem->open.userfault = -1;
     mem->open.page = calloc(mem->pages, sizeof(*mem->open.page));
     mem->open.is = calloc((mem->pages + 7) / 8, 1);
     mem->base_page_digest = calloc(mem->pages, sizeof(*mem->base_page_digest));
     mem->base_page_known = calloc((mem->pages + 7) / 8, 1);
     mem->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    if (host == MAP_FAILED || !mem->ours || !mem->code || !mem->stale || !mem->stale_page || !mem->written ||
+    if (!mem->range[0].host || !mem->ours || !mem->code || !mem->stale || !mem->stale_page || !mem->written ||
         !mem->open.page || !mem->open.is || !mem->base_page_digest || !mem->base_page_known) {
         memory_free(mem);
         return diag_set(d, EMU_EHOST, "the host can't map %llu MiB for the guest's memory",
                         (unsigned long long)(ram_bytes >> 20));
     }
-    mem->range[0].host = host;
     mem->range[0].bytes = ram_bytes < MEMORY_LOW_RAM_END_GPA ? ram_bytes : MEMORY_LOW_RAM_END_GPA;
     if (ram_bytes > MEMORY_LOW_RAM_END_GPA) {
         mem->range[1].gpa = MEMORY_HIGH_RAM_GPA;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -272,6 +274,37 @@ static void a_child_that_was_not_told_so_ends(void **state)
     memory_free(mem);
 }
 
+static unsigned mappings_of_ram(void)
+{
+    FILE *f = fopen("/proc/self/maps", "r");
+    char line[512];
+    unsigned count = 0;
+
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f))
+        count += strstr(line, "guest-ram") != NULL;
+    fclose(f);
+    return count;
+}
+
+/* More than a host has: refused before the mapping, at it, or behind it. What was there is there afterwards. */
+static void a_failure_takes_back_what_it_made_and_no_more(void **state)
+{
+    static const uint64_t bytes[] = {1ull << 62, 1ull << 47, 1ull << 46, 1ull << 45};
+
+    for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+        struct memory *mem = NULL;
+        struct diag d;
+        unsigned before = mappings_of_ram();
+
+        diag_init(&d);
+        if (memory_new(bytes[i], &mem, &d) == EMU_OK) /* a host that promises memory that it has not */
+            memory_free(mem);
+        assert_int_equal(mappings_of_ram(), before);
+        assert_int_not_equal(fcntl(0, F_GETFD), -1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +316,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_that_is_brought_up_to_date_holds_the_present),
         cmocka_unit_test(a_child_goes_back_to_its_own_memory),
         cmocka_unit_test(a_child_that_was_not_told_so_ends),
+        cmocka_unit_test(a_failure_takes_back_what_it_made_and_no_more),
         cmocka_unit_test(going_back_marks_only_changed_code_pages_stale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
