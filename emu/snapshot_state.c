@@ -136,6 +136,9 @@ static_assert(sizeof(struct machine_run) - sizeof(struct verdict) - sizeof(struc
               "a field of the run that is not in run_fields would be lost: add it");
 static_assert(sizeof(struct verdict) == 48 + VERDICT_TEXT_BYTES, "a field of the verdict would be lost");
 
+/* CF, 1, PF, AF, ZF, SF, TF, IF, DF, OF, IOPL, NT, RF, VM, AC, VIF, VIP, ID. */
+#define RFLAGS_KNOWN 0x3f7fd7ull
+
 #define FIELDS(table) (sizeof(table) / sizeof((table)[0]))
 
 static void put_fields(struct wire_out *w, const struct field *f, size_t fields, const void *from)
@@ -318,24 +321,48 @@ static enum emu_err get_run(struct machine *m, struct wire_in w, struct snapshot
     return EMU_OK;
 }
 
+/* NULL, or the name of a register that no guest can have so. The engine takes what it is given. */
+static const char *bad_register(const struct vcpu_regs *r)
+{
+    static const enum segment_register flat[] = {SEG_ES, SEG_CS, SEG_SS, SEG_DS};
+    bool paging = r->cr0 & CR0_PG, long_mode = r->efer & EFER_LMA;
+
+    for (size_t i = 0; i < FIELDS(flat); i++)
+        if (r->seg[flat[i]].base > UINT32_MAX)
+            return "seg.base";
+    if (r->cr0 >> 32 || (paging && !(r->cr0 & CR0_PE)))
+        return "cr0";
+    if (r->efer & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE) || long_mode != ((r->efer & EFER_LME) && paging))
+        return "efer";
+    if (r->cr4 & CR4_LA57 || r->cr4 >> 32 || (long_mode && !(r->cr4 & CR4_PAE)))
+        return "cr4";
+    if (!(r->rflags & RFLAGS_FIXED) || r->rflags & ~RFLAGS_KNOWN)
+        return "rflags";
+    if (!(long_mode && r->seg[SEG_CS].attributes & SEG_ATTR_L) && r->rip > UINT32_MAX)
+        return "rip";
+    return NULL;
+}
+
 static enum emu_err get_vcpus(struct machine *m, struct wire_in w, struct snapshot_state *s, struct diag *d)
 {
     for (unsigned v = 0; v < m->config.vcpus; v++) {
-        const char *bad, *bad_register;
+        const char *bad, *register_name;
 
         s->steps[v] = wire_get_number(&w, 8);
         bad = get_fields(&w, vcpu_fields, FIELDS(vcpu_fields), &s->vcpu[v]);
         s->wait_reason[v] = get_text(&w, REASON_BYTES_MAX);
-        bad_register = get_fields(&w, register_fields, FIELDS(register_fields), &s->regs[v]);
+        register_name = get_fields(&w, register_fields, FIELDS(register_fields), &s->regs[v]);
+        if (!register_name)
+            register_name = bad_register(&s->regs[v]);
         if (w.failed)
             return bad_part(d, "vCPUs");
         if (s->vcpu[v].state > VCPU_POLLING)
             bad = "state";
         if (s->steps[v] > UINT64_MAX / 2 / VCPUS_MAX)
             bad = "steps";
-        if (bad || bad_register)
+        if (bad || register_name)
             return diag_set(d, EMU_EINPUT, "is damaged: the field %s of vCPU %u can't be what it says",
-                            bad ? bad : bad_register, v);
+                            bad ? bad : register_name, v);
     }
     return is_whole(&w) ? EMU_OK : bad_part(d, "vCPUs");
 }
