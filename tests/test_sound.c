@@ -146,6 +146,8 @@ static void a_xen_state_out_of_bounds_is_refused(void **state)
         XEN(vcpu[1].fifo.control_gpa, PAGE_BYTES - 8),
         XEN(page_gfn[PAGE_GRANT], 1ull << 52),
         XEN(page_gfn[PAGE_GRANT], 0xfeffc), /* xenstore's */
+        XEN(memory_map_entries, 1025),
+        XEN(memory_map_is_set, 2),
         XEN(store.request_bytes, STORE_MESSAGE_BYTES),
         XEN(store.queue_bytes, STORE_QUEUE_BYTES + 1),
         XEN(store.node[0].value_bytes, STORE_VALUE_BYTES + 1),

@@ -16,7 +16,7 @@ static void leaves_are_those_of_the_version(void **state)
         {V(17), BASE + 1, 0, {4u << 16 | 17, 0, 0, 0}},
         {V(1), BASE + 1, 0, {4u << 16 | 1, 0, 0, 0}},
         {V(17), BASE + 2, 0, {1, XEN_HYPERCALL_MSR, 0, 0}},
-        {V(17), BASE + 3, 0, {6, 0, 1000000, 0}}, /* 1 GHz */
+        {V(17), BASE + 3, 0, {6, 0, 1000000, 1}}, /* 1 GHz; incarnation 1 */
         {V(17), BASE + 3, 1, {0, 0, 0x80000000, 1}},
         {V(17), BASE + 3, 2, {1000000, 0, 0, 0}},
         {V(17), BASE + 3, 3, {0}},

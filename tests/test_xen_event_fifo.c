@@ -41,6 +41,24 @@ static struct machine *fifo_new(unsigned vcpus)
     return m;
 }
 
+/* Frame 0 is RAM as any other. */
+static void a_control_block_may_be_at_address_0(void **state)
+{
+    struct machine *m = guest_new(V(17), 1);
+    uint32_t port;
+
+    assert_int_equal(map_shared_info(m, SHARED_GFN), 0);
+    assert_int_equal(set_callback(m, CALLBACK_VECTOR_F3), 0);
+    assert_int_equal(init_control(m, 0, 0, 0), 0);
+    assert_int_equal(init_control(m, CONTROL_GFN, 0, 0), XEN_EINVAL); /* it has one */
+    assert_int_equal(expand_array(m, ARRAY_GFN), 0);
+    assert_int_equal(bind_ipi(m, 0, &port), 0);
+    assert_int_equal(port_op(m, EVTCHNOP_send, port), 0);
+    assert_int_equal(get_word(m, 0, 4), 1u << EVTCHN_FIFO_PRIORITY_DEFAULT);
+    assert_int_equal(get_word(m, 8 + 4 * EVTCHN_FIFO_PRIORITY_DEFAULT, 4), port);
+    machine_free(m);
+}
+
 static uint32_t ipi(struct machine *m, uint32_t vcpu)
 {
     uint32_t port;
@@ -395,6 +413,7 @@ static void words_in_memory_that_is_gone_are_dropped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_control_block_may_be_at_address_0),
         cmocka_unit_test(the_operations_answer_by_version),
         cmocka_unit_test(a_control_block_is_checked_in_order),
         cmocka_unit_test(the_array_grows_to_128_pages_of_memory),

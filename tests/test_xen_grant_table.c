@@ -167,6 +167,7 @@ static void copies_between_own_frames_are_checked(void **state)
         {0, 0, 8, GNTCOPY_source_gref, DOMID_SELF, 0x91, GNTST_bad_gntref},
         {0, 0, 8, 0, 0, 0x91, GNTST_permission_denied},
         {0, 0, 8, 0, DOMID_SELF, PLAYED_RAM_BYTES >> PAGE_SHIFT, GNTST_bad_page},
+        {0, 0, 8, 0, DOMID_SELF, (1ull << 52) + 0x91, GNTST_bad_page}, /* is not frame 0x91 */
     };
     struct machine *m = guest_new(V(17), 1);
 

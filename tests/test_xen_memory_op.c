@@ -69,6 +69,22 @@ static void a_mapping_is_checked(void **state)
     machine_free(m);
 }
 
+/* 2^52 + 5 is no frame number, and not frame 5. */
+static void a_range_of_frames_does_not_wrap(void **state)
+{
+    struct machine *m = guest_new(V(17), 1);
+    struct xen_add_to_physmap a = {
+        .domid = DOMID_SELF, .size = 1, .space = XENMAPSPACE_gmfn_range, .idx = 0x305, .gpfn = (1ull << 52) + 5};
+
+    put(m, 0x5000, &(uint64_t){0x1122}, 8);
+    put(m, 0x305000, &(uint64_t){0x3344}, 8);
+    assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_add_to_physmap, &a), XEN_EINVAL);
+    assert_int_equal(get_word(m, 0x5000, 8), 0x1122);
+    assert_int_equal(get_word(m, 0x305000, 8), 0x3344);
+    assert_false(xen_gfn_is_hole(xen_state(m), 0x305));
+    machine_free(m);
+}
+
 static void shared_info_moves_with_its_content_and_leaves_a_hole(void **state)
 {
     struct machine *m = guest_new(V(17), 1);
@@ -225,6 +241,46 @@ static void the_memory_map_covers_the_ram(void **state)
     machine_free(m);
 }
 
+/* GRUB's PVH image does this first. */
+static void a_guest_may_set_its_own_map(void **state)
+{
+    static const struct xen_e820_entry map[] = {{0, 0x9f000, 1}, {0x100000, 0x700000, 1}, {0xfee00000, 0x1000, 2}};
+    struct {
+        uint16_t domid, zero[3];
+        uint32_t entries, zero1;
+        uint64_t buffer;
+    } set = {.domid = DOMID_SELF, .entries = ROWS(map), .buffer = EXTENTS_GVA};
+    struct {
+        uint32_t entries, zero;
+        uint64_t gva;
+    } a = {.entries = 16, .gva = EXTENTS_GVA + 0x800};
+    struct xen_e820_entry got[ROWS(map)];
+    struct machine *m = guest_new(V(17), 1);
+
+    put(m, EXTENTS_GVA, map, sizeof(map));
+    assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &set), 0);
+    assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_memory_map, &a), 0);
+    assert_int_equal(a.entries, ROWS(map));
+    get(m, EXTENTS_GVA + 0x800, got, sizeof(got));
+    assert_memory_equal(got, map, sizeof(map));
+    set.entries = 1025; /* too many; what was set stays */
+    assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &set), XEN_EINVAL);
+    set.entries = 1;
+    set.domid = 9;
+    assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &set), XEN_ESRCH);
+    set.domid = DOMID_SELF;
+    set.buffer = BAD_GVA;
+    assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &set), XEN_EFAULT);
+    assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_memory_map, &a), 0);
+    assert_int_equal(a.entries, ROWS(map));
+    set.entries = 0; /* none at all */
+    set.buffer = EXTENTS_GVA;
+    assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &set), 0);
+    assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_memory_map, &a), XEN_ENOSYS);
+    assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);
+    machine_free(m);
+}
+
 static void an_hvm_guests_map_is_of_ram_above_the_first_mib(void **state)
 {
     static const struct platform_config hvm = {.mode = PLATFORM_HVM};
@@ -252,12 +308,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_answers_without_its_structure),
         cmocka_unit_test(a_mapping_is_checked),
+        cmocka_unit_test(a_range_of_frames_does_not_wrap),
         cmocka_unit_test(shared_info_moves_with_its_content_and_leaves_a_hole),
         cmocka_unit_test(balloon_pages_go_and_come_back_as_zeros),
         cmocka_unit_test(a_bad_frame_stops_at_the_extents_done),
         cmocka_unit_test(a_removed_frame_is_a_hole),
         cmocka_unit_test(a_batch_tells_each_entrys_error),
         cmocka_unit_test(the_memory_map_covers_the_ram),
+        cmocka_unit_test(a_guest_may_set_its_own_map),
         cmocka_unit_test(an_hvm_guests_map_is_of_ram_above_the_first_mib),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

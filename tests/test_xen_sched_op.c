@@ -189,6 +189,25 @@ static void a_poll_of_many_ports_wakes_by_any(void **state)
     machine_free(m);
 }
 
+/* Before 4.10 nothing keeps a guest from polling port 0: any event ends it. Since then the port is refused. */
+static void a_poll_of_port_0_wakes_by_any(void **state)
+{
+    const uint32_t none = 0;
+    uint32_t port;
+    struct machine *m = guest_new(V(7), 2), *later = guest_new(V(17), 2);
+
+    assert_int_equal(map_shared_info(m, SHARED_GFN), 0);
+    port = ipi_port(m, 1);
+    assert_int_equal(poll_ports(m, &none, 1, 0), 0);
+    assert_int_equal(vcpu_state(m, 0), VCPU_POLLING);
+    played_set_current(m, 1);
+    assert_int_equal(send(m, port), 0);
+    assert_int_equal(vcpu_state(m, 0), VCPU_RUNNABLE);
+    assert_int_equal(poll_ports(later, &none, 1, 0), XEN_EINVAL);
+    machine_free(m);
+    machine_free(later);
+}
+
 static void a_poll_ends_at_its_timeout(void **state)
 {
     struct machine *m = guest_new(V(17), 1);
@@ -333,6 +352,7 @@ int main(void)
         cmocka_unit_test(another_domain_is_out_of_reach),
         cmocka_unit_test(a_poll_waits_for_its_port_even_when_it_is_masked),
         cmocka_unit_test(a_poll_of_many_ports_wakes_by_any),
+        cmocka_unit_test(a_poll_of_port_0_wakes_by_any),
         cmocka_unit_test(a_poll_ends_at_its_timeout),
         cmocka_unit_test(a_poll_that_was_ended_wakes_nobody_later),
         cmocka_unit_test(a_poll_checks_its_ports),

@@ -245,7 +245,7 @@ static void before_4_16_the_moved_time_record_is_stale(void **state)
 
 static void a_vcpu_without_a_slot_has_a_dummy_until_it_registers(void **state)
 {
-    struct machine *m = guest_new(V(17), 34), *new = guest_new(V(18), 34);
+    struct machine *m = guest_new(V(18), 34), *new = guest_new(V(19), 34);
     struct vcpu_hvm_context c = context_64();
     struct vcpu_register_vcpu_info info = {.mfn = INFO_GFN};
     struct vcpu_info seen;

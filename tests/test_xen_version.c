@@ -5,29 +5,55 @@
 
 static void a_version_has_the_traits_of_the_last_row_not_newer(void **state)
 {
-    static const struct {
-        unsigned version, row;
-    } rows[] = {{V(1), V(1)},
-                {V(2), V(2)},
-                {V(3), V(2)},
-                {V(4), V(4)},
-                {V(6), V(4)},
-                {V(7), V(7)},
-                {V(16), V(7)},
-                {V(17), V(17)},
-                {V(18), V(18)},
-                {V(20), V(18)},
-                {XEN_VERSION(5, 0), V(18)}};
     const struct xen_traits *t;
     struct diag d;
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
-        assert_int_equal(xen_traits_find(rows[i].version, &t, &d), EMU_OK);
-        assert_int_equal(t->version, rows[i].row);
+    assert_int_equal(xen_traits_count, 20);
+    for (unsigned minor = 1; minor <= 20; minor++) {
+        assert_int_equal(xen_traits_find(V(minor), &t, &d), EMU_OK);
+        assert_int_equal(t->version, V(minor));
+        assert_ptr_equal(t, &xen_traits_rows[minor - 1]);
     }
     assert_int_equal(xen_traits_find(V(0), &t, &d), EMU_EINPUT);
-    for (unsigned i = 1; i < xen_traits_count; i++)
-        assert_true(xen_traits_rows[i - 1].version < xen_traits_rows[i].version);
+    assert_int_equal(xen_traits_find(V(21), &t, &d), EMU_EINPUT);
+    assert_int_equal(xen_traits_find(XEN_VERSION(5, 0), &t, &d), EMU_EINPUT);
+}
+
+/* 4.10 refuses to poll a port that is not bound; it was taken for 4.7, which does not. */
+static void a_version_between_others_is_itself(void **state)
+{
+    const struct xen_traits *t;
+    struct diag d;
+
+    assert_int_equal(xen_traits_find(V(10), &t, &d), EMU_OK);
+    assert_true(t->poll_usable);
+    assert_string_equal(t->changeset, "stable-4.10");
+    assert_int_equal(t->domctl_interface, 0xf);
+    assert_int_equal(xen_traits_find(V(9), &t, &d), EMU_OK);
+    assert_false(t->poll_usable);
+}
+
+/* The length comes back; without a buffer it is all that does. */
+static void texts_with_a_length_came_with_4_20(void **state)
+{
+    static const char text[] = "stable-4.20";
+    struct machine *m = guest_new(V(20), 1), *before = guest_new(V(19), 1);
+    uint32_t room = sizeof(text) - 1;
+    char got[sizeof(text)] = {0};
+
+    assert_int_equal(call(before, __HYPERVISOR_xen_version, 13, 0, 0), XEN_ENOSYS);
+    assert_int_equal(call(m, __HYPERVISOR_xen_version, 13, 0, 0), (int64_t)sizeof(text) - 1);
+    put(m, ARG_GPA, &room, sizeof(room));
+    assert_int_equal(call(m, __HYPERVISOR_xen_version, 13, ARG_GPA, 0), (int64_t)sizeof(text) - 1);
+    get(m, ARG_GPA + 4, got, room);
+    assert_string_equal(got, text);
+    room--;
+    put(m, ARG_GPA, &room, sizeof(room));
+    assert_int_equal(call(m, __HYPERVISOR_xen_version, 13, ARG_GPA, 0), XEN_ENOBUFS);
+    assert_int_equal(call(m, __HYPERVISOR_xen_version, 11, BAD_GVA, 0), XEN_EFAULT);
+    assert_int_equal(call(m, __HYPERVISOR_xen_version, 14, 0, 0), XEN_EPERM); /* the command line */
+    machine_free(m);
+    machine_free(before);
 }
 
 static void every_row_answers_a_bad_pointer(void **state)
@@ -135,6 +161,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_version_has_the_traits_of_the_last_row_not_newer),
+        cmocka_unit_test(a_version_between_others_is_itself),
+        cmocka_unit_test(texts_with_a_length_came_with_4_20),
         cmocka_unit_test(every_row_answers_a_bad_pointer),
         cmocka_unit_test(texts_are_ended),
         cmocka_unit_test(features_are_those_of_version_and_mode),

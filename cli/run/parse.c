@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "emu/memory.h"
+#include "models/xen/version.h"
 
 #define RAM_BYTES_MIN (16ull << 20)
 #define RAM_BYTES_MAX (64ull << 30)
@@ -72,13 +73,16 @@ enum emu_err parse_bytes(const char *text, uint64_t *bytes, struct diag *d)
 
 enum emu_err parse_xen_version(const char *text, unsigned *version, struct diag *d)
 {
+    const struct xen_traits *first = &xen_traits_rows[0], *last = &xen_traits_rows[xen_traits_count - 1], *found;
     const char *at = text;
     uint64_t major, minor;
 
-    if (!parse_take_number(&at, 4, &major) || major != 4 || *at++ != '.' || !parse_take_number(&at, 20, &minor) ||
-        minor < 1 || *at)
-        return diag_set(d, EMU_EINPUT, "a Xen version is one from 4.1 to 4.20, like 4.17, not '%s'", text);
-    *version = XEN_VERSION((unsigned)major, (unsigned)minor);
+    if (!parse_take_number(&at, UINT16_MAX, &major) || *at++ != '.' || !parse_take_number(&at, UINT16_MAX, &minor) ||
+        *at || xen_traits_find(XEN_VERSION((unsigned)major, (unsigned)minor), &found, d) != EMU_OK)
+        return diag_set(d, EMU_EINPUT, "a Xen version is one from %u.%u to %u.%u, like 4.17, not '%s'",
+                        first->version >> 16, first->version & 0xffff, last->version >> 16, last->version & 0xffff,
+                        text);
+    *version = found->version;
     return EMU_OK;
 }
 

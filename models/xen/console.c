@@ -8,10 +8,9 @@
  */
 #include "models/xen/state.h"
 
-#include "emu/base/plural.h"
 #include "models/platform_config.h"
 
-#define CONSOLE_IO_MAX (1u << 20)
+#define CONSOLE_PIECE_BYTES 127u /* guest_console_write(), kbuf */
 
 void xen_console_init(struct machine *m)
 {
@@ -98,21 +97,23 @@ unsigned xen_console_input(struct machine *m, const uint8_t *bytes, unsigned cou
     return count;
 }
 
-/* A guest's lines go to Xen's own console where it is built to show them, as here; guest_loglvl is "all". */
+/* A guest's lines go to Xen's own console where it is built to show them, as here; guest_loglvl is "all". Copied in
+   pieces: what lies before the first one that is not mapped has been written. The pieces end where the guest's memory
+   does. Up to 4.12 the count has a sign, and what is negative is nothing to do. */
 static int64_t op_write(struct xen_call *c)
 {
-    uint32_t count = (uint32_t)c->arg[1];
+    uint32_t count = (uint32_t)c->arg[1], bytes;
+    uint64_t gva = c->arg[2];
+    uint8_t piece[CONSOLE_PIECE_BYTES];
 
-    if (count > CONSOLE_IO_MAX) {
-        machine_unmodelled(c->m, "console_io(write) of %u byte%s", count, plural(count));
-        return XEN_E2BIG;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        uint8_t byte;
-
-        if (!xen_copy_in(c, c->arg[2] + i, &byte, 1))
+    if (c->t->console_count_signed && count > INT32_MAX)
+        return 0;
+    for (; count; count -= bytes, gva += bytes) {
+        bytes = count < sizeof(piece) ? count : sizeof(piece);
+        if (!xen_copy_in(c, gva, piece, bytes))
             return XEN_EFAULT;
-        machine_console(c->m, byte);
+        for (uint32_t i = 0; i < bytes; i++)
+            machine_console(c->m, piece[i]);
     }
     return 0;
 }

@@ -14,10 +14,13 @@
 
 static void leaf_hvm(const struct xen_traits *t, unsigned vcpu, struct cpuid_regs *r)
 {
-    if (!t->cpuid_vcpu_id)
+    if (!t->cpuid_hvm_leaf)
         return;
-    r->eax = XEN_HVM_CPUID_IOMMU_MAPPINGS | XEN_HVM_CPUID_VCPU_ID_PRESENT;
-    r->ebx = vcpu;
+    r->eax = XEN_HVM_CPUID_IOMMU_MAPPINGS;
+    if (t->cpuid_vcpu_id) {
+        r->eax |= XEN_HVM_CPUID_VCPU_ID_PRESENT;
+        r->ebx = vcpu;
+    }
     if (t->cpuid_domid) {
         r->eax |= XEN_HVM_CPUID_DOMID_PRESENT;
         r->ecx = XEN_GUEST_DOMID;
@@ -28,9 +31,10 @@ static void leaf_hvm(const struct xen_traits *t, unsigned vcpu, struct cpuid_reg
 
 static void leaf_time(uint32_t subleaf, struct cpuid_regs *r)
 {
-    if (subleaf == 0) { /* TSC native and safe, RDTSCP there; tsc_mode "default" */
+    if (subleaf == 0) { /* TSC native and safe, RDTSCP there; tsc_mode "default"; the first incarnation */
         r->eax = 1u << 1 | 1u << 2;
         r->ecx = TSC_KHZ;
+        r->edx = 1;            /* arch/x86/time.c, tsc_set_info(): one more than the toolstack says */
     } else if (subleaf == 1) { /* offset 0; the scale of a 1 GHz counter */
         r->ecx = 0x80000000u;
         r->edx = 1;
@@ -43,7 +47,7 @@ enum model_answer xen_cpuid(struct machine *m, unsigned vcpu, uint32_t leaf, uin
 {
     const struct xen_traits *t = xen_traits(xen_state(m));
     unsigned version = machine_config(m)->xen_version;
-    unsigned limit = version >= XEN_VERSION(4, 10) ? LEAVES_MAX : t->cpuid_vcpu_id ? 4 : 2;
+    unsigned limit = version >= XEN_VERSION(4, 10) ? LEAVES_MAX : t->cpuid_hvm_leaf ? 4 : 2;
 
     if (leaf - XEN_CPUID_BASE > 0xff)
         return MODEL_NOT_MINE;

@@ -339,6 +339,8 @@ static int16_t copy_one(struct xen_call *c, const struct gnttab_copy *a, uint64_
         return GNTST_permission_denied;
     if (a->len > PAGE_BYTES || a->source.offset > PAGE_BYTES - a->len || a->dest.offset > PAGE_BYTES - a->len)
         return GNTST_bad_copy_arg;
+    if (source_gfn > UINT64_MAX >> PAGE_SHIFT || dest_gfn > UINT64_MAX >> PAGE_SHIFT)
+        return GNTST_bad_page;
     if (!xen_gpa_read(c->m, (source_gfn << PAGE_SHIFT) + a->source.offset, bytes, a->len) ||
         !xen_gpa_write(c->m, (dest_gfn << PAGE_SHIFT) + a->dest.offset, bytes, a->len, 0))
         return GNTST_bad_page;

@@ -58,7 +58,7 @@ void xen_hvm_params_init(struct machine *m)
     x->page_gfn[PAGE_CONSOLE] = x->hvm_param[HVM_PARAM_CONSOLE_PFN];
 }
 
-/* Up to 4.5 a guest may read all and set almost all. Source: Xen 4.4 arch/x86/hvm/hvm.c, do_hvm_op(). */
+/* Up to 4.5 a guest may read all and set almost all. Source: Xen 4.4 and 4.5 arch/x86/hvm/hvm.c, do_hvm_op(). */
 static int64_t check_open(const struct xen_call *c, const struct xen_hvm_param *p)
 {
     switch (p->index) {
@@ -76,12 +76,16 @@ static int64_t check_open(const struct xen_call *c, const struct xen_hvm_param *
         return c->t->nested_hvm ? XEN_EPERM : 0;
     case HVM_PARAM_IOREQ_PFN: /* the device model has its pages already */
     case HVM_PARAM_BUFIOREQ_PFN:
+        return c->t->params_ioreq_servers ? 0 : XEN_EINVAL;
     case HVM_PARAM_BUFIOREQ_EVTCHN:
         return XEN_EINVAL;
+    case HVM_PARAM_IOREQ_SERVER_PFN:
+    case HVM_PARAM_NR_IOREQ_SERVER_PAGES:
+        return XEN_EPERM;
     case HVM_PARAM_TIMER_MODE:
         return p->value > HVMPTM_one_missed_tick_pending ? XEN_EINVAL : 0;
     case HVM_PARAM_VIRIDIAN:
-        return p->value > 1 ? XEN_EINVAL : 0;
+        return c->t->params_ioreq_servers ? XEN_EPERM : p->value > 1 ? XEN_EINVAL : 0;
     case HVM_PARAM_TRIPLE_FAULT_REASON:
         return p->value > SHUTDOWN_MAX_44 ? XEN_EINVAL : 0;
     }

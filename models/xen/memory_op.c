@@ -17,7 +17,6 @@
 #define RESERVATION_BYTES_32 20u /* struct compat_memory_reservation */
 #define MFN_LIST_BYTES_32    12u /* struct compat_machphys_mfn_list */
 #define HVM_LOW_RAM_GPA      0x100000ull
-#define E820_ENTRIES_MAX     1024u /* arch/x86/include/asm/e820.h, E820MAX */
 
 /* struct xen_memory_reservation of both word sizes. */
 struct reservation {
@@ -142,14 +141,14 @@ static bool exchange_frames(struct xen_call *c, const struct reservation *r,
     return true;
 }
 
-/* Up to 4.6 a translated guest gets new pages for old ones; since then Xen steals none from it. */
+/* Up to 4.4 a translated guest gets new pages for old ones; since then Xen steals none from it. */
 static int64_t exchange(struct xen_call *c, const struct reservation *in, const struct reservation *out)
 {
     uint64_t count = in->count, done_gva = c->arg[1] + 2 * reservation_bytes(c);
     bool done;
 
-    if (!c->t->exchange_translated)
-        return XEN_EOPNOTSUPP;
+    if (c->t->exchange != EXCHANGE_WORKS)
+        return c->t->exchange == EXCHANGE_EINVAL ? XEN_EINVAL : XEN_EOPNOTSUPP;
     if (in->count > EXTENTS_MAX || out->count > EXTENTS_MAX) {
         machine_unmodelled(c->m, "memory_op(exchange) of %llu extents", (unsigned long long)in->count);
         return XEN_EINVAL;
@@ -195,7 +194,7 @@ static int64_t map_gmfn(struct machine *m, uint64_t from, uint64_t to)
 {
     uint8_t bytes[PAGE_BYTES];
 
-    if (!xen_gfn_is_ram(m, from))
+    if (to > UINT64_MAX >> PAGE_SHIFT || !xen_gfn_is_ram(m, from))
         return XEN_EINVAL;
     if (from == to)
         return 0;
@@ -288,10 +287,14 @@ static int64_t op_add_to_physmap(struct xen_call *c)
     if (!xen_is_self(a.domid))
         return XEN_ESRCH;
     if (a.space == XENMAPSPACE_gmfn_range) {
+        bool backwards = c->t->range_overlaps && a.gfn > a.index && a.gfn - a.index < a.size;
         int64_t answer = 0;
 
-        for (unsigned i = 0; i < a.size && !answer; i++)
-            answer = map_gmfn(c->m, a.index + i, a.gfn + i);
+        for (unsigned i = 0; i < a.size && !answer; i++) {
+            unsigned at = backwards ? a.size - 1 - i : i;
+
+            answer = map_gmfn(c->m, a.index + at, a.gfn + at);
+        }
         return answer;
     }
     return add_to_physmap_one(c, a.space, a.index, a.gfn);
@@ -419,7 +422,6 @@ static int64_t op_maximum_ram_page(struct xen_call *c)
     return 0xffffff;
 }
 
-/* A PVH guest's map is in its start_info, and Xen's copy of it is the same; an HVM guest's comes from its firmware. */
 /* What the toolstack has set: a PVH guest's start_info says the same; an HVM guest, whose firmware makes a map of its
    own, is told of RAM alone, above the first MiB. Source: Xen tools/libs/light/libxl_x86.c,
    libxl__arch_domain_construct_memmap(). */
@@ -437,27 +439,40 @@ static uint32_t toolstack_map(struct machine *m, struct hvm_memmap_table_entry e
     return ram > low ? 2 : 1;
 }
 
+/* The map that is in force: the guest's own, once it has set one. */
+static uint32_t memory_map(struct machine *m, const struct xen_e820_entry **map,
+                           struct xen_e820_entry ours[PVH_MEMMAP_ENTRIES_MAX])
+{
+    const struct xen_state *x = xen_state(m);
+    struct hvm_memmap_table_entry e[PVH_MEMMAP_ENTRIES_MAX];
+    uint32_t count;
+
+    *map = x->memory_map;
+    if (x->memory_map_is_set)
+        return x->memory_map_entries;
+    count = toolstack_map(m, e);
+    for (uint32_t i = 0; i < count; i++)
+        ours[i] = (struct xen_e820_entry){e[i].addr, e[i].size, e[i].type};
+    *map = ours;
+    return count;
+}
+
+/* An empty map is as good as none. */
 static int64_t op_memory_map(struct xen_call *c)
 {
-    struct hvm_memmap_table_entry map[PVH_MEMMAP_ENTRIES_MAX];
-    struct {
-        uint64_t address, bytes;
-        uint32_t type;
-    } __attribute__((packed)) e[PVH_MEMMAP_ENTRIES_MAX]; /* struct e820entry */
-    uint32_t room, count = toolstack_map(c->m, map);
+    struct xen_e820_entry ours[PVH_MEMMAP_ENTRIES_MAX];
+    const struct xen_e820_entry *map;
+    uint32_t room, count = memory_map(c->m, &map, ours);
     unsigned word = c->compat ? 4 : 8;
     uint64_t gva = 0;
 
     if (!xen_copy_in(c, c->arg[1], &room, sizeof(room)) || !xen_copy_in(c, c->arg[1] + word, &gva, word))
         return XEN_EFAULT;
+    if (!count)
+        return XEN_ENOSYS;
     if (count > room)
         count = room;
-    for (uint32_t i = 0; i < count; i++) {
-        e[i].address = map[i].addr;
-        e[i].bytes = map[i].size;
-        e[i].type = map[i].type;
-    }
-    if (!xen_copy_out(c, gva, e, count * sizeof(e[0])) || !xen_copy_out(c, c->arg[1], &count, sizeof(count)))
+    if (!xen_copy_out(c, gva, map, count * sizeof(*map)) || !xen_copy_out(c, c->arg[1], &count, sizeof(count)))
         return XEN_EFAULT;
     return 0;
 }
@@ -475,7 +490,7 @@ static int64_t op_machphys_mfn_list(struct xen_call *c)
     return XEN_ENOSYS;
 }
 
-/* A guest may replace the map that the toolstack gave it. */
+/* A guest may replace the map that the toolstack gave it; a kernel that it starts is told the new one. */
 static int64_t op_set_memory_map(struct xen_call *c)
 {
     struct {
@@ -484,21 +499,27 @@ static int64_t op_set_memory_map(struct xen_call *c)
         uint64_t buffer;
     } a = {0};
     uint32_t a32[3]; /* domid, entries, buffer */
+    struct xen_e820_entry map[E820_ENTRIES_MAX] = {0};
 
     if (!xen_copy_in(c, c->arg[1], c->compat ? (void *)a32 : &a, c->compat ? sizeof(a32) : sizeof(a)))
         return XEN_EFAULT;
     if (c->compat) {
         a.domid = (uint16_t)a32[0];
         a.entries = a32[1];
+        a.buffer = a32[2];
     }
-    if (a.entries > E820_ENTRIES_MAX)
+    if (a.entries > c->t->e820_max)
         return XEN_EINVAL;
     if (a.domid == 0)
         return XEN_EPERM;
     if (!xen_is_self(a.domid))
         return XEN_ESRCH;
-    machine_unmodelled(c->m, "memory_op(set_memory_map) of %u entr%s", a.entries, a.entries == 1 ? "y" : "ies");
-    return XEN_ENOSYS;
+    if (!xen_copy_in(c, a.buffer, map, a.entries * sizeof(*map)))
+        return XEN_EFAULT;
+    memcpy(c->x->memory_map, map, sizeof(map));
+    c->x->memory_map_entries = a.entries;
+    c->x->memory_map_is_set = 1;
+    return 0;
 }
 
 static int64_t op_claim_pages(struct xen_call *c)

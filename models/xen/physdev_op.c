@@ -34,10 +34,10 @@ static int64_t free_pirq(const struct xen_state *x, int type)
     return XEN_ENOSPC;
 }
 
-/* Here DOMID_SELF alone means the guest; its own number is a domain that it has no power over. */
-static int64_t domain_check(unsigned domid)
+/* Here DOMID_SELF alone means the guest before 4.19; its own number is a domain that it has no power over. */
+static int64_t domain_check(const struct xen_call *c, unsigned domid)
 {
-    if (domid == DOMID_SELF)
+    if (domid == DOMID_SELF || (domid == XEN_GUEST_DOMID && c->t->pirq_own_number))
         return 0;
     return domid == 0 || domid == XEN_GUEST_DOMID ? XEN_EPERM : XEN_ESRCH;
 }
@@ -114,7 +114,7 @@ bool xen_gsi_would_reach(struct machine *m, unsigned gsi)
    Source: Xen arch/x86/physdev.c, physdev_map_pirq() and physdev_hvm_map_pirq(). */
 static int64_t map_pirq(struct xen_call *c, struct physdev_map_pirq *a)
 {
-    int64_t answer = domain_check(a->domid);
+    int64_t answer = domain_check(c, a->domid);
 
     if (answer)
         return answer;
@@ -157,7 +157,7 @@ static int64_t op_unmap_pirq(struct xen_call *c)
 
     if (!xen_copy_in(c, c->arg[1], &a, sizeof(a)))
         return XEN_EFAULT;
-    answer = domain_check(a.domid);
+    answer = domain_check(c, a.domid);
     exists = a.pirq >= 0 && a.pirq < (int)PIRQS;
     if (answer == XEN_ESRCH)
         return answer;

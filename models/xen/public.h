@@ -63,6 +63,7 @@ enum xen_errno {
     XEN_ENOSYS = -38,
     XEN_ENODATA = -61,
     XEN_ETIME = -62,
+    XEN_ENOBUFS = -105,
     XEN_EOPNOTSUPP = -95,
 };
 

@@ -73,7 +73,9 @@ static int64_t op_poll(struct xen_call *c)
         if (answer)
             return answer > 0 ? 0 : answer;
     }
-    c->x->vcpu[c->vcpu].poll_port = p.count == 1 ? port : POLL_MANY;
+    /* Port 0 alone, which before 4.10 may be polled, is to Xen as if there were several: any event wakes
+       (evtchn_check_pollers(), poll_evtchn <= 0). */
+    c->x->vcpu[c->vcpu].poll_port = p.count == 1 && port ? port : POLL_MANY;
     if (p.timeout_ns)
         timer_arm(c->m, &xen_model, TIMER_POLL, c->vcpu, p.timeout_ns);
     else /* of an earlier one, which an interrupt has ended */

@@ -144,5 +144,6 @@ bool xen_is_sound(struct machine *m)
             return false;
     return flags_are_sound(x) && callback_is_sound(x) && ports_are_sound(m, x) && pirqs_are_sound(x) &&
            fifo_is_sound(x) && xen_p2m_is_sound(m) && pages_are_sound(x) && grants_are_sound(x) &&
+           x->memory_map_is_set <= 1 && x->memory_map_entries <= xen_traits(x)->e820_max &&
            x->console_input_bytes <= CONSOLE_INPUT_BYTES && xen_store_is_sound(&x->store);
 }

@@ -166,6 +166,14 @@ struct xen_store {
     uint8_t zero[4];
 };
 
+#define E820_ENTRIES_MAX 1024u
+
+/* struct e820entry: 20 bytes. */
+struct xen_e820_entry {
+    uint64_t address, bytes;
+    uint32_t type;
+} __attribute__((packed));
+
 struct xen_state {
     uint32_t traits; /* index into xen_traits_rows */
     uint8_t compat;  /* shared_info has the 32-bit layout */
@@ -205,6 +213,9 @@ struct xen_state {
     uint8_t dummy_info[VCPU_INFO_BYTES];
     uint8_t console_input[CONSOLE_INPUT_BYTES];
     struct xen_store store;
+    uint32_t memory_map_entries; /* XENMEM_set_memory_map */
+    uint32_t memory_map_is_set;
+    struct xen_e820_entry memory_map[E820_ENTRIES_MAX];
 };
 
 static inline struct xen_state *xen_state(struct machine *m)

@@ -13,69 +13,111 @@
 #define VCPU_OP_44  (VCPU_OP_41 | BIT(VCPUOP_register_vcpu_time_memory_area))
 #define VCPU_OP_ALL 0xffffffffu
 
+/* What each version brought that later ones have too; and what it was the last to have is in the rows of those that
+   have it. Read in the last release of each version (the branches stable-4.x); but a FIFO port
+   that is linked still is handed out before 4.7, as at first: the last releases of 4.4 to 4.6 have that repair too. */
+#define FROM_42  .nested_hvm = true, .grant_reserved = true, .pirq_msi_seg = true
+#define FROM_43  FROM_42, .exchange_order_eperm = true
+#define FROM_44  FROM_43, .fifo = true, .port_limit = true, .batch = true, .pirq_multi_msi = true
+#define FROM_45  FROM_44, .reset_fifo = true, .cpuid_hvm_leaf = true, .grant_erange = true
+#define FROM_46  FROM_45, .upcall_vector_op = true, .cpuid_vcpu_id = true, .virq_xenpmu = true
+#define FROM_47  FROM_46, .soft_reset = true, .fifo_busy_ports = true
+#define FROM_48  FROM_47, .fifo_expand_eopnotsupp = true
+#define FROM_49  FROM_48, .vcpu_info_aligned = true, .context_null_data = true
+#define FROM_410 FROM_49, .poll_usable = true, .cpuid_domid = true, .pvh = true
+#define FROM_411 FROM_410, .down_last_poweroff = true
+#define FROM_414 FROM_411, .vcpu_info_time_at_once = true, .params_deprecated = true
+#define FROM_415 FROM_414, .no_pv32 = true
+#define FROM_416 FROM_415, .vcpu_info_enxio = true
+#define FROM_417 FROM_416, .cpuid_upcall_vector = true, .pirq_upcall_vector = true
+#define FROM_418 FROM_417, .vcpu_info_ebusy = true, .phys_areas = true
+#define FROM_419 FROM_418, .initialise_dummy_ok = true, .pirq_own_number = true
+
 /* clang-format off */
 const struct xen_traits xen_traits_rows[] = {
     {.version = XEN_VERSION(4, 1), .extra = ".6", .changeset = "stable-4.1",
-     .vcpu_op_einval = true, .vcpu_op_hvm_mask = VCPU_OP_41, .singleshot_etime = true,
-     .sysctl_interface = 0x8, .domctl_interface = 0x7, .sysctl_eperm_first = true,
-     .hvm_params = 26, .params_open = true, .exchange_translated = true, .pirq_range_first = true,
-     .grant_frames_max = 32},
-    {.version = XEN_VERSION(4, 2), .extra = ".5", .changeset = "stable-4.2",
-     .vcpu_op_einval = true, .vcpu_op_hvm_mask = VCPU_OP_41, .singleshot_etime = true,
-     .sysctl_interface = 0x9, .domctl_interface = 0x8, .sysctl_eperm_first = true,
-     .hvm_params = 30, .params_open = true, .exchange_translated = true, .nested_hvm = true, .grant_reserved = true,
-     .pirq_msi_seg = true,
-     .grant_frames_max = 32},
-    {.version = XEN_VERSION(4, 4), .extra = ".4", .changeset = "stable-4.4",
-     .vcpu_op_einval = true, .vcpu_op_hvm_mask = VCPU_OP_44, .singleshot_etime = true,
-     .fifo = true, .port_limit = true,
-     .sysctl_interface = 0xa, .domctl_interface = 0x9, .domctl_info_unlocated = true,
-     .hvm_params = 32, .params_open = true, .exchange_translated = true, .nested_hvm = true, .grant_reserved = true,
-     .batch = true, .exchange_order_eperm = true, .pirq_msi_seg = true, .pirq_multi_msi = true,
-     .grant_frames_max = 32},
-    {.version = XEN_VERSION(4, 7), .extra = ".6", .changeset = "stable-4.7",
+     .vcpu_op_einval = true, .vcpu_op_hvm_mask = VCPU_OP_41, .singleshot_etime = true, .params_open = true,
+     .exchange = EXCHANGE_WORKS, .pirq_range_first = true, .sysctl_eperm_first = true, .console_count_signed = true,
+     .sysctl_interface = 0x8, .domctl_interface = 0x7, .hvm_params = 26, .grant_frames_max = 32, .e820_max = 128},
+    {.version = XEN_VERSION(4, 2), .extra = ".5", .changeset = "stable-4.2", FROM_42,
+     .vcpu_op_einval = true, .vcpu_op_hvm_mask = VCPU_OP_41, .singleshot_etime = true, .params_open = true,
+     .exchange = EXCHANGE_WORKS, .sysctl_eperm_first = true, .console_count_signed = true,
+     .sysctl_interface = 0x9, .domctl_interface = 0x8, .hvm_params = 30, .grant_frames_max = 32, .e820_max = 128},
+    {.version = XEN_VERSION(4, 3), .extra = ".4", .changeset = "stable-4.3", FROM_43,
+     .vcpu_op_einval = true, .vcpu_op_hvm_mask = VCPU_OP_44, .singleshot_etime = true, .params_open = true,
+     .exchange = EXCHANGE_WORKS, .domctl_info_unlocated = true, .console_count_signed = true,
+     .sysctl_interface = 0xa, .domctl_interface = 0x9, .hvm_params = 32, .grant_frames_max = 32, .e820_max = 128},
+    {.version = XEN_VERSION(4, 4), .extra = ".4", .changeset = "stable-4.4", FROM_44,
+     .vcpu_op_einval = true, .vcpu_op_hvm_mask = VCPU_OP_44, .singleshot_etime = true, .params_open = true,
+     .exchange = EXCHANGE_WORKS, .domctl_info_unlocated = true, .console_count_signed = true,
+     .sysctl_interface = 0xa, .domctl_interface = 0x9, .hvm_params = 32, .grant_frames_max = 32, .e820_max = 128},
+    {.version = XEN_VERSION(4, 5), .extra = ".5", .changeset = "stable-4.5", FROM_45,
+     .vcpu_op_einval = true, .vcpu_op_hvm_mask = VCPU_OP_44, .singleshot_etime = true, .params_open = true,
+     .params_ioreq_servers = true, .exchange = EXCHANGE_EINVAL, .domctl_info_unlocated = true,
+     .console_count_signed = true,
+     .sysctl_interface = 0xb, .domctl_interface = 0xa, .hvm_params = 37, .grant_frames_max = 32, .e820_max = 128},
+    {.version = XEN_VERSION(4, 6), .extra = ".6", .changeset = "stable-4.6", FROM_46,
+     .vcpu_op_hvm_mask = VCPU_OP_44, .singleshot_etime = true, .exchange = EXCHANGE_EINVAL,
+     .domctl_info_unlocated = true, .console_count_signed = true,
+     .sysctl_interface = 0xc, .domctl_interface = 0xb, .hvm_params = 37, .grant_frames_max = 32, .e820_max = 128},
+    {.version = XEN_VERSION(4, 7), .extra = ".6", .changeset = "stable-4.7", FROM_47,
+     .vcpu_op_hvm_mask = VCPU_OP_ALL, .singleshot_etime = true, .domctl_info_unlocated = true,
+     .console_count_signed = true,
+     .sysctl_interface = 0xd, .domctl_interface = 0xb, .hvm_params = 37, .grant_frames_max = 32, .e820_max = 128},
+    {.version = XEN_VERSION(4, 8), .extra = ".5", .changeset = "stable-4.8", FROM_48,
+     .vcpu_op_hvm_mask = VCPU_OP_ALL, .singleshot_etime = true, .console_count_signed = true,
+     .sysctl_interface = 0xe, .domctl_interface = 0xc, .hvm_params = 37, .grant_frames_max = 32, .e820_max = 128},
+    {.version = XEN_VERSION(4, 9), .extra = ".4", .changeset = "stable-4.9", FROM_49,
+     .vcpu_op_hvm_mask = VCPU_OP_ALL, .singleshot_etime = true, .console_count_signed = true,
+     .sysctl_interface = 0xf, .domctl_interface = 0xd, .hvm_params = 38, .grant_frames_max = 32, .e820_max = 1024},
+    {.version = XEN_VERSION(4, 10), .extra = ".4", .changeset = "stable-4.10", FROM_410,
+     .vcpu_op_hvm_mask = VCPU_OP_ALL, .singleshot_etime = true, .console_count_signed = true,
+     .sysctl_interface = 0x10, .domctl_interface = 0xf, .hvm_params = 39, .grant_frames_max = 64, .e820_max = 1024},
+    {.version = XEN_VERSION(4, 11), .extra = ".4", .changeset = "stable-4.11", FROM_411,
+     .vcpu_op_hvm_mask = VCPU_OP_ALL, .singleshot_etime = true, .console_count_signed = true,
+     .sysctl_interface = 0x11, .domctl_interface = 0x10, .hvm_params = 39, .grant_frames_max = 64, .e820_max = 1024},
+    {.version = XEN_VERSION(4, 12), .extra = ".4", .changeset = "stable-4.12", FROM_411,
+     .vcpu_op_hvm_mask = VCPU_OP_ALL, .singleshot_etime = true, .console_count_signed = true,
+     .sysctl_interface = 0x12, .domctl_interface = 0x11, .hvm_params = 39, .grant_frames_max = 64, .e820_max = 1024},
+    {.version = XEN_VERSION(4, 13), .extra = ".5", .changeset = "stable-4.13", FROM_411,
      .vcpu_op_hvm_mask = VCPU_OP_ALL, .singleshot_etime = true,
-     .fifo = true, .fifo_busy_ports = true, .reset_fifo = true, .port_limit = true, .soft_reset = true,
-     .upcall_vector_op = true, .cpuid_vcpu_id = true,
-     .sysctl_interface = 0xd, .domctl_interface = 0xb, .domctl_info_unlocated = true,
-     .hvm_params = 37, .nested_hvm = true, .grant_reserved = true, .grant_erange = true, .batch = true,
-     .exchange_order_eperm = true, .virq_xenpmu = true, .pirq_msi_seg = true, .pirq_multi_msi = true,
-     .grant_frames_max = 32},
-    {.version = XEN_VERSION(4, 17), .extra = ".7", .changeset = "stable-4.17",
-     /* The last 4.17 releases, Debian's among them, ignore VCPU_SSHOTTMR_future as 4.18 does. */
-     .vcpu_op_hvm_mask = VCPU_OP_ALL, .down_last_poweroff = true,
-     .vcpu_info_aligned = true, .vcpu_info_enxio = true, .vcpu_info_time_at_once = true,
-     .fifo = true, .fifo_expand_eopnotsupp = true, .fifo_busy_ports = true, .reset_fifo = true, .poll_usable = true,
-     .port_limit = true,
-     .soft_reset = true, .upcall_vector_op = true, .cpuid_vcpu_id = true, .cpuid_domid = true,
-     .cpuid_upcall_vector = true, .no_pv32 = true, .pvh = true,
-     .sysctl_interface = 0x15, .domctl_interface = 0x15,
-     .hvm_params = HVM_NR_PARAMS, .params_deprecated = true, .nested_hvm = true, .grant_reserved = true,
-     .grant_erange = true, .batch = true, .exchange_order_eperm = true, .virq_xenpmu = true, .context_null_data = true,
-     .pirq_msi_seg = true, .pirq_multi_msi = true, .pirq_upcall_vector = true,
-     .grant_frames_max = 64},
-    {.version = XEN_VERSION(4, 18), .extra = ".0", .changeset = "stable-4.18",
-     .vcpu_op_hvm_mask = VCPU_OP_ALL, .down_last_poweroff = true, .initialise_dummy_ok = true,
-     .vcpu_info_ebusy = true, .vcpu_info_aligned = true, .vcpu_info_enxio = true, .vcpu_info_time_at_once = true,
-     .phys_areas = true, .fifo = true, .fifo_expand_eopnotsupp = true, .fifo_busy_ports = true, .reset_fifo = true,
-     .poll_usable = true,
-     .port_limit = true, .soft_reset = true, .upcall_vector_op = true, .cpuid_vcpu_id = true, .cpuid_domid = true,
-     .cpuid_upcall_vector = true, .no_pv32 = true, .pvh = true,
-     .sysctl_interface = 0x15, .domctl_interface = 0x16,
-     .hvm_params = HVM_NR_PARAMS, .params_deprecated = true, .nested_hvm = true, .grant_reserved = true,
-     .grant_erange = true, .batch = true, .exchange_order_eperm = true, .virq_xenpmu = true, .context_null_data = true,
-     .pirq_msi_seg = true, .pirq_multi_msi = true, .pirq_upcall_vector = true,
-     .grant_frames_max = 64},
+     .sysctl_interface = 0x12, .domctl_interface = 0x12, .hvm_params = 39, .grant_frames_max = 64, .e820_max = 1024},
+    {.version = XEN_VERSION(4, 14), .extra = ".6", .changeset = "stable-4.14", FROM_414,
+     .vcpu_op_hvm_mask = VCPU_OP_ALL, .singleshot_etime = true,
+     .sysctl_interface = 0x13, .domctl_interface = 0x12, .hvm_params = 39, .grant_frames_max = 64, .e820_max = 1024},
+    {.version = XEN_VERSION(4, 15), .extra = ".7", .changeset = "stable-4.15", FROM_415,
+     .vcpu_op_hvm_mask = VCPU_OP_ALL, .singleshot_etime = true,
+     .sysctl_interface = 0x13, .domctl_interface = 0x13, .hvm_params = 39, .grant_frames_max = 64, .e820_max = 1024},
+    {.version = XEN_VERSION(4, 16), .extra = ".7", .changeset = "stable-4.16", FROM_416,
+     .vcpu_op_hvm_mask = VCPU_OP_ALL, .singleshot_etime = true,
+     .sysctl_interface = 0x14, .domctl_interface = 0x14, .hvm_params = 39, .grant_frames_max = 64, .e820_max = 1024},
+    {.version = XEN_VERSION(4, 17), .extra = ".7", .changeset = "stable-4.17", FROM_417,
+     .vcpu_op_hvm_mask = VCPU_OP_ALL,
+     .sysctl_interface = 0x15, .domctl_interface = 0x15, .hvm_params = 39, .grant_frames_max = 64, .e820_max = 1024},
+    {.version = XEN_VERSION(4, 18), .extra = ".0", .changeset = "stable-4.18", FROM_418,
+     .vcpu_op_hvm_mask = VCPU_OP_ALL,
+     .sysctl_interface = 0x15, .domctl_interface = 0x16, .hvm_params = 39, .grant_frames_max = 64, .e820_max = 1024},
+    {.version = XEN_VERSION(4, 19), .extra = ".6", .changeset = "stable-4.19", FROM_419,
+     .vcpu_op_hvm_mask = VCPU_OP_ALL,
+     .sysctl_interface = 0x15, .domctl_interface = 0x17, .hvm_params = 39, .grant_frames_max = 64, .e820_max = 1024},
+    {.version = XEN_VERSION(4, 20), .extra = ".4", .changeset = "stable-4.20", FROM_419,
+     .vcpu_op_hvm_mask = VCPU_OP_ALL, .range_overlaps = true,
+     .sysctl_interface = 0x15, .domctl_interface = 0x17, .hvm_params = 39, .grant_frames_max = 64, .e820_max = 1024},
 };
 /* clang-format on */
 const unsigned xen_traits_count = sizeof(xen_traits_rows) / sizeof(xen_traits_rows[0]);
 
 enum emu_err xen_traits_find(unsigned version, const struct xen_traits **out, struct diag *d)
 {
-    if (version < xen_traits_rows[0].version)
-        return diag_set(d, EMU_EINPUT, "Xen %u.%u is not modelled; the oldest version that is, is 4.1", version >> 16,
-                        version & 0xffff);
-    for (unsigned i = 0; i < xen_traits_count && xen_traits_rows[i].version <= version; i++)
-        *out = &xen_traits_rows[i];
-    return EMU_OK;
+    const struct xen_traits *first = &xen_traits_rows[0], *last = &xen_traits_rows[xen_traits_count - 1];
+
+    for (unsigned i = 0; i < xen_traits_count; i++) {
+        if (xen_traits_rows[i].version == version) {
+            *out = &xen_traits_rows[i];
+            return EMU_OK;
+        }
+    }
+    return diag_set(d, EMU_EINPUT, "Xen %u.%u is not modelled; the versions that are: %u.%u to %u.%u", version >> 16,
+                    version & 0xffff, first->version >> 16, first->version & 0xffff, last->version >> 16,
+                    last->version & 0xffff);
 }

@@ -12,8 +12,14 @@
 
 #include "emu/base/diag.h"
 
+enum xen_exchange {
+    EXCHANGE_EOPNOTSUPP, /* no page can be taken from a translated guest */
+    EXCHANGE_EINVAL,     /* the same with another answer */
+    EXCHANGE_WORKS,
+};
+
 struct xen_traits {
-    unsigned version;            /* major << 16 | minor: the first version with these traits */
+    unsigned version;            /* major << 16 | minor */
     const char *extra;           /* XENVER_extraversion */
     const char *changeset;       /* XENVER_changeset */
     bool vcpu_op_einval;         /* bad vCPU ids are split into -EINVAL and -ENOENT (4.1 to 4.4) */
@@ -34,10 +40,11 @@ struct xen_traits {
     bool reset_fifo;             /* EVTCHNOP_reset ends FIFO */
     bool port_limit;             /* the toolstack limits a guest's ports (max_event_channels) */
     bool batch;                  /* XENMEM_add_to_physmap_batch, which alone maps what is foreign */
-    bool exchange_translated;    /* XENMEM_exchange works for an HVM guest */
+    uint8_t exchange;            /* enum xen_exchange: XENMEM_exchange of an HVM guest */
     bool exchange_order_eperm;   /* extents too large are -EPERM, not -EINVAL */
     bool virq_xenpmu;            /* VIRQ_XENPMU is each vCPU's; before, its number is a global one */
     bool params_open;            /* HVM params are the guest's to set but for a few */
+    bool params_ioreq_servers;   /* … and what belongs to several device models, and VIRIDIAN (4.5) */
     bool nested_hvm;             /* HVM_PARAM_NESTEDHVM means something */
     bool params_deprecated;      /* what is no parameter any more is -EINVAL, not -EPERM */
     bool grant_reserved;         /* the first 8 entries outlive a change of the table's version, and don't hold it */
@@ -45,6 +52,7 @@ struct xen_traits {
     unsigned hvm_params;         /* HVM_NR_PARAMS */
     bool soft_reset;             /* SHUTDOWN_soft_reset */
     bool upcall_vector_op;       /* HVMOP_set_evtchn_upcall_vector */
+    bool cpuid_hvm_leaf;         /* CPUID leaf 4 is there */
     bool cpuid_vcpu_id;          /* CPUID leaf 4 has the vCPU id */
     bool cpuid_domid;            /* … and the domain id */
     bool cpuid_upcall_vector;    /* … and says that upcall vectors work as they should */
@@ -52,16 +60,20 @@ struct xen_traits {
     bool pirq_range_first;       /* unmap_pirq looks at the number first, and eoi at nothing else (4.1) */
     bool pirq_msi_seg;           /* MAP_PIRQ_TYPE_MSI_SEG */
     bool pirq_multi_msi;         /* MAP_PIRQ_TYPE_MULTI_MSI */
+    bool pirq_own_number;        /* (un)map_pirq take the guest's own number for DOMID_SELF */
     bool pirq_upcall_vector;     /* pirqs go with vCPU 0's upcall vector too */
+    bool console_count_signed;   /* console_io(write) takes an int (up to 4.12) */
     bool pvh;                    /* PVH without device model (start_info) */
     bool sysctl_eperm_first;     /* sysctl refuses before it reads its argument */
     uint8_t sysctl_interface;    /* XEN_SYSCTL_INTERFACE_VERSION */
     uint8_t domctl_interface;    /* XEN_DOMCTL_INTERFACE_VERSION */
     bool domctl_info_unlocated;  /* getdomaininfo is refused before its domain is looked for */
+    bool range_overlaps;         /* XENMAPSPACE_gmfn_range moves an overlapping range from its end */
     unsigned grant_frames_max;   /* the default limit of grant-table frames */
+    unsigned e820_max;           /* E820MAX: entries of a memory map */
 };
 
-/* The traits of a version: the last row that is not newer. Refuses versions older than the first row. */
+/* The traits of a version. EMU_EINPUT, with the versions that there are, for one without a row. */
 enum emu_err xen_traits_find(unsigned version, const struct xen_traits **out, struct diag *d) EMU_MUST_CHECK;
 
 /* All rows, for tests and for listing. */

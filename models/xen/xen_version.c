@@ -38,10 +38,10 @@ static int64_t op_compile_info(struct xen_call *c)
     return xen_copy_out(c, c->arg[1], &info, sizeof(info)) ? 0 : XEN_EFAULT;
 }
 
+static const char abi[] = "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 "; /* 3.0 for ever */
+
 static int64_t op_capabilities(struct xen_call *c)
 {
-    static const char abi[] = "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 "; /* 3.0 for ever */
-
     return copy_out_text(c, abi, sizeof(xen_capabilities_info_t));
 }
 
@@ -58,6 +58,8 @@ static int64_t op_platform_parameters(struct xen_call *c)
     return xen_copy_out(c, c->arg[1], &virt_start, c->compat ? 4 : 8) ? 0 : XEN_EFAULT;
 }
 
+#define FEATURE_DM_MSIX_ALL_WRITES 20 /* XENFEAT_dm_msix_all_writes; not in older headers */
+
 static uint32_t features(struct xen_call *c)
 {
     unsigned version = machine_config(c->m)->xen_version;
@@ -68,6 +70,8 @@ static uint32_t features(struct xen_call *c)
         f |= 1u << XENFEAT_memory_op_vnode_supported;
     if (version >= XEN_VERSION(4, 14))
         f |= 1u << XENFEAT_not_direct_mapped;
+    if (version >= XEN_VERSION(4, 19))
+        f |= 1u << FEATURE_DM_MSIX_ALL_WRITES;
     if (platform_config(c->m)->mode == PLATFORM_HVM)
         f |= 1u << XENFEAT_hvm_pirqs;
     return f;
@@ -108,6 +112,42 @@ static int64_t op_build_id(struct xen_call *c)
     return XEN_EPERM;
 }
 
+/* ---- texts with their length before them, from 4.20 on. Source: Xen common/kernel.c, xenver_varbuf_op() ---- */
+
+#define XENVER_EXTRAVERSION2 11
+#define XENVER_CAPABILITIES2 12
+#define XENVER_CHANGESET2    13
+#define XENVER_COMMANDLINE2  14
+
+/* The length; without a buffer that is all. */
+static int64_t copy_out_varbuf(struct xen_call *c, const char *text)
+{
+    uint32_t bytes = (uint32_t)strlen(text), room;
+
+    if (!c->arg[1])
+        return bytes;
+    if (!xen_copy_in(c, c->arg[1], &room, sizeof(room)))
+        return XEN_EFAULT;
+    if (bytes > room)
+        return XEN_ENOBUFS;
+    return xen_copy_out(c, c->arg[1] + sizeof(room), text, bytes) ? (int64_t)bytes : XEN_EFAULT;
+}
+
+static int64_t op_extraversion2(struct xen_call *c)
+{
+    return copy_out_varbuf(c, c->t->extra);
+}
+
+static int64_t op_capabilities2(struct xen_call *c)
+{
+    return copy_out_varbuf(c, abi);
+}
+
+static int64_t op_changeset2(struct xen_call *c)
+{
+    return copy_out_varbuf(c, c->t->changeset);
+}
+
 /* clang-format off */
 const struct xen_op xen_version_ops[] = {
     {.number = XENVER_version, .name = "version", .handler = op_version, .source = "XENVER_version"},
@@ -121,6 +161,10 @@ const struct xen_op xen_version_ops[] = {
     {.number = XENVER_guest_handle, .name = "guest_handle", .handler = op_guest_handle, .source = "XENVER_guest_handle"},
     {.number = XENVER_commandline, .name = "commandline", .handler = op_commandline, .source = "XENVER_commandline"},
     {.number = XENVER_build_id, .name = "build_id", .handler = op_build_id, .since = XEN_VERSION(4, 7), .source = "XENVER_build_id, denied by xsm/dummy.h"},
+    {.number = XENVER_EXTRAVERSION2, .name = "extraversion2", .handler = op_extraversion2, .since = XEN_VERSION(4, 20), .source = "xenver_varbuf_op"},
+    {.number = XENVER_CAPABILITIES2, .name = "capabilities2", .handler = op_capabilities2, .since = XEN_VERSION(4, 20), .source = "xenver_varbuf_op"},
+    {.number = XENVER_CHANGESET2, .name = "changeset2", .handler = op_changeset2, .since = XEN_VERSION(4, 20), .source = "xenver_varbuf_op"},
+    {.number = XENVER_COMMANDLINE2, .name = "commandline2", .handler = op_build_id, .since = XEN_VERSION(4, 20), .source = "xenver_varbuf_op, denied by xsm/dummy.h"},
 };
 /* clang-format on */
 const unsigned xen_version_op_count = sizeof(xen_version_ops) / sizeof(xen_version_ops[0]);
