@@ -81,8 +81,6 @@ static void print_machine(const struct test_case *c)
         printf(", %" PRIu64 " MiB", c->machine.memory_bytes >> 20);
     if (c->machine.xen_version)
         printf(", Xen %u.%u", c->machine.xen_version >> 16, c->machine.xen_version & 0xffff);
-    if (c->machine.seed != CASE_NONE)
-        printf(", seed %" PRIu64, c->machine.seed);
     printf("\n");
     if (c->machine.cmdline)
         printf("command line   %s\n", c->machine.cmdline);

@@ -190,8 +190,6 @@ static char *command_of(const struct arguments *a, const struct guest_options *o
         add_option(to, "--memory", number);
         snprintf(number, sizeof(number), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
         add_option(to, "--xen", number);
-        snprintf(number, sizeof(number), "%llu", (unsigned long long)o->seed);
-        add_option(to, "--seed", number);
         add_option(to, "--cmdline", o->cmdline);
         for (unsigned i = 0; i < o->edits; i++)
             add_option(to, "--edit", o->edit[i]);

@@ -115,7 +115,6 @@ enum emu_err decide_check(const struct decision *d, const struct decide_view *w,
     case DECISION_PASS:
     case DECISION_IRQ:
     case DECISION_EVENT:
-    case DECISION_CHOOSE:
     case DECISION_CHECK:
         return EMU_OK;
     case DECISION_KIND_COUNT:
@@ -230,12 +229,6 @@ enum emu_err machine_decide(struct machine *m, const struct decision *d, struct 
         return EMU_OK;
     case DECISION_PASS:
         machine_pass_time_to(m, engine_now_ns(m->engine) + d->value);
-        return EMU_OK;
-    case DECISION_CHOOSE:
-        if (m->run.has_choice)
-            return diag_set(diag, EMU_EINPUT, "the host has not made the choice that an earlier line has fixed");
-        m->run.has_choice = true;
-        m->run.choice = d->value;
         return EMU_OK;
     case DECISION_CHECK:
         return check_digest(m, d->value, diag);

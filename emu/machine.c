@@ -40,7 +40,6 @@ enum emu_err machine_new(const struct machine_config *config, struct machine **o
     if (!m)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     m->config = *config;
-    m->run.random = config->seed;
     for (unsigned i = 0; i < config->model_count; i++) {
         m->arena_offset[i] = m->arena_bytes;
         m->arena_bytes += (config->models[i]->state_bytes + 63) & ~(size_t)63;
@@ -148,20 +147,6 @@ void clock_charge(struct machine *m, uint64_t ns)
     engine_set_now_ns(m->engine, engine_now_ns(m->engine) + ns);
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014): the whole state is one word. */
-uint64_t machine_random(struct machine *m)
-{
-    uint64_t z = m->run.random += 0x9e3779b97f4a7c15ull;
-
-    if (m->run.has_choice) {
-        m->run.has_choice = false;
-        return m->run.choice;
-    }
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-    return z ^ z >> 31;
-}
-
 void machine_console(struct machine *m, uint8_t byte)
 {
     trace_add(m, TRACE_CONSOLE, m->run.current, byte, 0, 0);
@@ -234,7 +219,8 @@ static uint64_t digest_without_ours(struct machine *m)
 
 uint64_t machine_digest(struct machine *m)
 {
-    uint64_t words[] = {engine_now_ns(m->engine), m->run.trace_digest, m->run.trace_count, m->run.random,
+    const uint64_t no_seed = 1; /* it was one's default: runs keep the digests that they had with it */
+    uint64_t words[] = {engine_now_ns(m->engine), m->run.trace_digest, m->run.trace_count, no_seed,
                         m->run.current,           m->run.turn_end_ns};
     uint64_t sum = XXH3_64bits(words, sizeof(words));
 
@@ -247,8 +233,6 @@ uint64_t machine_digest(struct machine *m)
         sum = XXH3_64bits_withSeed(&r, sizeof(r), sum);
         sum = XXH3_64bits_withSeed(&steps, sizeof(steps), sum);
     }
-    if (m->run.has_choice)
-        sum = XXH3_64bits_withSeed(&m->run.choice, sizeof(m->run.choice), sum);
     return sum ^ digest_without_ours(m);
 }
 

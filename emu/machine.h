@@ -27,7 +27,6 @@ struct machine_config {
     uint64_t ram_bytes;
     unsigned vcpus;                    /* 1 to VCPUS_MAX; all exist, vCPU 0 starts */
     unsigned xen_version;              /* major << 16 | minor, for the models */
-    uint64_t seed;                     /* of what the host may choose freely (KASLR entropy); part of the case */
     const struct model *const *models; /* in the order in which they are asked */
     unsigned model_count;
     const void *platform; /* the models' own configuration, read-only, outlives the machine */
@@ -114,9 +113,6 @@ unsigned machine_current(const struct machine *m);
 /* Virtual time since the machine was built, and charging a fixed price for something slow. */
 uint64_t clock_now_ns(const struct machine *m);
 void clock_charge(struct machine *m, uint64_t ns);
-
-/* Deterministic pseudo-random numbers of the host's free choices (seeded by the case). */
-uint64_t machine_random(struct machine *m);
 
 /* A byte of guest console output (any console device). */
 void machine_console(struct machine *m, uint8_t byte);

@@ -40,9 +40,6 @@ struct machine_run {
     unsigned current;
     bool yielded; /* the current vCPU's turn is over */
     uint64_t turn_end_ns;
-    uint64_t random;
-    bool has_choice; /* a schedule has fixed the next of the host's free choices: */
-    uint64_t choice;
     uint64_t trace_digest;
     uint64_t trace_count;
     struct verdict verdict;

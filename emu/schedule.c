@@ -47,7 +47,6 @@ static const struct action actions[DECISION_KIND_COUNT] = {
     [DECISION_PASS] = {"pass", ARG_VALUE, "a time in ns", 1, PASS_NS_MAX, false},
     [DECISION_PLUG] = {.name = "plug", .arguments = ARG_VCPU},
     [DECISION_UNPLUG] = {.name = "unplug", .arguments = ARG_VCPU},
-    [DECISION_CHOOSE] = {"choose", ARG_VALUE, "a number", 0, UINT64_MAX, true},
     [DECISION_CHECK] = {"check", ARG_VALUE, "a digest", 0, UINT64_MAX, true},
 };
 
@@ -271,6 +270,24 @@ static enum emu_err wrong_count(const struct action *action, const char *wants, 
     return diag_set(diag, EMU_EINPUT, "%s is followed by %s", action->name, wants);
 }
 
+static enum emu_err unknown_action(const char *word, struct diag *diag)
+{
+    char known[LINE_BYTES_MAX] = "";
+
+    if (!strcmp(word, "choose"))
+        return diag_set(diag, EMU_EINPUT,
+                        "'choose' is no decision any more: no choice of the host's was ever taken from it; take the "
+                        "line away, and the run is the same");
+    for (unsigned k = 0; k < DECISION_KIND_COUNT; k++) {
+        size_t used = strlen(known);
+        const char *separator = !k ? "" : k == DECISION_KIND_COUNT - 1 ? " and " : ", ";
+
+        if (k != DECISION_RUN_TO) /* has the name of the one before */
+            snprintf(known + used, sizeof(known) - used, "%s%s", separator, actions[k].name);
+    }
+    return diag_set(diag, EMU_EINPUT, "'%s' is no decision; there are %s", word, known);
+}
+
 static enum emu_err parse_action(char **word, unsigned words, struct decision *d, struct diag *diag)
 {
     const struct action *action = NULL;
@@ -282,10 +299,7 @@ static enum emu_err parse_action(char **word, unsigned words, struct decision *d
             d->kind = (enum decision_kind)k;
         }
     if (!action)
-        return diag_set(diag, EMU_EINPUT,
-                        "'%s' is no decision; there are mark, run, nmi, vector, ipi, irq, upcall, event, expire, late, "
-                        "pass, plug, unplug, choose and check",
-                        word[0]);
+        return unknown_action(word[0], diag);
     switch (action->arguments) {
     case ARG_NONE:
         return words == 1 ? EMU_OK : wrong_count(action, "nothing", diag);

@@ -57,7 +57,6 @@ enum decision_kind {
     DECISION_PASS,   /* `value` ns pass without any vCPU running */
     DECISION_PLUG,   /* the toolstack makes vcpu available; */
     DECISION_UNPLUG, /* or asks the guest to give it back */
-    DECISION_CHOOSE, /* the host's next free choice (a random number) is `value` */
     DECISION_CHECK,  /* the state digest is `value`, else the run has parted from the recorded one */
     DECISION_KIND_COUNT,
 };

@@ -197,7 +197,6 @@ static enum emu_err put_all(struct machine *m, const char *case_text, struct wri
     }
     if (err == EMU_OK) {
         wire_put_number(&out, m->config.ram_bytes, 8);
-        wire_put_number(&out, m->config.seed, 8);
         wire_put_number(&out, m->config.vcpus, 4);
         wire_put_number(&out, m->config.xen_version, 4);
         wire_put_number(&out, machine_digest(m), 8);
@@ -339,7 +338,6 @@ static enum emu_err check_machine(struct snapshot_file *f, struct diag *d)
     struct wire_in w = f->section[SECTION_MACHINE];
 
     f->info.ram_bytes = wire_get_number(&w, 8);
-    f->info.seed = wire_get_number(&w, 8);
     f->info.vcpus = (unsigned)wire_get_number(&w, 4);
     f->info.xen_version = (unsigned)wire_get_number(&w, 4);
     f->info.digest = wire_get_number(&w, 8);
@@ -639,11 +637,10 @@ enum emu_err snapshot_file_load(const struct snapshot_file *f, struct machine *m
                                          f->section[SECTION_TIMERS]};
     enum emu_err err;
 
-    if (c->ram_bytes != f->info.ram_bytes || c->vcpus != f->info.vcpus || c->xen_version != f->info.xen_version ||
-        c->seed != f->info.seed)
-        return say(f, d, "is of another machine: %u vCPU%s, %llu bytes of memory, Xen %u.%u, seed %llu", f->info.vcpus,
+    if (c->ram_bytes != f->info.ram_bytes || c->vcpus != f->info.vcpus || c->xen_version != f->info.xen_version)
+        return say(f, d, "is of another machine: %u vCPU%s, %llu bytes of memory, Xen %u.%u", f->info.vcpus,
                    plural(f->info.vcpus), (unsigned long long)f->info.ram_bytes, f->info.xen_version >> 16,
-                   f->info.xen_version & 0xffff, (unsigned long long)f->info.seed);
+                   f->info.xen_version & 0xffff);
     err = snapshot_state_get(m, &parts, &state, d);
     if (err == EMU_OK)
         err = load_pages(f, m, d);

@@ -23,7 +23,7 @@
 #include "emu/base/diag.h"
 #include "emu/machine.h"
 
-#define SNAPSHOT_FILE_FORMAT         1u
+#define SNAPSHOT_FILE_FORMAT         2u
 #define SNAPSHOT_FILE_CASE_BYTES_MAX (1u << 20)
 
 /* Write the machine to `path`: first to a temporary file beside it, which is synchronised and renamed, so that `path`
@@ -40,7 +40,6 @@ struct snapshot_file_info {
     uint64_t file_bytes;
     const char *case_text;
     uint64_t ram_bytes; /* the machine's configuration */
-    uint64_t seed;
     unsigned vcpus;
     unsigned xen_version;
     uint64_t digest; /* machine_digest() */

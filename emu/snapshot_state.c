@@ -107,9 +107,6 @@ static const struct field run_fields[] = {
     NUMBER(struct machine_run, current),
     FLAG(struct machine_run, yielded),
     NUMBER(struct machine_run, turn_end_ns),
-    NUMBER(struct machine_run, random),
-    FLAG(struct machine_run, has_choice),
-    NUMBER(struct machine_run, choice),
     NUMBER(struct machine_run, trace_digest),
     NUMBER(struct machine_run, trace_count),
     NUMBER(struct machine_run, verdict.kind),
@@ -132,7 +129,7 @@ static const struct field run_fields[] = {
 };
 static_assert(sizeof(struct machine_run) - sizeof(struct verdict) - sizeof(struct paging) * VCPUS_MAX -
                       sizeof(char *) * VCPUS_MAX - WATCH_STATE_BYTES ==
-                  216,
+                  192,
               "a field of the run that is not in run_fields would be lost: add it");
 static_assert(sizeof(struct verdict) == 48 + VERDICT_TEXT_BYTES, "a field of the verdict would be lost");
 

@@ -56,7 +56,6 @@ struct machine *played_machine_new(unsigned vcpus, const struct model *const *mo
     const struct machine_config config = {.ram_bytes = PLAYED_RAM_BYTES,
                                           .vcpus = vcpus,
                                           .xen_version = 4u << 16 | 17,
-                                          .seed = 1,
                                           .models = models,
                                           .model_count = model_count};
 
@@ -89,6 +88,16 @@ void played_set_state(struct machine *m, unsigned vcpu, enum vcpu_state state)
 void played_set_current(struct machine *m, unsigned vcpu)
 {
     machine_switch(m, vcpu);
+}
+
+/* Steele, Lea, Flood 2014. */
+uint64_t played_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15ull;
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
 }
 
 void played_advance_to(struct machine *m, uint64_t now_ns)

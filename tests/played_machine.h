@@ -32,6 +32,8 @@ bool played_turn_is_over(const struct machine *m);
 void played_set_state(struct machine *m, unsigned vcpu, enum vcpu_state state);
 /* Whose turn it is: the callbacks below speak for this vCPU. */
 void played_set_current(struct machine *m, unsigned vcpu);
+/* A test's own numbers (SplitMix64). */
+uint64_t played_random(uint64_t *state);
 /* Move virtual time on, expiring every timer on the way at its own deadline. */
 void played_advance_to(struct machine *m, uint64_t now_ns);
 void played_advance(struct machine *m, uint64_t ns);

@@ -142,7 +142,6 @@ static const struct {
     {"then plug 2", as_it_is, "there is no vCPU 2: the machine has 2"},
     {"then unplug 1", as_it_is, NULL},
     {"then unplug 2", as_it_is, "there is no vCPU 2: the machine has 2"},
-    {"then choose 1", offline, NULL},
     {"then check 1", offline, NULL},
 };
 

@@ -128,7 +128,7 @@ static struct machine *new_machine(const struct model *const *its_models, unsign
                                    size_t first_bytes, const uint8_t *second, size_t second_bytes)
 {
     struct machine_config config = {
-        .ram_bytes = RAM_BYTES, .vcpus = VCPUS, .seed = 1, .models = its_models, .model_count = model_count};
+        .ram_bytes = RAM_BYTES, .vcpus = VCPUS, .models = its_models, .model_count = model_count};
     struct machine *m;
     struct vcpu_regs r;
     struct diag d;

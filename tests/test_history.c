@@ -55,7 +55,7 @@ static bool on_time(void *context)
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
-    struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 2, .seed = 1, .models = models, .model_count = 1};
+    struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 2, .models = models, .model_count = 1};
     struct history_ops ops = {on_console, on_time, w};
     struct vcpu_regs r;
     struct diag d;

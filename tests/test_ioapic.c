@@ -145,9 +145,11 @@ static void only_xens_delivery_modes_are_delivered(void **state)
 static uint64_t hostile_access(struct machine *m, uint64_t random)
 {
     uint64_t value = 0;
+    uint64_t value_random = random;
     unsigned bytes = 1u << (random & 3);
 
-    assert_int_equal(played_mmio_write(m, IOAPIC_GPA + (random >> 8 & 0xff0), bytes, machine_random(m)), MODEL_DONE);
+    assert_int_equal(played_mmio_write(m, IOAPIC_GPA + (random >> 8 & 0xff0), bytes, played_random(&value_random)),
+                     MODEL_DONE);
     assert_int_equal(played_mmio_read(m, IOAPIC_GPA + (random >> 16 & 0xfff), bytes, &value), MODEL_DONE);
     if (bytes < 8)
         assert_int_equal(value >> 8 * bytes, 0);

@@ -75,7 +75,6 @@ static void rig_init(struct rig *r, const char *cmdline, unsigned xen_version)
     r->config = (struct machine_config){.ram_bytes = RAM_BYTES,
                                         .vcpus = 1,
                                         .xen_version = xen_version,
-                                        .seed = 1,
                                         .models = platform_models,
                                         .model_count = platform_model_count,
                                         .platform = &r->platform};

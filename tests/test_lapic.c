@@ -510,12 +510,12 @@ static void a_halted_vcpu_wakes_when_its_vector_comes(void **state)
 /* Anything may be written anywhere in any size: no access may hurt the host. */
 static uint64_t hostile_access(struct machine *m, uint64_t r)
 {
-    uint64_t gpa = LAPIC_GPA + (r >> 8 & 0xfff), value = 0;
+    uint64_t gpa = LAPIC_GPA + (r >> 8 & 0xfff), value = 0, state = r, written = played_random(&state);
     unsigned bytes = 1u << (r & 3);
 
     played_set_current(m, r >> 48 & 63);
     if (r & 4)
-        (void)!played_mmio_write(m, r & 8 ? gpa & ~0xfull : gpa, bytes, machine_random(m));
+        (void)!played_mmio_write(m, r & 8 ? gpa & ~0xfull : gpa, bytes, written);
     else
         (void)!played_mmio_read(m, gpa, bytes, &value);
     if (bytes < 8)

@@ -55,7 +55,7 @@ static const struct row {
 
 static void run_row(const struct row *row, bool is_verdict)
 {
-    struct machine_config config = {.ram_bytes = 1 << 20, .vcpus = 2, .seed = 1, .models = models, .model_count = 1};
+    struct machine_config config = {.ram_bytes = 1 << 20, .vcpus = 2, .models = models, .model_count = 1};
     struct lost_event_options options = {.fail = is_verdict, .patience_ns = PATIENCE_NS};
     struct lost_event l;
     struct machine *m;

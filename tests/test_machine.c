@@ -203,8 +203,7 @@ static void a_run_that_makes_no_step_ends_as_our_error(void **state)
 {
     static const struct model *const restless[] = {&restless_model};
     static const uint8_t code[] = {0x41, 0xf4};
-    struct machine_config config = {
-        .ram_bytes = RAM_BYTES, .vcpus = 1, .seed = 1, .models = restless, .model_count = 1};
+    struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 1, .models = restless, .model_count = 1};
     struct machine *m;
     struct vcpu_regs r;
     struct diag d;

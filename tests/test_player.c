@@ -101,7 +101,6 @@ static void what_is_illegal_is_refused_with_its_reason(void **state)
         {"at 0:5 late 7", "no timer is armed here"},
         {"at 0:5 upcall 0", "nothing in this machine takes 'upcall'"},
         {"at 0:5 plug 1", "nothing in this machine takes 'plug'"},
-        {"at 0:5 choose 1\nthen choose 2", "has not made the choice that an earlier line has fixed"},
         {"at 0:5 check 1234", "0000000000001234 was recorded: the runs have parted before this step"},
         {"at 0:5 mark\nat 0:4 nmi 0", "vCPU 0 has already made 5 steps where the line before took place"},
         {"at 0:start mark", "the guest has no symbols"},

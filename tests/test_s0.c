@@ -98,7 +98,6 @@ static struct result run(const struct guest *g, unsigned vcpus, const char *para
     struct machine_config config = {.ram_bytes = RAM_BYTES,
                                     .vcpus = vcpus,
                                     .xen_version = XEN_4_17,
-                                    .seed = 1,
                                     .models = platform_models,
                                     .model_count = platform_model_count,
                                     .platform = &platform};

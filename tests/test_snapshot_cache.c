@@ -33,7 +33,7 @@ static uint64_t next_random(uint64_t *random)
 /* RAM that does not compress, so that writing it takes a while. */
 static int make_machine(void **state)
 {
-    static const struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 1, .seed = 1};
+    static const struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 1};
     uint64_t random = 1;
     struct diag d;
 

@@ -61,7 +61,7 @@ static const struct row rows[] = {
 
 static struct machine *new_machine(void)
 {
-    struct machine_config config = {.ram_bytes = 1 << 20, .vcpus = 1, .seed = 1};
+    struct machine_config config = {.ram_bytes = 1 << 20, .vcpus = 1};
     struct machine *m;
     struct diag d;
 

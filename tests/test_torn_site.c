@@ -42,7 +42,7 @@ static const struct {
 static void what_is_of_no_version_is_torn(void **state)
 {
     for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
-        struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 1, .seed = 1};
+        struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 1};
         struct torn_site_detector x;
         const struct verdict *v;
         struct torn_site site;
@@ -70,7 +70,7 @@ static void what_is_of_no_version_is_torn(void **state)
 
 static void another_site_may_be_watched_instead(void **state)
 {
-    struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 1, .seed = 1};
+    struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 1};
     struct torn_site_detector x;
     struct torn_site site;
     struct vcpu_regs r;

@@ -119,7 +119,7 @@ struct world {
 static void world_init(struct world *w, uint64_t site_gpa, bool attach)
 {
     static const uint8_t site[] = {0xb8, 0x44, 0x33, 0x22, 0x11, 0xf4, 0xf4};
-    struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 2, .seed = 1, .models = models, .model_count = 1};
+    struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 2, .models = models, .model_count = 1};
     struct unsynchronised_code_options options = {.range = {{CODE, CODE_BYTES}}, .ranges = 1};
     struct diag d;
 
@@ -306,7 +306,7 @@ static void changes_that_nobody_synchronises_with_are_forgotten_oldest_first(voi
 
 static void code_that_is_not_in_memory_is_refused(void **state)
 {
-    struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 1, .seed = 1};
+    struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 1};
     struct unsynchronised_code_options options = {.range = {{RAM_BYTES - 8, 16}}, .ranges = 1};
     struct unsynchronised_code u;
     struct machine *m;

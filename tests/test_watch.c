@@ -85,7 +85,7 @@ static void asked(struct machine *m, void *context)
 
 static struct machine *new_machine(void)
 {
-    struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 1, .seed = 1};
+    struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 1};
     struct machine *m;
     struct vcpu_regs r;
     struct diag d;

@@ -232,8 +232,7 @@ static inline struct machine *new_machine(unsigned vcpus)
         0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00cffb000000ffff, 0x00cff3000000ffff, 0x00008b022000ffff};
     static const uint32_t tss[3] = {0, STACK - 0x800, 0x10};
     static const uint16_t no_port_map = 0x68;
-    struct machine_config config = {
-        .ram_bytes = RAM_BYTES, .vcpus = vcpus, .seed = 1, .models = models, .model_count = 1};
+    struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = vcpus, .models = models, .model_count = 1};
     struct machine *m;
     struct vcpu_regs r;
     struct diag d;

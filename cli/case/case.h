@@ -43,7 +43,7 @@ struct test_case {
     } guest;
     struct {
         const char *cmdline;
-        uint64_t vcpus, online, memory_bytes, seed;
+        uint64_t vcpus, online, memory_bytes;
         enum platform_mode mode;
         unsigned xen_version; /* 0 for the default */
     } machine;

@@ -28,7 +28,6 @@ static const struct case_field machine_fields[] = {
     {"online", CASE_FIELD_NUMBER, AT(machine.online), false, NULL, 1, VCPUS_MAX},
     {"memory", CASE_FIELD_BYTES, AT(machine.memory_bytes), false, NULL, 0, 0},
     {"xen", CASE_FIELD_XEN, AT(machine.xen_version), false, NULL, 0, 0},
-    {"seed", CASE_FIELD_NUMBER, AT(machine.seed), false, NULL, 1, UINT64_MAX - 1},
     {"cmdline", CASE_FIELD_WORD, AT(machine.cmdline), false, NULL, 0, 0},
     {0},
 };

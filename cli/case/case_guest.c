@@ -145,8 +145,6 @@ enum emu_err case_find_guest(const struct test_case *c, const struct case_places
         o->online = (unsigned)c->machine.online;
     if (c->machine.memory_bytes != CASE_NONE)
         o->ram_bytes = c->machine.memory_bytes;
-    if (c->machine.seed != CASE_NONE)
-        o->seed = c->machine.seed;
     for (unsigned i = 0; i < c->guest.edits; i++)
         o->edit[o->edits++] = c->guest.edit[i];
     return err;

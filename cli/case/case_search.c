@@ -61,7 +61,6 @@ static void add_all(struct arguments *a, const struct test_case *c, const struct
     add_number(a, "--vcpus", c->machine.vcpus);
     add_number(a, "--online", c->machine.online);
     add_number(a, "--memory", c->machine.memory_bytes);
-    add_number(a, "--seed", c->machine.seed);
     for (unsigned i = 0; i < o->edits; i++)
         add(a, "--edit", o->edit[i]);
     add(a, "--window", c->search.window);

@@ -101,7 +101,6 @@ static void set_machine(struct test_case *c, const struct guest_options *o)
     c->machine.vcpus = o->vcpus;
     c->machine.online = o->online ? o->online : CASE_NONE;
     c->machine.memory_bytes = o->ram_bytes;
-    c->machine.seed = o->seed;
     for (unsigned i = 0; i < o->edits; i++)
         c->guest.edit[i] = o->edit[i];
     c->guest.edits = o->edits;

@@ -202,9 +202,6 @@ const char *words_decision(const struct decision *d, char *text, size_t bytes)
     case DECISION_UNPLUG:
         snprintf(text, bytes, "the toolstack asked for vCPU %u back", d->vcpu);
         break;
-    case DECISION_CHOOSE:
-        snprintf(text, bytes, "the host's next free choice was %" PRIu64, d->value);
-        break;
     case DECISION_MARK:
     case DECISION_CHECK:
     case DECISION_KIND_COUNT:

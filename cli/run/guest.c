@@ -168,7 +168,6 @@ static enum emu_err make_machine(struct guest *g, struct diag *d)
         .ram_bytes = o->ram_bytes,
         .vcpus = o->vcpus,
         .xen_version = o->xen_version,
-        .seed = o->seed,
         .models = platform_models,
         .model_count = platform_model_count,
         .platform = &g->platform,

@@ -14,7 +14,6 @@ enum {
     KEY_CMDLINE = 0x1000,
     KEY_MODE,
     KEY_XEN,
-    KEY_SEED,
     KEY_EDIT,
     KEY_SYSTEM_MAP,
     KEY_VMLINUX,
@@ -47,7 +46,6 @@ static const struct argp_option options[] = {
      "SYMBOL+OFFSET:BYTES; several with commas",
      0},
     {"xen", KEY_XEN, "VERSION", 0, "Xen version of the host, 4.1 to 4.20 (default: 4.17)", 0},
-    {"seed", KEY_SEED, "N", 0, "Seed of what the host may choose freely (default: 1)", 0},
     {"system-map", KEY_SYSTEM_MAP, "FILE", 0, "Symbols from a System.map", 0},
     {"vmlinux", KEY_VMLINUX, "FILE", 0, "Symbols and lines from a vmlinux with debug data", 0},
     {0},
@@ -63,8 +61,6 @@ void guest_options_complete(struct guest_options *o)
         o->cmdline = GUEST_CMDLINE_DEFAULT;
     if (!o->xen_version)
         o->xen_version = XEN_VERSION(4, 17);
-    if (!o->seed)
-        o->seed = GUEST_SEED_DEFAULT;
 }
 
 enum emu_err guest_add_edit(struct guest_options *o, const char *edit, struct diag *d)
@@ -115,9 +111,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_XEN:
         err = parse_xen_version(arg, &o->xen_version, &d);
-        break;
-    case KEY_SEED:
-        err = parse_number("the seed", arg, 1, UINT64_MAX, &o->seed, &d);
         break;
     case KEY_EDIT:
         err = guest_add_edit(o, arg, &d);

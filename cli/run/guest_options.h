@@ -29,7 +29,6 @@ struct guest_options { /* zero means the default */
     uint64_t ram_bytes;
     enum platform_mode mode;
     unsigned xen_version;
-    uint64_t seed;
     const char *edit[GUEST_EDITS_MAX]; /* by meaning; models/linux/edit.h */
     unsigned edits;
     /* The caller's: go on from it instead of loading the image, which then only gives the symbols and may be NULL. What
@@ -44,7 +43,6 @@ struct guest_options { /* zero means the default */
 #define GUEST_VCPUS_DEFAULT     2
 #define GUEST_RAM_BYTES_DEFAULT (512ull << 20)
 #define GUEST_CMDLINE_DEFAULT   "console=hvc0 earlyprintk=xen panic=-1"
-#define GUEST_SEED_DEFAULT      1
 
 enum emu_err guest_add_edit(struct guest_options *o, const char *edit, struct diag *d) EMU_MUST_CHECK;
 

@@ -19,7 +19,7 @@
 
 #define DIGEST_TEXT_BYTES 33 /* 128 bits */
 
-static_assert(sizeof(struct guest_options) == 264, "a new option that changes a run belongs into the case below");
+static_assert(sizeof(struct guest_options) == 256, "a new option that changes a run belongs into the case below");
 
 static enum emu_err digest_file(const char *path, char text[DIGEST_TEXT_BYTES], struct diag *d)
 {
@@ -59,7 +59,7 @@ static const char *mode_name(enum platform_mode mode)
 
 enum emu_err snapshot_case_print(const struct guest_options *o, char **text, struct diag *d)
 {
-    char image[DIGEST_TEXT_BYTES], initrd[DIGEST_TEXT_BYTES], xen[32], seed[32];
+    char image[DIGEST_TEXT_BYTES], initrd[DIGEST_TEXT_BYTES], xen[32];
     json_t *root, *edits;
     enum emu_err err = digest_file(o->kernel, image, d);
 
@@ -75,11 +75,10 @@ enum emu_err snapshot_case_print(const struct guest_options *o, char **text, str
     for (unsigned i = 0; i < o->edits; i++)
         json_array_append_new(edits, json_text(o->edit[i]));
     snprintf(xen, sizeof(xen), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
-    snprintf(seed, sizeof(seed), "%" PRIu64, o->seed);
-    root = json_pack("{s:o, s:o*, s:o, s:o, s:o, s:o, s:i, s:i, s:I, s:o*}", "image", json_text(image), "initrd",
+    root = json_pack("{s:o, s:o*, s:o, s:o, s:o, s:i, s:i, s:I, s:o*}", "image", json_text(image), "initrd",
                      json_text(o->initrd ? initrd : NULL), "cmdline", json_text(o->cmdline), "mode",
-                     json_text(mode_name(o->mode)), "xen", json_text(xen), "seed", json_text(seed), "vcpus",
-                     (int)o->vcpus, "online", (int)o->online, "memory", (json_int_t)o->ram_bytes, "edits", edits);
+                     json_text(mode_name(o->mode)), "xen", json_text(xen), "vcpus", (int)o->vcpus, "online",
+                     (int)o->online, "memory", (json_int_t)o->ram_bytes, "edits", edits);
     ensure(root);
     *text = json_dumps(root, JSON_SORT_KEYS | JSON_COMPACT);
     json_decref(root);
@@ -135,7 +134,7 @@ static enum emu_err check_edits(const char *name, const json_t *edits, const str
 enum emu_err snapshot_case_apply(const char *name, const char *text, struct guest_options *o,
                                  struct snapshot_case **keep, struct diag *d)
 {
-    const char *image, *initrd = NULL, *cmdline, *mode, *xen, *seed;
+    const char *image, *initrd = NULL, *cmdline, *mode, *xen;
     struct snapshot_case *c = calloc(1, sizeof(*c));
     struct guest_options theirs = {0};
     json_int_t vcpus, online, memory;
@@ -147,13 +146,12 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
     if (!c)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     c->root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    ok = c->root && !json_unpack(c->root, "{s:s, s?s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o !}", "image", &image,
-                                 "initrd", &initrd, "cmdline", &cmdline, "mode", &mode, "xen", &xen, "seed", &seed,
-                                 "vcpus", &vcpus, "online", &online, "memory", &memory, "edits", &edits);
+    ok = c->root && !json_unpack(c->root, "{s:s, s?s, s:s, s:s, s:s, s:I, s:I, s:I, s:o !}", "image", &image, "initrd",
+                                 &initrd, "cmdline", &cmdline, "mode", &mode, "xen", &xen, "vcpus", &vcpus, "online",
+                                 &online, "memory", &memory, "edits", &edits);
     ok = ok && vcpus >= 1 && vcpus <= VCPUS_MAX && online >= 0 && online <= vcpus && memory > 0 &&
          json_is_array(edits) && json_array_size(edits) <= GUEST_EDITS_MAX &&
-         parse_xen_version(xen, &theirs.xen_version, d) == EMU_OK && parse_mode(mode, &theirs.mode, d) == EMU_OK &&
-         parse_number("the seed", seed, 1, UINT64_MAX, &theirs.seed, d) == EMU_OK;
+         parse_xen_version(xen, &theirs.xen_version, d) == EMU_OK && parse_mode(mode, &theirs.mode, d) == EMU_OK;
     for (size_t i = 0; ok && i < json_array_size(edits); i++)
         ok = json_is_string(json_array_get(edits, i));
     if (!ok)
@@ -169,10 +167,6 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
     if (err == EMU_OK && o->xen_version && o->xen_version != theirs.xen_version) {
         snprintf(ours, sizeof(ours), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
         err = differs(name, "Xen version", xen, ours, d);
-    }
-    if (err == EMU_OK && o->seed && o->seed != theirs.seed) {
-        snprintf(ours, sizeof(ours), "%" PRIu64, o->seed);
-        err = differs(name, "seed", seed, ours, d);
     }
     if (err == EMU_OK && o->vcpus_given && o->vcpus != (uint64_t)vcpus)
         err = diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: it has %d vCPU%s, not %u", (int)vcpus,
@@ -193,7 +187,6 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
     o->cmdline = cmdline;
     o->mode = theirs.mode;
     o->xen_version = theirs.xen_version;
-    o->seed = theirs.seed;
     o->vcpus = (unsigned)vcpus;
     o->vcpus_given = true;
     o->online = (unsigned)online;

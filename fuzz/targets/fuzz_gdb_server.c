@@ -121,7 +121,6 @@ static const struct world *world(void)
     struct machine_config config = {.ram_bytes = RAM_BYTES,
                                     .vcpus = 2,
                                     .xen_version = XEN_VERSION(4, 17),
-                                    .seed = 1,
                                     .models = platform_models,
                                     .model_count = platform_model_count,
                                     .platform = &platform};

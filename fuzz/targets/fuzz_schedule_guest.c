@@ -21,7 +21,6 @@
 #define COUNTERS          65536u
 #define PLACES            4096u
 #define RAM_BYTES         (32u << 20)
-#define GUEST_SEED        1
 #define INPUT_MAX         192u /* bytes: 64 decisions */
 #define PLACE_SHIFT       3
 #define PATH_BYTES        CASE_PATH_BYTES
@@ -127,7 +126,6 @@ static void get_ready(struct ready *r, const struct fuzz_schedule_guest *guest)
     r->config = (struct machine_config){.ram_bytes = RAM_BYTES,
                                         .vcpus = guest->vcpus,
                                         .xen_version = GUEST_XEN_VERSION,
-                                        .seed = GUEST_SEED,
                                         .models = platform_models,
                                         .model_count = platform_model_count,
                                         .platform = &r->platform};
@@ -173,7 +171,6 @@ static enum emu_err write_case(const struct fuzz_schedule_guest *guest, const st
     c.machine.vcpus = guest->vcpus;
     c.machine.xen_version = GUEST_XEN_VERSION;
     c.machine.memory_bytes = RAM_BYTES;
-    c.machine.seed = GUEST_SEED;
     c.schedule = text;
     c.expect.verdict = x->verdict.kind;
     c.expect.detector = x->verdict.detector;

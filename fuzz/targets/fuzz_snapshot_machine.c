@@ -35,12 +35,12 @@ const struct model fuzz_small_model = {
     .name = "fuzz", .state_bytes = 40, .is_sound = anything_is_sound, .timer_expired = ignore_timer};
 static const struct model *const small_models[] = {&fuzz_small_model};
 const struct machine_config fuzz_small_config = {
-    .ram_bytes = 1 << 20, .vcpus = 2, .xen_version = 4 << 16 | 17, .seed = 1, .models = small_models, .model_count = 1};
+    .ram_bytes = 1 << 20, .vcpus = 2, .xen_version = 4 << 16 | 17, .models = small_models, .model_count = 1};
 
 static const struct platform_config pvh = {.mode = PLATFORM_PVH}, hvm = {.mode = PLATFORM_HVM};
 #define PLATFORM(p)                                                                                                    \
     {                                                                                                                  \
-        .ram_bytes = 2 << 20, .vcpus = 2, .xen_version = XEN_VERSION(4, 17), .seed = 1, .models = platform_models,     \
+        .ram_bytes = 2 << 20, .vcpus = 2, .xen_version = XEN_VERSION(4, 17), .models = platform_models,                \
         .model_count = 12, .platform = &(p)                                                                            \
     }
 const struct machine_config fuzz_platform_config[2] = {PLATFORM(pvh), PLATFORM(hvm)};
@@ -222,7 +222,7 @@ uint8_t *fuzz_platform_file(unsigned mode, size_t *length)
     start_guest(m);
     ensure(mkdtemp(folder));
     snprintf(path, sizeof(path), "%s/snapshot", folder);
-    ensure(snapshot_file_write(m, "{\"seed\":true}", path, &d) == EMU_OK);
+    ensure(snapshot_file_write(m, "{\"case\":true}", path, &d) == EMU_OK);
     machine_free(m);
     bytes = read_file(path, length);
     unlink(path);

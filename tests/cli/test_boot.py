@@ -142,7 +142,6 @@ def numbers_out_of_range_are_refused():
     for steps in ("0", "-5", "many"):
         refused(f"--steps-max {steps}", HELLO, "--steps-max", steps, says="steps")
     refused("--mode", HELLO, "--mode", "warp", says="warp")
-    refused("--seed", HELLO, "--seed", "x", says="seed")
 
 
 def a_console_file_that_can_not_be_written_is_refused():
