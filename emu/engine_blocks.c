@@ -21,7 +21,7 @@
  */
 #include "emu/engine_state.h"
 
-#include <stdlib.h>
+#include <sys/mman.h>
 
 #define likely(x) __builtin_expect(!!(x), 1)
 
@@ -393,20 +393,47 @@ uint32_t engine_steps_in_block(struct engine *e)
     return find_place(e).steps;
 }
 
+#define BLOCKS_BYTES (sizeof(struct block) << BLOCK_TABLE_BITS)
+#define PAGES_BYTES  (sizeof(struct code_page) << PAGE_TABLE_BITS)
+#define PLACES_BYTES (sizeof(struct place) << PLACE_TABLE_BITS)
+#define GUARD_BYTES  4096u
+
+/* Zeroes that cost nothing until they are used, which of most tables is little, and a page behind them that nobody may
+   touch. An allocator that looks for mistakes (a sanitizer's, or malloc under MALLOC_PERTURB_) would go through all of
+   such a block whenever it is taken or given back. */
+static void *new_table(size_t bytes)
+{
+    uint8_t *table = mmap(NULL, bytes + GUARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (table == MAP_FAILED)
+        return NULL;
+    if (mprotect(table, bytes, PROT_READ | PROT_WRITE) < 0) {
+        munmap(table, bytes + GUARD_BYTES);
+        return NULL;
+    }
+    return table;
+}
+
+static void free_table(void *table, size_t bytes)
+{
+    if (table)
+        munmap(table, bytes + GUARD_BYTES);
+}
+
 bool engine_new_tables(struct engine *e)
 {
-    e->blocks = calloc(1u << BLOCK_TABLE_BITS, sizeof(*e->blocks));
-    e->pages = calloc(1u << PAGE_TABLE_BITS, sizeof(*e->pages));
-    e->places = calloc(1u << PLACE_TABLE_BITS, sizeof(*e->places));
+    e->blocks = new_table(BLOCKS_BYTES);
+    e->pages = new_table(PAGES_BYTES);
+    e->places = new_table(PLACES_BYTES);
     engine_drop_translations(e);
     return e->blocks && e->pages && e->places;
 }
 
 void engine_free_tables(struct engine *e)
 {
-    free(e->blocks);
-    free(e->pages);
-    free(e->places);
+    free_table(e->blocks, BLOCKS_BYTES);
+    free_table(e->pages, PAGES_BYTES);
+    free_table(e->places, PLACES_BYTES);
 }
 
 bool engine_add_block_hooks(struct engine *e)
