@@ -174,6 +174,8 @@ static bool load_handler_cs(struct attempt *a, const struct gate *g, bool long_m
 
 static bool pushes_rf(const struct event *event)
 {
+    if (event->debug_fault)
+        return true;
     return event->type == EVENT_EXCEPTION && event->vector != 1 && event->vector != 3 && event->vector != 4 &&
            event->vector != VECTOR_DF && event->vector != 18;
 }

@@ -25,8 +25,9 @@ struct event {
     uint8_t vector;
     bool has_error_code;
     uint32_t error_code;
-    uint8_t
-        insn_bytes; /* EVENT_SOFTWARE: of the instruction, behind which RIP is; a fault of its delivery is before it */
+    bool debug_fault;   /* a #DB of general detection, which is a fault */
+    uint8_t insn_bytes; /* EVENT_SOFTWARE, ICEBP: of the instruction, behind which RIP is; a fault of its delivery is
+                           before it */
 };
 
 enum delivery_result {

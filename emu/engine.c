@@ -12,7 +12,8 @@ static bool make_contexts(struct engine *e)
 {
     uc_engine *flat = engine_scratch(UC_MODE_32);
     bool ok = flat && uc_context_alloc(e->uc, &e->scratch) == UC_ERR_OK &&
-              uc_context_alloc(flat, &e->flat) == UC_ERR_OK && uc_context_save(flat, e->flat) == UC_ERR_OK;
+              uc_context_alloc(e->uc, &e->before) == UC_ERR_OK && uc_context_alloc(flat, &e->flat) == UC_ERR_OK &&
+              uc_context_save(flat, e->flat) == UC_ERR_OK;
 
     if (flat)
         uc_close(flat);
@@ -68,6 +69,8 @@ void engine_free(struct engine *e)
             uc_context_free(e->context[v]);
     if (e->scratch)
         uc_context_free(e->scratch);
+    if (e->before)
+        uc_context_free(e->before);
     if (e->flat)
         uc_context_free(e->flat);
     if (e->uc)

@@ -36,13 +36,15 @@ enum engine_exit_kind {
                             */
     ENGINE_EXIT_ALONE,     /* RIP is at `insn`, which the machine executes; see engine_complete() */
     ENGINE_EXIT_VMCALL,    /* RIP is at VMCALL or VMMCALL (`insn`) */
+    ENGINE_EXIT_ICEBP,     /* RIP is at INT1 (`insn`) */
     ENGINE_EXIT_SYSCALL,   /* RIP is behind SYSCALL (`insn`) */
     ENGINE_EXIT_SYSENTER,  /* RIP is behind SYSENTER (`insn`) */
     ENGINE_EXIT_HLT,       /* RIP is behind HLT */
     ENGINE_EXIT_BREAK,     /* RIP is at a breakpoint, not executed yet; the next run goes over it */
     ENGINE_EXIT_NO_MEMORY, /* instruction fetch from, or access to, a physical address that is no RAM and no device
                               window: gpa */
-    ENGINE_EXIT_BROKEN,    /* the engine did what it should not do; text says what */
+    ENGINE_EXIT_UNMODELLED, /* RIP is behind what the engine can't do as the processor does; text says what */
+    ENGINE_EXIT_BROKEN,     /* the engine did what it should not do; text says what */
 };
 
 struct engine_exit {
@@ -55,11 +57,11 @@ struct engine_exit {
     const char *text;
 };
 
-/* What the engine calls while it runs: accesses to device windows, each at an exact boundary, and CPUID and RDTSC. */
+/* What the engine calls while it runs: accesses to device windows, each at an exact boundary, and RDTSC. */
 struct engine_ops {
-    uint64_t (*mmio_read)(void *context, uint64_t gpa, unsigned bytes);
-    void (*mmio_write)(void *context, uint64_t gpa, unsigned bytes, uint64_t value);
-    void (*cpuid)(void *context, uint32_t leaf, uint32_t subleaf, uint32_t out[4]); /* EAX, EBX, ECX, EDX */
+    /* False: nothing is there. The engine stops at a boundary before the instruction then. */
+    bool (*mmio_read)(void *context, uint64_t gpa, unsigned bytes, uint64_t *value);
+    bool (*mmio_write)(void *context, uint64_t gpa, unsigned bytes, uint64_t value);
     uint64_t (*rdtsc)(void *context);
     /* An instruction has written watched bytes (engine_watch_writes), in the middle of which it is; it may not be run
        again for this. NULL if nothing is ever watched. `before`: what was there; at most 8 bytes. `position` is the
@@ -96,7 +98,7 @@ void engine_inspect(struct engine *e, uint64_t vcpus);
 
 /* Breakpoints by linear address, for every vCPU. They cost nothing elsewhere, and change no count. Replaces the set;
    at most ENGINE_BREAKPOINTS_MAX. One that was reported and not yet gone over stays so. */
-#define ENGINE_BREAKPOINTS_MAX 257
+#define ENGINE_BREAKPOINTS_MAX 261
 void engine_set_breakpoints(struct engine *e, const uint64_t *gva, unsigned count);
 
 /* The machine has executed exit.insn itself: RIP moves behind it (unless `rip_set`), one step and its price count. */
@@ -128,6 +130,12 @@ void engine_set_rip(struct engine *e, uint64_t rip);
 uint64_t engine_rflags(struct engine *e);
 bool engine_interrupt_shadow(struct engine *e);
 void engine_set_cr2(struct engine *e, uint64_t gva);
+/* CR0, CR3, CR4 with all that follows from the mode; translations are dropped by engine_complete(). DR0 to DR3, DR6,
+   DR7 as plain values: the engine has no breakpoints of its own there. */
+uint64_t engine_control_register(struct engine *e, unsigned number);
+void engine_set_control_register(struct engine *e, unsigned number, uint64_t value);
+uint64_t engine_debug_register(struct engine *e, unsigned number);
+void engine_set_debug_register(struct engine *e, unsigned number, uint64_t value);
 uint64_t engine_msr(struct engine *e, enum engine_msr msr);
 void engine_set_msr(struct engine *e, enum engine_msr msr, uint64_t value);
 void engine_get_paging(struct engine *e, struct paging *p);

@@ -234,6 +234,13 @@ static bool needs_inspection(struct engine *e, const struct block *b, uint64_t p
     return false;
 }
 
+/* To be as before if a MOV to CR3 in this code proves to be illegal. */
+static void note_cr3(struct engine *e)
+{
+    e->cr3_before = read_reg(e->uc, UC_X86_REG_CR3);
+    e->cr2_before = read_reg(e->uc, UC_X86_REG_CR2);
+}
+
 static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t pc, uint32_t size)
 {
     e->pend_steps = 0;
@@ -243,8 +250,14 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
         e->hot_limit_ns = 0;
         return;
     }
-    if (e->after & AFTER_EPOCH)
+    if (e->after & AFTER_EPOCH) {
         engine_drop_translations(e);
+        if (engine_cr3_is_bad(e)) {
+            e->after = 0;
+            stop_now(e, STOP_BAD_CR3);
+            return;
+        }
+    }
     if (e->step == STEP_RUNNING) {
         e->after = 0;
         stop_now(e, STOP_STEPPED);
@@ -269,8 +282,10 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
         e->pend_steps = 1;
         e->pend_ns = 1 + e->step_insn.price_ns;
         engine_report_fetch(e, pc, size);
-        if (e->step_insn.flags & INSN_F_EPOCH)
+        if (e->step_insn.flags & INSN_F_EPOCH) {
             e->after = AFTER_EPOCH;
+            note_cr3(e);
+        }
         return;
     }
 
@@ -301,8 +316,10 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
         stop_now(e, STOP_PRECISE);
         return;
     }
-    if (b->flags & INSN_F_EPOCH)
+    if (b->flags & INSN_F_EPOCH) {
         e->after |= AFTER_EPOCH;
+        note_cr3(e);
+    }
     if (((b->flags & INSN_F_IF) && e->watch_if) || ((b->flags & INSN_F_IRET) && e->watch_iret))
         e->after |= AFTER_STOP | (b->flags & INSN_F_IRET && e->watch_iret ? AFTER_IRET : 0);
     if (e->after)

@@ -49,19 +49,6 @@ static bool on_unmapped(uc_engine *uc, uc_mem_type type, uint64_t gpa, int bytes
     return false;
 }
 
-static int on_cpuid(uc_engine *uc, void *user)
-{
-    struct engine *e = user;
-    uint32_t out[4] = {0};
-
-    e->ops.cpuid(e->ops_context, (uint32_t)read_reg(uc, UC_X86_REG_RAX), (uint32_t)read_reg(uc, UC_X86_REG_RCX), out);
-    write_reg(uc, UC_X86_REG_RAX, out[0]);
-    write_reg(uc, UC_X86_REG_RBX, out[1]);
-    write_reg(uc, UC_X86_REG_RCX, out[2]);
-    write_reg(uc, UC_X86_REG_RDX, out[3]);
-    return 1;
-}
-
 static int on_rdtsc(uc_engine *uc, void *user)
 {
     struct engine *e = user;
@@ -106,9 +93,13 @@ static bool device_access(struct engine *e)
 uint64_t engine_device_read(uc_engine *uc, uint64_t offset, unsigned bytes, void *user)
 {
     struct engine *e = *(struct engine **)user;
-    uint64_t base_gpa = user == &e->window[0] ? e->window[0].base_gpa : e->window[1].base_gpa;
+    uint64_t base_gpa = user == &e->window[0] ? e->window[0].base_gpa : e->window[1].base_gpa, value = 0;
 
-    return device_access(e) ? e->ops.mmio_read(e->ops_context, base_gpa + offset, bytes) : 0;
+    if (device_access(e) && !e->ops.mmio_read(e->ops_context, base_gpa + offset, bytes, &value)) {
+        e->device_refused = true;
+        return 0;
+    }
+    return value;
 }
 
 void engine_device_write(uc_engine *uc, uint64_t offset, unsigned bytes, uint64_t value, void *user)
@@ -116,8 +107,8 @@ void engine_device_write(uc_engine *uc, uint64_t offset, unsigned bytes, uint64_
     struct engine *e = *(struct engine **)user;
     uint64_t base_gpa = user == &e->window[0] ? e->window[0].base_gpa : e->window[1].base_gpa;
 
-    if (device_access(e))
-        e->ops.mmio_write(e->ops_context, base_gpa + offset, bytes, value);
+    if (device_access(e) && !e->ops.mmio_write(e->ops_context, base_gpa + offset, bytes, value))
+        e->device_refused = true;
 }
 
 bool engine_add_exit_hooks(struct engine *e)
@@ -130,7 +121,6 @@ bool engine_add_exit_hooks(struct engine *e)
            uc_hook_add(uc, &h, UC_HOOK_MEM_UNMAPPED, (void *)on_unmapped, e, 1, 0) == UC_ERR_OK &&
            uc_hook_add(uc, &h, UC_HOOK_INSN, (void *)on_syscall, e, 1, 0, UC_X86_INS_SYSCALL) == UC_ERR_OK &&
            uc_hook_add(uc, &h, UC_HOOK_INSN, (void *)on_sysenter, e, 1, 0, UC_X86_INS_SYSENTER) == UC_ERR_OK &&
-           uc_hook_add(uc, &h, UC_HOOK_INSN, (void *)on_cpuid, e, 1, 0, UC_X86_INS_CPUID) == UC_ERR_OK &&
            uc_hook_add(uc, &h, UC_HOOK_INSN, (void *)on_rdtsc, e, 1, 0, UC_X86_INS_RDTSC) == UC_ERR_OK &&
            uc_hook_add(uc, &h, UC_HOOK_INSN, (void *)on_rdtscp, e, 1, 0, UC_X86_INS_RDTSCP) == UC_ERR_OK;
 }

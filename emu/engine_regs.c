@@ -192,7 +192,34 @@ void engine_set_event_regs(struct engine *e, const struct vcpu_regs *r)
     put_segments_and_flags(e, r);
 }
 
-static const int dr_ids[4] = {UC_X86_REG_DR0, UC_X86_REG_DR1, UC_X86_REG_DR2, UC_X86_REG_DR3};
+static const int dr_ids[8] = {
+    UC_X86_REG_DR0, UC_X86_REG_DR1, UC_X86_REG_DR2, UC_X86_REG_DR3, 0, 0, UC_X86_REG_DR6, UC_X86_REG_DR7,
+};
+static const int cr_ids[5] = {UC_X86_REG_CR0, 0, UC_X86_REG_CR2, UC_X86_REG_CR3, UC_X86_REG_CR4};
+
+uint64_t engine_control_register(struct engine *e, unsigned number)
+{
+    ensure(number < 5 && cr_ids[number]);
+    return read_reg(e->uc, cr_ids[number]);
+}
+
+void engine_set_control_register(struct engine *e, unsigned number, uint64_t value)
+{
+    ensure(number < 5 && cr_ids[number]);
+    write_reg(e->uc, cr_ids[number], value);
+}
+
+uint64_t engine_debug_register(struct engine *e, unsigned number)
+{
+    ensure(number < 8 && dr_ids[number]);
+    return read_reg(e->uc, dr_ids[number]);
+}
+
+void engine_set_debug_register(struct engine *e, unsigned number, uint64_t value)
+{
+    ensure(number < 8 && dr_ids[number]);
+    write_reg(e->uc, dr_ids[number], value);
+}
 
 void engine_get_regs(struct engine *e, struct vcpu_regs *r)
 {

@@ -55,6 +55,11 @@ static enum stop start(struct engine *e)
         e->broken = uc_strerror(err);
         e->stop = STOP_BROKEN;
     }
+    if ((e->after & AFTER_EPOCH) && e->stop != STOP_BAD_CR3 && engine_cr3_is_bad(e)) {
+        commit_whole(e); /* the fetch of what comes next has failed */
+        e->after = 0;
+        e->stop = STOP_BAD_CR3;
+    }
     return e->stop;
 }
 
@@ -101,6 +106,17 @@ static bool take_exit(struct engine *e, enum stop stop, struct engine_exit *x)
             x->error_code = context_u32(e->scratch, e->quirk.error_code);
         context_set_u32(e->scratch, e->quirk.old_exception, UINT32_MAX);
         uc_context_restore(e->uc, e->scratch);
+        if (e->vector == VECTOR_GP && !x->error_code && !x->software_int) {
+            enum undo undo = engine_undo_branch(e, &t, e->block_pc + e->block_size);
+
+            if (undo == UNDO_IMPOSSIBLE) {
+                x->kind = ENGINE_EXIT_UNMODELLED;
+                x->text = "a far transfer, IRET or SYSRET to an address that is not canonical";
+                return true;
+            }
+        }
+        if (!x->software_int)
+            x->vector = engine_true_vector(e, e->vector, x->error_code);
         if (e->vector == VECTOR_PF)
             engine_drop_translations(e); /* the fault says that what we believed of a page may be over */
         if (e->vector == VECTOR_PF && !(peeked_hflags(e) & HF_CS64) && read_reg(e->uc, UC_X86_REG_RIP) >> 32) {
@@ -119,10 +135,26 @@ static bool take_exit(struct engine *e, enum stop stop, struct engine_exit *x)
                        &x->insn);
         if (x->insn.kind == INSN_VMCALL)
             engine_report_leave(e);
-        x->kind = x->insn.kind == INSN_VMCALL ? ENGINE_EXIT_VMCALL : ENGINE_EXIT_EXCEPTION;
+        x->kind = x->insn.kind == INSN_VMCALL  ? ENGINE_EXIT_VMCALL
+                  : x->insn.kind == INSN_ICEBP ? ENGINE_EXIT_ICEBP
+                                               : ENGINE_EXIT_EXCEPTION;
         x->vector = 6;
         return true;
     }
+    case STOP_BAD_CR3: /* MOV to CR3 is the last of its block */
+        write_reg(e->uc, UC_X86_REG_CR3, e->cr3_before);
+        write_reg(e->uc, UC_X86_REG_CR2, e->cr2_before);
+        engine_drop_translations(e);
+        peek(e);
+        context_set_u32(e->scratch, e->quirk.old_exception, UINT32_MAX);
+        uc_context_restore(e->uc, e->scratch);
+        t = engine_tally(e, bits_of_hflags(peeked_hflags(e)), e->block_pc, e->block_size);
+        write_reg(e->uc, UC_X86_REG_RIP, e->block_pc + e->block_size - t.last.length);
+        e->steps--;
+        e->now_ns -= 1 + t.last.price_ns;
+        x->kind = ENGINE_EXIT_EXCEPTION;
+        x->vector = 13;
+        return true;
     case STOP_NO_MEMORY:
         peek(e);
         commit_partial(e);
@@ -183,6 +215,25 @@ static enum stop step_one(struct engine *e, const struct insn *insn, bool alone)
         }
     }
     return stop;
+}
+
+/* Execute the instruction at RIP, which accesses a device. False if nothing is there: then it has not happened. */
+static bool step_device(struct engine *e, const struct insn *insn, enum stop *stop)
+{
+    uint64_t steps = e->steps, now_ns = e->now_ns;
+
+    uc_context_save(e->uc, e->before);
+    e->device_refused = false;
+    *stop = step_one(e, insn, true);
+    if (!e->device_refused)
+        return true;
+    uc_context_restore(e->uc, e->before);
+    e->steps = steps;
+    e->now_ns = now_ns;
+    e->pend_steps = 0;
+    e->pend_ns = 0;
+    e->asked = false;
+    return false;
 }
 
 /* Of an inspected vCPU: `insn`, which was at `pc`, was tried. It may have been executed and the fetch behind it fault.
@@ -262,7 +313,8 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
             } else if (insn.flags & INSN_F_ALONE) {
                 e->block_pc = pc;
                 engine_report_fetch(e, pc, insn.length);
-                engine_report_leave(e);
+                if (!(insn.flags & INSN_F_PRIVATE))
+                    engine_report_leave(e);
                 x.kind = ENGINE_EXIT_ALONE;
                 x.insn = insn;
                 return x;
@@ -291,7 +343,10 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
                 x.text = "a device access by something that is no instruction";
                 return x;
             }
-            stop = step_one(e, &insn, true);
+            if (!step_device(e, &insn, &stop)) {
+                x.kind = ENGINE_EXIT_BOUNDARY;
+                return x;
+            }
             if (stop == STOP_STEPPED && !e->device_done) {
                 x.kind = ENGINE_EXIT_BROKEN;
                 x.text = "a device access that can't be repeated alone (an instruction with many accesses?)";

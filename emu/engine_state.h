@@ -7,6 +7,7 @@
  *   engine_blocks.c  translated blocks: what runs is counted here, and this is the hot path
  *   engine_run.c     running to an exact boundary
  *   engine_exits.c   what the library leaves to others: exceptions, CPUID, RDTSC, devices
+ *   engine_faults.c  exceptions that the library names wrongly or finds too late
  *   engine_access.c  telling of accesses, and of writes to watched bytes
  *   engine_map.c     which guest-physical memory the library sees, and what it has translated of it
  *   engine_regs.c    registers
@@ -22,6 +23,8 @@
 
 #define ENGINE_VCPUS_MAX 64
 #define NO_PAGE          UINT64_MAX
+/* Of the library's processor. */
+#define ENGINE_PHYSICAL_ADDRESS_BITS 40
 
 /* The translator's internal flags that we use, each verified by experiment in engine_find_quirks(). */
 #define HF_CPL         3u
@@ -46,6 +49,7 @@ enum stop {
     STOP_WRAPPED, /* at a target beyond 4 GiB of 32-bit code (engine_is_wrapped) */
     STOP_DEVICE,  /* a device access, to be repeated alone */
     STOP_NO_MEMORY,
+    STOP_BAD_CR3, /* behind a MOV to CR3 of reserved bits */
     STOP_BROKEN,
 };
 
@@ -91,12 +95,14 @@ struct engine {
     bool alone;          /* the running step may access devices */
     bool shadow_is_ours; /* the flag that the running step is made with says no interrupt shadow */
     bool device_done;    /* and it did */
+    bool device_refused; /* nothing is there: the step has not happened */
     struct insn step_insn;
     bool watch_if, watch_iret;
-    bool iret_done;         /* the stop at a boundary is behind a watched IRET */
-    uint64_t inspected;     /* vCPUs */
-    bool inspect;           /* the loaded one is */
-    uint64_t unreadable_pc; /* not to be gone through one by one: there is nothing that can be decoded */
+    bool iret_done;                  /* the stop at a boundary is behind a watched IRET */
+    uint64_t cr3_before, cr2_before; /* a block or step with AFTER_EPOCH */
+    uint64_t inspected;              /* vCPUs */
+    bool inspect;                    /* the loaded one is */
+    uint64_t unreadable_pc;          /* not to be gone through one by one: there is nothing that can be decoded */
     uint64_t breakpoint[ENGINE_BREAKPOINTS_MAX];
     unsigned breakpoints;
     uint64_t broke_at_steps; /* the loaded vCPU stands at a breakpoint that was reported */
@@ -108,6 +114,7 @@ struct engine {
 
     uc_engine *uc;
     uc_context *scratch;
+    uc_context *before;   /* a step that may access a device */
     uc_context *flat;     /* flat protected mode without paging */
     uc_context **context; /* of each vCPU */
     uint64_t *vcpu_steps;
@@ -245,6 +252,16 @@ bool engine_add_exit_hooks(struct engine *e);
 /* The library's callbacks of a device window; `user` is one of e->window. */
 uint64_t engine_device_read(uc_engine *uc, uint64_t offset, unsigned bytes, void *user);
 void engine_device_write(uc_engine *uc, uint64_t offset, unsigned bytes, uint64_t value, void *user);
+
+/* engine_faults.c. Both valid after peek(). The exception that the processor has at RIP where the library has `vector`.
+ */
+unsigned engine_true_vector(struct engine *e, unsigned vector, uint32_t error_code);
+/* RIP may not be canonical, behind a branch that ended the code at `end_gva` and is the last of `done`: then it is as
+   before that branch, one step less (UNDO_DONE, peeked again); or the branch did more than this knows to take back. */
+enum undo { UNDO_NOTHING, UNDO_DONE, UNDO_IMPOSSIBLE };
+enum undo engine_undo_branch(struct engine *e, const struct tally *done, uint64_t end_gva);
+/* Bits of CR3 that are reserved in IA-32e mode; valid at any time. */
+bool engine_cr3_is_bad(struct engine *e);
 
 /* engine_access.c */
 bool engine_add_access_hooks(struct engine *e);

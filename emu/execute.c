@@ -253,6 +253,57 @@ static void execute_wrmsr(struct machine *m, const struct insn *insn)
     machine_unmodelled(m, "WRMSR of 0x%llx to 0x%x", (unsigned long long)value, msr);
 }
 
+static enum model_answer ask_cpuid(struct machine *m, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *r)
+{
+    enum model_answer answer = MODEL_NOT_MINE;
+
+    *r = (struct cpuid_regs){0};
+    for (unsigned i = 0; answer == MODEL_NOT_MINE && i < m->config.model_count; i++) {
+        const struct model *model = m->config.models[i];
+
+        if (model->cpuid)
+            answer = model->cpuid(m, m->run.current, leaf, subleaf, r);
+    }
+    return answer;
+}
+
+bool machine_cpuid(struct machine *m, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
+{
+    return ask_cpuid(m, leaf, subleaf, out) == MODEL_DONE;
+}
+
+static void complete_if(struct machine *m, const struct insn *insn, bool done)
+{
+    if (!done)
+        return;
+    engine_complete(m->engine, insn, false);
+    if (insn->flags & INSN_F_SERIALISES)
+        watch_tell_serialised(m);
+}
+
+static void execute_cpuid(struct machine *m, const struct insn *insn)
+{
+    uint32_t leaf = (uint32_t)engine_gpr(m->engine, GPR_RAX), subleaf = (uint32_t)engine_gpr(m->engine, GPR_RCX);
+    struct cpuid_regs r;
+    enum model_answer answer;
+
+    hang_probe_note_question(m);
+    answer = ask_cpuid(m, leaf, subleaf, &r);
+    if (answer == MODEL_NOT_MINE) {
+        machine_unmodelled(m, "CPUID leaf 0x%x, subleaf 0x%x", leaf, subleaf);
+        return;
+    }
+    if (answer != MODEL_DONE) {
+        raise_gp(m);
+        return;
+    }
+    engine_set_gpr(m->engine, GPR_RAX, r.eax);
+    engine_set_gpr(m->engine, GPR_RBX, r.ebx);
+    engine_set_gpr(m->engine, GPR_RCX, r.ecx);
+    engine_set_gpr(m->engine, GPR_RDX, r.edx);
+    complete_if(m, insn, true);
+}
+
 void machine_execute(struct machine *m, const struct insn *insn)
 {
     switch (insn->kind) {
@@ -273,8 +324,21 @@ void machine_execute(struct machine *m, const struct insn *insn)
     case INSN_RDPMC: /* no performance counters: no counter exists */
         raise_gp(m);
         return;
+    case INSN_CPUID:
+        execute_cpuid(m, insn);
+        return;
     case INSN_CR8:
-        machine_unmodelled(m, "MOV to or from CR8");
+        complete_if(m, insn, machine_access_cr8(m, insn));
+        return;
+    case INSN_WRITE_BASE:
+        complete_if(m, insn, machine_write_base(m, insn));
+        return;
+    case INSN_WRITE_CR:
+        complete_if(m, insn, machine_write_control_register(m, insn));
+        return;
+    case INSN_READ_DR:
+    case INSN_WRITE_DR:
+        complete_if(m, insn, machine_access_debug_register(m, insn));
         return;
     case INSN_INS:
     case INSN_OUTS:
@@ -288,27 +352,27 @@ void machine_execute(struct machine *m, const struct insn *insn)
 
 /* ---- callbacks of the engine ---- */
 
-static uint64_t on_mmio_read(void *context, uint64_t gpa, unsigned bytes)
+static bool on_mmio_read(void *context, uint64_t gpa, unsigned bytes, uint64_t *value)
 {
     struct machine *m = context;
-    uint64_t value = 0;
 
+    *value = 0;
     m->in_engine = true;
     for (unsigned i = 0; i < m->config.model_count; i++) {
         const struct model *model = m->config.models[i];
 
-        if (model->mmio_read && model->mmio_read(m, m->run.current, gpa, bytes, &value) == MODEL_DONE) {
+        if (model->mmio_read && model->mmio_read(m, m->run.current, gpa, bytes, value) == MODEL_DONE) {
             m->in_engine = false;
-            return value;
+            return true;
         }
     }
     m->in_engine = false;
     machine_unmodelled(m, "a read of %u byte%s at guest-physical 0x%llx, where nothing is", bytes, plural(bytes),
                        (unsigned long long)gpa);
-    return 0;
+    return false;
 }
 
-static void on_mmio_write(void *context, uint64_t gpa, unsigned bytes, uint64_t value)
+static bool on_mmio_write(void *context, uint64_t gpa, unsigned bytes, uint64_t value)
 {
     struct machine *m = context;
 
@@ -318,34 +382,13 @@ static void on_mmio_write(void *context, uint64_t gpa, unsigned bytes, uint64_t 
 
         if (model->mmio_write && model->mmio_write(m, m->run.current, gpa, bytes, value) == MODEL_DONE) {
             m->in_engine = false;
-            return;
+            return true;
         }
     }
     m->in_engine = false;
     machine_unmodelled(m, "a write of 0x%llx (%u byte%s) at guest-physical 0x%llx, where nothing is",
                        (unsigned long long)value, bytes, plural(bytes), (unsigned long long)gpa);
-}
-
-static void on_cpuid(void *context, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
-{
-    struct machine *m = context;
-    struct cpuid_regs r = {0};
-    bool known = false;
-
-    hang_probe_note_question(m);
-    m->in_engine = true;
-    for (unsigned i = 0; !known && i < m->config.model_count; i++) {
-        const struct model *model = m->config.models[i];
-
-        known = model->cpuid && model->cpuid(m, m->run.current, leaf, subleaf, &r) == MODEL_DONE;
-    }
-    m->in_engine = false;
-    if (!known)
-        machine_unmodelled(m, "CPUID leaf 0x%x, subleaf 0x%x", leaf, subleaf);
-    out[0] = r.eax;
-    out[1] = r.ebx;
-    out[2] = r.ecx;
-    out[3] = r.edx;
+    return false;
 }
 
 /* The TSC counts nanoseconds: 1 GHz, invariant. */
@@ -381,7 +424,6 @@ static void on_serialised(void *context)
 const struct engine_ops machine_engine_ops = {
     .mmio_read = on_mmio_read,
     .mmio_write = on_mmio_write,
-    .cpuid = on_cpuid,
     .rdtsc = on_rdtsc,
     .written = on_written,
     .inspect = on_inspect,

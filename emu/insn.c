@@ -21,7 +21,7 @@ static const struct {
     [INSN_INVALID] = {0, 0},
     [INSN_PAUSE] = {INSN_F_NATURAL, 40},
     [INSN_RDTSC] = {0, 30},
-    [INSN_CPUID] = {INSN_F_SERIALISES, 1000},
+    [INSN_CPUID] = {INSN_F_ALONE | INSN_F_PRIVATE | INSN_F_SERIALISES, 1000},
     [INSN_HLT] = {0, 0},
     [INSN_VMCALL] = {0, 500},
     [INSN_IN] = {INSN_F_ALONE, 1000},
@@ -34,6 +34,11 @@ static const struct {
     [INSN_RDPMC] = {INSN_F_ALONE, 50},
     [INSN_MONITOR] = {INSN_F_ALONE, 50},
     [INSN_CR8] = {INSN_F_ALONE, 50},
+    [INSN_WRITE_CR] = {INSN_F_ALONE | INSN_F_PRIVATE | INSN_F_EPOCH | INSN_F_SERIALISES, 100},
+    [INSN_READ_DR] = {INSN_F_ALONE | INSN_F_PRIVATE, 0},
+    [INSN_WRITE_DR] = {INSN_F_ALONE | INSN_F_PRIVATE | INSN_F_SERIALISES, 0},
+    [INSN_ICEBP] = {0, 0},
+    [INSN_WRITE_BASE] = {INSN_F_ALONE | INSN_F_PRIVATE, 0},
     [INSN_STI] = {INSN_F_IF | INSN_F_NATURAL, 0},
     [INSN_LOAD_SS] = {INSN_F_NATURAL, 0},
     [INSN_POPF] = {INSN_F_IF, 0},
@@ -99,19 +104,20 @@ static csh handle_of(const struct decoder *dec, unsigned mode_bits)
 struct prefixes {
     const uint8_t *opcode;
     size_t left;
-    bool rep, operand16, address_size;
+    bool rep, repe, operand16, address_size, lock, is_64;
     enum segment_register segment;
 };
 
 static struct prefixes skip_prefixes(unsigned mode_bits, const uint8_t *bytes, size_t length)
 {
-    struct prefixes p = {.opcode = bytes, .left = length, .segment = SEG_DS};
+    struct prefixes p = {.opcode = bytes, .left = length, .segment = SEG_DS, .is_64 = mode_bits == 64};
 
     for (; p.left > 1; p.opcode++, p.left--) {
         switch (*p.opcode) {
         case 0xf2:
         case 0xf3:
             p.rep = true;
+            p.repe = *p.opcode == 0xf3;
             continue;
         case 0x66:
             p.operand16 = true;
@@ -120,6 +126,7 @@ static struct prefixes skip_prefixes(unsigned mode_bits, const uint8_t *bytes, s
             p.address_size = true;
             continue;
         case 0xf0:
+            p.lock = true;
             continue;
         case 0x26:
             p.segment = SEG_ES;
@@ -177,10 +184,12 @@ static enum insn_kind kind_0f(const struct prefixes *p)
         return INSN_SYSRET;
     case 0x20:
         return INSN_PLAIN;
+    case 0x21:
+        return INSN_READ_DR;
     case 0x22:
-        return INSN_PAGING;
+        return reg == 2 || reg == 3 ? INSN_PAGING : INSN_WRITE_CR;
     case 0x23:
-        return INSN_SERIALISE; /* MOV to DR */
+        return INSN_WRITE_DR;
     case 0x30:
         return INSN_WRMSR;
     case 0x31:
@@ -191,6 +200,8 @@ static enum insn_kind kind_0f(const struct prefixes *p)
         return INSN_RDPMC;
     case 0xa2:
         return INSN_CPUID;
+    case 0xae:
+        return modrm >= 0xd0 && modrm < 0xe0 && p->repe && p->is_64 ? INSN_WRITE_BASE : INSN_PLAIN;
     case 0xb2:
         return INSN_LOAD_SS;
     case 0xc7:
@@ -202,6 +213,22 @@ static enum insn_kind kind_0f(const struct prefixes *p)
     }
 }
 
+#define REX_B 1u
+#define REX_R 4u
+#define REX_W 8u
+
+/* The REX prefix that counts, the one right before the opcode; 0 if there is none. */
+static unsigned rex_of(const struct prefixes *p, unsigned mode_bits, const uint8_t *bytes)
+{
+    return mode_bits == 64 && p->opcode > bytes && (p->opcode[-1] & 0xf0) == 0x40 ? p->opcode[-1] : 0;
+}
+
+/* MOV to and from control and debug registers: 0F 20 to 0F 23. They have a register whatever the "mod" bits say. */
+static bool is_mov_special(const struct prefixes *p)
+{
+    return p->left > 2 && p->opcode[0] == 0x0f && (p->opcode[1] & 0xfc) == 0x20;
+}
+
 static enum insn_kind kind_of(const struct prefixes *p, unsigned mode_bits, const uint8_t *bytes)
 {
     uint8_t b = p->opcode[0], modrm = p->left > 1 ? p->opcode[1] : 0;
@@ -209,10 +236,9 @@ static enum insn_kind kind_of(const struct prefixes *p, unsigned mode_bits, cons
     switch (b) {
     case 0x0f: {
         enum insn_kind kind = kind_0f(p);
-        bool rex_r = mode_bits == 64 && p->opcode > bytes && (p->opcode[-1] & 0xf4) == 0x44;
 
-        if (p->left > 2 && (p->opcode[1] == 0x20 || p->opcode[1] == 0x22) && rex_r && (p->opcode[2] >> 3 & 7) == 0)
-            return INSN_CR8;
+        if (p->left > 2 && (p->opcode[1] == 0x20 || p->opcode[1] == 0x22) && (rex_of(p, mode_bits, bytes) & REX_R))
+            return p->opcode[2] >> 3 & 7 ? INSN_WRITE_CR : INSN_CR8;
         return kind;
     }
     case 0x17:
@@ -232,8 +258,9 @@ static enum insn_kind kind_of(const struct prefixes *p, unsigned mode_bits, cons
     case 0xcc:
     case 0xcd:
     case 0xce:
-    case 0xf1:
         return INSN_INT;
+    case 0xf1:
+        return INSN_ICEBP;
     case 0x6c:
     case 0x6d:
         return INSN_INS;
@@ -277,18 +304,37 @@ bool decoder_decode(struct decoder *dec, unsigned mode_bits, const uint8_t *byte
 {
     const uint8_t *cursor = bytes;
     uint64_t address = 0;
+    struct prefixes p;
 
     memset(insn, 0, sizeof(*insn));
     set_kind(insn, INSN_INVALID);
     if (available > INSN_BYTES_MAX)
         available = INSN_BYTES_MAX;
+    p = skip_prefixes(mode_bits, bytes, available);
+    if (is_mov_special(&p)) {
+        unsigned rex = rex_of(&p, mode_bits, bytes);
+
+        insn->length = (uint8_t)(p.opcode + 3 - bytes);
+        insn->special = (uint8_t)((p.opcode[2] >> 3 & 7) + (rex & REX_R ? 8 : 0));
+        insn->gpr = (uint8_t)((p.opcode[2] & 7) + (rex & REX_B ? 8 : 0));
+        insn->to_special = p.opcode[1] & 2;
+        insn->locked = p.lock;
+        set_kind(insn, kind_of(&p, mode_bits, bytes));
+        return true;
+    }
     if (!cs_disasm_iter(handle_of(dec, mode_bits), &cursor, &available, &address, dec->insn))
         return false;
     insn->length = (uint8_t)dec->insn->size;
-
-    struct prefixes p = skip_prefixes(mode_bits, bytes, insn->length);
-
+    p = skip_prefixes(mode_bits, bytes, insn->length);
     set_kind(insn, kind_of(&p, mode_bits, bytes));
+    if (insn->kind == INSN_WRITE_BASE) {
+        unsigned rex = rex_of(&p, mode_bits, bytes);
+
+        insn->special = p.opcode[2] >> 3 & 7;
+        insn->gpr = (uint8_t)((p.opcode[2] & 7) + (rex & REX_B ? 8 : 0));
+        insn->operand_bytes = rex & REX_W ? 8 : 4;
+        insn->locked = p.lock;
+    }
     if (insn->kind >= INSN_IN && insn->kind <= INSN_OUTS) {
         bool word = p.opcode[0] & 1;
         bool operand32 = (mode_bits != 16) != p.operand16;
@@ -327,9 +373,9 @@ bool insn_may_be_special(const uint8_t *bytes, size_t length)
         if (b == 0x0f) {
             uint8_t next = i + 1 < length ? bytes[i + 1] : 0;
 
-            if (next <= 0x01 || (next >= 0x07 && next <= 0x09) || next == 0x35 || next == 0x20 || next == 0x22 ||
-                next == 0x23 || (next >= 0x30 && next <= 0x33) || next == 0xa2 || next == 0xb2 || next == 0xc7 ||
-                next == 0x38)
+            if (next <= 0x01 || (next >= 0x07 && next <= 0x09) || next == 0x35 || (next >= 0x20 && next <= 0x23) ||
+                (next >= 0x30 && next <= 0x33) || next == 0xa2 || next == 0xb2 || next == 0xc7 || next == 0x38 ||
+                (next == 0xae && (i + 2 >= length || (bytes[i + 2] & 0xf0) == 0xd0)))
                 return true;
         } else if (suspicious[b >> 3] >> (b & 7) & 1) {
             return true;

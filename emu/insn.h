@@ -32,41 +32,52 @@ enum insn_kind {
     INSN_WRMSR,
     INSN_RDRAND, /* RDRAND, RDSEED */
     INSN_RDPMC,
-    INSN_MONITOR, /* MONITOR, MWAIT */
-    INSN_CR8,     /* MOV to or from CR8 */
+    INSN_MONITOR,  /* MONITOR, MWAIT */
+    INSN_CR8,      /* MOV to or from CR8 */
+    INSN_WRITE_CR, /* MOV to CR0, CR4, or a control register that there is not */
+    INSN_READ_DR,
+    INSN_WRITE_DR,
+    INSN_ICEBP,      /* INT1 */
+    INSN_WRITE_BASE, /* WRFSBASE, WRGSBASE */
     INSN_STI,
     INSN_LOAD_SS, /* MOV SS, POP SS, LSS */
     INSN_POPF,
     INSN_IRET,
     INSN_SYSRET,    /* SYSRET, SYSEXIT */
     INSN_TLB,       /* what changes or flushes translations without serialising: LMSW, INVPCID */
-    INSN_PAGING,    /* … and serialises: MOV to CR0/2/3/4, INVLPG */
-    INSN_SERIALISE, /* serialises, and is plain otherwise: LGDT, LIDT, LLDT, LTR, MOV to DR, INVD, WBINVD, SERIALIZE */
+    INSN_PAGING,    /* … and serialises: MOV to CR2, CR3, INVLPG */
+    INSN_SERIALISE, /* serialises, and is plain otherwise: LGDT, LIDT, LLDT, LTR, INVD, WBINVD, SERIALIZE */
     INSN_INT,       /* INT n, INT3, INTO */
     INSN_REP,       /* a repeated string instruction: each iteration is a step */
     INSN_KIND_COUNT,
 };
 
 /* What a kind asks of the engine. */
-#define INSN_F_ALONE      1u  /* the machine executes it itself */
-#define INSN_F_IF         2u  /* may set IF */
-#define INSN_F_IRET       4u  /* ends NMI blocking */
-#define INSN_F_EPOCH      8u  /* afterwards virtual addresses may mean something else */
-#define INSN_F_BREAK      32u /* a breakpoint is on it (set by the engine, never by the decoder) */
-#define INSN_F_NATURAL    16u /* ends a block by itself and must not be run under the stepping flag */
-#define INSN_F_SERIALISES 64u /* SDM Vol. 3A, "Serializing Instructions"; of WRMSR the machine knows more */
+#define INSN_F_ALONE      1u   /* the machine executes it itself */
+#define INSN_F_IF         2u   /* may set IF */
+#define INSN_F_IRET       4u   /* ends NMI blocking */
+#define INSN_F_EPOCH      8u   /* afterwards virtual addresses may mean something else */
+#define INSN_F_BREAK      32u  /* a breakpoint is on it (set by the engine, never by the decoder) */
+#define INSN_F_NATURAL    16u  /* ends a block by itself and must not be run under the stepping flag */
+#define INSN_F_SERIALISES 64u  /* SDM Vol. 3A, "Serializing Instructions"; of WRMSR the machine knows more */
+#define INSN_F_PRIVATE    128u /* with INSN_F_ALONE: between the machine and this vCPU; no device takes part */
 
 struct insn {
     enum insn_kind kind;
     uint8_t length;
     uint32_t flags;
     uint32_t price_ns;     /* beyond the nanosecond of the step */
-    uint8_t operand_bytes; /* IN, OUT, INS, OUTS: 1, 2 or 4 */
+    uint8_t operand_bytes; /* IN, OUT, INS, OUTS: 1, 2 or 4; WRFSBASE, WRGSBASE: 4 or 8 */
     bool immediate;        /* IN, OUT: the port is `port`, not DX */
     uint8_t port;
     bool repeated;         /* INS, OUTS: with a REP prefix */
     uint8_t address_bytes; /* INS, OUTS: 2, 4 or 8 */
     uint8_t segment;       /* OUTS: enum segment_register of the source */
+    uint8_t special;       /* MOV to and from CR8, other control registers, debug registers: its number, 0 to 15;
+                              WRFSBASE, WRGSBASE: 2 and 3 */
+    uint8_t gpr;           /* and enum gpr of the other operand */
+    bool to_special;       /* a write of it */
+    bool locked;           /* with a LOCK prefix */
 };
 
 struct decoder;

@@ -286,6 +286,9 @@ void machine_deliver(struct machine *m, const struct event *event)
     }
     engine_set_event_regs(m->engine, &r);
     engine_count_step(m->engine);
+    m->delivered = true;
+    if (delivered.vector == VECTOR_DB && delivered.type == EVENT_EXCEPTION)
+        engine_set_debug_register(m->engine, 7, engine_debug_register(m->engine, 7) & ~DR7_GD);
     if (delivered.type == EVENT_NMI)
         m->vcpu[m->run.current].nmi_blocked = 1;
     trace_add(m,
@@ -513,6 +516,8 @@ static void take_transition(struct machine *m, bool syscall, const struct insn *
     engine_get_regs(m->engine, &r);
     if (syscall ? transition_syscall(&r, &fault) : transition_sysenter(&r, &fault)) {
         engine_set_event_regs(m->engine, &r);
+        if (r.rflags & RFLAGS_TF)
+            machine_take_single_step(m);
         return;
     }
     engine_set_rip(m->engine, engine_rip(m->engine) - transition_bytes(insn));
@@ -532,8 +537,28 @@ static void take_halt(struct machine *m)
     }
 }
 
+/* The trap behind an instruction that the machine has executed, if it began with RFLAGS.TF. */
+static void take_trap(struct machine *m, bool was_stepping)
+{
+    if (was_stepping && !m->delivered && m->run.verdict.kind == VERDICT_NONE && !m->vcpu[m->run.current].regs_waiting &&
+        m->vcpu[m->run.current].state != VCPU_OFFLINE)
+        machine_take_single_step(m);
+}
+
+static void take_icebp(struct machine *m, const struct insn *insn)
+{
+    struct event db = {.type = EVENT_EXCEPTION, .vector = VECTOR_DB, .insn_bytes = insn->length};
+
+    engine_complete(m->engine, insn, false);
+    machine_deliver(m, &db);
+}
+
 static void take_exit(struct machine *m, const struct engine_exit *x)
 {
+    bool stepping = (x->kind == ENGINE_EXIT_ALONE || x->kind == ENGINE_EXIT_VMCALL || x->kind == ENGINE_EXIT_HLT) &&
+                    (engine_rflags(m->engine) & RFLAGS_TF);
+
+    m->delivered = false;
     if (x->insn.flags & INSN_F_IRET) /* executed just before; it was watched because NMIs are blocked */
         m->vcpu[m->run.current].nmi_blocked = 0;
     switch (x->kind) {
@@ -552,20 +577,31 @@ static void take_exit(struct machine *m, const struct engine_exit *x)
     }
     case ENGINE_EXIT_ALONE:
         machine_execute(m, &x->insn);
+        take_trap(m, stepping);
         return;
     case ENGINE_EXIT_VMCALL:
         take_hypercall(m, &x->insn);
+        take_trap(m, stepping);
+        return;
+    case ENGINE_EXIT_ICEBP:
+        take_icebp(m, &x->insn);
         return;
     case ENGINE_EXIT_SYSCALL:
     case ENGINE_EXIT_SYSENTER:
         take_transition(m, x->kind == ENGINE_EXIT_SYSCALL, &x->insn);
         return;
     case ENGINE_EXIT_HLT:
-        take_halt(m);
+        if (stepping) /* the trap ends the halt at once */
+            machine_take_single_step(m);
+        else
+            take_halt(m);
         return;
     case ENGINE_EXIT_NO_MEMORY:
         machine_unmodelled(m, "an access to guest-physical 0x%llx, or an instruction fetch from where no RAM is",
                            (unsigned long long)x->gpa);
+        return;
+    case ENGINE_EXIT_UNMODELLED:
+        machine_unmodelled(m, "%s", x->text);
         return;
     case ENGINE_EXIT_BROKEN:
         machine_set_verdict(m, VERDICT_ERROR, NULL, "the CPU engine stopped: %s", x->text);
@@ -627,8 +663,8 @@ static bool idle(struct machine *m, const struct machine_limits *limits, uint64_
 
 static void set_breakpoints(struct machine *m, const struct machine_limits *limits)
 {
-    uint64_t gva[MACHINE_BREAKS_MAX + 1 + WATCH_PLACES_MAX];
-    unsigned n = 0;
+    uint64_t gva[4 + MACHINE_BREAKS_MAX + 1 + WATCH_PLACES_MAX];
+    unsigned n = machine_debug_breakpoints(m, gva);
 
     static_assert(sizeof(gva) <= ENGINE_BREAKPOINTS_MAX * sizeof(*gva), "the engine takes them all");
     ensure(limits->breaks <= MACHINE_BREAKS_MAX);
@@ -640,6 +676,7 @@ static void set_breakpoints(struct machine *m, const struct machine_limits *limi
         memcpy(&gva[n], m->watch.watcher[i].place, m->watch.watcher[i].places * sizeof(*gva));
         n += m->watch.watcher[i].places;
     }
+    m->debugging = n != 0;
     m->watch.changed = false;
     engine_set_breakpoints(m->engine, gva, n);
 }
@@ -713,7 +750,7 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
     m->pinned_to_place = limits->pinned && !limits->position_max && (limits->until_rip_gva || limits->breaks);
     m->pinned_is_stuck = false;
     for (;;) {
-        uint64_t steps, limit_ns, left;
+        uint64_t steps, limit_ns, left, debug_gva[4];
         struct engine_exit x;
 
         if (m->watch.asked)
@@ -765,6 +802,10 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
             if (engine_interrupt_shadow(m->engine))
                 left = 1;
         }
+        if (m->debugging || machine_debug_breakpoints(m, debug_gva))
+            set_breakpoints(m, limits); /* each vCPU has its own */
+        if (m->debugging && machine_take_debug_breakpoint(m))
+            continue;
         x = engine_run(m->engine, limit_ns, left > UINT64_MAX - steps ? UINT64_MAX : steps + left);
         last = x.kind;
         if (x.kind == ENGINE_EXIT_BREAK) {

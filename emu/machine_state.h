@@ -87,6 +87,8 @@ struct machine {
     size_t arena_offset[MODELS_MAX];
     uint64_t *deadline_ns; /* [model][kind][vcpu], TIMER_NEVER when not armed; in the area too */
     uint8_t *expired;      /* the same of them: how often, at most 2, since timer_count_anew(); not in the area */
+    bool debugging;        /* the engine has breakpoints of a vCPU's debug registers */
+    bool delivered;        /* an event, by the exit that is taken now */
     bool in_engine;        /* a callback of the engine runs: the loaded vCPU can't be changed now */
     struct machine_run run;
 
@@ -111,6 +113,20 @@ struct machine {
 
 /* execute.c: the machine executes the instruction at RIP that the engine leaves to it. */
 void machine_execute(struct machine *m, const struct insn *insn);
+/* What CPUID says to the current vCPU; false if no model knows, or it faults. */
+bool machine_cpuid(struct machine *m, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
+/* control_registers.c: MOV to CR0 and CR4, to and from CR8. False if it did not complete: an event was delivered, or
+   the verdict is there. */
+bool machine_write_control_register(struct machine *m, const struct insn *insn);
+bool machine_access_cr8(struct machine *m, const struct insn *insn);
+bool machine_write_base(struct machine *m, const struct insn *insn);
+/* debug_registers.c: MOV to and from a debug register, the same; the addresses of the current vCPU's instruction
+   breakpoints (returns how many); at a boundary, #DB if one of these is there (true); behind an instruction, the trap
+   of RFLAGS.TF. */
+bool machine_access_debug_register(struct machine *m, const struct insn *insn);
+unsigned machine_debug_breakpoints(struct machine *m, uint64_t gva[4]);
+bool machine_take_debug_breakpoint(struct machine *m);
+void machine_take_single_step(struct machine *m);
 /* Deliver an exception to the current vCPU. */
 void machine_deliver(struct machine *m, const struct event *event);
 /* The engine's callbacks. */

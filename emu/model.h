@@ -61,6 +61,9 @@ struct model {
     /* Guest-physical addresses outside RAM: `bytes` is 1, 2, 4 or 8. */
     enum model_answer (*mmio_read)(struct machine *m, unsigned vcpu, uint64_t gpa, unsigned bytes, uint64_t *value);
     enum model_answer (*mmio_write)(struct machine *m, unsigned vcpu, uint64_t gpa, unsigned bytes, uint64_t value);
+    /* CR8, the task priority of 0 to 15. NULL if the model has none. */
+    unsigned (*read_cr8)(struct machine *m, unsigned vcpu);
+    void (*write_cr8)(struct machine *m, unsigned vcpu, unsigned priority);
     enum model_answer (*msr_read)(struct machine *m, unsigned vcpu, uint32_t msr, uint64_t *value);
     enum model_answer (*msr_write)(struct machine *m, unsigned vcpu, uint32_t msr, uint64_t value);
     enum model_answer (*cpuid)(struct machine *m, unsigned vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *r);

@@ -68,17 +68,34 @@ struct descriptor_table {
 #define RFLAGS_VM         (1ull << 17)
 #define RFLAGS_AC         (1ull << 18)
 
-#define CR0_PE   (1ull << 0)
-#define CR0_ET   (1ull << 4)
-#define CR0_WP   (1ull << 16)
-#define CR0_PG   (1ull << 31)
-#define CR4_PSE  (1ull << 4)
-#define CR4_PAE  (1ull << 5)
-#define CR4_LA57 (1ull << 12)
-#define EFER_SCE (1ull << 0)
-#define EFER_LME (1ull << 8)
-#define EFER_LMA (1ull << 10)
-#define EFER_NXE (1ull << 11)
+#define CR0_PE       (1ull << 0)
+#define CR0_EM       (1ull << 2)
+#define CR0_ET       (1ull << 4)
+#define CR0_WP       (1ull << 16)
+#define CR0_NW       (1ull << 29)
+#define CR0_CD       (1ull << 30)
+#define CR0_PG       (1ull << 31)
+#define CR4_PSE      (1ull << 4)
+#define CR4_PAE      (1ull << 5)
+#define CR4_DE       (1ull << 3)
+#define CR4_OSFXSR   (1ull << 9)
+#define CR4_LA57     (1ull << 12)
+#define CR4_FSGSBASE (1ull << 16)
+#define CR4_PCIDE    (1ull << 17)
+#define EFER_SCE     (1ull << 0)
+#define EFER_LME     (1ull << 8)
+#define EFER_LMA     (1ull << 10)
+#define EFER_NXE     (1ull << 11)
+
+/* SDM Vol. 3B, "Debug Registers". */
+#define DR6_B0_3     0xfull
+#define DR6_BD       (1ull << 13)
+#define DR6_BS       (1ull << 14)
+#define DR6_WRITABLE 0xe00full
+#define DR6_FIXED    0xffff0ff0ull
+#define DR7_GD       (1ull << 13)
+#define DR7_WRITABLE 0xffff23ffull
+#define DR7_FIXED    0x400ull
 
 /* MSRs that the engine itself keeps, since its instructions use them. SDM Vol. 4, "Architectural MSRs". */
 enum engine_msr {

@@ -69,17 +69,14 @@ static const uint8_t code[] = {
     0xf4,
 };
 
-static uint64_t no_read(void *context, uint64_t gpa, unsigned bytes)
+static bool no_read(void *context, uint64_t gpa, unsigned bytes, uint64_t *value)
 {
-    return 0;
+    return false;
 }
 
-static void no_write(void *context, uint64_t gpa, unsigned bytes, uint64_t value)
+static bool no_write(void *context, uint64_t gpa, unsigned bytes, uint64_t value)
 {
-}
-
-static void no_cpuid(void *context, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
-{
+    return false;
 }
 
 static uint64_t no_tsc(void *context)
@@ -104,8 +101,7 @@ static int by_value(const void *a, const void *b)
 
 int main(void)
 {
-    static const struct engine_ops ops = {
-        .mmio_read = no_read, .mmio_write = no_write, .cpuid = no_cpuid, .rdtsc = no_tsc};
+    static const struct engine_ops ops = {.mmio_read = no_read, .mmio_write = no_write, .rdtsc = no_tsc};
     double ratio[ROUNDS], ours[ROUNDS], bare[ROUNDS];
     uint64_t steps = 0;
 

@@ -229,6 +229,42 @@ static uint64_t *msr_of(struct engine *e, enum engine_msr msr)
     return NULL;
 }
 
+static uint64_t *control_register_of(struct engine *e, unsigned number)
+{
+    struct vcpu_regs *r = loaded(e);
+
+    ensure(number == 0 || number == 3 || number == 4);
+    return number == 0 ? &r->cr0 : number == 3 ? &r->cr3 : &r->cr4;
+}
+
+uint64_t engine_control_register(struct engine *e, unsigned number)
+{
+    return *control_register_of(e, number);
+}
+
+void engine_set_control_register(struct engine *e, unsigned number, uint64_t value)
+{
+    *control_register_of(e, number) = value;
+}
+
+static uint64_t *debug_register_of(struct engine *e, unsigned number)
+{
+    struct vcpu_regs *r = loaded(e);
+
+    ensure(number < 4 || number == 6 || number == 7);
+    return number < 4 ? &r->dr[number] : number == 6 ? &r->dr6 : &r->dr7;
+}
+
+uint64_t engine_debug_register(struct engine *e, unsigned number)
+{
+    return *debug_register_of(e, number);
+}
+
+void engine_set_debug_register(struct engine *e, unsigned number, uint64_t value)
+{
+    *debug_register_of(e, number) = value;
+}
+
 uint64_t engine_msr(struct engine *e, enum engine_msr msr)
 {
     return *msr_of(e, msr);

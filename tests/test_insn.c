@@ -49,10 +49,17 @@ static const struct vector vectors[] = {
     {"mwait", 64, {0x0f, 0x01, 0xc9}, 3, INSN_MONITOR},
     {"mov cr8, rax", 64, {0x44, 0x0f, 0x22, 0xc0}, 4, INSN_CR8},
     {"mov rax, cr8", 64, {0x44, 0x0f, 0x20, 0xc0}, 4, INSN_CR8},
-    {"mov cr0, rax", 64, {0x0f, 0x22, 0xc0}, 3, INSN_PAGING},
+    {"mov cr0, rax", 64, {0x0f, 0x22, 0xc0}, 3, INSN_WRITE_CR},
     {"mov cr3, r8", 64, {0x41, 0x0f, 0x22, 0xd8}, 4, INSN_PAGING},
-    {"mov cr4, eax", 32, {0x0f, 0x22, 0xe0}, 3, INSN_PAGING},
+    {"mov cr4, eax", 32, {0x0f, 0x22, 0xe0}, 3, INSN_WRITE_CR},
     {"mov rax, cr3", 64, {0x0f, 0x20, 0xd8}, 3, INSN_PLAIN},
+    {"mov cr9, rax", 64, {0x44, 0x0f, 0x22, 0xc8}, 4, INSN_WRITE_CR},
+    {"mov cr4, rax with mod 0", 64, {0x0f, 0x22, 0x20}, 3, INSN_WRITE_CR},
+    {"lock mov cr0, eax", 32, {0xf0, 0x0f, 0x22, 0xc0}, 4, INSN_WRITE_CR},
+    {"wrfsbase rax", 64, {0xf3, 0x48, 0x0f, 0xae, 0xd0}, 5, INSN_WRITE_BASE},
+    {"wrgsbase r9d", 64, {0xf3, 0x41, 0x0f, 0xae, 0xd9}, 5, INSN_WRITE_BASE},
+    {"rdgsbase eax", 64, {0xf3, 0x0f, 0xae, 0xc8}, 4, INSN_PLAIN},
+    {"mfence", 64, {0x0f, 0xae, 0xf0}, 3, INSN_PLAIN},
     {"invlpg [rax]", 64, {0x0f, 0x01, 0x38}, 3, INSN_PAGING},
     {"lmsw ax", 32, {0x0f, 0x01, 0xf0}, 3, INSN_TLB},
     {"lmsw [eax]", 32, {0x0f, 0x01, 0x30}, 3, INSN_TLB},
@@ -68,8 +75,8 @@ static const struct vector vectors[] = {
     {"str ax", 64, {0x0f, 0x00, 0xc8}, 3, INSN_PLAIN},
     {"invd", 64, {0x0f, 0x08}, 2, INSN_SERIALISE},
     {"wbinvd", 64, {0x0f, 0x09}, 2, INSN_SERIALISE},
-    {"mov dr7, rax", 64, {0x0f, 0x23, 0xf8}, 3, INSN_SERIALISE},
-    {"mov rax, dr7", 64, {0x0f, 0x21, 0xf8}, 3, INSN_PLAIN},
+    {"mov dr7, rax", 64, {0x0f, 0x23, 0xf8}, 3, INSN_WRITE_DR},
+    {"mov rax, dr7", 64, {0x0f, 0x21, 0xf8}, 3, INSN_READ_DR},
     {"sti", 64, {0xfb}, 1, INSN_STI},
     {"cli", 64, {0xfa}, 1, INSN_PLAIN},
     {"mov ss, eax", 64, {0x8e, 0xd0}, 2, INSN_LOAD_SS},
@@ -87,7 +94,7 @@ static const struct vector vectors[] = {
     {"int3", 64, {0xcc}, 1, INSN_INT},
     {"int 0x80", 64, {0xcd, 0x80}, 2, INSN_INT},
     {"into", 32, {0xce}, 1, INSN_INT},
-    {"int1", 32, {0xf1}, 1, INSN_INT},
+    {"int1", 32, {0xf1}, 1, INSN_ICEBP},
     {"rep movsb", 64, {0xf3, 0xa4}, 2, INSN_REP},
     {"rep movsq", 64, {0xf3, 0x48, 0xa5}, 3, INSN_REP},
     {"repne scasb", 32, {0xf2, 0xae}, 2, INSN_REP},
@@ -142,7 +149,8 @@ static void every_encoding_has_its_kind_and_length(void **state)
 static void serialising_instructions_say_so(void **state)
 {
     static const bool serialises[INSN_KIND_COUNT] = {
-        [INSN_CPUID] = true, [INSN_IRET] = true, [INSN_PAGING] = true, [INSN_SERIALISE] = true};
+        [INSN_CPUID] = true,    [INSN_IRET] = true,     [INSN_PAGING] = true,
+        [INSN_WRITE_CR] = true, [INSN_WRITE_DR] = true, [INSN_SERIALISE] = true};
 
     for (unsigned i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
         struct insn insn;

@@ -425,12 +425,16 @@ static void what_no_model_knows_is_unmodelled_with_operands_and_place(void **sta
 
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct machine *m = new_machine_with(rows[i].code, sizeof(rows[i].code));
+        struct vcpu_regs r;
 
         vcpu_set_gpr(m, GPR_RAX, 0);
         run(m);
         assert_verdict(m, VERDICT_UNMODELLED, rows[i].says);
         assert_int_equal(machine_verdict(m)->vcpu, 0);
         assert_int_equal(machine_verdict(m)->rip_gva, CODE + rows[i].place);
+        vcpu_get_regs(m, 0, &r); /* the state is that of the place */
+        assert_int_equal(r.rip, CODE + rows[i].place);
+        assert_int_equal(vcpu_position(m, 0), machine_verdict(m)->position);
         machine_free(m);
     }
 }

@@ -181,6 +181,14 @@ static enum model_answer toy_msr_write(struct machine *m, unsigned vcpu, uint32_
     return MODEL_DONE;
 }
 
+static enum model_answer toy_cpuid(struct machine *m, unsigned vcpu, uint32_t leaf, uint32_t subleaf,
+                                   struct cpuid_regs *r)
+{
+    if (leaf == 1)
+        r->edx = UINT32_MAX;
+    return MODEL_DONE;
+}
+
 static int toy_pending(struct machine *m, unsigned vcpu)
 {
     return vcpu == 0 && toy_of(m)->vector ? VECTOR : MODEL_NO_VECTOR;
@@ -206,6 +214,7 @@ const struct model toy_model = {
     .name = "toy",
     .state_bytes = sizeof(struct toy),
     .port_write = toy_port_write,
+    .cpuid = toy_cpuid,
     .msr_read = toy_msr_read,
     .msr_write = toy_msr_write,
     .pending_vector = toy_pending,

@@ -150,6 +150,15 @@ static inline enum model_answer toy_msr_write(struct machine *m, unsigned vcpu, 
     return msr == MSR ? MODEL_DONE : msr == MSR_NONE ? MODEL_FAULT_GP : MODEL_NOT_MINE;
 }
 
+/* PSE, PAE, FXSR, SSE and DE. */
+static inline enum model_answer toy_cpuid(struct machine *m, unsigned vcpu, uint32_t leaf, uint32_t subleaf,
+                                          struct cpuid_regs *r)
+{
+    if (leaf == 1)
+        r->edx = 1u << 2 | 1u << 3 | 1u << 6 | 1u << 24 | 1u << 25;
+    return leaf <= 7 || (leaf >= 0x80000000 && leaf <= 0x80000008) ? MODEL_DONE : MODEL_NOT_MINE;
+}
+
 static inline int toy_pending(struct machine *m, unsigned vcpu)
 {
     return toy_of(m)->pending[vcpu] ? VECTOR : MODEL_NO_VECTOR;
@@ -185,6 +194,7 @@ static const struct model toy_model = {
     .port_read = toy_port_read,
     .port_write = toy_port_write,
     .mmio_read = toy_mmio_read,
+    .cpuid = toy_cpuid,
     .msr_read = toy_msr_read,
     .msr_write = toy_msr_write,
     .pending_vector = toy_pending,

@@ -470,6 +470,17 @@ static enum model_answer lapic_msr_write(struct machine *m, unsigned vcpu, uint3
     }
 }
 
+/* SDM Vol. 3A, "Interaction of Task Priorities between CR8 and APIC". */
+static unsigned lapic_read_cr8(struct machine *m, unsigned vcpu)
+{
+    return lapic_of(m, vcpu)->tpr >> 4;
+}
+
+static void lapic_write_cr8(struct machine *m, unsigned vcpu, unsigned priority)
+{
+    lapic_reg_write(m, vcpu, REG_TPR, priority << 4);
+}
+
 static int lapic_pending_vector(struct machine *m, unsigned vcpu)
 {
     const struct lapic *l = lapic_of(m, vcpu);
@@ -596,6 +607,8 @@ const struct model lapic_model = {
     .init = lapic_init,
     .mmio_read = lapic_mmio_read,
     .mmio_write = lapic_mmio_write,
+    .read_cr8 = lapic_read_cr8,
+    .write_cr8 = lapic_write_cr8,
     .msr_read = lapic_msr_read,
     .msr_write = lapic_msr_write,
     .pending_vector = lapic_pending_vector,
