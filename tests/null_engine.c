@@ -149,6 +149,14 @@ void engine_set_regs(struct engine *e, const struct vcpu_regs *r)
 /* All before the x87's. */
 #define EVENT_REGS_BYTES offsetof(struct vcpu_regs, st)
 
+void engine_glance(struct engine *e, unsigned vcpu, uint64_t *rip, uint64_t *rflags, bool *interrupt_shadow)
+{
+    ensure(vcpu < e->vcpus);
+    *rip = e->regs[vcpu].rip;
+    *rflags = e->regs[vcpu].rflags;
+    *interrupt_shadow = e->regs[vcpu].interrupt_shadow;
+}
+
 void engine_get_event_regs(struct engine *e, struct vcpu_regs *r)
 {
     memcpy(r, loaded(e), EVENT_REGS_BYTES);
