@@ -23,9 +23,9 @@ int command_fail(const char *name, enum emu_err err, const struct diag *d);
 
 /* Whether `path` can be written when the run is over, so that a long one is not made for nothing: EMU_EINPUT with a
    sentence if not. `is_replaced`: another file takes its name, which must not be a device's. Nothing is changed. */
-EMU_MUST_CHECK enum emu_err command_check_output(const char *path, bool is_replaced, struct diag *d);
+enum emu_err command_check_output(const char *path, bool is_replaced, struct diag *d) EMU_MUST_CHECK;
 /* Close what was opened for `path` (NULL: standard output, which stays open): EMU_EHOST if not all of it was written.
  */
-EMU_MUST_CHECK enum emu_err command_close_output(FILE *f, const char *path, struct diag *d);
+enum emu_err command_close_output(FILE *f, const char *path, struct diag *d) EMU_MUST_CHECK;
 
 #endif

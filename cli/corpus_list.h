@@ -17,9 +17,9 @@ struct corpus_list { /* zeroed: empty */
 
 /* Add a file, or of a folder all the *.yaml in and below it, in the order of their names. EMU_EINPUT: there is none, or
    too many. */
-EMU_MUST_CHECK enum emu_err corpus_list_add(struct corpus_list *l, const char *path, struct diag *d);
+enum emu_err corpus_list_add(struct corpus_list *l, const char *path, struct diag *d) EMU_MUST_CHECK;
 /* The same of ./corpus, or of the one that was installed. */
-EMU_MUST_CHECK enum emu_err corpus_list_add_default(struct corpus_list *l, struct diag *d);
+enum emu_err corpus_list_add_default(struct corpus_list *l, struct diag *d) EMU_MUST_CHECK;
 /* Frees the entries with all that they hold. */
 void corpus_list_fini(struct corpus_list *l);
 

@@ -31,10 +31,10 @@ void corpus_print_tap_plan(size_t count, FILE *to);
 void corpus_print_tap(const struct corpus_entry *e, size_t number, FILE *to);
 
 /* Whole files. EMU_EHOST: they can't be written. */
-EMU_MUST_CHECK enum emu_err corpus_write_junit(const char *path, const struct corpus_entry *e, size_t count,
-                                               struct diag *d);
-EMU_MUST_CHECK enum emu_err corpus_write_sarif(const char *path, const struct corpus_entry *e, size_t count,
-                                               struct diag *d);
+enum emu_err corpus_write_junit(const char *path, const struct corpus_entry *e, size_t count,
+                                struct diag *d) EMU_MUST_CHECK;
+enum emu_err corpus_write_sarif(const char *path, const struct corpus_entry *e, size_t count,
+                                struct diag *d) EMU_MUST_CHECK;
 
 /* A text of the report, or "". */
 const char *corpus_report_text(const struct corpus_entry *e, const char *key);

@@ -21,6 +21,6 @@ struct machine;
 
 /* Load `img`, with command line and initrd from platform_config(m), and set vCPU 0's registers. EMU_EINPUT with one
    sentence if the image is no Linux kernel, or does not fit into the machine's memory with its initrd. */
-EMU_MUST_CHECK enum emu_err boot_protocol_load(struct machine *m, const struct image *img, struct diag *d);
+enum emu_err boot_protocol_load(struct machine *m, const struct image *img, struct diag *d) EMU_MUST_CHECK;
 
 #endif

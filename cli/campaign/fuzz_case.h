@@ -16,9 +16,9 @@
 #define FUZZ_CASE_PATH_BYTES 4096
 
 /* Written as FOLDER/WINDOW-DETECTOR-DIGEST.yaml ('#' as '-'), which `path` then is. `mechanism` is one paragraph. */
-EMU_MUST_CHECK enum emu_err fuzz_case_write(const char *folder, const char *window, const char *mechanism,
-                                            struct guest *g, const struct schedule *s, const struct verdict *v,
-                                            uint64_t digest, char path[FUZZ_CASE_PATH_BYTES], struct diag *d);
+enum emu_err fuzz_case_write(const char *folder, const char *window, const char *mechanism, struct guest *g,
+                             const struct schedule *s, const struct verdict *v, uint64_t digest,
+                             char path[FUZZ_CASE_PATH_BYTES], struct diag *d) EMU_MUST_CHECK;
 
 /* The decisions, some of them if they are many. */
 void fuzz_case_print_schedule(const struct schedule *s, FILE *to);

@@ -35,9 +35,8 @@ struct fuzz_exhaustive {
 
 /* Search with one source; *joined is what is known of it then (search_part.h), from this and from earlier runs; *done:
    the shard is covered. The machine of `g` stands at the window's start, before and after. */
-EMU_MUST_CHECK enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g,
-                                            enum exhaustive_source source, FILE *to, json_t **joined, bool *done,
-                                            struct diag *d);
+enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, enum exhaustive_source source, FILE *to,
+                             json_t **joined, bool *done, struct diag *d) EMU_MUST_CHECK;
 
 /* The decision that delivers this source's interrupt at this step of the vCPU. */
 struct decision fuzz_exhaustive_decision(const struct fuzz_exhaustive *f, enum exhaustive_source source, unsigned vcpu,

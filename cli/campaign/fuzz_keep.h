@@ -18,12 +18,12 @@ struct fuzz_keep;
 
 /* For the search `f` of `g`, whose machine stands at the window's start; `start_anchor` is that in a run from the
    beginning. fuzz_keep_free() comes after the machine's last run. */
-EMU_MUST_CHECK enum emu_err fuzz_keep_new(const struct fuzz_exhaustive *f, struct guest *g,
-                                          const struct position *start_anchor, struct fuzz_keep **out, struct diag *d);
+enum emu_err fuzz_keep_new(const struct fuzz_exhaustive *f, struct guest *g, const struct position *start_anchor,
+                           struct fuzz_keep **out, struct diag *d) EMU_MUST_CHECK;
 /* Write some failing boundaries of `joined` (search_part.h), one of each outcome, into f->out. What g->same declares is
    compared at the end (same.h). What is kept gets the key `file`. */
-EMU_MUST_CHECK enum emu_err fuzz_keep_failures(struct fuzz_keep *k, enum exhaustive_source source, json_t *joined,
-                                               FILE *to, struct diag *d);
+enum emu_err fuzz_keep_failures(struct fuzz_keep *k, enum exhaustive_source source, json_t *joined, FILE *to,
+                                struct diag *d) EMU_MUST_CHECK;
 void fuzz_keep_free(struct fuzz_keep *k);
 
 #endif

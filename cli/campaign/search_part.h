@@ -33,15 +33,15 @@ json_t *search_part_new(const char *search, const char *source, uint64_t from, u
                         const struct exhaustive_report *r, const struct symbols *symbols);
 
 /* Write it whole or not at all, under a name made of source and range. */
-EMU_MUST_CHECK enum emu_err search_part_save(const json_t *part, const char *folder, struct diag *d);
+enum emu_err search_part_save(const json_t *part, const char *folder, struct diag *d) EMU_MUST_CHECK;
 /* All parts in a folder, as an array, sorted by source and range; an empty one if there is no folder. EMU_EINPUT: a
    file is no part. */
-EMU_MUST_CHECK enum emu_err search_parts_load(const char *folder, json_t *parts, struct diag *d);
+enum emu_err search_parts_load(const char *folder, json_t *parts, struct diag *d) EMU_MUST_CHECK;
 
 void search_parts_sort(json_t *parts);
 
 /* Whether all belong to one search; the sentence says what is different. */
-EMU_MUST_CHECK enum emu_err search_parts_check(const json_t *parts, const char *search, struct diag *d);
+enum emu_err search_parts_check(const json_t *parts, const char *search, struct diag *d) EMU_MUST_CHECK;
 
 /* What is not done yet of [from, to) of a source, as an array of [from, to] pairs. */
 json_t *search_parts_missing(const json_t *parts, const char *source, uint64_t from, uint64_t to);

@@ -87,16 +87,16 @@ void case_fini(struct test_case *c);
 bool case_is_named(const char *path);
 
 /* On failure nothing is held. `path` is kept. */
-EMU_MUST_CHECK enum emu_err case_read(struct test_case *c, const char *path, struct diag *d);
+enum emu_err case_read(struct test_case *c, const char *path, struct diag *d) EMU_MUST_CHECK;
 /* The same of an open file, from its beginning; it stays the caller's. `path` is what messages call it. */
-EMU_MUST_CHECK enum emu_err case_read_from(struct test_case *c, FILE *file, const char *path, struct diag *d);
-EMU_MUST_CHECK enum emu_err case_write(const struct test_case *c, FILE *to, struct diag *d);
+enum emu_err case_read_from(struct test_case *c, FILE *file, const char *path, struct diag *d) EMU_MUST_CHECK;
+enum emu_err case_write(const struct test_case *c, FILE *to, struct diag *d) EMU_MUST_CHECK;
 
 /* The place of an expectation: its symbol (or NULL) and the offset or address; offset CASE_NONE if none is given. */
 struct case_place {
     char symbol[256];
     uint64_t offset;
 };
-EMU_MUST_CHECK enum emu_err case_parse_place(const char *text, struct case_place *place, struct diag *d);
+enum emu_err case_parse_place(const char *text, struct case_place *place, struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -29,16 +29,16 @@ struct case_guest {
     char kernel[CASE_PATH_BYTES], initrd[CASE_PATH_BYTES], system_map[CASE_PATH_BYTES], vmlinux[CASE_PATH_BYTES];
     char op_table[CASE_PATH_BYTES];
 };
-EMU_MUST_CHECK enum emu_err case_find_guest(const struct test_case *c, const struct case_places *p,
-                                            struct case_guest *g, struct diag *d);
+enum emu_err case_find_guest(const struct test_case *c, const struct case_places *p, struct case_guest *g,
+                             struct diag *d) EMU_MUST_CHECK;
 
 /* What a case says of a run: its schedule (left alone if it has none), and the guest, looked for in `guests` or, if
    that is NULL, beside this program. */
-EMU_MUST_CHECK enum emu_err case_prepare(const struct test_case *c, const char *guests, struct case_guest *g,
-                                         struct schedule *s, struct diag *d);
+enum emu_err case_prepare(const struct test_case *c, const char *guests, struct case_guest *g, struct schedule *s,
+                          struct diag *d) EMU_MUST_CHECK;
 
 /* The digest of an image's file; and whether the case's guest still is the one it was written for. */
-EMU_MUST_CHECK enum emu_err case_digest_image(const char *path, uint64_t *xxh3, struct diag *d);
-EMU_MUST_CHECK enum emu_err case_check_image(const struct test_case *c, const struct case_guest *g, struct diag *d);
+enum emu_err case_digest_image(const char *path, uint64_t *xxh3, struct diag *d) EMU_MUST_CHECK;
+enum emu_err case_check_image(const struct test_case *c, const struct case_guest *g, struct diag *d) EMU_MUST_CHECK;
 
 #endif

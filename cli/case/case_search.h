@@ -14,10 +14,10 @@
 #include "emu/schedule.h"
 
 /* Run it to its end; `child` then holds what it said, and is the caller's. */
-EMU_MUST_CHECK enum emu_err case_search_run(const struct test_case *c, const struct case_guest *g, struct child *child,
-                                            struct diag *d);
+enum emu_err case_search_run(const struct test_case *c, const struct case_guest *g, struct child *child,
+                             struct diag *d) EMU_MUST_CHECK;
 /* The sentence of a search that refused, as EMU_EINPUT of the case. */
-EMU_MUST_CHECK enum emu_err case_search_refused(const struct test_case *c, const struct child *child, struct diag *d);
+enum emu_err case_search_refused(const struct test_case *c, const struct child *child, struct diag *d) EMU_MUST_CHECK;
 
 struct case_search_failure {
     uint64_t number, count; /* the how many-th of how many, from 1 */
@@ -26,8 +26,8 @@ struct case_search_failure {
 
 /* Run the search and take a failure of it: failing boundaries with one outcome in a row count as one, at the first of
    them; of a strategy, the minimised runs. EMU_EINPUT: it finds none, or not so many. */
-EMU_MUST_CHECK enum emu_err case_search_take(const struct test_case *c, const struct case_guest *g, uint64_t number,
-                                             struct schedule *schedule, struct case_search_failure *failure,
-                                             struct diag *d);
+enum emu_err case_search_take(const struct test_case *c, const struct case_guest *g, uint64_t number,
+                              struct schedule *schedule, struct case_search_failure *failure,
+                              struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -10,7 +10,7 @@
 #include "cli/case/outcome.h"
 
 /* EMU_EINPUT: the image can't be read, or this Xen version has no such guests. */
-EMU_MUST_CHECK enum emu_err load_check(const struct test_case *c, const struct guest_options *guest, struct outcome *o,
-                                       struct diag *d);
+enum emu_err load_check(const struct test_case *c, const struct guest_options *guest, struct outcome *o,
+                        struct diag *d) EMU_MUST_CHECK;
 
 #endif

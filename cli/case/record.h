@@ -22,15 +22,15 @@ struct record {
 };
 
 /* Paths in the case are relative to its folder. A file that is there is replaced, by a whole one. */
-EMU_MUST_CHECK enum emu_err record_write(const struct record *r, const char *path, struct diag *d);
+enum emu_err record_write(const struct record *r, const char *path, struct diag *d) EMU_MUST_CHECK;
 
 /* `path` as seen from the folder in which `file` lies; both are resolved. EMU_EINPUT: one of them is not there. */
-EMU_MUST_CHECK enum emu_err record_relative_path(const char *path, const char *file, char relative[CASE_PATH_BYTES],
-                                                 struct diag *d);
+enum emu_err record_relative_path(const char *path, const char *file, char relative[CASE_PATH_BYTES],
+                                  struct diag *d) EMU_MUST_CHECK;
 /* Before a long run: EMU_EINPUT if the case of `o` could not be written to `path`, since a file's path from there is
    too long or no text. */
-EMU_MUST_CHECK enum emu_err record_check(const struct guest_options *o, const char *path, struct diag *d);
+enum emu_err record_check(const struct guest_options *o, const char *path, struct diag *d) EMU_MUST_CHECK;
 /* Write a case, by way of a file beside it. */
-EMU_MUST_CHECK enum emu_err record_save(const struct test_case *c, const char *path, struct diag *d);
+enum emu_err record_save(const struct test_case *c, const char *path, struct diag *d) EMU_MUST_CHECK;
 
 #endif

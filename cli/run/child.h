@@ -23,7 +23,7 @@ struct child {
 };
 
 /* Run `program` (NULL: this one) with argv, of which argv[0] is its name. On failure nothing is held. */
-EMU_MUST_CHECK enum emu_err child_start(struct child *c, const char *program, char *const *argv, struct diag *d);
+enum emu_err child_start(struct child *c, const char *program, char *const *argv, struct diag *d) EMU_MUST_CHECK;
 /* Wait until one of `count` children has ended (then its index), or until `timeout_ms` (then -1). Those with pid 0 are
    left out. A signal ends the wait too. */
 int child_wait_any(struct child *children, unsigned count, int timeout_ms);

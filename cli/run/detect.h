@@ -18,7 +18,7 @@ struct guest;
  * NULL if that is nothing. EMU_EINPUT: an unknown name, or a detector that can't find in this guest what it is to
  * watch.
  */
-EMU_MUST_CHECK enum emu_err detect_new(const struct guest *g, struct detect **out, struct diag *d);
+enum emu_err detect_new(const struct guest *g, struct detect **out, struct diag *d) EMU_MUST_CHECK;
 void detect_free(struct detect *x);
 
 /* Nothing, or some lines: what the detectors found, beyond the verdict, or that they had nothing to look at. */

@@ -21,7 +21,7 @@ struct divergence {
 };
 
 /* `arguments` are those of replay, without --digests and --against; NULL at the end. `last_step` bounds the search. */
-EMU_MUST_CHECK enum emu_err diverge_find(const char *const *arguments, const char *program, uint64_t last_step,
-                                         struct divergence *found, struct diag *d);
+enum emu_err diverge_find(const char *const *arguments, const char *program, uint64_t last_step,
+                          struct divergence *found, struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -19,7 +19,7 @@ struct kernel {
 };
 
 /* Read all of it, or nothing. Errors name the file. Free with kernel_fini, which also bears a zeroed struct. */
-EMU_MUST_CHECK enum emu_err kernel_init(struct kernel *k, const char *path, struct diag *d);
+enum emu_err kernel_init(struct kernel *k, const char *path, struct diag *d) EMU_MUST_CHECK;
 void kernel_fini(struct kernel *k);
 
 #endif

@@ -57,13 +57,13 @@ struct session {
 };
 
 /* Build the guest, find the place to stop at, listen to the console. On failure nothing is held. */
-EMU_MUST_CHECK enum emu_err session_init(struct session *s, const struct guest_options *guest,
-                                         const struct session_options *options, struct diag *d);
+enum emu_err session_init(struct session *s, const struct guest_options *guest, const struct session_options *options,
+                          struct diag *d) EMU_MUST_CHECK;
 void session_fini(struct session *s);
 
 /* Run until there is a verdict; SIGINT and SIGTERM give VERDICT_INTERRUPTED. EMU_EINPUT: the schedule does not fit the
    guest, or the run differs from the recorded one at a checkpoint; session_failed_check then says which. */
-EMU_MUST_CHECK enum emu_err session_run(struct session *s, struct diag *d);
+enum emu_err session_run(struct session *s, struct diag *d) EMU_MUST_CHECK;
 /* The check that has failed, NULL if it was none; and the last one before it, NULL if there is none. */
 const struct decision *session_failed_check(const struct session *s, const struct decision **last_good);
 

@@ -17,6 +17,6 @@
 size_t utf8_character(const char *text);
 bool utf8_is_valid(const char *text);
 /* EMU_EINPUT with a sentence if `text`, which is called `what` there, is not UTF-8. */
-EMU_MUST_CHECK enum emu_err utf8_check(const char *what, const char *text, struct diag *d);
+enum emu_err utf8_check(const char *what, const char *text, struct diag *d) EMU_MUST_CHECK;
 
 #endif

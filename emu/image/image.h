@@ -100,11 +100,10 @@ struct image_format {
  * these. EMU_EINPUT with one sentence for what can't be loaded, EMU_EHOST for an unreadable file or no memory; *out is
  * NULL then. image_load_bytes copies `bytes`.
  */
-EMU_MUST_CHECK enum emu_err image_load_file(const char *path, const struct image_format *const *formats,
-                                            struct image **out, struct diag *d);
-EMU_MUST_CHECK enum emu_err image_load_bytes(const uint8_t *bytes, size_t size,
-                                             const struct image_format *const *formats, struct image **out,
-                                             struct diag *d);
+enum emu_err image_load_file(const char *path, const struct image_format *const *formats, struct image **out,
+                             struct diag *d) EMU_MUST_CHECK;
+enum emu_err image_load_bytes(const uint8_t *bytes, size_t size, const struct image_format *const *formats,
+                              struct image **out, struct diag *d) EMU_MUST_CHECK;
 void image_free(struct image *img);
 
 /* "x86-64", "ARM (32-bit)", …; NULL for a machine (e_machine) that has no name here. */

@@ -18,6 +18,6 @@
 
 /* Write all symbols of a sealed table for a 32-bit (i386) or 64-bit (x86-64) guest. The caller's file descriptor is
    left open. EMU_EHOST: it can't be written, or there is no memory. */
-EMU_MUST_CHECK enum emu_err symbol_file_write(const struct symbols *s, unsigned bits, int fd, struct diag *d);
+enum emu_err symbol_file_write(const struct symbols *s, unsigned bits, int fd, struct diag *d) EMU_MUST_CHECK;
 
 #endif

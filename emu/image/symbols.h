@@ -41,15 +41,15 @@ void symbols_free(struct symbols *s);
  * Add one symbol at a link address. `bytes` is its extent, 0 if unknown (seal then takes the distance to the next
  * address). The name is copied. EMU_EINPUT: name empty or too long, or the table is full. EMU_EHOST: no memory.
  */
-EMU_MUST_CHECK enum emu_err symbols_add(struct symbols *s, uint64_t start_gva, uint64_t bytes, char kind,
-                                        const char *name, struct diag *d);
+enum emu_err symbols_add(struct symbols *s, uint64_t start_gva, uint64_t bytes, char kind, const char *name,
+                         struct diag *d) EMU_MUST_CHECK;
 
 /* Say that link addresses [start, start + bytes) are one section or segment: no unknown extent reaches past its end. */
-EMU_MUST_CHECK enum emu_err symbols_add_range(struct symbols *s, uint64_t start_gva, uint64_t bytes, struct diag *d);
+enum emu_err symbols_add_range(struct symbols *s, uint64_t start_gva, uint64_t bytes, struct diag *d) EMU_MUST_CHECK;
 
 /* Say that code from this link address on comes from `file`, `line`; line 0 ends a run of lines. */
-EMU_MUST_CHECK enum emu_err symbols_add_line(struct symbols *s, uint64_t start_gva, const char *file, unsigned line,
-                                             struct diag *d);
+enum emu_err symbols_add_line(struct symbols *s, uint64_t start_gva, const char *file, unsigned line,
+                              struct diag *d) EMU_MUST_CHECK;
 
 /* Symbols whose link address is below this do not move with the slide; 0, the default, moves all. */
 void symbols_set_moving_from(struct symbols *s, uint64_t link_gva);
@@ -59,7 +59,7 @@ void symbols_set_moving_from(struct symbols *s, uint64_t link_gva);
  * ours); lookups are allowed only afterwards. Among several names of one address the first is the one that is
  * not weak, has fewest leading underscores, and was added first.
  */
-EMU_MUST_CHECK enum emu_err symbols_seal(struct symbols *s, struct diag *d);
+enum emu_err symbols_seal(struct symbols *s, struct diag *d) EMU_MUST_CHECK;
 
 /* KASLR: what the running guest adds to link addresses. The one thing that may change after sealing. */
 void symbols_set_slide(struct symbols *s, uint64_t slide);

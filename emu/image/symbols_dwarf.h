@@ -18,7 +18,7 @@
  * debug data, which is no error. EMU_EINPUT: the file can't be read as ELF or its debug data is damaged; and as
  * symbols_add and symbols_add_line. Then `s` holds an unspecified part.
  */
-EMU_MUST_CHECK enum emu_err symbols_dwarf_read(const char *path, struct symbols *s, size_t *lines, size_t *functions,
-                                               struct diag *d);
+enum emu_err symbols_dwarf_read(const char *path, struct symbols *s, size_t *lines, size_t *functions,
+                                struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -17,7 +17,7 @@
  * one, are set not to move. *found is how many symbols were added: 0 for a stripped file, which is no error.
  * EMU_EINPUT: not an ELF file that libelf can read, or as symbols_add; then `s` holds an unspecified part.
  */
-EMU_MUST_CHECK enum emu_err symbols_elf_read(const void *bytes, size_t size, struct symbols *s, size_t *found,
-                                             struct diag *d);
+enum emu_err symbols_elf_read(const void *bytes, size_t size, struct symbols *s, size_t *found,
+                              struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -37,7 +37,7 @@ const char *unpack_kind_name(enum unpack_kind kind);
  * stream in the sentence ("the kernel payload"). EMU_EINPUT: not compressed, unsupported, damaged or too large;
  * EMU_EHOST: no memory. On failure *out is NULL.
  */
-EMU_MUST_CHECK enum emu_err unpack_bytes(const char *what, const uint8_t *bytes, size_t size, size_t size_max,
-                                         uint8_t **out, size_t *out_size, struct diag *d);
+enum emu_err unpack_bytes(const char *what, const uint8_t *bytes, size_t size, size_t size_max, uint8_t **out,
+                          size_t *out_size, struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -92,9 +92,8 @@ struct op_table_config {
 };
 
 /* Attach to a machine that is loaded and has not run. `symbols` (may be NULL) gives names. Both outlive the run. */
-EMU_MUST_CHECK enum emu_err op_table_new(struct machine *m, const struct op_table_config *config,
-                                         const struct symbols *symbols, unsigned checks, struct op_table **out,
-                                         struct diag *d);
+enum emu_err op_table_new(struct machine *m, const struct op_table_config *config, const struct symbols *symbols,
+                          unsigned checks, struct op_table **out, struct diag *d) EMU_MUST_CHECK;
 /* The machine must not run any more. */
 void op_table_free(struct op_table *o);
 

@@ -18,7 +18,7 @@
 #include "fuzz/detect/op_table.h"
 
 /* EMU_EINPUT: what does not fit, and what would. `c` is whole only if EMU_OK. */
-EMU_MUST_CHECK enum emu_err op_table_parse(const char *text, const struct symbols *symbols, unsigned bits,
-                                           struct op_table_config *c, struct diag *d);
+enum emu_err op_table_parse(const char *text, const struct symbols *symbols, unsigned bits, struct op_table_config *c,
+                            struct diag *d) EMU_MUST_CHECK;
 
 #endif

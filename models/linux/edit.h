@@ -56,9 +56,8 @@ typedef void(edit_report_fn)(void *context, const struct edit_change *change);
  * Apply one edit and report each change after it was written. EMU_EINPUT: the anchor does not fit, or a table would
  * bring the code back; nothing was written. `report` may be NULL.
  */
-EMU_MUST_CHECK enum emu_err edit_apply(const struct edit *e, const struct edit_kernel *k,
-                                       const struct edit_memory *memory, edit_report_fn *report, void *context,
-                                       struct diag *d);
+enum emu_err edit_apply(const struct edit *e, const struct edit_kernel *k, const struct edit_memory *memory,
+                        edit_report_fn *report, void *context, struct diag *d) EMU_MUST_CHECK;
 
 /* A writable copy of the image's bytes as the memory to edit; `bytes` has view->size of them. */
 struct edit_copy {

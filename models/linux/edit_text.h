@@ -51,7 +51,7 @@ struct edit {
 };
 
 /* Read one line; `line` is its number for the sentence, 0 if it has none. EMU_EINPUT: it is no edit. */
-EMU_MUST_CHECK enum emu_err edit_parse(const char *text, unsigned line, struct edit *e, struct diag *d);
+enum emu_err edit_parse(const char *text, unsigned line, struct edit *e, struct diag *d) EMU_MUST_CHECK;
 
 /* The line that parses to the same edit; returns the length of the whole text, as snprintf. */
 int edit_print(const struct edit *e, char *text, size_t bytes);

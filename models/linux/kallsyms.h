@@ -64,13 +64,13 @@ const char *kallsyms_describe(const struct kallsyms_tables *t);
  * Find and check the tables without reading the symbols out. EMU_EINPUT: there are none (a kernel without
  * CONFIG_KALLSYMS), or what looks like them does not agree with itself; the sentence names the first disagreement.
  */
-EMU_MUST_CHECK enum emu_err kallsyms_find(const struct kernel_view *v, struct kallsyms_tables *t, struct diag *d);
+enum emu_err kallsyms_find(const struct kernel_view *v, struct kallsyms_tables *t, struct diag *d) EMU_MUST_CHECK;
 
 /*
  * Find the tables and add every symbol, and the segments as ranges, to a table not yet sealed; symbols below `_text`
  * are set not to move. *t may be NULL. Errors as kallsyms_find and symbols_add; then `s` holds an unspecified part.
  */
-EMU_MUST_CHECK enum emu_err kallsyms_read(const struct kernel_view *v, struct symbols *s, struct kallsyms_tables *t,
-                                          struct diag *d);
+enum emu_err kallsyms_read(const struct kernel_view *v, struct symbols *s, struct kallsyms_tables *t,
+                           struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -51,7 +51,7 @@ struct kernel_view {
  * Read program and section headers. EMU_EINPUT: no little-endian x86 ELF file, no load segment, or a header that points
  * out of the file. A file without section headers is well; sections beyond the maximum are left out.
  */
-EMU_MUST_CHECK enum emu_err kernel_view_init(struct kernel_view *v, const void *bytes, size_t size, struct diag *d);
+enum emu_err kernel_view_init(struct kernel_view *v, const void *bytes, size_t size, struct diag *d) EMU_MUST_CHECK;
 
 /* Where this link address is in the file, if at least `bytes` bytes from it on are there. */
 bool kernel_view_find_file(const struct kernel_view *v, uint64_t gva, uint64_t bytes, uint64_t *file_at);

@@ -80,8 +80,8 @@ struct patch_entry {
  * Find and check the tables. `s` (sealed, with no slide) may be NULL: then only section headers tell. EMU_EINPUT: there
  * is no patch table at all.
  */
-EMU_MUST_CHECK enum emu_err patch_tables_find(const struct kernel_view *v, const struct symbols *s,
-                                              struct patch_tables *t, struct diag *d);
+enum emu_err patch_tables_find(const struct kernel_view *v, const struct symbols *s, struct patch_tables *t,
+                               struct diag *d) EMU_MUST_CHECK;
 
 /* The i-th entry as the image has it; i < count of that table. */
 void patch_tables_get(const struct patch_tables *t, enum patch_kind kind, uint32_t i, struct patch_entry *out);

@@ -20,10 +20,10 @@
  * errors. EMU_EINPUT with file and line: a line of another form, no symbol at all, or the placeholder that Debian
  * installs in /boot; and as symbols_add. Then `s` holds the symbols before that line.
  */
-EMU_MUST_CHECK enum emu_err system_map_parse(const char *text, size_t bytes, const char *file, struct symbols *s,
-                                             struct diag *d);
+enum emu_err system_map_parse(const char *text, size_t bytes, const char *file, struct symbols *s,
+                              struct diag *d) EMU_MUST_CHECK;
 
 /* The same from a file. EMU_EINPUT if it can't be read or is too large. */
-EMU_MUST_CHECK enum emu_err system_map_read(const char *path, struct symbols *s, struct diag *d);
+enum emu_err system_map_read(const char *path, struct symbols *s, struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -51,6 +51,6 @@ void elfnote_check(const struct elfnote_rules *rules, const struct image *img, e
  * Where a PVH guest (the ABI of Xen 4.10 and later) is entered: PHYS32_ENTRY. EMU_EINPUT with a sentence if the image
  * has no such note or the address is in no segment.
  */
-EMU_MUST_CHECK enum emu_err elfnote_phys32_entry(const struct image *img, uint32_t *entry_gpa, struct diag *d);
+enum emu_err elfnote_phys32_entry(const struct image *img, uint32_t *entry_gpa, struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -34,6 +34,6 @@ uint32_t pvh_memory_map(const struct machine *m, struct hvm_memmap_table_entry *
  * Load `img`, with command line and initrd from platform_config(m), and set vCPU 0's registers. EMU_EINPUT with one
  * sentence if the image has no PVH entry, does not fit into the machine's memory, or leaves no room for the initrd.
  */
-EMU_MUST_CHECK enum emu_err pvh_load(struct machine *m, const struct image *img, struct diag *d);
+enum emu_err pvh_load(struct machine *m, const struct image *img, struct diag *d) EMU_MUST_CHECK;
 
 #endif
