@@ -4,6 +4,7 @@
 #include "emu/base/ensure.h"
 #include "emu/image/unpack.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,9 +17,9 @@
 #define PARAGRAPH_BYTES      16     /* unit of syssize */
 #define PAYLOAD_SIZE_TRAILER 4      /* the last bytes of every payload are its decompressed size, little-endian */
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "struct setup_header is read as it is in the file");
-_Static_assert(offsetof(struct setup_header, header) == SETUP_MAGIC_OFFSET - SETUP_HEADER_OFFSET, "boot.rst: 0202/4");
-_Static_assert(offsetof(struct setup_header, payload_offset) == 0x248 - SETUP_HEADER_OFFSET, "boot.rst: 0248/4");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "struct setup_header is read as it is in the file");
+static_assert(offsetof(struct setup_header, header) == SETUP_MAGIC_OFFSET - SETUP_HEADER_OFFSET, "boot.rst: 0202/4");
+static_assert(offsetof(struct setup_header, payload_offset) == 0x248 - SETUP_HEADER_OFFSET, "boot.rst: 0248/4");
 
 /*
  * The header ends where the jump at 0x200 goes to (its second byte is the distance from 0x202); what is behind that is

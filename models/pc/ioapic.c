@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/pc/ioapic.h"
 
+#include <assert.h>
+
 #include "emu/base/ensure.h"
 #include "emu/machine.h"
 #include "emu/schedule.h"
@@ -35,7 +37,7 @@ struct ioapic_state {
     uint32_t id;
     uint32_t select;
 };
-_Static_assert(IOAPIC_PINS < 64, "a bit for each pin");
+static_assert(IOAPIC_PINS < 64, "a bit for each pin");
 
 static struct ioapic_state *state_of(struct machine *m)
 {
