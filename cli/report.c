@@ -3,6 +3,7 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -177,16 +178,16 @@ static char *command_of(const struct arguments *a, const struct guest_options *o
     add_word(to, a->has_case ? a->c.path : o->kernel);
     if (a->has_case) {
         add_option(to, "--guests", a->guests);
-        snprintf(number, sizeof(number), "%llu", (unsigned long long)a->finding.number);
+        snprintf(number, sizeof(number), "%" PRIu64, a->finding.number);
         add_option(to, "--failure", a->finding.number ? number : NULL);
     } else {
         add_option(to, "--initrd", o->initrd);
         add_option(to, "--mode", o->mode == PLATFORM_HVM ? "hvm" : "pvh");
         snprintf(number, sizeof(number), "%u", o->vcpus);
         add_option(to, "--vcpus", number);
-        snprintf(number, sizeof(number), "%lluM", (unsigned long long)(o->ram_bytes >> 20));
+        snprintf(number, sizeof(number), "%" PRIu64 "M", (o->ram_bytes >> 20));
         if (o->ram_bytes % (1 << 20))
-            snprintf(number, sizeof(number), "%llu", (unsigned long long)o->ram_bytes);
+            snprintf(number, sizeof(number), "%" PRIu64, o->ram_bytes);
         add_option(to, "--memory", number);
         snprintf(number, sizeof(number), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
         add_option(to, "--xen", number);
@@ -201,7 +202,7 @@ static char *command_of(const struct arguments *a, const struct guest_options *o
         add_option(to, "--same", o->same);
         add_option(to, "--schedule", a->schedule);
         add_option(to, "--until", a->session.until);
-        snprintf(number, sizeof(number), "%llu", (unsigned long long)a->session.steps_max);
+        snprintf(number, sizeof(number), "%" PRIu64, a->session.steps_max);
         add_option(to, "--steps-max", a->session.steps_max ? number : NULL);
     }
     if (!strcmp(command, "report"))

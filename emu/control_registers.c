@@ -9,6 +9,8 @@
  * whose PDPTEs have reserved bits meets a page fault later instead of #GP(0) there.
  */
 #include "emu/exception.h"
+
+#include <inttypes.h>
 #include "emu/machine_state.h"
 
 /* PE, MP, EM, TS, ET, NE, WP, AM, NW, CD, PG: writes to the others are ignored. */
@@ -165,7 +167,7 @@ bool machine_write_control_register(struct machine *m, const struct insn *insn)
         value = (value & CR0_WRITABLE) | CR0_ET;
     } else {
         if (!cr4_offered(m, &offered)) {
-            machine_unmodelled(m, "MOV of 0x%llx to CR4 of a processor without CPUID", (unsigned long long)value);
+            machine_unmodelled(m, "MOV of 0x%" PRIx64 " to CR4 of a processor without CPUID", value);
             return false;
         }
         if (!cr4_is_legal(m, &r, value, offered))

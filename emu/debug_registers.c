@@ -12,6 +12,8 @@
  * UNMODELLED.
  */
 #include "emu/exception.h"
+
+#include <inttypes.h>
 #include "emu/machine_state.h"
 
 #define DR7_ENABLES(n)   (3ull << 2 * (n))
@@ -42,8 +44,7 @@ static bool write_dr7(struct machine *m, uint64_t value)
 {
     for (unsigned n = 0; n < 4; n++)
         if ((value & DR7_ENABLES(n)) && (value & DR7_CONDITION(n))) {
-            machine_unmodelled(m, "MOV of 0x%llx to DR7, which enables a breakpoint on data or ports",
-                               (unsigned long long)value);
+            machine_unmodelled(m, "MOV of 0x%" PRIx64 " to DR7, which enables a breakpoint on data or ports", value);
             return false;
         }
     engine_set_debug_register(m->engine, 7, (value & DR7_WRITABLE) | DR7_FIXED);

@@ -2,6 +2,8 @@
 /* Telling of accesses: all of them (engine_watch_accesses), or writes to a few bytes (engine_watch_writes). */
 #include "emu/engine_state.h"
 
+#include <inttypes.h>
+
 void engine_report_fetch(struct engine *e, uint64_t pc, uint32_t size)
 {
     if (!e->access)
@@ -113,8 +115,7 @@ enum emu_err engine_watch_writes(struct engine *e, uint64_t gpa, uint64_t bytes,
     bool ok;
 
     if (!bytes || !memory_is_ram(e->mem, gpa, bytes))
-        return diag_set(d, EMU_EINPUT, "what is to be watched at guest-physical 0x%llx is no RAM",
-                        (unsigned long long)gpa);
+        return diag_set(d, EMU_EINPUT, "what is to be watched at guest-physical 0x%" PRIx64 " is no RAM", gpa);
     for (unsigned i = 0; i < e->watches; i++)
         if (e->watched[i].gpa == gpa && e->watched[i].bytes == bytes)
             return EMU_OK;

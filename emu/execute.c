@@ -2,6 +2,7 @@
 /*
  * execute: the instructions that the engine leaves to the machine: ports, MSRs, RDRAND, and what the models answer.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "emu/base/ensure.h"
@@ -118,8 +119,8 @@ static bool find_memory(struct machine *m, const struct vcpu_regs *r, uint64_t g
             return false;
         }
         if (!memory_is_ram(m->mem, w.gpa, 1)) {
-            machine_unmodelled(m, "a string port instruction between a port and guest-physical 0x%llx, which is no RAM",
-                               (unsigned long long)w.gpa);
+            machine_unmodelled(
+                m, "a string port instruction between a port and guest-physical 0x%" PRIx64 ", which is no RAM", w.gpa);
             return false;
         }
         gpa[i] = w.gpa;
@@ -250,7 +251,7 @@ static void execute_wrmsr(struct machine *m, const struct insn *insn)
             watch_tell_serialised(m);
         return;
     }
-    machine_unmodelled(m, "WRMSR of 0x%llx to 0x%x", (unsigned long long)value, msr);
+    machine_unmodelled(m, "WRMSR of 0x%" PRIx64 " to 0x%x", value, msr);
 }
 
 static enum model_answer ask_cpuid(struct machine *m, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *r)
@@ -367,8 +368,8 @@ static bool on_mmio_read(void *context, uint64_t gpa, unsigned bytes, uint64_t *
         }
     }
     m->in_engine = false;
-    machine_unmodelled(m, "a read of %u byte%s at guest-physical 0x%llx, where nothing is", bytes, plural(bytes),
-                       (unsigned long long)gpa);
+    machine_unmodelled(m, "a read of %u byte%s at guest-physical 0x%" PRIx64 ", where nothing is", bytes, plural(bytes),
+                       gpa);
     return false;
 }
 
@@ -386,8 +387,8 @@ static bool on_mmio_write(void *context, uint64_t gpa, unsigned bytes, uint64_t 
         }
     }
     m->in_engine = false;
-    machine_unmodelled(m, "a write of 0x%llx (%u byte%s) at guest-physical 0x%llx, where nothing is",
-                       (unsigned long long)value, bytes, plural(bytes), (unsigned long long)gpa);
+    machine_unmodelled(m, "a write of 0x%" PRIx64 " (%u byte%s) at guest-physical 0x%" PRIx64 ", where nothing is",
+                       value, bytes, plural(bytes), gpa);
     return false;
 }
 

@@ -11,6 +11,7 @@
  * so again: what its expirations leave in the models is pending already. And a guest that reads the TSC in its loop is
  * not proved to hang by the second proof unless its registers repeat.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "emu/machine_state.h"
@@ -118,8 +119,8 @@ static void prove(struct machine *m, const char *what, uint64_t period_ns)
         return;
     }
     describe(m, text, sizeof(text));
-    machine_set_verdict(m, VERDICT_FAIL, "hang", "%s repeats every %llu ns and %s: %s", what,
-                        (unsigned long long)period_ns, describe_timers(m), text);
+    machine_set_verdict(m, VERDICT_FAIL, "hang", "%s repeats every %" PRIu64 " ns and %s: %s", what, period_ns,
+                        describe_timers(m), text);
 }
 
 void hang_check_turn(struct machine *m)

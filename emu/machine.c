@@ -10,6 +10,7 @@
 #include "emu/machine.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -597,8 +598,8 @@ static void take_exit(struct machine *m, const struct engine_exit *x)
             take_halt(m);
         return;
     case ENGINE_EXIT_NO_MEMORY:
-        machine_unmodelled(m, "an access to guest-physical 0x%llx, or an instruction fetch from where no RAM is",
-                           (unsigned long long)x->gpa);
+        machine_unmodelled(m, "an access to guest-physical 0x%" PRIx64 ", or an instruction fetch from where no RAM is",
+                           x->gpa);
         return;
     case ENGINE_EXIT_UNMODELLED:
         machine_unmodelled(m, "%s", x->text);
@@ -729,13 +730,12 @@ static void report_no_progress(struct machine *m, enum engine_exit_kind last)
         snprintf(waits, sizeof(waits), "vector 0x%x waits", (unsigned)vector);
     machine_set_verdict(
         m, VERDICT_ERROR, NULL,
-        "the run makes no step: vCPU %u (%s) was to run %u times from its step %llu, RIP 0x%llx, and the "
+        "the run makes no step: vCPU %u (%s) was to run %u times from its step %" PRIu64 ", RIP 0x%" PRIx64 ", and the "
         "CPU engine last %s; IF is %u%s, %s%s%s",
         m->run.current, vcpu_state_name((enum vcpu_state)v->state), PROGRESS_STARTS_MAX,
-        (unsigned long long)engine_steps(m->engine, m->run.current), (unsigned long long)engine_rip(m->engine),
-        exit_name(last), !!(engine_rflags(m->engine) & RFLAGS_IF),
-        engine_interrupt_shadow(m->engine) ? " in an interrupt shadow" : "", waits,
-        v->nmi_pending ? ", an NMI waits" : "", v->nmi_blocked ? ", NMIs are blocked" : "");
+        engine_steps(m->engine, m->run.current), engine_rip(m->engine), exit_name(last),
+        !!(engine_rflags(m->engine) & RFLAGS_IF), engine_interrupt_shadow(m->engine) ? " in an interrupt shadow" : "",
+        waits, v->nmi_pending ? ", an NMI waits" : "", v->nmi_blocked ? ", NMIs are blocked" : "");
 }
 
 enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits)

@@ -2,6 +2,7 @@
 #include "emu/memory_state.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -81,8 +82,8 @@ enum emu_err memory_new_with_area(uint64_t ram_bytes, uint64_t area_bytes, struc
     mem->fd = memfd_create("guest-ram", MFD_CLOEXEC);
     if (mem->fd < 0 || ftruncate(mem->fd, (off_t)mem->mapped_bytes) < 0) {
         memory_free(mem);
-        return diag_set(d, EMU_EHOST, "the host can't reserve %llu MiB for the guest's memory",
-                        (unsigned long long)(ram_bytes >> 20));
+        return diag_set(d, EMU_EHOST, "the host can't reserve %" PRIu64 " MiB for the guest's memory",
+                        (ram_bytes >> 20));
     }
     host = mmap(NULL, mem->mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, mem->fd, 0);
     mem->range[0].host = host == MAP_FAILED ? NULL : host; /* from here on memory_free() takes it back */
@@ -98,8 +99,7 @@ enum emu_err memory_new_with_area(uint64_t ram_bytes, uint64_t area_bytes, struc
     if (!mem->range[0].host || !mem->ours || !mem->code || !mem->stale || !mem->stale_page || !mem->written ||
         !mem->open.page || !mem->open.is || !mem->base_page_digest || !mem->base_page_known) {
         memory_free(mem);
-        return diag_set(d, EMU_EHOST, "the host can't map %llu MiB for the guest's memory",
-                        (unsigned long long)(ram_bytes >> 20));
+        return diag_set(d, EMU_EHOST, "the host can't map %" PRIu64 " MiB for the guest's memory", ram_bytes >> 20);
     }
     mem->range[0].bytes = ram_bytes < MEMORY_LOW_RAM_END_GPA ? ram_bytes : MEMORY_LOW_RAM_END_GPA;
     if (ram_bytes > MEMORY_LOW_RAM_END_GPA) {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -382,7 +383,7 @@ static enum emu_err check_header(struct snapshot_file *f, struct diag *d)
     if (checksum != XXH3_64bits(f->bytes, HEADER_BYTES - 8))
         return say(f, d, "is damaged: its header does not match its checksum");
     if (length != f->length)
-        return say(f, d, "is damaged: it has %zu of %llu bytes", f->length, (unsigned long long)length);
+        return say(f, d, "is damaged: it has %zu of %" PRIu64 " bytes", f->length, length);
     if (sections != SECTION_COUNT || !names_fit || !rows_fit(row, f->length))
         return say(f, d, "is damaged: its sections are not where they should be");
     for (unsigned s = 0; s < SECTION_COUNT; s++) {
@@ -638,9 +639,8 @@ enum emu_err snapshot_file_load(const struct snapshot_file *f, struct machine *m
     enum emu_err err;
 
     if (c->ram_bytes != f->info.ram_bytes || c->vcpus != f->info.vcpus || c->xen_version != f->info.xen_version)
-        return say(f, d, "is of another machine: %u vCPU%s, %llu bytes of memory, Xen %u.%u", f->info.vcpus,
-                   plural(f->info.vcpus), (unsigned long long)f->info.ram_bytes, f->info.xen_version >> 16,
-                   f->info.xen_version & 0xffff);
+        return say(f, d, "is of another machine: %u vCPU%s, %" PRIu64 " bytes of memory, Xen %u.%u", f->info.vcpus,
+                   plural(f->info.vcpus), f->info.ram_bytes, f->info.xen_version >> 16, f->info.xen_version & 0xffff);
     err = snapshot_state_get(m, &parts, &state, d);
     if (err == EMU_OK)
         err = load_pages(f, m, d);
@@ -648,12 +648,14 @@ enum emu_err snapshot_file_load(const struct snapshot_file *f, struct machine *m
         err = snapshot_state_apply(m, state, d);
     snapshot_state_free(state);
     if (err == EMU_OK && !f->believed && machine_digest(m) != f->info.digest)
-        err = say(f, d, "is damaged: the machine's digest after loading is %016llx, and %016llx was written",
-                  (unsigned long long)machine_digest(m), (unsigned long long)f->info.digest);
+        err = say(f, d,
+                  "is damaged: the machine's digest after loading is %016" PRIx64 ", and %016" PRIx64 " was written",
+                  machine_digest(m), f->info.digest);
     if (err == EMU_OK && !f->believed && (machine_steps(m) != f->info.steps || clock_now_ns(m) != f->info.now_ns))
-        err = say(f, d, "is damaged: it says step %llu and %llu ns, and the machine in it is at step %llu and %llu ns",
-                  (unsigned long long)f->info.steps, (unsigned long long)f->info.now_ns,
-                  (unsigned long long)machine_steps(m), (unsigned long long)clock_now_ns(m));
+        err = say(f, d,
+                  "is damaged: it says step %" PRIu64 " and %" PRIu64 " ns, and the machine in it is at step %" PRIu64
+                  " and %" PRIu64 " ns",
+                  f->info.steps, f->info.now_ns, machine_steps(m), clock_now_ns(m));
     for (unsigned i = 0; err == EMU_OK && i < c->model_count; i++)
         if (c->models[i]->is_sound && !c->models[i]->is_sound(m))
             err = say(f, d, "is damaged: the state of its model '%s' can't be one", c->models[i]->name);

@@ -2,6 +2,7 @@
 #include "emu/snapshot_state.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -300,9 +301,8 @@ static enum emu_err get_run(struct machine *m, struct wire_in w, struct snapshot
     if (!is_whole(&w))
         return bad_part(d, "run's fields");
     if (vcpus != m->config.vcpus || models != m->config.model_count)
-        return diag_set(d, EMU_EINPUT, "is of a machine of %llu vCPU%s and %llu model%s, not %u and %u",
-                        (unsigned long long)vcpus, plural(vcpus), (unsigned long long)models, plural(models),
-                        m->config.vcpus, m->config.model_count);
+        return diag_set(d, EMU_EINPUT, "is of a machine of %" PRIu64 " vCPU%s and %" PRIu64 " model%s, not %u and %u",
+                        vcpus, plural(vcpus), models, plural(models), m->config.vcpus, m->config.model_count);
     if (s->run.current >= m->config.vcpus || s->run.verdict.vcpu >= m->config.vcpus)
         bad = "current";
     if ((unsigned)s->run.verdict.kind > VERDICT_INTERRUPTED)

@@ -183,7 +183,7 @@ enum emu_err boot_protocol_load(struct machine *m, const struct image *img, stru
     if (err == EMU_OK)
         err = place_initrd(m, img, &initrd_gpa, d);
     if (err == EMU_OK && p->cmdline && strlen(p->cmdline) >= CMDLINE_BYTES)
-        err = diag_set(d, EMU_EINPUT, "the command line is longer than %llu bytes", CMDLINE_BYTES - 1);
+        err = diag_set(d, EMU_EINPUT, "the command line is longer than %" PRIu64 " bytes", (uint64_t)CMDLINE_BYTES - 1);
     if (err == EMU_OK)
         err = acpi_build(m, ACPI_GPA, ACPI_BYTES, &rsdp_gpa, d);
     if (err != EMU_OK)

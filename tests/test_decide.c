@@ -5,6 +5,8 @@
  */
 #include "tests/toy_machine.h"
 
+#include <inttypes.h>
+
 #include "emu/decide.h"
 #include "emu/engine.h"
 #include "emu/machine_state.h"
@@ -261,7 +263,7 @@ static void each_kind_is_carried_out(void **state)
     char check[64];
 
     must(m, "then mark");
-    snprintf(check, sizeof(check), "then check %016llx", (unsigned long long)machine_digest(m));
+    snprintf(check, sizeof(check), "then check %016" PRIx64, machine_digest(m));
     must(m, check);
     must(m, "then vector 1 0x50");
     must(m, "then nmi 0");
@@ -333,9 +335,9 @@ static void the_view_is_the_vcpus_state_and_loads_nobody(void **state)
             vcpu_get_regs(m, v, &r);
             if (w[v].vcpu.rip != r.rip || w[v].vcpu.rflags != r.rflags ||
                 w[v].vcpu.interrupt_shadow != r.interrupt_shadow)
-                fail_msg("vCPU %u at step %u: %llx %llx %d, not %llx %llx %d", v, i, (unsigned long long)w[v].vcpu.rip,
-                         (unsigned long long)w[v].vcpu.rflags, w[v].vcpu.interrupt_shadow, (unsigned long long)r.rip,
-                         (unsigned long long)r.rflags, r.interrupt_shadow);
+                fail_msg("vCPU %u at step %u: %" PRIx64 " %" PRIx64 " %d, not %" PRIx64 " %" PRIx64 " %d", v, i,
+                         w[v].vcpu.rip, w[v].vcpu.rflags, w[v].vcpu.interrupt_shadow, r.rip, r.rflags,
+                         r.interrupt_shadow);
             assert_int_equal(w[v].vcpu.state, vcpu_state(m, v));
             shadows |= v != machine_current(m) && r.interrupt_shadow;
             masks |= v != machine_current(m) && !(r.rflags & RFLAGS_IF);

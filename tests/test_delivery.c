@@ -5,6 +5,7 @@
  */
 #include "tests/cmocka_tap.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "emu/delivery.h"
@@ -135,8 +136,7 @@ static void assert_frame(struct world *w, uint64_t sp, unsigned bytes, unsigned 
     assert_int_equal(w->r.gpr[GPR_RSP], sp);
     for (unsigned i = 0; i < count; i++)
         if (get(w, sp + i * bytes, bytes) != words[i])
-            fail_msg("word %u is 0x%llx, expected 0x%llx", i, (unsigned long long)get(w, sp + i * bytes, bytes),
-                     (unsigned long long)words[i]);
+            fail_msg("word %u is 0x%" PRIx64 ", expected 0x%" PRIx64, i, get(w, sp + i * bytes, bytes), words[i]);
 }
 #define FRAME(...)                                                                                                     \
     sizeof((uint64_t[]){__VA_ARGS__}) / 8, (uint64_t[])                                                                \

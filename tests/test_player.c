@@ -4,6 +4,7 @@
  */
 #include "tests/toy_machine.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "emu/decide.h"
@@ -219,7 +220,7 @@ static void an_anchor_is_found_where_its_occurrence_is(void **state)
         assert_int_equal(play(&by_anchor, 2000), EMU_OK);
         digest = machine_digest(by_anchor.m);
         play_fini(&by_anchor);
-        snprintf(text, sizeof(text), "at 0:%llu nmi 0", (unsigned long long)rows[i].position);
+        snprintf(text, sizeof(text), "at 0:%" PRIu64 " nmi 0", rows[i].position);
         play_init(&by_position, MACHINE(STEPS_LOOP), text, s);
         assert_int_equal(play(&by_position, 2000), EMU_OK);
         assert_true(digest == machine_digest(by_position.m));
@@ -392,9 +393,9 @@ static void a_thousand_random_schedules_replay_to_the_same_digest(void **state)
         disturbed = replay(m, &parsed, end, seed * 77);
         snapshot_restore(m, start);
         if (plain != recorded || disturbed != recorded)
-            fail_msg("schedule %llu: recorded %016llx, replayed %016llx, with extra stops and returns %016llx",
-                     (unsigned long long)seed, (unsigned long long)recorded, (unsigned long long)plain,
-                     (unsigned long long)disturbed);
+            fail_msg("schedule %" PRIu64 ": recorded %016" PRIx64 ", replayed %016" PRIx64
+                     ", with extra stops and returns %016" PRIx64,
+                     seed, recorded, plain, disturbed);
         schedule_fini(&s);
         schedule_fini(&parsed);
     }

@@ -5,6 +5,7 @@
  */
 #include "tests/pc_machine.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "models/pc/ioapic.h"
@@ -78,7 +79,7 @@ static void each_is_refused(const struct model *model, const struct row *row, si
         memcpy(&was, bytes + row[i].offset, row[i].bytes);
         memcpy(bytes + row[i].offset, &row[i].value, row[i].bytes);
         if (model->is_sound(m))
-            fail_msg("%s takes %s = %#llx", model->name, row[i].field, (unsigned long long)row[i].value);
+            fail_msg("%s takes %s = %#" PRIx64, model->name, row[i].field, row[i].value);
         memcpy(bytes + row[i].offset, &was, row[i].bytes);
         assert_true(model->is_sound(m));
     }

@@ -4,6 +4,7 @@
 
 #include "fuzz/detect/torn_site.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "emu/machine.h"
@@ -63,7 +64,7 @@ static void what_is_of_no_version_is_torn(void **state)
         v = machine_verdict(m);
         torn = v->detector && !strcmp(v->detector, "torn-code");
         if (torn != !!runs[i].torn_at || (torn && v->rip_gva != SITE + runs[i].torn_at - 1))
-            fail_msg("run %zu: %s at 0x%llx", i, v->text, (unsigned long long)v->rip_gva);
+            fail_msg("run %zu: %s at 0x%" PRIx64, i, v->text, v->rip_gva);
         machine_free(m);
     }
 }

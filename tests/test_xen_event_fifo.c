@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
+#include <inttypes.h>
+
 #define CONTROL_GFN 0x110u /* one page a vCPU */
 #define ARRAY_GFN   0x180u
 
@@ -179,7 +181,7 @@ static void a_control_block_is_checked_in_order(void **state)
         int64_t answer = init_control(m, rows[i].gfn, rows[i].offset, rows[i].vcpu);
 
         if (answer != rows[i].answer)
-            print_message("row %u: answer %lld\n", i, (long long)answer);
+            print_message("row %u: answer %" PRId64 "\n", i, answer);
         assert_int_equal(answer, rows[i].answer);
         if (i < 7) /* a failed first call leaves the domain without FIFO */
             assert_int_equal(expand_array(m, ARRAY_GFN), XEN_EOPNOTSUPP);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
+#include <inttypes.h>
+
 #include "models/xen/pvh_loader.h"
 
 #define EXTENTS_GVA 0x210000ull
@@ -62,7 +64,7 @@ static void a_mapping_is_checked(void **state)
         int64_t answer = CALL(m, __HYPERVISOR_memory_op, XENMEM_add_to_physmap, &a);
 
         if (answer != rows[i].answer)
-            print_message("row %u: answer %lld\n", i, (long long)answer);
+            print_message("row %u: answer %" PRId64 "\n", i, answer);
         assert_int_equal(answer, rows[i].answer);
     }
     assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
+#include <inttypes.h>
+
 #define INFO_GFN 0x300ull
 #define VCPUS    3u
 
@@ -64,7 +66,7 @@ static void every_row_answers_by_version(void **state)
         int64_t answer = vcpu_op(m, rows[i].op, rows[i].vcpu, rows[i].gva);
 
         if (answer != rows[i].answer)
-            print_message("row %u: answer %lld, not %lld\n", i, (long long)answer, (long long)rows[i].answer);
+            print_message("row %u: answer %" PRId64 ", not %" PRId64 "\n", i, answer, rows[i].answer);
         assert_int_equal(answer, rows[i].answer);
         assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);
         machine_free(m);
@@ -221,7 +223,7 @@ static void registering_vcpu_info_is_checked_by_version(void **state)
         int64_t answer = CALL_VCPU(m, VCPUOP_register_vcpu_info, rows[i].vcpu, &info);
 
         if (answer != rows[i].answer)
-            print_message("row %u: answer %lld, not %lld\n", i, (long long)answer, (long long)rows[i].answer);
+            print_message("row %u: answer %" PRId64 ", not %" PRId64 "\n", i, answer, rows[i].answer);
         assert_int_equal(answer, rows[i].answer);
         machine_free(m);
     }

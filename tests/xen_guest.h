@@ -7,6 +7,8 @@
 #define BOOTRACE_TESTS_XEN_GUEST_H
 
 #include "tests/cmocka_tap.h"
+
+#include <inttypes.h>
 #include "tests/played_machine.h"
 
 #include "models/pc/lapic.h"
@@ -83,7 +85,7 @@ static inline void check_bare_rows(unsigned number, uint64_t third, const struct
         int64_t answer = call(m, number, rows[i].op, BAD_GVA, third);
 
         if (answer != rows[i].answer)
-            print_message("row %zu: answer %lld\n", i, (long long)answer);
+            print_message("row %zu: answer %" PRId64 "\n", i, answer);
         assert_int_equal(answer, rows[i].answer);
         assert_int_equal(machine_verdict(m)->kind, VERDICT_NONE);
         machine_free(m);

@@ -426,11 +426,11 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
     if (err == EMU_OK)
         err = exhaustive_new(g->machine, &o, &s->report, &s->x, d);
     if (err != EMU_OK && s->endless)
-        (void)diag_set(
-            d, err,
-            "the window does not end within %llu steps of its vCPU, which runs alone: does it wait for another "
-            "one? Give --window SYMBOL+STEPS",
-            RECORD_STEPS_MAX);
+        (void)diag_set(d, err,
+                       "the window does not end within %" PRIu64
+                       " steps of its vCPU, which runs alone: does it wait for "
+                       "another one? Give --window SYMBOL+STEPS",
+                       (uint64_t)RECORD_STEPS_MAX);
     if (err == EMU_OK)
         err = search(s, to, known);
     console_progress(&s->console, NULL);

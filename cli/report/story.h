@@ -3,8 +3,8 @@
  * story: a run as a person wants to read it: what happened in sentences, timelines, the bytes that were changed, the
  * registers, the schedule, and the command that does it again. As one HTML file, as text, or as a trace for a viewer.
  */
-#ifndef BOOTRACE_CLI_REPORT_REPORT_STORY_H
-#define BOOTRACE_CLI_REPORT_REPORT_STORY_H
+#ifndef BOOTRACE_CLI_REPORT_STORY_H
+#define BOOTRACE_CLI_REPORT_STORY_H
 
 #include <stdio.h>
 

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,8 +21,8 @@ enum emu_err parse_number(const char *what, const char *text, uint64_t min, uint
     errno = 0;
     *value = strtoull(text, &end, 0);
     if (!isdigit((unsigned char)text[0]) || *end || errno || *value < min || *value > max)
-        return diag_set(d, EMU_EINPUT, "%s is a number from %llu to %llu, not '%s'", what, (unsigned long long)min,
-                        (unsigned long long)max, text);
+        return diag_set(d, EMU_EINPUT, "%s is a number from %" PRIu64 " to %" PRIu64 ", not '%s'", what, min, max,
+                        text);
     return EMU_OK;
 }
 
@@ -65,8 +66,8 @@ enum emu_err parse_bytes(const char *text, uint64_t *bytes, struct diag *d)
     }
     if (!isdigit((unsigned char)text[0]) || *end || errno || *bytes > RAM_BYTES_MAX >> shift ||
         *bytes << shift < RAM_BYTES_MIN || (*bytes << shift) % PAGE_BYTES)
-        return diag_set(d, EMU_EINPUT, "memory is given like 512M or 2G, from %lluM to %lluG, not '%s'",
-                        RAM_BYTES_MIN >> 20, RAM_BYTES_MAX >> 30, text);
+        return diag_set(d, EMU_EINPUT, "memory is given like 512M or 2G, from %" PRIu64 "M to %" PRIu64 "G, not '%s'",
+                        (uint64_t)RAM_BYTES_MIN >> 20, (uint64_t)RAM_BYTES_MAX >> 30, text);
     *bytes <<= shift;
     return EMU_OK;
 }

@@ -15,12 +15,12 @@
 #define STACK_WORDS_MAX  512
 #define STACK_PLACES_MAX 16
 
-void post_mortem_place(const struct symbols *symbols, unsigned long long gva, char *text, size_t bytes)
+void post_mortem_place(const struct symbols *symbols, uint64_t gva, char *text, size_t bytes)
 {
     if (symbols)
         symbols_print(symbols, gva, text, bytes);
     else
-        snprintf(text, bytes, "0x%llx", gva);
+        snprintf(text, bytes, "0x%" PRIx64, gva);
 }
 
 /* Instructions before RIP are found by decoding from the symbol's start; without a symbol the code begins at RIP. */

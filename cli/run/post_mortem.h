@@ -6,6 +6,7 @@
 #ifndef BOOTRACE_CLI_RUN_POST_MORTEM_H
 #define BOOTRACE_CLI_RUN_POST_MORTEM_H
 
+#include <stdint.h>
 #include <stdio.h>
 
 struct machine;
@@ -18,6 +19,6 @@ void post_mortem_print(struct machine *m, const struct symbols *symbols, FILE *t
 void post_mortem_print_vcpu(struct machine *m, unsigned vcpu, const struct symbols *symbols, FILE *to);
 
 /* "name+0x1c/0x40", or the address. */
-void post_mortem_place(const struct symbols *symbols, unsigned long long gva, char *text, size_t bytes);
+void post_mortem_place(const struct symbols *symbols, uint64_t gva, char *text, size_t bytes);
 
 #endif

@@ -147,8 +147,7 @@ enum outcome { OUTCOME_RETURNED, OUTCOME_FAILED, OUTCOME_NOTHING_TO_DELIVER, OUT
 static void note_budget(struct exhaustive *s, struct verdict *v, uint64_t rip_gva)
 {
     *v = (struct verdict){.kind = VERDICT_BUDGET, .vcpu = s->o.vcpu, .rip_gva = rip_gva, .position = position(s)};
-    snprintf(v->text, sizeof(v->text), "the handler has not returned after %llu steps",
-             (unsigned long long)s->o.handler_steps_max);
+    snprintf(v->text, sizeof(v->text), "the handler has not returned after %" PRIu64 " steps", s->o.handler_steps_max);
 }
 
 /* By the machine's models, which know whether the interrupt would be taken here. */

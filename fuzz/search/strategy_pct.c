@@ -9,6 +9,7 @@
  * Bugs", ASPLOS 2010. DEVIATION: a vCPU that has run alone for STRATEGY_FAIR_STEPS gives way, since kernels spin; the
  * bound is for the runs in which that does not happen.
  */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,10 +180,10 @@ static void pct_statement(void *state, char *text, size_t bytes)
     double bound = 1.0 / (n * pow((double)s->o.window_steps, s->o.depth - 1));
 
     snprintf(text, bytes,
-             "hit rate %.3g (%llu of %llu runs), bound %.3g = 1/(n k^(d-1)) with n = %u, k = %llu, d = %u, seed %llu%s",
-             s->runs ? (double)s->failing / (double)s->runs : 0, (unsigned long long)s->failing,
-             (unsigned long long)s->runs, bound, n, (unsigned long long)s->o.window_steps, s->o.depth,
-             (unsigned long long)s->o.seed, s->given_way ? "; vCPUs that spun gave way" : "");
+             "hit rate %.3g (%" PRIu64 " of %" PRIu64 " runs), bound %.3g = 1/(n k^(d-1)) with n = %u, k = %" PRIu64
+             ", d = %u, seed %" PRIu64 "%s",
+             s->runs ? (double)s->failing / (double)s->runs : 0, s->failing, s->runs, bound, n, s->o.window_steps,
+             s->o.depth, s->o.seed, s->given_way ? "; vCPUs that spun gave way" : "");
 }
 
 const struct strategy strategy_pct = {

@@ -19,6 +19,7 @@
  * Systematic Testing of Multithreaded Programs", PLDI 2007; Coons, Musuvathi, McKinley, "Bounded Partial-Order
  * Reduction", OOPSLA 2013, on why reducing further than to shared accesses loses schedules under a bound.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -454,22 +455,23 @@ static void preempt_statement(void *state, char *text, size_t bytes)
 
     if (!complete) {
         snprintf(text, bytes,
-                 "not finished: %llu run%s, %llu of them failing, %zu plan%s with at most %u preemption%s %s left%s",
-                 (unsigned long long)s->runs, plural(s->runs), (unsigned long long)s->failing, s->plans - s->next,
-                 plural(s->plans - s->next), s->o.depth, plural(s->o.depth), s->plans - s->next == 1 ? "is" : "are",
+                 "not finished: %" PRIu64 " run%s, %" PRIu64
+                 " of them failing, %zu plan%s with at most %u preemption%s %s left%s",
+                 s->runs, plural(s->runs), s->failing, s->plans - s->next, plural(s->plans - s->next), s->o.depth,
+                 plural(s->o.depth), s->plans - s->next == 1 ? "is" : "are",
                  s->overflow ? "; there was no room for all plans" : "");
         return;
     }
     snprintf(
         text, bytes,
         "every interleaving of %u vCPU%s with at most %u preemption%s in the window, up to the order of accesses that "
-        "do not conflict: %llu run%s, %llu failing, %zu shared place%s, %u round%s. Assumes that vCPUs meet only in "
+        "do not conflict: %" PRIu64 " run%s, %" PRIu64
+        " failing, %zu shared place%s, %u round%s. Assumes that vCPUs meet only in "
         "memory that they read and write (not in code that one changes and another executes) and through the "
         "hypervisor, that one that touches no more than %u places in %u "
         "steps spins, and that time plays no part",
-        s->o.vcpus, plural(s->o.vcpus), s->o.depth, plural(s->o.depth), (unsigned long long)s->runs, plural(s->runs),
-        (unsigned long long)s->failing, s->shared, plural(s->shared), s->rounds, plural(s->rounds), SPIN_PLACES,
-        SPIN_STEPS);
+        s->o.vcpus, plural(s->o.vcpus), s->o.depth, plural(s->o.depth), s->runs, plural(s->runs), s->failing, s->shared,
+        plural(s->shared), s->rounds, plural(s->rounds), SPIN_PLACES, SPIN_STEPS);
 }
 
 const struct strategy strategy_preempt = {

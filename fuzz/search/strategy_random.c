@@ -3,6 +3,7 @@
  * random: a few actions at boundaries chosen uniformly from the window. What is refused where it falls (IF=0, a waiting
  * vCPU) is tried again at the boundaries that follow.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -97,9 +98,9 @@ static void random_statement(void *state, char *text, size_t bytes)
     const struct random_strategy *s = state;
 
     snprintf(text, bytes,
-             "%llu of %llu random runs failed (up to %u action%s each, seed %llu); nothing is said of what was not run",
-             (unsigned long long)s->failing, (unsigned long long)s->runs, s->o.depth, plural(s->o.depth),
-             (unsigned long long)s->o.seed);
+             "%" PRIu64 " of %" PRIu64 " random runs failed (up to %u action%s each, seed %" PRIu64
+             "); nothing is said of what was not run",
+             s->failing, s->runs, s->o.depth, plural(s->o.depth), s->o.seed);
 }
 
 const struct strategy strategy_random = {

@@ -5,6 +5,7 @@
 #include "emu/image/unpack.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,8 +62,9 @@ static enum emu_err find_parts(const struct setup_header *h, size_t file_bytes, 
 
     uint64_t needed = boot->setup_bytes + (uint64_t)h->syssize * PARAGRAPH_BYTES;
     if (needed > file_bytes || boot->setup_bytes >= file_bytes)
-        return diag_set(d, EMU_EINPUT, "the bzImage is cut short: it has %zu bytes of %llu; fetch the kernel again",
-                        file_bytes, (unsigned long long)needed);
+        return diag_set(d, EMU_EINPUT,
+                        "the bzImage is cut short: it has %zu bytes of %" PRIu64 "; fetch the kernel again", file_bytes,
+                        needed);
     boot->protected_bytes = (size_t)needed - boot->setup_bytes;
     if (h->payload_length <= PAYLOAD_SIZE_TRAILER || h->payload_offset > boot->protected_bytes ||
         h->payload_length > boot->protected_bytes - h->payload_offset)

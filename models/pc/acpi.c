@@ -10,6 +10,7 @@
 #include "models/platform_config.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -239,8 +240,7 @@ enum emu_err acpi_build(struct machine *m, uint64_t gpa, uint64_t bytes_max, uin
     struct dsdt_madt places;
 
     if (gpa % 16 || gpa > UINT32_MAX - ACPI_BYTES_MAX)
-        return diag_set(d, EMU_EINPUT, "ACPI tables can't be at 0x%llx: not 16-byte aligned below 4 GiB",
-                        (unsigned long long)gpa);
+        return diag_set(d, EMU_EINPUT, "ACPI tables can't be at 0x%" PRIx64 ": not 16-byte aligned below 4 GiB", gpa);
     acpi_put(&im, &rsdp, sizeof(rsdp));
     if (hvm) {
         const struct facs f = {.signature = "FACS", .bytes = sizeof(f), .version = 1};
@@ -263,10 +263,10 @@ enum emu_err acpi_build(struct machine *m, uint64_t gpa, uint64_t bytes_max, uin
     rsdp.extended_checksum = acpi_checksum((const uint8_t *)&rsdp, sizeof(rsdp));
     memcpy(im.bytes, &rsdp, sizeof(rsdp));
     if (im.used > bytes_max)
-        return diag_set(d, EMU_EINPUT, "the ACPI tables of %u vCPUs need %zu bytes, there is room for %llu",
-                        machine_vcpus(m), im.used, (unsigned long long)bytes_max);
+        return diag_set(d, EMU_EINPUT, "the ACPI tables of %u vCPUs need %zu bytes, there is room for %" PRIu64,
+                        machine_vcpus(m), im.used, bytes_max);
     if (!memory_write(machine_memory(m), gpa, im.bytes, im.used))
-        return diag_set(d, EMU_EINPUT, "the guest has no memory for ACPI tables at 0x%llx", (unsigned long long)gpa);
+        return diag_set(d, EMU_EINPUT, "the guest has no memory for ACPI tables at 0x%" PRIx64, gpa);
     *rsdp_gpa = gpa;
     return EMU_OK;
 }

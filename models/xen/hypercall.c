@@ -8,6 +8,7 @@
  */
 #include "models/xen/state.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "emu/base/ensure.h"
@@ -211,11 +212,11 @@ const char *xen_operation_name(uint64_t number, uint64_t operation, char *text, 
     const struct xen_op *op = f && f->ops ? op_find(f, op_number(f, operation)) : NULL;
 
     if (!f)
-        snprintf(text, text_bytes, "hypercall %llu", (unsigned long long)number);
+        snprintf(text, text_bytes, "hypercall %" PRIu64, number);
     else if (op)
         snprintf(text, text_bytes, "%s(%s)", f->name, op->name);
     else if (f->ops)
-        snprintf(text, text_bytes, "%s(%llu)", f->name, (unsigned long long)op_number(f, operation));
+        snprintf(text, text_bytes, "%s(%" PRIu64 ")", f->name, op_number(f, operation));
     else
         snprintf(text, text_bytes, "%s", f->name);
     return text;
@@ -266,8 +267,8 @@ int64_t xen_dispatch(struct xen_call *c)
     if (!f->ops) {
         if (f->handler)
             return f->handler(c);
-        machine_unmodelled(c->m, "hypercall %s(0x%llx, 0x%llx, 0x%llx)", f->name, (unsigned long long)c->arg[0],
-                           (unsigned long long)c->arg[1], (unsigned long long)c->arg[2]);
+        machine_unmodelled(c->m, "hypercall %s(0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ")", f->name, c->arg[0],
+                           c->arg[1], c->arg[2]);
         return XEN_ENOSYS;
     }
     if (f->handler) {
@@ -281,8 +282,7 @@ int64_t xen_dispatch(struct xen_call *c)
         return f->op_unknown;
     if (op->handler)
         return op->handler(c);
-    machine_unmodelled(c->m, "hypercall %s(%s, 0x%llx, 0x%llx)", f->name, op->name, (unsigned long long)c->arg[1],
-                       (unsigned long long)c->arg[2]);
+    machine_unmodelled(c->m, "hypercall %s(%s, 0x%" PRIx64 ", 0x%" PRIx64 ")", f->name, op->name, c->arg[1], c->arg[2]);
     return XEN_ENOSYS;
 }
 

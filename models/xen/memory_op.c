@@ -7,6 +7,8 @@
  */
 #include "models/xen/state.h"
 
+#include <inttypes.h>
+
 #include "models/platform_config.h"
 #include "models/xen/pvh_loader.h"
 
@@ -77,7 +79,7 @@ static int64_t each_extent(struct xen_call *c, bool (*fn)(struct machine *m, uin
     if (!xen_is_self(r.domid) || r.order > ORDER_MAX)
         return (int64_t)extents_done(c);
     if (r.count > EXTENTS_MAX) {
-        machine_unmodelled(c->m, "memory_op on %llu extents at once", (unsigned long long)r.count);
+        machine_unmodelled(c->m, "memory_op on %" PRIu64 " extents at once", r.count);
         return 0;
     }
     for (i = extents_done(c); i < r.count; i++) {
@@ -150,7 +152,7 @@ static int64_t exchange(struct xen_call *c, const struct reservation *in, const 
     if (c->t->exchange != EXCHANGE_WORKS)
         return c->t->exchange == EXCHANGE_EINVAL ? XEN_EINVAL : XEN_EOPNOTSUPP;
     if (in->count > EXTENTS_MAX || out->count > EXTENTS_MAX) {
-        machine_unmodelled(c->m, "memory_op(exchange) of %llu extents", (unsigned long long)in->count);
+        machine_unmodelled(c->m, "memory_op(exchange) of %" PRIu64 " extents", in->count);
         return XEN_EINVAL;
     }
     if (!exchange_frames(c, in, xen_gfn_is_ram, &done))
@@ -199,7 +201,7 @@ static int64_t map_gmfn(struct machine *m, uint64_t from, uint64_t to)
     if (from == to)
         return 0;
     if (!memory_is_ram(machine_memory(m), to << PAGE_SHIFT, PAGE_BYTES) && !xen_gfn_is_hole(xen_state(m), to)) {
-        machine_unmodelled(m, "add_to_physmap(gmfn) to frame 0x%llx outside RAM", (unsigned long long)to);
+        machine_unmodelled(m, "add_to_physmap(gmfn) to frame 0x%" PRIx64 " outside RAM", to);
         return XEN_EINVAL;
     }
     if (!memory_read(machine_memory(m), from << PAGE_SHIFT, bytes, sizeof(bytes)) || !xen_p2m_fill(m, to) ||

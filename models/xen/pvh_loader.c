@@ -44,8 +44,8 @@ static enum emu_err plan(const struct machine *m, const struct image *img, struc
             l->kernel_end_gpa = s->paddr + s->memory_bytes;
         if (s->paddr < PVH_ACPI_GPA + PVH_ACPI_BYTES && s->paddr + s->memory_bytes > PVH_ACPI_GPA)
             return diag_set(d, EMU_EINPUT,
-                            "a segment of the image at 0x%" PRIx64 " lies over the ACPI tables at 0x%llx", s->paddr,
-                            (unsigned long long)PVH_ACPI_GPA);
+                            "a segment of the image at 0x%" PRIx64 " lies over the ACPI tables at 0x%" PRIx64, s->paddr,
+                            (uint64_t)PVH_ACPI_GPA);
     }
     l->info_gpa = page_up(l->kernel_end_gpa);
     l->cmdline_gpa = l->info_gpa + PAGE_BYTES;

@@ -10,6 +10,7 @@
  */
 #include "models/xen/state.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -125,7 +126,7 @@ void xen_store_init(struct machine *m)
     init_text(&x->store, "domid", "1", false);
     init_text(&x->store, "name", "guest", false);
     init_text(&x->store, "vm", "/vm/00000000-0000-0000-0000-000000000001", false);
-    snprintf(number, sizeof(number), "%llu", (unsigned long long)(memory_ram_bytes(machine_memory(m)) >> 10));
+    snprintf(number, sizeof(number), "%" PRIu64, memory_ram_bytes(machine_memory(m)) >> 10);
     init_text(&x->store, "memory/target", number, false);
     init_text(&x->store, "memory/static-max", number, false);
     for (unsigned v = 0; v < machine_vcpus(m); v++) {
