@@ -131,12 +131,12 @@ static enum emu_err run_edits(const struct options *o, const struct kernel *k, s
         char text[EDIT_LINE_BYTES];
         struct edit e;
         enum emu_err err = edit_parse(o->edits[i], 0, &e, d);
-        if (err)
+        if (err != EMU_OK)
             return err;
         edit_print(&e, text, sizeof(text));
         printf("%s\n", text);
         err = edit_apply(&e, &kernel, &memory, print_change, r, d);
-        if (err)
+        if (err != EMU_OK)
             return err;
     }
     return EMU_OK;
@@ -147,7 +147,7 @@ static enum emu_err run_all(const struct options *o, struct diag *d)
     struct report r = {.decoder = NULL};
     struct kernel k;
     enum emu_err err = kernel_init(&k, o->image, d);
-    if (err)
+    if (err != EMU_OK)
         return err;
     uint8_t *bytes = malloc(k.view.size);
     r.kernel = &k;
@@ -157,7 +157,7 @@ static enum emu_err run_all(const struct options *o, struct diag *d)
     } else {
         err = diag_set(d, EMU_EHOST, "there is not enough memory");
     }
-    if (!err)
+    if (err == EMU_OK)
         err = run_edits(o, &k, &r, bytes, d);
     decoder_free(r.decoder);
     free(bytes);
@@ -174,7 +174,7 @@ int edit_run(int argc, char **argv)
     if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o))
         return COMMAND_INPUT;
     enum emu_err err = run_all(&o, &d);
-    if (!err)
+    if (err == EMU_OK)
         return COMMAND_PASS;
     fflush(stdout);
     return command_fail(argv[0], err, &d);

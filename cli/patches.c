@@ -248,7 +248,7 @@ int patches_run(int argc, char **argv)
     if (argp_parse(&argp, argc, argv, 0, NULL, &o))
         return COMMAND_INPUT;
     enum emu_err err = kernel_init(&k, o.image, &d);
-    if (err)
+    if (err != EMU_OK)
         return command_fail(argv[0], err, &d);
     int status = COMMAND_PASS;
     size_t named = o.function ? symbols_find_name(k.symbols, o.function, &function) : 1;

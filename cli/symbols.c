@@ -113,15 +113,15 @@ static enum emu_err read_image(const struct image *img, const char *file, struct
     struct kallsyms_tables t;
     size_t found;
     enum emu_err err = symbols_elf_read(img->bytes, img->size, s, &found, d);
-    if (err)
+    if (err != EMU_OK)
         return err;
     add_source(r, "ELF symbols", file, "", found, 0);
     if (found)
         return EMU_OK;
     err = kernel_view_init(&v, img->bytes, img->size, complaint);
-    if (!err)
+    if (err == EMU_OK)
         err = kallsyms_read(&v, s, &t, complaint);
-    if (!err)
+    if (err == EMU_OK)
         add_source(r, "kallsyms", file, kallsyms_describe(&t), t.count, 0);
     if (err != EMU_EHOST)
         return EMU_OK;
@@ -134,13 +134,13 @@ static enum emu_err read_vmlinux(const char *path, struct symbols *s, struct rep
     struct image *img;
     size_t found, lines, functions;
     enum emu_err err = image_load_file(path, image_formats, &img, d);
-    if (err)
+    if (err != EMU_OK)
         return err;
     err = symbols_elf_read(img->bytes, img->size, s, &found, d);
     image_free(img);
-    if (!err)
+    if (err == EMU_OK)
         err = symbols_dwarf_read(path, s, &lines, &functions, d);
-    if (err) {
+    if (err != EMU_OK) {
         diag_add_place(d, path, 0);
         return err;
     }
@@ -155,26 +155,26 @@ static enum emu_err read_all(const struct options *o, struct symbols *s, struct 
     struct image *img;
     diag_init(&complaint);
     enum emu_err err = image_load_file(o->image, image_formats, &img, d);
-    if (err)
+    if (err != EMU_OK)
         return err;
     r->bits = img->elf_class;
     err = read_image(img, o->image, s, r, &complaint, d);
     image_free(img);
-    if (err)
+    if (err != EMU_OK)
         return err;
     if (o->system_map) {
         size_t before = symbols_count(s);
         err = system_map_read(o->system_map, s, d);
-        if (err)
+        if (err != EMU_OK)
             return err;
         add_source(r, "System.map", o->system_map, "", symbols_count(s) - before, 0);
     }
     if (o->vmlinux)
         err = read_vmlinux(o->vmlinux, s, r, d);
-    if (!err && !r->count)
+    if (err == EMU_OK && !r->count)
         err = diag_set_at(d, EMU_EINPUT, o->image, 0, "there are no symbols: %s",
                           complaint.text[0] ? complaint.text : "no ELF symbol table");
-    return err ? err : symbols_seal(s, d);
+    return err != EMU_OK ? err : symbols_seal(s, d);
 }
 
 static json_t *symbol_json(const struct symbols *s, const struct symbol *symbol, uint64_t gva)
@@ -275,9 +275,9 @@ static enum emu_err write_elf(const struct options *o, const struct symbols *s, 
     if (fd < 0)
         return diag_set_at(d, EMU_EINPUT, o->elf, 0, "can't be written: %s", strerror(errno));
     err = symbol_file_write(s, r->bits, fd, d);
-    if (close(fd) && !err)
+    if (close(fd) && err == EMU_OK)
         err = diag_set(d, EMU_EHOST, "can't be written: %s", strerror(errno));
-    if (err)
+    if (err != EMU_OK)
         diag_add_place(d, o->elf, 0);
     return err;
 }
@@ -297,10 +297,10 @@ int symbols_run(int argc, char **argv)
         return COMMAND_ERROR;
     }
     enum emu_err err = read_all(&o, s, &r, &d);
-    if (!err && o.elf)
+    if (err == EMU_OK && o.elf)
         err = write_elf(&o, s, &r, &d);
     int status = COMMAND_PASS;
-    if (err) {
+    if (err != EMU_OK) {
         status = command_fail(argv[0], err, &d);
     } else if (!(o.json ? print_json(&o, s, &r) : print_text(&o, s, &r))) {
         fprintf(stderr, "%s: no symbol is called, or is at, '%s'\n", argv[0], o.find);

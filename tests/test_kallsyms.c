@@ -20,7 +20,7 @@ static enum emu_err find(const struct kallsyms_made *m, size_t size, struct kall
     struct kernel_view v;
     diag_init(d);
     enum emu_err err = kernel_view_init(&v, m->bytes, size, d);
-    return err ? err : kallsyms_find(&v, t, d);
+    return err != EMU_OK ? err : kallsyms_find(&v, t, d);
 }
 
 static void every_layout_is_read_back_exactly(void **state)

@@ -12,22 +12,22 @@ static enum emu_err read_symbols(struct kernel *k, struct diag *d)
     if (!k->symbols)
         return diag_set(d, EMU_EHOST, "there is not enough memory");
     enum emu_err err = symbols_elf_read(k->image->bytes, k->image->size, k->symbols, &found, d);
-    if (!err && !found)
+    if (err == EMU_OK && !found)
         err = kallsyms_read(&k->view, k->symbols, NULL, d);
-    return err ? err : symbols_seal(k->symbols, d);
+    return err != EMU_OK ? err : symbols_seal(k->symbols, d);
 }
 
 enum emu_err kernel_init(struct kernel *k, const char *path, struct diag *d)
 {
     *k = (struct kernel){.image = NULL};
     enum emu_err err = image_load_file(path, image_formats, &k->image, d);
-    if (!err)
+    if (err == EMU_OK)
         err = kernel_view_init(&k->view, k->image->bytes, k->image->size, d);
-    if (!err)
+    if (err == EMU_OK)
         err = read_symbols(k, d);
-    if (!err)
+    if (err == EMU_OK)
         err = patch_tables_find(&k->view, k->symbols, &k->tables, d);
-    if (err) {
+    if (err != EMU_OK) {
         diag_add_place(d, path, 0);
         kernel_fini(k);
     }

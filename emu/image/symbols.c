@@ -124,7 +124,7 @@ enum emu_err symbols_add(struct symbols *s, uint64_t start_gva, uint64_t bytes, 
     struct entry *e = &s->entries[s->count];
     *e = (struct entry){.start_gva = start_gva, .bytes = bytes, .sequence = (uint32_t)s->count, .kind = kind};
     enum emu_err err = add_text(s, name, &e->name_at, d);
-    if (err)
+    if (err != EMU_OK)
         return err;
     s->count++;
     return EMU_OK;
@@ -157,7 +157,7 @@ enum emu_err symbols_add_line(struct symbols *s, uint64_t start_gva, const char 
         return no_memory(d);
     if (!s->has_last_file || strcmp(s->names + s->last_file_at, file)) {
         enum emu_err err = add_text(s, file, &s->last_file_at, d);
-        if (err)
+        if (err != EMU_OK)
             return err;
         s->has_last_file = true;
     }

@@ -49,7 +49,7 @@ static enum emu_err add_lines(Dwarf_Die *unit, struct symbols *s, size_t *lines,
             !file || !*file || line < 0)
             continue;
         enum emu_err err = symbols_add_line(s, start_gva, file, is_end ? 0 : (unsigned)line, d);
-        if (err)
+        if (err != EMU_OK)
             return err;
         *lines += 1;
     }
@@ -67,7 +67,7 @@ static enum emu_err read_units(Dwarf *dwarf, struct reader *r, size_t *lines)
         if (type != DW_UT_compile)
             continue;
         enum emu_err err = add_lines(&die, r->s, lines, r->d);
-        if (err)
+        if (err != EMU_OK)
             return err;
         dwarf_getfuncs(&die, add_function, r, 0);
         if (r->err)
@@ -96,7 +96,7 @@ enum emu_err symbols_dwarf_read(const char *path, struct symbols *s, size_t *lin
     }
     close(fd);
     *functions = r.functions;
-    if (err)
+    if (err != EMU_OK)
         diag_add_place(d, path, 0);
     return err;
 }

@@ -50,7 +50,7 @@ static enum emu_err read_table(Elf *elf, Elf_Scn *section, const GElf_Shdr *head
         if (!strcmp(name, "_text"))
             symbols_set_moving_from(s, symbol.st_value);
         enum emu_err err = symbols_add(s, symbol.st_value, symbol.st_size, symbol_kind(elf, &symbol), name, d);
-        if (err)
+        if (err != EMU_OK)
             return err;
         ++*found;
     }
@@ -61,7 +61,7 @@ static enum emu_err read_sections(Elf *elf, GElf_Word type, struct symbols *s, s
 {
     Elf_Scn *section = NULL;
     enum emu_err err = EMU_OK;
-    while (!err && (section = elf_nextscn(elf, section))) {
+    while (err == EMU_OK && (section = elf_nextscn(elf, section))) {
         GElf_Shdr header;
         if (gelf_getshdr(section, &header) && header.sh_type == type)
             err = read_table(elf, section, &header, s, found, d);
@@ -73,7 +73,7 @@ static enum emu_err add_ranges(Elf *elf, struct symbols *s, struct diag *d)
 {
     Elf_Scn *section = NULL;
     enum emu_err err = EMU_OK;
-    while (!err && (section = elf_nextscn(elf, section))) {
+    while (err == EMU_OK && (section = elf_nextscn(elf, section))) {
         GElf_Shdr header;
         if (gelf_getshdr(section, &header) && header.sh_flags & SHF_ALLOC)
             err = symbols_add_range(s, header.sh_addr, header.sh_size, d);
@@ -95,9 +95,9 @@ enum emu_err symbols_elf_read(const void *bytes, size_t size, struct symbols *s,
         return diag_set(d, EMU_EINPUT, "this is not an ELF file that can be read");
     }
     enum emu_err err = read_sections(elf, SHT_SYMTAB, s, found, d);
-    if (!err && !*found)
+    if (err == EMU_OK && !*found)
         err = read_sections(elf, SHT_DYNSYM, s, found, d);
-    if (!err && *found)
+    if (err == EMU_OK && *found)
         err = add_ranges(elf, s, d);
     elf_end(elf);
     return err;

@@ -24,7 +24,7 @@ static enum emu_err bytes_init(const struct strategy_options *o, void **state, s
     struct bytes_strategy *s;
     enum emu_err err = strategy_check(o, d);
 
-    if (err)
+    if (err != EMU_OK)
         return err;
     s = calloc(1, sizeof(*s));
     if (!s)

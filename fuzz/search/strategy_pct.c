@@ -43,7 +43,7 @@ static enum emu_err pct_init(const struct strategy_options *o, void **state, str
     struct pct *s;
     enum emu_err err = strategy_check(o, d);
 
-    if (err)
+    if (err != EMU_OK)
         return err;
     if (o->depth > DEPTH_MAX)
         return diag_set(d, EMU_EINPUT, "pct takes a depth of 1 to %d, not %u", DEPTH_MAX, o->depth);

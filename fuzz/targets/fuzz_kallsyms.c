@@ -18,11 +18,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     ensure(s != NULL);
     diag_init(&d);
     enum emu_err err = kernel_view_init(&v, bytes, size, &d);
-    if (!err)
+    if (err == EMU_OK)
         err = kallsyms_read(&v, s, &t, &d);
-    if (!err)
+    if (err == EMU_OK)
         err = symbols_seal(s, &d);
-    if (err) {
+    if (err != EMU_OK) {
         ensure(d.text[0] != '\0' && !strchr(d.text, '\n'));
     } else {
         ensure(symbols_count(s) > 0 && symbols_count(s) <= t.count);

@@ -51,7 +51,7 @@ static void edit_kernel(const struct kernel_view *v, const struct symbols *s, co
         seen.count = 0;
         ensure(edit_parse(lines[i], 0, &e, &d) == EMU_OK);
         enum emu_err err = edit_apply(&e, &k, &seen.memory, check_change, &seen, &d);
-        ensure(err ? d.text[0] && !seen.count : seen.count > 0);
+        ensure(err != EMU_OK ? d.text[0] && !seen.count : seen.count > 0);
     }
     decoder_free(dec);
     free(copy.bytes);
@@ -68,11 +68,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     struct symbols *s = symbols_new();
     ensure(s != NULL);
     enum emu_err err = EMU_OK;
-    for (unsigned i = 0; !err && i < v.segment_count; i++)
+    for (unsigned i = 0; err == EMU_OK && i < v.segment_count; i++)
         err = symbols_add(s, v.segments[i].start_gva, FUNCTION_BYTES, 'T', i ? "g" : "f", &d);
-    if (!err)
+    if (err == EMU_OK)
         err = symbols_seal(s, &d);
-    ensure(!err);
+    ensure(err == EMU_OK);
     if (patch_tables_find(&v, s, &t, &d) == EMU_OK) {
         for (unsigned kind = 0; kind < PATCH_KINDS; kind++) {
             const struct patch_table *table = &t.tables[kind];

@@ -79,7 +79,7 @@ static enum emu_err find_place(struct plan *p, const struct edit_place *place, u
     if (!place->name[0])
         return EMU_OK;
     enum emu_err err = find_symbol(p, place->name, &s);
-    if (err)
+    if (err != EMU_OK)
         return err;
     if (place->offset >= s.bytes && s.bytes)
         return diag_set(p->d, EMU_EINPUT, "%s has only 0x%" PRIx64 " bytes, so no +0x%" PRIx64, place->name, s.bytes,
@@ -93,7 +93,7 @@ static enum emu_err find_function(struct plan *p, const struct edit_place *place
 {
     if (place->name[0]) {
         enum emu_err err = find_symbol(p, place->name, s);
-        if (err)
+        if (err != EMU_OK)
             return err;
     } else if (!symbols_find_address(p->k->symbols, place->offset, s)) {
         return diag_set(p->d, EMU_EINPUT, "no function is at 0x%" PRIx64, place->offset);
@@ -161,7 +161,7 @@ static enum emu_err find_donor(struct plan *p, enum patch_kind kind, uint8_t *ra
 {
     for (uint32_t i = 0; i < p->k->tables->tables[kind].count; i++) {
         enum emu_err err = read_entry(p, kind, i, raw, donor);
-        if (err || !find_range(p, donor))
+        if (err != EMU_OK || !find_range(p, donor))
             return err;
     }
     return diag_set(p->d, EMU_EINPUT, "the table %s has no other entry to put in place", patch_kind_name(kind));
@@ -174,7 +174,7 @@ static enum emu_err neutralise(struct plan *p, const struct range *r, const stru
     struct patch_entry donor;
     enum emu_err err = check_remainder(p, r, e);
     memcpy(changed, raw, bytes);
-    if (err)
+    if (err != EMU_OK)
         return err;
     if (!patch_tables_blank(p->k->tables, e->kind, e->index, changed)) {
         if (e->kind != PATCH_PARAVIRT)
@@ -182,7 +182,7 @@ static enum emu_err neutralise(struct plan *p, const struct range *r, const stru
                             "0x%" PRIx64 " is a site of the table %s, whose entries can't be taken away unnoticed",
                             e->site_gva, patch_kind_name(e->kind));
         err = find_donor(p, e->kind, donor_raw, &donor);
-        if (err)
+        if (err != EMU_OK)
             return err;
         ensure(patch_tables_copy(p->k->tables, e->kind, e->index, &donor, donor_raw, changed));
     }
@@ -199,12 +199,12 @@ static enum emu_err neutralise_table(struct plan *p, enum patch_kind kind, unsig
         uint8_t raw[PATCH_ENTRY_BYTES_MAX];
         struct patch_entry e;
         enum emu_err err = read_entry(p, kind, i, raw, &e);
-        const struct range *r = err ? NULL : find_range(p, &e);
+        const struct range *r = err != EMU_OK ? NULL : find_range(p, &e);
         if (r) {
             (*found)++;
             err = neutralise(p, r, &e, raw);
         }
-        if (err)
+        if (err != EMU_OK)
             return err;
     }
     return EMU_OK;
@@ -224,7 +224,7 @@ static enum emu_err drop(struct plan *p, const struct place *place)
         edit_nop(nop + 1, JUMP_BYTES - 1);
     }
     enum emu_err err = add_change(p, place->gva, place->code, nop, place->bytes, PATCH_KINDS, place->gva);
-    if (!err)
+    if (err == EMU_OK)
         p->ranges[p->range_count++] = (struct range){.gva = place->gva, .bytes = place->bytes, .dropped = true};
     return err;
 }
@@ -234,7 +234,7 @@ static enum emu_err keep_dropped(struct plan *p)
 {
     enum emu_err err = EMU_OK;
     unsigned found = 0;
-    for (unsigned kind = 0; !err && kind < PATCH_KINDS; kind++)
+    for (unsigned kind = 0; err == EMU_OK && kind < PATCH_KINDS; kind++)
         if (kind != PATCH_CALL && kind != PATCH_ENDBR)
             err = neutralise_table(p, (enum patch_kind)kind, &found);
     return err;
@@ -322,7 +322,7 @@ static enum emu_err walk(struct plan *p, const struct symbol *f, wanted_fn *want
     if (!p->memory->read(p->memory->context, f->start_gva, code, f->bytes))
         err = diag_set(p->d, EMU_EINPUT, "%s is not in memory", f->name);
     *seen = 0;
-    for (uint64_t at = 0; !err && at < f->bytes;) {
+    for (uint64_t at = 0; err == EMU_OK && at < f->bytes;) {
         struct insn insn;
         struct place place = {.gva = f->start_gva + at};
         bool valid = decoder_decode(p->k->decoder, p->k->view->bits, code + at, f->bytes - at, &insn);
@@ -346,11 +346,11 @@ static enum emu_err plan_unguard(struct plan *p, const struct edit *e)
     struct symbol f;
     unsigned seen;
     enum emu_err err = find_function(p, &e->place, &f);
-    if (!err)
+    if (err == EMU_OK)
         err = walk(p, &f, want_guard, NULL, 0, drop, &seen);
-    if (!err && !seen)
+    if (err == EMU_OK && !seen)
         err = diag_set(p->d, EMU_EINPUT, "%s neither disables nor enables interrupts", f.name);
-    return err ? err : keep_dropped(p);
+    return err != EMU_OK ? err : keep_dropped(p);
 }
 
 static enum emu_err plan_drop_at(struct plan *p, const struct edit *e, const struct symbol *f)
@@ -367,7 +367,7 @@ static enum emu_err plan_drop_at(struct plan *p, const struct edit *e, const str
     if (!place.bytes || !read_call(p, &place, &c))
         return diag_set(p->d, EMU_EINPUT, "%s+0x%" PRIx64 " is no call", f->name, e->call_offset);
     enum emu_err err = drop(p, &place);
-    return err ? err : keep_dropped(p);
+    return err != EMU_OK ? err : keep_dropped(p);
 }
 
 /* Visit the call that the edit means. */
@@ -376,9 +376,9 @@ static enum emu_err visit_call(struct plan *p, const struct edit *e, wanted_fn *
     struct symbol f;
     unsigned seen;
     enum emu_err err = find_function(p, &e->place, &f);
-    if (!err)
+    if (err == EMU_OK)
         err = walk(p, &f, wanted, e->callee, e->occurrence ? e->occurrence : 1, visit, &seen);
-    if (err)
+    if (err != EMU_OK)
         return err;
     if (!seen)
         return diag_set(p->d, EMU_EINPUT, "%s does not call %s", f.name, e->callee);
@@ -393,11 +393,11 @@ static enum emu_err plan_drop_call(struct plan *p, const struct edit *e)
 {
     struct symbol f;
     enum emu_err err = e->callee[0] ? EMU_OK : find_function(p, &e->place, &f);
-    if (!err && !e->callee[0])
+    if (err == EMU_OK && !e->callee[0])
         return plan_drop_at(p, e, &f);
-    if (!err)
+    if (err == EMU_OK)
         err = visit_call(p, e, want_callee, drop);
-    return err ? err : keep_dropped(p);
+    return err != EMU_OK ? err : keep_dropped(p);
 }
 
 /* ---- adding a call ---- */
@@ -494,7 +494,7 @@ static enum emu_err add_call(struct plan *p, const struct place *place)
     struct call c;
     uint64_t gva;
     enum emu_err err = find_padding(p, &gva);
-    if (err)
+    if (err != EMU_OK)
         return err;
     ensure(read_call(p, place, &c));
     unsigned bytes = make_trampoline(p, gva, c.target_gva, p->new_callee_gva, code);
@@ -502,9 +502,9 @@ static enum emu_err add_call(struct plan *p, const struct place *place)
         return diag_set(p->d, EMU_EINPUT, "the padding at 0x%" PRIx64 " is not in memory", gva);
     put_branch(call, 0xe8, place->gva, gva);
     err = add_change(p, gva, before, code, bytes, PATCH_KINDS, gva);
-    if (!err)
+    if (err == EMU_OK)
         err = add_change(p, place->gva, place->code, call, JUMP_BYTES, PATCH_KINDS, place->gva);
-    if (!err)
+    if (err == EMU_OK)
         p->ranges[p->range_count++] = (struct range){.gva = place->gva, .bytes = JUMP_BYTES, .dropped = true};
     return err;
 }
@@ -513,13 +513,13 @@ static enum emu_err plan_call_after(struct plan *p, const struct edit *e)
 {
     struct symbol new_callee;
     enum emu_err err = find_symbol(p, e->new_callee, &new_callee);
-    if (err)
+    if (err != EMU_OK)
         return err;
     p->new_callee_gva = new_callee.start_gva;
     if (!patch_tables_is_code(p->k->view, new_callee.start_gva, 1))
         return diag_set(p->d, EMU_EINPUT, "%s is no function", e->new_callee);
     err = visit_call(p, e, want_direct_call, add_call);
-    return err ? err : keep_dropped(p);
+    return err != EMU_OK ? err : keep_dropped(p);
 }
 
 static enum emu_err plan_replace(struct plan *p, const struct edit *e)
@@ -527,7 +527,7 @@ static enum emu_err plan_replace(struct plan *p, const struct edit *e)
     uint8_t now[EDIT_BYTES_MAX];
     uint64_t gva;
     enum emu_err err = find_place(p, &e->place, &gva);
-    if (err)
+    if (err != EMU_OK)
         return err;
     if (!p->memory->read(p->memory->context, gva, now, e->pattern_bytes))
         return diag_set(p->d, EMU_EINPUT, "the %u bytes at 0x%" PRIx64 " are not in memory", e->pattern_bytes, gva);
@@ -545,9 +545,9 @@ static enum emu_err plan_skip_entry(struct plan *p, const struct edit *e)
     enum emu_err err = find_place(p, &e->place, &r->gva);
     r->bytes = 1;
     p->range_count = 1;
-    if (!err)
+    if (err == EMU_OK)
         err = neutralise_table(p, e->table, &found);
-    if (!err && !found)
+    if (err == EMU_OK && !found)
         err = diag_set(p->d, EMU_EINPUT, "the table %s has no entry for 0x%" PRIx64, patch_kind_name(e->table), r->gva);
     return err;
 }
@@ -590,9 +590,9 @@ enum emu_err edit_apply(const struct edit *e, const struct edit_kernel *k, const
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     *p = (struct plan){.k = k, .memory = memory, .d = d};
     enum emu_err err = make_plan(p, e);
-    if (!err)
+    if (err == EMU_OK)
         err = write_plan(p, report, context);
-    if (err && e->line)
+    if (err != EMU_OK && e->line)
         d->line = e->line;
     free(p);
     return err;

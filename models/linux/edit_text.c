@@ -107,9 +107,9 @@ static enum emu_err parse_replace(char **words, unsigned count, struct edit *e, 
     if (count != 4)
         return diag_set(d, EMU_EINPUT, "replace needs a FUNCTION+OFFSET, a PATTERN and BYTES");
     enum emu_err err = parse_bytes(words[2], e->pattern, e->mask, &e->pattern_bytes, d);
-    if (!err)
+    if (err == EMU_OK)
         err = parse_bytes(words[3], e->bytes, NULL, &bytes, d);
-    if (!err && bytes != e->pattern_bytes)
+    if (err == EMU_OK && bytes != e->pattern_bytes)
         err = diag_set(d, EMU_EINPUT, "%u bytes can't replace %u: the lengths must agree", bytes, e->pattern_bytes);
     return err;
 }
@@ -132,25 +132,25 @@ static enum emu_err parse_words(char **words, unsigned count, struct edit *e, st
         break;
     case EDIT_DROP_CALL: {
         enum emu_err err = parse_drop_call(words, count, e, d);
-        if (err)
+        if (err != EMU_OK)
             return err;
         break;
     }
     case EDIT_CALL_AFTER: {
         enum emu_err err = parse_call_after(words, count, e, d);
-        if (err)
+        if (err != EMU_OK)
             return err;
         break;
     }
     case EDIT_REPLACE: {
         enum emu_err err = parse_replace(words, count, e, d);
-        if (err)
+        if (err != EMU_OK)
             return err;
         break;
     }
     }
     enum emu_err err = parse_place(place, &e->place, d);
-    if (!err && e->place.name[0] && e->place.offset && e->kind != EDIT_REPLACE && e->kind != EDIT_SKIP_ENTRY)
+    if (err == EMU_OK && e->place.name[0] && e->place.offset && e->kind != EDIT_REPLACE && e->kind != EDIT_SKIP_ENTRY)
         err = diag_set(d, EMU_EINPUT, "%s takes a whole function, without an offset", kind_names[e->kind]);
     return err;
 }
@@ -165,22 +165,22 @@ enum emu_err edit_parse(const char *text, unsigned line, struct edit *e, struct 
         err = diag_set(d, EMU_EINPUT, "an edit has less than %u characters", EDIT_LINE_BYTES);
     else
         strcpy(copy, text);
-    while (!err && count < WORDS_MAX && (words[count] = strtok_r(rest, " \t\n", &rest)))
+    while (err == EMU_OK && count < WORDS_MAX && (words[count] = strtok_r(rest, " \t\n", &rest)))
         count++;
     unsigned kind = 0, kinds = sizeof(kind_names) / sizeof(*kind_names);
-    while (!err && count && kind < kinds && strcmp(kind_names[kind], words[0]))
+    while (err == EMU_OK && count && kind < kinds && strcmp(kind_names[kind], words[0]))
         kind++;
     e->kind = (enum edit_kind)kind;
-    if (!err && !count)
+    if (err == EMU_OK && !count)
         err = diag_set(d, EMU_EINPUT, "there is no edit");
-    if (!err && kind == kinds)
+    if (err == EMU_OK && kind == kinds)
         err = diag_set(d, EMU_EINPUT, "there is no edit '%.80s': drop-call, call-after, unguard, replace, skip-entry",
                        words[0]);
-    if (!err && (count < 2 || count == WORDS_MAX))
+    if (err == EMU_OK && (count < 2 || count == WORDS_MAX))
         err = diag_set(d, EMU_EINPUT, "%s has the wrong number of words", words[0]);
-    if (!err)
+    if (err == EMU_OK)
         err = parse_words(words, count, e, d);
-    if (err && line)
+    if (err != EMU_OK && line)
         d->line = line;
     return err;
 }

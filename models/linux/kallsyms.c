@@ -458,9 +458,9 @@ enum emu_err kallsyms_read(const struct kernel_view *v, struct symbols *s, struc
     *f.t = (struct kallsyms_tables){0};
     enum emu_err err = find_tables(&f, d);
     uint64_t place_gva = 0, name_at = f.t->names_at;
-    if (!err && f.t->addressing == KALLSYMS_PLACE)
+    if (err == EMU_OK && f.t->addressing == KALLSYMS_PLACE)
         kernel_view_find_gva(v, f.t->addresses_at, &place_gva);
-    for (uint32_t i = 0; !err && i < f.t->count; i++) {
+    for (uint32_t i = 0; err == EMU_OK && i < f.t->count; i++) {
         char text[NAME_BYTES_MAX];
         read_name(&f, &name_at, text);
         uint64_t gva = get_address(v, f.t, i, place_gva);
@@ -468,10 +468,10 @@ enum emu_err kallsyms_read(const struct kernel_view *v, struct symbols *s, struc
             symbols_set_moving_from(s, gva);
         err = symbols_add(s, gva, 0, kind_at(v, gva, text[0]), text + 1, d);
     }
-    for (unsigned i = 0; !err && i < v->section_count; i++)
+    for (unsigned i = 0; err == EMU_OK && i < v->section_count; i++)
         if (v->sections[i].start_gva)
             err = symbols_add_range(s, v->sections[i].start_gva, v->sections[i].bytes, d);
-    for (unsigned i = 0; !err && !v->section_count && i < v->segment_count; i++)
+    for (unsigned i = 0; err == EMU_OK && !v->section_count && i < v->segment_count; i++)
         err = symbols_add_range(s, v->segments[i].start_gva, v->segments[i].memory_bytes, d);
     return err;
 }

@@ -90,9 +90,9 @@ enum emu_err kernel_view_init(struct kernel_view *v, const void *bytes, size_t s
                        header.e_machine);
     v->bits = gelf_getclass(elf) == ELFCLASS64 ? 64 : 32;
     v->word_bytes = v->bits / 8;
-    if (!err)
+    if (err == EMU_OK)
         err = read_segments(v, elf, d);
-    if (!err)
+    if (err == EMU_OK)
         read_sections(v, elf);
     elf_end(elf);
     return err;

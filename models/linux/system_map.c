@@ -61,7 +61,7 @@ enum emu_err system_map_parse(const char *text, size_t bytes, const char *file, 
         size_t used_bytes = line_bytes && text[at + line_bytes - 1] == '\r' ? line_bytes - 1 : line_bytes;
         line++;
         enum emu_err err = parse_line(text + at, used_bytes, s, d);
-        if (err) {
+        if (err != EMU_OK) {
             diag_add_place(d, file, line);
             return err;
         }
@@ -93,12 +93,12 @@ enum emu_err system_map_read(const char *path, struct symbols *s, struct diag *d
         got = fread(text + bytes, 1, room - bytes, f);
         bytes += got;
     } while (got);
-    if (!err && ferror(f))
+    if (err == EMU_OK && ferror(f))
         err = diag_set_at(d, EMU_EINPUT, path, 0, "the System.map can't be read");
-    if (!err && bytes > SYSTEM_MAP_BYTES_MAX)
+    if (err == EMU_OK && bytes > SYSTEM_MAP_BYTES_MAX)
         err = diag_set_at(d, EMU_EINPUT, path, 0, "the System.map is too large");
     fclose(f);
-    if (!err)
+    if (err == EMU_OK)
         err = system_map_parse(text, bytes, path, s, d);
     free(text);
     return err;

@@ -46,7 +46,7 @@ static enum emu_err xen_init(struct machine *m, struct diag *d)
     const struct xen_traits *t;
     enum emu_err err = xen_traits_find(machine_config(m)->xen_version, &t, d);
 
-    if (err)
+    if (err != EMU_OK)
         return err;
     x->traits = (uint32_t)(t - xen_traits_rows);
     xen_p2m_init(x);
