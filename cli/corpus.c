@@ -19,6 +19,7 @@
 #include "cli/run/host_time.h"
 #include "cli/run/json_text.h"
 #include "cli/run/parse.h"
+#include "emu/base/count.h"
 #include "emu/base/plural.h"
 
 #define JOBS_MAX 64u
@@ -382,7 +383,7 @@ int corpus_run(int argc, char **argv)
     char name[64];
 
     argp_err_exit_status = COMMAND_INPUT;
-    for (unsigned i = 0; argc > 1 && i < sizeof(actions) / sizeof(actions[0]); i++) {
+    for (unsigned i = 0; argc > 1 && i < COUNT(actions); i++) {
         if (strcmp(argv[1], actions[i].name))
             continue;
         snprintf(name, sizeof(name), "bootrace corpus %s", actions[i].name);

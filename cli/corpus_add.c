@@ -13,6 +13,7 @@
 #include "cli/run/child.h"
 #include "cli/command.h"
 #include "cli/case/record.h"
+#include "emu/base/count.h"
 #include "emu/schedule.h"
 
 #define NAME_PATTERN "^[a-z][0-9]+-[a-z0-9]+(-[a-z0-9]+)*$"
@@ -152,7 +153,7 @@ static json_t *confirm(const char *path, int *status, struct diag *d)
     json_t *first = replay(path, status, d), *second = first ? replay(path, status, d) : NULL;
     static const char *const same[] = {"verdict", "digest", "steps", "place", "failing", "covered"};
 
-    for (unsigned i = 0; second && i < sizeof(same) / sizeof(same[0]); i++) {
+    for (unsigned i = 0; second && i < COUNT(same); i++) {
         if (json_equal(json_object_get(first, same[i]), json_object_get(second, same[i])) ||
             json_object_get(first, same[i]) == json_object_get(second, same[i]))
             continue;

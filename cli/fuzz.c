@@ -27,6 +27,7 @@
 #include "cli/run/same.h"
 #include "cli/campaign/search_report.h"
 #include "cli/run/parse.h"
+#include "emu/base/count.h"
 #include "emu/base/plural.h"
 #include "emu/vcpu.h"
 #include "fuzz/detect/divergence.h"
@@ -181,9 +182,9 @@ static enum emu_err add_source(struct fuzz *f, const char *one, struct diag *d)
 
     if (err != EMU_OK)
         return err;
-    while (i < sizeof(known) / sizeof(known[0]) && known[i].kind != source.kind)
+    while (i < COUNT(known) && known[i].kind != source.kind)
         i++;
-    if (i == sizeof(known) / sizeof(known[0]))
+    if (i == COUNT(known))
         return diag_set(d, EMU_EINPUT,
                         "the exhaustive search takes timer, nmi, vector:N, irq:N and ipi:N, not '%s'; --strategy "
                         "random takes all",

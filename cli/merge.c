@@ -10,6 +10,7 @@
 #include "cli/run/json_text.h"
 #include "cli/campaign/search_part.h"
 #include "cli/campaign/search_report.h"
+#include "emu/base/count.h"
 
 static const char doc[] =
     "Join the parts of an exhaustive search.\v"
@@ -135,7 +136,7 @@ int merge_run(int argc, char **argv)
     err = search_parts_check(m.parts, search_part_text(json_array_get(m.parts, 0), "search"), &m.diag);
     if (err == EMU_OK)
         err = check_overlap(m.parts, &m.diag);
-    for (unsigned i = 0; err == EMU_OK && i < sizeof(sources) / sizeof(sources[0]); i++) {
+    for (unsigned i = 0; err == EMU_OK && i < COUNT(sources); i++) {
         json_t *one = search_parts_join(m.parts, sources[i]);
 
         if (!one)

@@ -11,6 +11,7 @@
 #include "emu/exception.h"
 
 #include <inttypes.h>
+#include "emu/base/count.h"
 #include "emu/machine_state.h"
 
 /* PE, MP, EM, TS, ET, NE, WP, AM, NW, CD, PG: writes to the others are ignored. */
@@ -70,7 +71,7 @@ static bool cr4_offered(struct machine *m, uint64_t *bits)
     if (!machine_cpuid(m, 1, 0, &leaf[0]) || !machine_cpuid(m, 7, 0, &leaf[1]))
         return false;
     *bits = 0;
-    for (unsigned i = 0; i < sizeof(cr4_bits) / sizeof(cr4_bits[0]); i++) {
+    for (unsigned i = 0; i < COUNT(cr4_bits); i++) {
         const struct cpuid_regs *r = &leaf[cr4_bits[i].leaf == 7];
         uint32_t word = cr4_bits[i].reg == EBX ? r->ebx : cr4_bits[i].reg == ECX ? r->ecx : r->edx;
 

@@ -2,6 +2,8 @@
 /* What must be known of the library's insides is located by experiment on scratch engines. */
 #include "emu/engine_state.h"
 
+#include "emu/base/count.h"
+
 #define SEGMENT_BYTES 24u /* selector, (padding), base, limit, attributes */
 
 uc_engine *engine_scratch(uc_mode mode)
@@ -130,7 +132,7 @@ static bool find_segments(struct probe *p, struct quirks *q)
 
     for (unsigned s = 0; s < SEG_COUNT; s++)
         q->segment[s] = first + s * SEGMENT_BYTES;
-    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+    for (unsigned i = 0; i < COUNT(words); i++)
         if (find_written(p, words[i].id, 0x2340 + i * 0x1110) != q->segment[words[i].segment] + words[i].field)
             return false;
     return first && q->segment[SEG_GS] + SEGMENT_BYTES <= p->bytes;

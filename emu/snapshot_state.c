@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/base/ensure.h"
 #include "emu/machine_state.h"
 #include "emu/base/plural.h"
@@ -137,8 +138,6 @@ static_assert(sizeof(struct verdict) == 48 + VERDICT_TEXT_BYTES, "a field of the
 /* CF, 1, PF, AF, ZF, SF, TF, IF, DF, OF, IOPL, NT, RF, VM, AC, VIF, VIP, ID. */
 #define RFLAGS_KNOWN 0x3f7fd7ull
 
-#define FIELDS(table) (sizeof(table) / sizeof((table)[0]))
-
 static void put_fields(struct wire_out *w, const struct field *f, size_t fields, const void *from)
 {
     for (; fields; fields--, f++)
@@ -203,7 +202,7 @@ void snapshot_state_put_run(struct machine *m, struct wire_out *w)
     wire_put_number(w, m->config.vcpus, 4);
     wire_put_number(w, m->config.model_count, 4);
     wire_put_number(w, engine_now_ns(m->engine), 8);
-    put_fields(w, run_fields, FIELDS(run_fields), &m->run);
+    put_fields(w, run_fields, COUNT(run_fields), &m->run);
     wire_put_text(w, m->run.verdict.detector);
     wire_put_text(w, m->run.verdict.text);
 }
@@ -216,9 +215,9 @@ void snapshot_state_put_vcpus(struct machine *m, struct wire_out *w)
         memset(&r, 0, sizeof(r));
         vcpu_get_regs(m, v, &r);
         wire_put_number(w, engine_steps(m->engine, v), 8);
-        put_fields(w, vcpu_fields, FIELDS(vcpu_fields), &m->vcpu[v]);
+        put_fields(w, vcpu_fields, COUNT(vcpu_fields), &m->vcpu[v]);
         wire_put_text(w, m->run.wait_reason[v]);
-        put_fields(w, register_fields, FIELDS(register_fields), &r);
+        put_fields(w, register_fields, COUNT(register_fields), &r);
     }
 }
 
@@ -295,7 +294,7 @@ static enum emu_err get_run(struct machine *m, struct wire_in w, struct snapshot
     const char *bad;
 
     s->now_ns = wire_get_number(&w, 8);
-    bad = get_fields(&w, run_fields, FIELDS(run_fields), &s->run);
+    bad = get_fields(&w, run_fields, COUNT(run_fields), &s->run);
     s->detector = get_text(&w, DETECTOR_BYTES_MAX);
     s->verdict = get_text(&w, VERDICT_TEXT_BYTES - 1);
     if (!is_whole(&w))
@@ -324,7 +323,7 @@ static const char *bad_register(const struct vcpu_regs *r)
     static const enum segment_register flat[] = {SEG_ES, SEG_CS, SEG_SS, SEG_DS};
     bool paging = r->cr0 & CR0_PG, long_mode = r->efer & EFER_LMA;
 
-    for (size_t i = 0; i < FIELDS(flat); i++)
+    for (size_t i = 0; i < COUNT(flat); i++)
         if (r->seg[flat[i]].base > UINT32_MAX)
             return "seg.base";
     if (r->cr0 >> 32 || (paging && !(r->cr0 & CR0_PE)))
@@ -346,9 +345,9 @@ static enum emu_err get_vcpus(struct machine *m, struct wire_in w, struct snapsh
         const char *bad, *register_name;
 
         s->steps[v] = wire_get_number(&w, 8);
-        bad = get_fields(&w, vcpu_fields, FIELDS(vcpu_fields), &s->vcpu[v]);
+        bad = get_fields(&w, vcpu_fields, COUNT(vcpu_fields), &s->vcpu[v]);
         s->wait_reason[v] = get_text(&w, REASON_BYTES_MAX);
-        register_name = get_fields(&w, register_fields, FIELDS(register_fields), &s->regs[v]);
+        register_name = get_fields(&w, register_fields, COUNT(register_fields), &s->regs[v]);
         if (!register_name)
             register_name = bad_register(&s->regs[v]);
         if (w.failed)

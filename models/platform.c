@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/platform.h"
 
+#include "emu/base/count.h"
 #include "emu/model.h"
 #include "models/pc/cpuid.h"
 #include "models/pc/ioapic.h"
@@ -32,4 +33,4 @@ const struct model *const platform_models[] = {
     &ports_model, /* last: what is there answers first */
 };
 /* clang-format on */
-const unsigned platform_model_count = sizeof(platform_models) / sizeof(platform_models[0]);
+const unsigned platform_model_count = COUNT(platform_models);

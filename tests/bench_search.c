@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cli/run/guest.h"
+#include "emu/base/count.h"
 #include "emu/engine.h"
 #include "emu/base/ensure.h"
 #include "emu/memory.h"
@@ -92,7 +93,7 @@ static void bench_reset(struct machine *m)
     memset(from, 1, (size_t)1000 * PAGE_BYTES);
     memset(to, 2, (size_t)1000 * PAGE_BYTES);
     check(snapshot_take(m, NULL, &s, &d), &d);
-    for (unsigned c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
+    for (unsigned c = 0; c < COUNT(counts); c++) {
         double reset[ROUNDS], copy[ROUNDS], us, copy_us;
         uint64_t pages = 0;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/kallsyms_builder.h"
 
+#include "emu/base/count.h"
 #include "emu/base/ensure.h"
 
 #include <elf.h>
@@ -54,7 +55,7 @@ static void put_names(struct kallsyms_made *m, const struct kallsyms_layout *l, 
         snprintf(text, sizeof(text), "%c%s", m->kind[i], m->name[i]);
         for (const char *c = text; *c;) {
             unsigned code = (uint8_t)*c, bytes = 1;
-            for (unsigned k = 0; k < sizeof(long_tokens) / sizeof(*long_tokens); k++)
+            for (unsigned k = 0; k < COUNT(long_tokens); k++)
                 if (strlen(long_tokens[k]) > bytes && !strncmp(c, long_tokens[k], strlen(long_tokens[k]))) {
                     code = 128 + k;
                     bytes = (unsigned)strlen(long_tokens[k]);
@@ -83,7 +84,7 @@ static void put_tokens(struct kallsyms_made *m, const struct kallsyms_layout *l)
     m->token_table_at = m->size;
     for (unsigned i = 0; i < 256; i++) {
         index[i] = (uint16_t)(m->size - m->token_table_at);
-        if (i >= 128 && i - 128 < sizeof(long_tokens) / sizeof(*long_tokens))
+        if (i >= 128 && i - 128 < COUNT(long_tokens))
             for (const char *c = long_tokens[i - 128]; *c; c++)
                 put(m, (uint8_t)*c, 1);
         else if (i > ' ' && i < 127)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
+#include "emu/base/count.h"
 #include "tests/played_machine.h"
 
 #include "models/pc/acpi.h"
@@ -90,7 +91,7 @@ static void all_tables_are_reached_and_sum_to_zero(void **state)
     static const struct platform_config hvm = {.mode = PLATFORM_HVM};
     static const unsigned vcpus[] = {1, 2, 17, VCPUS_MAX};
 
-    for (unsigned i = 0; i < 2 * sizeof(vcpus) / sizeof(vcpus[0]); i++) {
+    for (unsigned i = 0; i < 2 * COUNT(vcpus); i++) {
         struct machine *m = machine(vcpus[i / 2], i % 2 ? &hvm : NULL);
         struct tables t;
 
@@ -188,7 +189,7 @@ static void what_does_not_fit_is_said_in_a_sentence(void **state)
     };
     struct machine *m = machine(2, NULL);
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         uint64_t rsdp_gpa;
         struct diag d;
 

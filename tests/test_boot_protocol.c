@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
+#include "emu/base/count.h"
 #include "tests/played_machine.h"
 #include "tests/image_builder.h"
 
@@ -168,7 +169,7 @@ static void what_can_not_start_is_said_in_a_sentence(void **state)
     };
 
     memset(long_line, 'x', sizeof(long_line) - 1);
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         const struct platform_config platform = {.mode = PLATFORM_HVM,
                                                  .cmdline = rows[i].cmdline,
                                                  .initrd = rows[i].initrd_bytes ? big : NULL,

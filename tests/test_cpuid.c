@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
+#include "emu/base/count.h"
 #include "tests/played_machine.h"
 
 #include "models/pc/cpuid.h"
@@ -62,7 +63,7 @@ static void features_that_the_engine_can_not_execute_are_hidden(void **state)
     };
     struct machine *m = played_machine_new(1, models, 3);
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct cpuid_regs r = ask(m, 0, rows[i].leaf, 0);
         uint32_t reg = rows[i].reg == 'b' ? r.ebx : rows[i].reg == 'c' ? r.ecx : r.edx;
 
@@ -94,7 +95,7 @@ static void all_vcpus_are_single_threaded_cores_of_one_package(void **state)
         unsigned vcpus, logical, cores;
     } rows[] = {{1, 2, 2}, {2, 4, 4}, {3, 8, 8}, {8, 16, 16}, {32, 64, 64}, {64, 128, 64}};
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = played_machine_new(rows[i].vcpus, models, 3);
 
         for (unsigned v = 0; v < rows[i].vcpus; v++) {
@@ -128,7 +129,7 @@ static void what_is_out_of_range_is_zero_and_xens_leaves_are_xens(void **state)
     struct machine *m = played_machine_new(1, models, 3);
     struct cpuid_regs r;
 
-    for (unsigned i = 0; i < sizeof(zero_leaves) / sizeof(zero_leaves[0]); i++) {
+    for (unsigned i = 0; i < COUNT(zero_leaves); i++) {
         r = ask(m, 0, zero_leaves[i], 0);
         assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
     }

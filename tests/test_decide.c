@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 
+#include "emu/base/count.h"
 #include "emu/decide.h"
 #include "emu/engine.h"
 #include "emu/machine_state.h"
@@ -151,7 +152,7 @@ static void a_decision_is_legal_by_its_view(void **state)
 {
     bool seen[DECISION_KIND_COUNT] = {false};
 
-    for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
+    for (size_t i = 0; i < COUNT(views); i++) {
         struct decide_view w = open_view();
         struct decision d;
         struct diag diag;
@@ -229,7 +230,7 @@ static void a_refused_decision_changes_nothing(void **state)
     };
     struct machine *m = three_vcpus();
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (size_t i = 0; i < COUNT(rows); i++)
         must_not(m, rows[i]);
     must(m, "then nmi 1");
     must_not(m, "then nmi 1");
@@ -299,7 +300,7 @@ static void an_interrupt_ends_polling(void **state)
         unsigned vector;
     } rows[] = {{"then vector 0 0x50", 0x50}, {"then nmi 0", 2}};
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct machine *m = MACHINE(0xfb, 0x41, 0x42, 0xeb, 0xfc);
 
         assert_int_equal(run_to(m, 10), MACHINE_STOPPED_STEPS);

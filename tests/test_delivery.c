@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/delivery.h"
 #include "emu/exception.h"
 #include "emu/memory.h"
@@ -328,7 +329,7 @@ static void a_tss_stack_that_is_bad_is_ts_or_ss(void **state)
         uint32_t code;
     } rows[] = {{0, 10, 1}, {0x23, 10, 0x21}, {0x08, 10, 9}, {0x100, 10, 0x101}, {0x28, 12, 0x29}};
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct world w;
 
         world_init(&w, BITS_32, 3);
@@ -350,7 +351,7 @@ static void faults_of_faults_are_double_faults_by_the_manuals_table(void **state
         unsigned first, delivered; /* the second fault is #NP: the gate of the first is not present */
     } rows[] = {{13, 8}, {0, 8}, {14, 8}, {6, 11}, {3, 11}, {16, 11}, {1, 11}};
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct world w;
 
         world_init(&w, BITS_64, 0);

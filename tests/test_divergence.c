@@ -2,6 +2,7 @@
 /* What must stay the same: declarations, what differs, and whole runs that are compared with the first one. */
 #include "tests/toy_machine.h"
 
+#include "emu/base/count.h"
 #include "emu/snapshot.h"
 #include "emu/image/symbols.h"
 #include "fuzz/detect/divergence.h"
@@ -53,7 +54,7 @@ static void a_declaration_is_understood_or_refused_with_its_reason(void **state)
 {
     struct symbols *s = new_symbols();
 
-    for (unsigned i = 0; i < sizeof(declarations) / sizeof(declarations[0]); i++) {
+    for (unsigned i = 0; i < COUNT(declarations); i++) {
         struct divergence_list list;
         struct diag d;
         enum emu_err err = divergence_parse(declarations[i].text, s, &list, &d);
@@ -117,7 +118,7 @@ static void the_first_difference_is_named_with_both_values(void **state)
     struct symbols *s = new_symbols();
     struct machine *m = MACHINE(0xf4);
 
-    for (unsigned i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+    for (unsigned i = 0; i < COUNT(changes); i++) {
         static struct divergence_values before;
         struct divergence_list list;
         char text[DIVERGENCE_TEXT_BYTES] = "nothing";
@@ -210,7 +211,7 @@ static void a_run_that_ends_otherwise_than_the_first_one_fails(void **state)
     };
     struct symbols *s = new_symbols();
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = MACHINE(0x89, 0x05, 0x00, 0x05, 0x03, 0x00, 0x90, 0x90, 0xf4);
         static struct divergence x;
         struct divergence_list list;

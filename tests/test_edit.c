@@ -4,6 +4,7 @@
  * nothing and says why. BOOTRACE_KERNEL adds a real kernel.
  */
 #include "tests/given_kernel.h"
+#include "emu/base/count.h"
 #include "tests/patch_builder.h"
 
 #include "models/linux/edit.h"
@@ -84,7 +85,7 @@ static void add_tables(struct fixture *f)
     patched_paravirt(&f->made, function_gva + AT_ENABLE, 32, 6);
     patched_paravirt(&f->made, f->made.text_gva + 0x40, 33, 6);
     patched_table(&f->made, ".altinstructions");
-    for (unsigned i = 0; i < sizeof(alternatives) / sizeof(*alternatives); i++)
+    for (unsigned i = 0; i < COUNT(alternatives); i++)
         patched_alternative(&f->made, layout, &alternatives[i]);
     patched_table(&f->made, ".static_call_sites");
     patched_static_call(&f->made, function_gva + AT_STATIC, replacement_gva);
@@ -236,7 +237,7 @@ static void a_call_is_dropped_by_its_callee_or_its_place(void **state)
         {"drop-call guarded native_save_fl", AT_SAVE, 6, 1},
         {"drop-call guarded pv_native_irq_enable", AT_ENABLE, 6, 2},
     };
-    for (unsigned row = 0; row < sizeof(rows) / sizeof(*rows); row++) {
+    for (unsigned row = 0; row < COUNT(rows); row++) {
         struct fixture *f = make(64);
         uint8_t nop[9];
         edit_nop(nop, rows[row].bytes);
@@ -306,7 +307,7 @@ static void an_edit_that_does_not_fit_changes_nothing_and_says_why(void **state)
         {"skip-entry jump_labels start+0x90", "can't be taken away"},
     };
     struct fixture *f = make(64);
-    for (unsigned row = 0; row < sizeof(rows) / sizeof(*rows); row++) {
+    for (unsigned row = 0; row < COUNT(rows); row++) {
         assert_int_equal(apply(f, rows[row].line), EMU_EINPUT);
         if (!strstr(f->d.text, rows[row].text))
             fail_msg("'%s': '%s' is not about '%s'", rows[row].line, f->d.text, rows[row].text);
@@ -392,7 +393,7 @@ static void lines_are_parsed_and_printed_back(void **state)
         {"replace f cc 90", "replace f cc 90"},
         {"skip-entry smp_locks f.part.0+4", "skip-entry smp_locks f.part.0+0x4"},
     };
-    for (unsigned row = 0; row < sizeof(rows) / sizeof(*rows); row++) {
+    for (unsigned row = 0; row < COUNT(rows); row++) {
         struct edit e, again;
         struct diag d;
         char text[EDIT_LINE_BYTES];
@@ -433,7 +434,7 @@ static void lines_that_are_no_edit_are_refused_with_their_line(void **state)
         {"skip-entry rainbows f", "no table 'rainbows'"},
         {"skip-entry paravirt", "needs a TABLE"},
     };
-    for (unsigned row = 0; row < sizeof(rows) / sizeof(*rows); row++) {
+    for (unsigned row = 0; row < COUNT(rows); row++) {
         struct edit e;
         struct diag d;
         diag_init(&d);

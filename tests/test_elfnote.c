@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
 
+#include "emu/base/count.h"
 #include "models/image_formats.h"
 #include "models/xen/elfnote.h"
 #include "tests/image_builder.h"
@@ -47,7 +48,7 @@ static const struct {
     {"hvm_safe_pvclock", {{-1, 0, 0}, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}}},
     {"!auto_translated_physmap", {{-1, 0, 0}, {0, 4, 0}, {0, 4, 0}, {0, 4, 0}}},
 };
-#define ORACLE_ROWS (sizeof(oracle) / sizeof(oracle[0]))
+#define ORACLE_ROWS COUNT(oracle)
 
 static void every_cell_of_the_oracle_is_the_answer(void **state)
 {
@@ -211,7 +212,7 @@ static void a_note_set_that_is_not_complete_is_rejected_with_its_reason(void **s
         {NULL, NULL, NULL, 0, 0, 0, 0, "no Xen ELF note", "no Xen ELF note"},
     };
 
-    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+    for (size_t i = 0; i < COUNT(vectors); i++) {
         struct built notes = {0};
         struct elf_recipe r = {.elf_class = 32,
                                .entry = 0x100000,
@@ -255,7 +256,7 @@ static void the_pvh_entry_is_found_or_missed_with_a_sentence(void **state)
         const char *text;
     } vectors[] = {{0x100010, NULL}, {0, "no PHYS32_ENTRY"}, {0x300000, "in no segment"}, {0x100040, "in no segment"}};
 
-    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+    for (size_t i = 0; i < COUNT(vectors); i++) {
         struct built b = build_guest(32, "", 0, vectors[i].entry, false);
         struct image *img;
         struct diag d;

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/engine.h"
 #include "emu/memory.h"
 #include "emu/regs.h"
@@ -396,19 +397,19 @@ static void a_hole_reads_its_content_and_loses_what_is_written(void **state)
 /* As many as there may be, in an order that splits and joins what is mapped; and what is watched stays watched. */
 static void many_holes_come_and_go(void **state)
 {
-    enum { EVERY = 2, FIRST_PAGE = 64, COUNT = 200 };
-    struct memory_hole hole[COUNT];
+    enum { EVERY = 2, FIRST_PAGE = 64, HOLES = 200 };
+    struct memory_hole hole[HOLES];
     struct world w;
     struct diag d;
     uint32_t value;
 
     world_init(&w, hole_program, sizeof(hole_program));
     assert_int_equal(engine_watch_writes(w.engine, DATA_GPA, 8, &d), EMU_OK);
-    for (unsigned n = 0; n <= COUNT; n += 20) {
+    for (unsigned n = 0; n <= HOLES; n += 20) {
         for (unsigned i = 0; i < n; i++)
             hole[i] = (struct memory_hole){(FIRST_PAGE + (uint64_t)i * EVERY + n / 20 % 2) * PAGE_BYTES, PAGE_BYTES};
         memory_set_holes(w.mem, NULL, 0); /* the engine does not see this */
-        assert_true(memory_fill(w.mem, FIRST_PAGE * PAGE_BYTES, 0, (EVERY * COUNT + 2) * PAGE_BYTES));
+        assert_true(memory_fill(w.mem, FIRST_PAGE * PAGE_BYTES, 0, (EVERY * HOLES + 2) * PAGE_BYTES));
         memory_set_holes(w.mem, hole, n);
         engine_set_gpr(w.engine, GPR_RBX, n ? hole[n / 2].gpa : DATA_GPA);
         run_to_halt(&w);
@@ -466,7 +467,7 @@ static void a_page_fault_of_32_bit_code_has_a_32_bit_address(void **state)
         {{0x85, 0xe4, 0x0f, 0x85, 0, 0, 0, 0x90}, 0x90010008},          /* jne 0x90010008, taken */
     };
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct world w;
         struct vcpu_regs r;
         struct engine_exit x;

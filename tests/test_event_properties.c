@@ -6,6 +6,7 @@
  * event at a time, so that the vCPUs interleave. A sequence that fails is made shorter and printed with its seed.
  */
 #include "tests/event_reference.h"
+#include "emu/base/count.h"
 #include "tests/xen_guest.h"
 
 #include <inttypes.h>
@@ -241,7 +242,7 @@ static uint32_t some_port(const struct step *s)
 {
     static const uint32_t odd[] = {0, 63, 64, 150, 4095, 4096, 131072, UINT32_MAX};
 
-    return s->b % 24 ? s->a % 24 : odd[s->a % ROWS(odd)];
+    return s->b % 24 ? s->a % 24 : odd[s->a % COUNT(odd)];
 }
 
 static void operate(struct guest *g, const struct step *s)
@@ -662,7 +663,7 @@ static const struct {
 
 static void check_all(unsigned word_bits)
 {
-    for (unsigned i = 0; i < ROWS(versions); i++) {
+    for (unsigned i = 0; i < COUNT(versions); i++) {
         struct reference_rules rules = versions[i].rules;
 
         rules.word_bits = word_bits;
@@ -695,7 +696,7 @@ static void a_wrong_rule_is_found_and_told_by_a_short_example(void **state)
     struct reference_rules rules = versions[3].rules;
 
     rules.word_bits = 64;
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         unsigned length = search(&rules, V(17), rows[i].mistake, SEQUENCES);
 
         if (length == 0 || length > rows[i].length_max)

@@ -2,6 +2,7 @@
 /* The exhaustive search on small code and small handlers: what fails where, and that pruning loses and adds nothing. */
 #include "tests/toy_machine.h"
 
+#include "emu/base/count.h"
 #include "fuzz/detect/divergence.h"
 #include "fuzz/search/exhaustive.h"
 
@@ -113,7 +114,7 @@ static void check(const struct row *row, const struct seen *seen)
 
 static void each_handler_fails_where_it_should(void **state)
 {
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct seen seen;
 
         search(&rows[i], true, &seen);
@@ -125,7 +126,7 @@ static void the_pruned_search_says_the_same(void **state)
 {
     uint64_t pruned_runs = 0, all_runs = 0;
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct seen pruned, every;
 
         search(&rows[i], false, &pruned);

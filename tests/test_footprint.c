@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
 
+#include "emu/base/count.h"
 #include "emu/memory.h"
 #include "fuzz/search/footprint.h"
 
@@ -71,7 +72,7 @@ static void a_write_across_the_end_of_the_dead_stack_counts_outside_it_byte_by_b
         {0x3fc0, 128, 0x3fff, 0x403f},
     };
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct footprint *f = new_footprint();
 
         footprint_add_dead(f, 0x3a40, 0x4000);

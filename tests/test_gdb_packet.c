@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/debugger/gdb_registers.h"
+#include "emu/base/count.h"
 #include "tests/cmocka_tap.h"
 
 /* What the reader says of each byte, the last that is not NONE; `data` is the packet then. */
@@ -48,7 +49,7 @@ static void bytes_become_packets(void **state)
         {"$OK#9", GDB_INPUT_NONE, "OK"},
     };
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct gdb_reader *r = calloc(1, sizeof(*r));
 
         assert_non_null(r);
@@ -157,7 +158,7 @@ static void numbers_have_one_to_sixteen_digits(void **state)
         {"1g", true, 1, 1},
     };
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct gdb_cursor c = cursor(rows[i].text);
         uint64_t number = 0;
 

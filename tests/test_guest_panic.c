@@ -2,6 +2,7 @@
 /* The guest's own account of its end, and what makes two failures one. The kernel here is a toy with Linux's words. */
 #include "tests/toy_machine.h"
 
+#include "emu/base/count.h"
 #include "emu/guest_words.h"
 #include "emu/snapshot.h"
 #include "emu/image/symbols.h"
@@ -60,7 +61,7 @@ static struct symbols *new_symbols(void)
     struct diag d;
 
     assert_non_null(s);
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+    for (size_t i = 0; i < COUNT(all); i++)
         assert_int_equal(symbols_add(s, all[i].at, 0, all[i].kind, all[i].name, &d), EMU_OK);
     assert_int_equal(symbols_seal(s, &d), EMU_OK);
     return s;
@@ -237,7 +238,7 @@ static void what_only_looks_like_a_panic_is_none(void **state)
         "init: Kernel panic - not syncing: quoted\n",
     };
 
-    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+    for (size_t i = 0; i < COUNT(lines); i++) {
         struct kernel k;
 
         set_up(&k, TALK, lines[i], HALTS, true);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/machine.h"
 #include "emu/model.h"
 #include "emu/timer.h"
@@ -145,7 +146,7 @@ static struct machine *new_machine(const struct model *const *its_models, unsign
     return m;
 }
 #define MACHINE_WITH(models, first, second)                                                                            \
-    new_machine(models, sizeof(models) / sizeof(models[0]), first, sizeof(first), second, sizeof(second))
+    new_machine(models, COUNT(models), first, sizeof(first), second, sizeof(second))
 #define MACHINE(first, second) MACHINE_WITH(models, first, second)
 
 static void assert_hang(struct machine *m, const char *says)

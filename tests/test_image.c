@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
 
+#include "emu/base/count.h"
 #include "emu/image/image.h"
 #include "models/image_formats.h"
 #include "models/linux/bzimage.h"
@@ -121,7 +122,7 @@ static void notes_of_segments_hide_those_of_sections_and_only_of_the_same_owner(
         {NULL, "Xen", 0, 2},  {"Xen", "Xen", 1, 2}, {"GNU", "Xe", 0, 0},
     };
 
-    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+    for (size_t i = 0; i < COUNT(vectors); i++) {
         struct built segment = {0}, section = {0};
         struct elf_recipe r = two_segments(i % 2 ? 32 : 64);
 
@@ -284,7 +285,7 @@ static void a_setup_header_that_is_wrong_is_refused(void **state)
     struct built elf = build_elf(&r);
     struct built payload = build_payload(UNPACK_GZIP, elf.bytes, elf.size);
 
-    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+    for (size_t i = 0; i < COUNT(vectors); i++) {
         struct built b = build_bzimage(&payload);
 
         memcpy(b.bytes + vectors[i].offset, &vectors[i].value, vectors[i].bytes);
@@ -317,7 +318,7 @@ static void an_elf_that_cannot_be_a_guest_is_refused_with_its_reason(void **stat
         {{.elf_class = 64, .segments = {{0x1000, 0, 16, 16}, {0xf00, 0x9000, 0, 0x200}}}, "overlap"},
     };
 
-    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+    for (size_t i = 0; i < COUNT(vectors); i++) {
         struct built b = build_elf(&vectors[i].r);
 
         assert_refused(b.bytes, b.size, vectors[i].part);
@@ -360,7 +361,7 @@ static void a_foreign_file_is_named(void **state)
         {0, "BZh9", 4, "begins like bzip2"},
     };
 
-    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+    for (size_t i = 0; i < COUNT(vectors); i++) {
         uint8_t file[4096] = {0};
 
         memcpy(file + vectors[i].offset, vectors[i].magic, vectors[i].magic_bytes);

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/insn.h"
 
 struct vector {
@@ -131,7 +132,7 @@ static void every_encoding_has_its_kind_and_length(void **state)
 {
     unsigned failed = 0;
 
-    for (unsigned i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+    for (unsigned i = 0; i < COUNT(vectors); i++) {
         const struct vector *v = &vectors[i];
         struct insn insn;
         bool ok = decoder_decode(decoder, v->bits, v->bytes, sizeof(v->bytes), &insn);
@@ -152,7 +153,7 @@ static void serialising_instructions_say_so(void **state)
         [INSN_CPUID] = true,    [INSN_IRET] = true,     [INSN_PAGING] = true,
         [INSN_WRITE_CR] = true, [INSN_WRITE_DR] = true, [INSN_SERIALISE] = true};
 
-    for (unsigned i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+    for (unsigned i = 0; i < COUNT(vectors); i++) {
         struct insn insn;
 
         assert_true(decoder_decode(decoder, vectors[i].bits, vectors[i].bytes, sizeof(vectors[i].bytes), &insn));
@@ -184,7 +185,7 @@ static void port_instructions_know_their_operands(void **state)
         {32, {0x2e, 0xf3, 0x6f}, 4, 0, 4, SEG_CS, false, true},
     };
 
-    for (unsigned i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+    for (unsigned i = 0; i < COUNT(ports); i++) {
         struct insn insn;
 
         print_message("# row %u\n", i);
@@ -201,7 +202,7 @@ static void port_instructions_know_their_operands(void **state)
 
 static void too_few_bytes_are_no_instruction(void **state)
 {
-    for (unsigned i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
+    for (unsigned i = 0; i < COUNT(vectors); i++)
         for (unsigned n = 0; n < vectors[i].length; n++) {
             struct insn insn;
 
@@ -214,7 +215,7 @@ static void too_few_bytes_are_no_instruction(void **state)
 
 static void the_quick_look_misses_no_encoding_of_the_table(void **state)
 {
-    for (unsigned i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
+    for (unsigned i = 0; i < COUNT(vectors); i++)
         if (vectors[i].kind != INSN_PLAIN && !insn_may_be_special(vectors[i].bytes, vectors[i].length))
             fail_msg("%s (%u bits)", vectors[i].name, vectors[i].bits);
 }

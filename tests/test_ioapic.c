@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/pc_machine.h"
 
+#include "emu/base/count.h"
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
 
@@ -130,7 +131,7 @@ static void only_xens_delivery_modes_are_delivered(void **state)
                 {6, false, false, MODEL_NO_VECTOR},
                 {7, false, false, MODEL_NO_VECTOR}};
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = machine();
 
         set(m, 0x10, 0x60 | rows[i].mode << 8);

@@ -5,6 +5,7 @@
  */
 #include "tests/pc_machine.h"
 
+#include "emu/base/count.h"
 #include "emu/schedule.h"
 #include "models/pc/ioapic.h"
 #include "models/pc/irq.h"
@@ -254,7 +255,7 @@ static const struct {
 
 static void it_is_known_whether_an_edge_would_reach(void **state)
 {
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct machine *m = quiet_machine();
         uint64_t before;
 
@@ -269,7 +270,7 @@ static void it_is_known_whether_an_edge_would_reach(void **state)
 
 static void a_line_that_does_not_reach_is_refused_and_nothing_changes(void **state)
 {
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct machine *m = quiet_machine();
         struct decision d = {.kind = DECISION_IRQ, .value = rows[i].line};
         enum model_answer answer;
@@ -291,7 +292,7 @@ static void a_line_that_does_not_reach_is_refused_and_nothing_changes(void **sta
 /* What reaches comes to be taken. */
 static void what_would_reach_is_taken(void **state)
 {
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct machine *m = quiet_machine();
         bool taken = false;
 

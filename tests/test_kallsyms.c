@@ -5,6 +5,7 @@
  */
 #include "tests/cmocka_tap.h"
 
+#include "emu/base/count.h"
 #include "emu/image/image.h"
 #include "models/linux/bzimage.h"
 #include "models/linux/kallsyms.h"
@@ -232,7 +233,7 @@ static void a_real_kernel_is_read(void **state)
     struct kernel_view v;
     struct kallsyms_tables t;
     struct symbols *s = symbols_new();
-    unsigned known = 0, all = sizeof(kernel_names) / sizeof(*kernel_names);
+    unsigned known = 0, all = COUNT(kernel_names);
     diag_init(&d);
     if (image_load_file(path, formats, &img, &d) || kernel_view_init(&v, img->bytes, img->size, &d) ||
         kallsyms_read(&v, s, &t, &d) || symbols_seal(s, &d))

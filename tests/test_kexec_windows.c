@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/engine.h"
 #include "emu/image/image.h"
 #include "emu/machine.h"
@@ -266,7 +267,7 @@ static void a_changing_write_between_copy_and_digest_and_no_other_spoils_the_dig
 {
     printf("# %-28s %6s %8s %12s | %6s %6s %6s\n", "one write by the host", "points", "changing", "in [tc, th)",
            outcome_names[0], outcome_names[1], outcome_names[2]);
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct table t = {0};
 
         run_row(&rows[i], &t);
@@ -313,7 +314,7 @@ static const struct {
 
 static void a_repaired_kernel_passes_whenever_the_host_takes_the_processor_away(void **state)
 {
-    for (unsigned i = 0; i < sizeof(repaired) / sizeof(repaired[0]); i++) {
+    for (unsigned i = 0; i < COUNT(repaired); i++) {
         struct rig r;
         struct snapshot *start;
         uint64_t first, last;

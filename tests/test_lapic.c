@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
+#include "emu/base/count.h"
 #include "tests/pc_machine.h"
 
 #include "models/pc/ioapic.h"
@@ -85,7 +86,7 @@ static void after_reset_it_is_as_the_manual_says(void **state)
     struct machine *m = played_machine_new(2, models, 2);
     uint64_t base;
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (unsigned i = 0; i < COUNT(rows); i++)
         assert_int_equal(reg(m, 1, rows[i].offset), rows[i].value);
     played_set_current(m, 0);
     assert_int_equal(played_msr_read(m, MSR_APIC_BASE, &base), MODEL_DONE);
@@ -127,7 +128,7 @@ static void the_task_priority_holds_back_its_class_and_below(void **state)
     } rows[] = {{0x00, 0x10, true},  {0x1f, 0x1f, false}, {0x3f, 0x40, true},
                 {0x40, 0x4f, false}, {0xf0, 0xff, false}, {0xe0, 0xf0, true}};
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = enabled(1);
 
         set(m, 0, TPR, rows[i].tpr);
@@ -171,7 +172,7 @@ static void an_ipi_reaches_its_destination(void **state)
         {0xeu << 24, 0x00950, 0x2},                     /* lowest priority of 1 to 3: a tie, the first */
     };
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = enabled(4);
         unsigned reached = 0;
 
@@ -301,7 +302,7 @@ static void a_one_shot_timer_fires_once_at_count_times_divisor(void **state)
         unsigned divisor;
     } rows[] = {{0x0, 2}, {0x1, 4}, {0x2, 8}, {0x3, 16}, {0x8, 32}, {0x9, 64}, {0xa, 128}, {0xb, 1}};
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = enabled(1);
         uint64_t total_ns = 1000ull * 10 * rows[i].divisor;
 
@@ -456,7 +457,7 @@ static void the_base_register_refuses_what_xen_refuses(void **state)
     struct machine *m = enabled(1);
     uint64_t value;
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (unsigned i = 0; i < COUNT(rows); i++)
         assert_int_equal(played_msr_write(m, MSR_APIC_BASE, rows[i].value), rows[i].answer);
     /* The last one disabled it: nothing claims the window, its state is lost. */
     assert_int_equal(played_mmio_read(m, LAPIC_GPA + SVR, 4, &value), MODEL_DONE);
@@ -538,7 +539,7 @@ static void hostile_end(struct machine *m)
     };
 
     for (unsigned v = 0; v < VCPUS_MAX; v++) {
-        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (size_t i = 0; i < COUNT(rows); i++)
             assert_int_equal(reg(m, v, rows[i].offset) & ~rows[i].may, 0);
         assert_int_equal(reg(m, v, DFR) & 0x0fffffff, 0x0fffffff);
         assert_int_equal(reg(m, v, VERSION), 0x00050014);

@@ -2,6 +2,7 @@
 /* The detector of lost events, on facts made by hand and a model that holds one event. */
 #include "tests/cmocka_tap.h"
 
+#include "emu/base/count.h"
 #include "fuzz/detect/lost_event.h"
 
 #include <string.h>
@@ -84,13 +85,13 @@ static void run_row(const struct row *row, bool is_verdict)
 
 static void lost_events_are_counted(void **state)
 {
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (unsigned i = 0; i < COUNT(rows); i++)
         run_row(&rows[i], false);
 }
 
 static void the_first_lost_event_is_the_verdict_and_says_why(void **state)
 {
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (unsigned i = 0; i < COUNT(rows); i++)
         run_row(&rows[i], true);
 }
 

@@ -3,6 +3,7 @@
  * The machine's promises, with small guests on the toy machine.
  */
 #include "emu/progress.h"
+#include "emu/base/count.h"
 #include "tests/toy_machine.h"
 
 /* ---- when interrupts are taken ---- */
@@ -423,7 +424,7 @@ static void what_no_model_knows_is_unmodelled_with_operands_and_place(void **sta
         {"a write of 0x0 (4 bytes) at guest-physical 0xfd000020", {0xa3, 0x20, 0, 0, 0xfd}, 0},
     };
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = new_machine_with(rows[i].code, sizeof(rows[i].code));
         struct vcpu_regs r;
 
@@ -529,7 +530,7 @@ static void a_refused_system_call_is_returned_to_at_its_first_byte(void **state)
         {"66 syscall", {0x90, 0x41, 0x66, 0x0f, 0x05}, 6},
     };
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (size_t i = 0; i < COUNT(rows); i++)
         for (unsigned singly = 0; singly < 2; singly++) {
             struct machine *m = new_machine_with(rows[i].code, sizeof(rows[i].code));
 
@@ -575,7 +576,7 @@ static void the_user_gets_gp_for_what_is_privileged(void **state)
     static const uint8_t code[][2] = {{0xe4, PORT_ECHO}, {0xe6, PORT_ECHO}, {0x0f, 0x30}, {0x0f, 0x32}, {0xf4, 0},
                                       {0xfa, 0},         {0x0f, 0x06},      {0xec, 0},    {0x6e, 0}};
 
-    for (unsigned i = 0; i < sizeof(code) / sizeof(code[0]); i++) {
+    for (unsigned i = 0; i < COUNT(code); i++) {
         struct machine *m = MACHINE(TO_USER);
 
         put(m, CODE + 0x100, code[i], 2);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/memory.h"
 #include "emu/memory_snapshot.h"
 
@@ -59,7 +60,7 @@ static void an_access_that_leaves_ram_is_refused_whole(void **state)
     struct memory *mem = new_memory(RAM_BYTES);
     uint8_t buffer[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         assert_int_equal(memory_write(mem, rows[i].gpa, buffer, rows[i].bytes), rows[i].ok);
         assert_int_equal(memory_read(mem, rows[i].gpa, buffer, rows[i].bytes), rows[i].ok);
         assert_int_equal(memory_fill(mem, rows[i].gpa, 1, rows[i].bytes), rows[i].ok);
@@ -292,7 +293,7 @@ static void a_failure_takes_back_what_it_made_and_no_more(void **state)
 {
     static const uint64_t bytes[] = {1ull << 62, 1ull << 47, 1ull << 46, 1ull << 45};
 
-    for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+    for (size_t i = 0; i < COUNT(bytes); i++) {
         struct memory *mem = NULL;
         struct diag d;
         unsigned before = mappings_of_ram();

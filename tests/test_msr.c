@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
+#include "emu/base/count.h"
 #include "tests/played_machine.h"
 
 #include "models/pc/cpuid.h"
@@ -33,7 +34,7 @@ static void reads_give_what_xen_gives(void **state)
     struct machine *m = machine();
 
     played_advance(m, 12345);
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         uint64_t value = 0;
 
         assert_int_equal(played_msr_read(m, rows[i].msr, &value), rows[i].answer);
@@ -97,7 +98,7 @@ static void writes_are_checked(void **state)
         {0xdeadbeef, 0, MODEL_NOT_MINE, 0},
     };
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = machine();
         uint64_t value = 0;
 

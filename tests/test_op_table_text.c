@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "fuzz/detect/op_table_text.h"
 
 static struct symbols *make_symbols(void)
@@ -12,7 +13,7 @@ static struct symbols *make_symbols(void)
     struct symbols *s = symbols_new();
     struct diag d;
 
-    for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
+    for (unsigned i = 0; i < COUNT(names); i++)
         assert_int_equal(symbols_add(s, 0x1000 + 0x100 * i, 16, 'T', names[i], &d), EMU_OK);
     assert_int_equal(symbols_add(s, 0x9000, 16, 'T', "twice", &d), EMU_OK);
     assert_int_equal(symbols_seal(s, &d), EMU_OK);
@@ -71,7 +72,7 @@ static void what_is_no_declaration_is_refused_with_a_sentence(void **state)
     };
     struct symbols *s = make_symbols();
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct op_table_config c;
         struct diag d;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
+#include "emu/base/count.h"
 #include "tests/played_machine.h"
 
 #include "models/pc/owner_port.h"
@@ -22,7 +23,7 @@ static void a_write_says_what_has_another_owner(void **state)
         {0xffffffff, 0, 0, 0, 0},
     };
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = played_machine_new(1, models, 1);
         unsigned before = played_fact_count(m);
 

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 
+#include "emu/base/count.h"
 #include "emu/memory.h"
 #include "emu/paging.h"
 #include "emu/regs.h"
@@ -125,7 +126,7 @@ static void every_vector_is_answered_as_the_manual_says(void **state)
 {
     unsigned failed = 0;
 
-    for (unsigned i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+    for (unsigned i = 0; i < COUNT(vectors); i++) {
         const struct vector *v = &vectors[i];
         struct paging p = {.cr3 = TOP};
         struct paging_result got;

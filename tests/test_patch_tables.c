@@ -4,6 +4,7 @@
  * a real kernel.
  */
 #include "tests/given_kernel.h"
+#include "emu/base/count.h"
 #include "tests/patch_builder.h"
 
 #include <string.h>
@@ -59,7 +60,7 @@ static struct alternative nth_alternative(const struct patched *p, unsigned i, e
 
 static void every_layout_of_alternatives_is_read_back(void **state)
 {
-    for (unsigned row = 0; row < sizeof(alternatives) / sizeof(*alternatives); row++) {
+    for (unsigned row = 0; row < COUNT(alternatives); row++) {
         struct fixture f;
         patched_init(&f.made, alternatives[row].bits);
         patched_table(&f.made, ".altinstructions");
@@ -204,7 +205,7 @@ static void tables_of_bare_sites_are_read_back(void **state)
         {"__mcount_loc", PATCH_FENTRY, {0xe8, 1, 0, 0, 0, 0x90}, 5},
         {"__mcount_loc", PATCH_FENTRY, {0x0f, 0x1f, 0x44, 0, 0, 0x90}, 5},
     };
-    for (unsigned row = 0; row < sizeof(rows) / sizeof(*rows); row++) {
+    for (unsigned row = 0; row < COUNT(rows); row++) {
         struct fixture f;
         struct patch_entry e;
         patched_init(&f.made, 64);
@@ -256,7 +257,7 @@ static void a_table_that_makes_no_sense_is_refused_and_the_others_are_not(void *
         {"replaces 9 bytes by 10", 0, 0, 10, 25, 0},  {"not in the file", 0, PATCHED_DATA_BYTES, 3, 25, 0},
         {"needs the feature 2000", 0, 0, 3, 2000, 0}, {"no multiple", 0, 0, 3, 25, 5},
     };
-    for (unsigned row = 0; row < sizeof(rows) / sizeof(*rows); row++) {
+    for (unsigned row = 0; row < COUNT(rows); row++) {
         struct fixture f;
         patched_init(&f.made, 64);
         patched_table(&f.made, ".parainstructions");

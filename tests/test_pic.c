@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/pc_machine.h"
 
+#include "emu/base/count.h"
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
 #include "models/pc/pic.h"
@@ -245,7 +246,7 @@ static void it_is_absent_under_pvh_and_for_wide_accesses(void **state)
 static uint64_t hostile_access(struct machine *m, uint64_t random)
 {
     static const uint16_t ports[] = {0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1};
-    uint64_t saw = pc_hostile_port(m, random, ports, sizeof(ports) / sizeof(ports[0]));
+    uint64_t saw = pc_hostile_port(m, random, ports, COUNT(ports));
 
     pic_set_line(m, random >> 16 & 15, random & 0x80);
     return saw;

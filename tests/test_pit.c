@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/pc_machine.h"
 
+#include "emu/base/count.h"
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
 #include "models/pc/pic.h"
@@ -90,7 +91,7 @@ static void each_mode_counts_as_the_datasheet_says(void **state)
         {2, 0, 1, 5, 1, 0},
     };
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = machine();
 
         out(m, 0x61, 1);
@@ -245,7 +246,7 @@ static uint64_t hostile_access(struct machine *m, uint64_t random)
 {
     static const uint16_t ports[] = {0x40, 0x41, 0x42, 0x43, 0x61};
 
-    return pc_hostile_port(m, random, ports, sizeof(ports) / sizeof(ports[0]));
+    return pc_hostile_port(m, random, ports, COUNT(ports));
 }
 
 static void hostile_end(struct machine *m)

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "emu/base/count.h"
 #include "emu/decide.h"
 #include "emu/player.h"
 #include "emu/snapshot.h"
@@ -69,7 +70,7 @@ static void an_interrupt_is_taken_at_its_position(void **state)
         {"at 0:1000 nmi 0", 2, 1},
     };
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct play p;
 
         play_init(&p, MACHINE(STEPS_LOOP), rows[i].line, NULL);
@@ -107,7 +108,7 @@ static void what_is_illegal_is_refused_with_its_reason(void **state)
         {"at 0:start mark", "the guest has no symbols"},
     };
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct machine *m = new_machine(2);
         unsigned lines = strchr(rows[i][0], '\n') ? 2 : 1;
         struct play p;
@@ -199,7 +200,7 @@ static void an_anchor_is_found_where_its_occurrence_is(void **state)
     };
     struct symbols *s = loop_symbols();
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct play p;
         uint32_t at;
 
@@ -238,7 +239,7 @@ static void a_wrong_anchor_is_refused(void **state)
     };
     struct symbols *s = loop_symbols();
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct play p;
 
         play_init(&p, MACHINE(STEPS_LOOP), rows[i][0], s);

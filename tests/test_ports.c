@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
+#include "emu/base/count.h"
 #include "tests/played_machine.h"
 
 #include "models/pc/ports.h"
@@ -36,7 +37,7 @@ static void absent_hardware_reads_all_ones_and_loses_writes(void **state)
     };
     struct machine *m = played_machine_new(1, models, 1);
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         uint32_t value = 0;
 
         assert_int_equal(played_port_read(m, rows[i].port, rows[i].bytes, &value), rows[i].answer);
@@ -61,7 +62,7 @@ static void absent_windows_end_where_they_end(void **state)
     };
     struct machine *m = played_machine_new(1, models, 1);
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         uint64_t value = 0;
 
         assert_int_equal(played_mmio_read(m, rows[i].gpa, rows[i].bytes, &value), rows[i].answer);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/pc_machine.h"
 
+#include "emu/base/count.h"
 #include "models/pc/acpi.h"
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
@@ -79,7 +80,7 @@ static void both_ways_to_reset_end_the_run(void **state)
     } rows[] = {
         {0xcf9, 0x02, false}, {0xcf9, 0x06, true}, {0xcf9, 0x0e, true}, {0x64, 0xfe, true}, {0x64, 0xd1, false}};
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = machine();
 
         out(m, rows[i].port, rows[i].value);
@@ -148,7 +149,7 @@ static uint64_t hostile_access(struct machine *m, uint64_t random)
     static const uint16_t ports[] = {0xb000, 0xb001, 0xb002, 0xb003, 0xb004, 0xb005, 0xb008,
                                      0xb00b, 0xafe0, 0xafe3, 0xaf00, 0xaf1f, 0xcf9,  0x64};
 
-    return pc_hostile_port(m, random, ports, sizeof(ports) / sizeof(ports[0]));
+    return pc_hostile_port(m, random, ports, COUNT(ports));
 }
 
 static void hostile_end(struct machine *m)

@@ -3,6 +3,7 @@
  * Operation tables of made kernels, with their callers in either table of sites. BOOTRACE_KERNEL adds a real kernel.
  */
 #include "tests/given_kernel.h"
+#include "emu/base/count.h"
 #include "tests/patch_builder.h"
 
 #include "models/linux/call_site.h"
@@ -151,7 +152,7 @@ static void calls_are_told_apart(void **state)
         {64, 0xffffffff81000000, {0xe9, 0, 0, 0, 0}, 5, CALL_NONE, 0},
         {64, 0xffffffff81000000, {0x66}, 1, CALL_NONE, 0},
     };
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         uint64_t target_gva;
         assert_int_equal(call_site_decode(rows[i].bits, rows[i].gva, rows[i].code, rows[i].bytes, &target_gva),
                          rows[i].kind);
@@ -177,7 +178,7 @@ static void a_real_kernel_has_its_lock_and_interrupt_operations(void **state)
         assert_int_equal(err, EMU_OK);
         assert_true(o.slot_count > 60);
         assert_true(o.site_count > 500);
-        for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
+        for (unsigned i = 0; i < COUNT(names); i++)
             if (pv_ops_find_name(&o, names[i]) == o.slot_count)
                 fail_msg("there is no slot %s", names[i]);
         unsigned lock = pv_ops_find_name(&o, names[0]);

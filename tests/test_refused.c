@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/decide.h"
 #include "emu/image/image.h"
 #include "emu/machine_state.h"
@@ -137,7 +138,7 @@ static struct decision propose(struct rig *r, enum decision_kind kind)
     switch (kind) {
     case DECISION_VECTOR:
     case DECISION_IPI:
-        d.value = vectors[below(r, sizeof(vectors) / sizeof(vectors[0]))];
+        d.value = vectors[below(r, COUNT(vectors))];
         break;
     case DECISION_IRQ:
         d.value = below(r, 16);
@@ -315,7 +316,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: test_refused FOLDER-OF-IMAGES\n");
         return 2;
     }
-    for (size_t i = 0; i < sizeof(guests) / sizeof(guests[0]); i++)
+    for (size_t i = 0; i < COUNT(guests); i++)
         test_guest(&guests[i], argv[1], i + 1);
     for (unsigned k = 0; k < DECISION_KIND_COUNT; k++) {
         bool may_be_refused = k != DECISION_MARK && k != DECISION_PASS;

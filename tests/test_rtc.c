@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/pc_machine.h"
 
+#include "emu/base/count.h"
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
 #include "models/pc/pic.h"
@@ -65,7 +66,7 @@ static void it_shows_the_wall_clock_and_runs(void **state)
         {1, 0, {0x19, 0x70, 0x01, 0x01, 0x05, 0x00, 0x00, 0x01}},
     };
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         const struct platform_config platform = {.mode = PLATFORM_HVM, .wallclock_s = rows[i].wallclock_s};
         struct machine *m = machine_at(&platform);
 
@@ -111,7 +112,7 @@ static void hours_and_numbers_have_two_forms(void **state)
     } rows[] = {{0x02, 13, 0x13}, {0x06, 13, 13}, {0x00, 13, 0x81}, {0x04, 13, 0x81}, {0x00, 0, 0x12},
                 {0x00, 12, 0x92}, {0x04, 0, 12},  {0x04, 23, 0x8b}, {0x00, 23, 0x91}, {0x06, 23, 23}};
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = machine_at(&hvm);
 
         played_advance(m, rows[i].hour * 3600ull * S);
@@ -220,7 +221,7 @@ static uint64_t hostile_access(struct machine *m, uint64_t random)
 {
     static const uint16_t ports[] = {0x70, 0x71, 0x71};
 
-    return pc_hostile_port(m, random, ports, sizeof(ports) / sizeof(ports[0]));
+    return pc_hostile_port(m, random, ports, COUNT(ports));
 }
 
 static void hostile_end(struct machine *m)

@@ -197,6 +197,28 @@ def the_pinned_formatter_has_nothing_to_say():
                        if "clang-formatted" in line})
 
 
+# One way to write each thing. (what is not written, where it is looked for, what is)
+DIALECT = (
+    (r"\b_Static_assert\b", code_of, "static_assert"),
+    (r"%[-+ #0-9*.]*ll[diouxX]", text_of, "PRIu64 and its kin of <inttypes.h>, without a cast"),
+    (r"^(static |extern )*EMU_MUST_CHECK\b", code_of, "EMU_MUST_CHECK behind the declaration"),
+    (r"\bsizeof\(?([\w.>-]+)\)? / sizeof\(?\s*(\*\1|\1\[0\])", code_of, "COUNT() of emu/base/count.h"),
+    (r"(?<![\w.>])!err\b|\b(if|while) \(err\)|(\(|= |return |&& |\|\| )err (\?|&&|\|\|)", code_of,
+     "err != EMU_OK, err == EMU_OK"),
+)
+
+
+def c_has_one_dialect():
+    rules = [(re.compile(pattern, flags=re.M), where, instead) for pattern, where, instead in DIALECT]
+    for path in files((".c", ".h")):
+        if path.startswith("corpus/"):  # programs without a library, for another compiler
+            continue
+        for pattern, where, instead in rules:
+            text = where(path)
+            for match in pattern.finditer(text):
+                yield f"{path}:{text.count(chr(10), 0, match.start()) + 1}: {match.group(0)}; we write {instead}"
+
+
 def every_source_names_its_license():
     sources = 0
     for path in files(("",), FOLDERS + ("docs", "scripts", ".ci")) + ["meson.build", "meson_options.txt"]:
@@ -256,6 +278,7 @@ RULES = (
     the_machine_and_the_models_ask_the_host_nothing,
     no_floating_point_in_the_machine_and_the_models,
     the_pinned_formatter_has_nothing_to_say,
+    c_has_one_dialect,
     every_source_names_its_license,
     no_text_is_lost_from_json,
     nothing_is_left_to_do,

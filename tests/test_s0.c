@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/machine.h"
 #include "emu/image/symbols_elf.h"
 #include "emu/trace.h"
@@ -210,7 +211,7 @@ static bool run_count(const struct guest *g, const struct class *c, unsigned h, 
 static void test_class(const struct guest *g, const struct class *c, bool all)
 {
     static const unsigned few[] = {0, 1, 127, 254, 255};
-    unsigned count = all ? COUNTS : sizeof(few) / sizeof(*few), hung = 0, expected = 0;
+    unsigned count = all ? COUNTS : COUNT(few), hung = 0, expected = 0;
     struct result r = {.sends = 0}, bad = {.sends = 0};
     char text[160];
     bool ok = true;
@@ -259,7 +260,7 @@ static void test_class_b(const struct guest *g)
     struct result r = {.sends = 0}, bad = {.sends = 0};
     char parameters[128];
 
-    for (unsigned i = 0; i < sizeof(holds) / sizeof(*holds); i++) {
+    for (unsigned i = 0; i < COUNT(holds); i++) {
         bool hung;
 
         snprintf(parameters, sizeof(parameters), "order=late-ticketlock vcpus=2 spin=16 hold=%u", holds[i]);
@@ -275,7 +276,7 @@ static void test_class_b(const struct guest *g)
     }
     check(ok && passed && hung_before, g, "order=late-ticketlock vcpus=2",
           "a release before the waiter's last look passes, any later one hangs", &bad);
-    for (unsigned i = 0; i < sizeof(holds) / sizeof(*holds); i++) {
+    for (unsigned i = 0; i < COUNT(holds); i++) {
         snprintf(parameters, sizeof(parameters), "order=early-ticketlock vcpus=2 spin=16 hold=%u", holds[i]);
         r = run(g, 2, parameters, 0);
         check(r.verdict.kind == VERDICT_PASS, g, parameters, "passes wherever the release is", &r);
@@ -312,7 +313,7 @@ static const struct {
 
 static void test_detector(const struct guest *g)
 {
-    for (unsigned i = 0; i < sizeof(detections) / sizeof(*detections); i++) {
+    for (unsigned i = 0; i < COUNT(detections); i++) {
         const char *says = detections[i].says, *place = detections[i].place;
         struct result r = run(g, detections[i].vcpus, detections[i].parameters, detections[i].checks);
         bool found = r.verdict.kind == VERDICT_FAIL && r.verdict.detector && !strcmp(r.verdict.detector, "op-table") &&
@@ -338,7 +339,7 @@ int main(int argc, char **argv)
         struct guest *g = &guests[i];
 
         load(g, argv[1], i ? 64 : 32);
-        for (unsigned c = 0; c < sizeof(classes) / sizeof(*classes); c++)
+        for (unsigned c = 0; c < COUNT(classes); c++)
             test_class(g, &classes[c], all);
         test_more_vcpus(g);
         test_class_b(g);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/schedule.h"
 
 static void canonical_lines_come_back_as_they_were(void **state)
@@ -28,7 +29,7 @@ static void canonical_lines_come_back_as_they_were(void **state)
         "then check 0000000000000001",
     };
 
-    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+    for (size_t i = 0; i < COUNT(lines); i++) {
         char text[DECISION_TEXT_BYTES];
         struct decision d, again;
         struct diag diag;
@@ -51,7 +52,7 @@ static void other_spellings_mean_the_same(void **state)
         {"at 0:5 vector 0 48\r", "at 0:5 vector 0 0x30"},
     };
 
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+    for (size_t i = 0; i < COUNT(pairs); i++) {
         char text[DECISION_TEXT_BYTES];
         struct decision d;
         struct diag diag;
@@ -95,7 +96,7 @@ static void what_is_wrong_is_said_in_a_sentence(void **state)
         {"# nothing", "there is no decision"},
     };
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
         struct decision d;
         struct diag diag;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/pc_machine.h"
 
+#include "emu/base/count.h"
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
 #include "models/pc/pic.h"
@@ -171,7 +172,7 @@ static void it_is_absent_under_pvh_and_for_wide_accesses(void **state)
 static uint64_t hostile_access(struct machine *m, uint64_t random)
 {
     static const uint16_t ports[] = {COM1, COM1 + 1, COM1 + 2, COM1 + 3, COM1 + 4, COM1 + 5, COM1 + 6, COM1 + 7};
-    uint64_t saw = pc_hostile_port(m, random, ports, sizeof(ports) / sizeof(ports[0]));
+    uint64_t saw = pc_hostile_port(m, random, ports, COUNT(ports));
 
     if (random & 0x80)
         serial_receive(m, (uint8_t)random);

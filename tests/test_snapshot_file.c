@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "emu/base/count.h"
 #include "emu/machine.h"
 #include "emu/model.h"
 #include "emu/snapshot.h"
@@ -712,7 +713,7 @@ static void times_and_numbers_that_can_not_be_are_refused(void **state)
     while (memcmp(b.at + row, "run\0\0\0\0", 8) != 0)
         assert_in_range(++row, 1, 1024);
     memcpy(place, b.at + row + 8, sizeof(place));
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         uint8_t *at = b.at + place[0] + rows[i].at;
         struct machine *m = new_empty_machine();
         struct snapshot_file *f;
@@ -753,7 +754,7 @@ static void what_it_says_of_its_machine_is_true(void **state)
     while (memcmp(b.at + row, "machine", 8) != 0)
         assert_in_range(++row, 1, 1024);
     memcpy(&offset, b.at + row + 8, sizeof(offset));
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = new_empty_machine();
         struct snapshot_file *f;
         struct diag d;

@@ -8,12 +8,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic_state.h"
 #include "models/xen/state.h"
 
 #define V(minor) XEN_VERSION(4, minor)
-#define ROWS(a)  (sizeof(a) / sizeof((a)[0]))
 
 static struct machine *machine(unsigned version, unsigned vcpus, enum platform_mode mode)
 {
@@ -40,7 +40,7 @@ static void a_new_machine_is_sound(void **state)
     static const unsigned vcpus[] = {1, 2, 33, 64};
 
     for (unsigned t = 0; t < xen_traits_count; t++)
-        for (unsigned i = 0; i < sizeof(vcpus) / sizeof(vcpus[0]); i++)
+        for (unsigned i = 0; i < COUNT(vcpus); i++)
             for (unsigned mode = 0; mode < 2; mode++) {
                 struct machine *m = machine(xen_traits_rows[t].version, vcpus[i], mode ? PLATFORM_HVM : PLATFORM_PVH);
 
@@ -156,7 +156,7 @@ static void a_xen_state_out_of_bounds_is_refused(void **state)
         XEN(store.node[0].path[0], 'x'),
     };
 
-    each_is_refused(&xen_model, rows, ROWS(rows));
+    each_is_refused(&xen_model, rows, COUNT(rows));
 }
 
 static void texts_without_an_end_are_refused(void **state)
@@ -170,7 +170,7 @@ static void texts_without_an_end_are_refused(void **state)
                  {s->watch[0].path, STORE_PATH_BYTES},
                  {s->watch[0].token, STORE_TOKEN_BYTES}};
 
-    for (size_t i = 0; i < ROWS(texts); i++) {
+    for (size_t i = 0; i < COUNT(texts); i++) {
         char was[STORE_PATH_BYTES];
 
         memcpy(was, texts[i].at, texts[i].bytes);
@@ -205,7 +205,7 @@ static void a_local_apic_out_of_bounds_is_refused(void **state)
         LAPIC(wait_for_sipi, 2),
     };
 
-    each_is_refused(&lapic_model, rows, ROWS(rows));
+    each_is_refused(&lapic_model, rows, COUNT(rows));
 }
 
 /* A periodic timer that would have to expire 2^62 / 100000 times before the guest's next instruction. */
@@ -228,7 +228,7 @@ static void use_ports(struct machine *m)
 {
     static const uint16_t ranges[][2] = {{0x20, 0x71}, {0xa0, 0xa1}, {0x3f8, 0x3ff}, {0x4d0, 0x4d1}, {0xaf00, 0xb00b}};
 
-    for (size_t i = 0; i < ROWS(ranges); i++)
+    for (size_t i = 0; i < COUNT(ranges); i++)
         for (uint16_t number = ranges[i][0]; number <= ranges[i][1]; number++) {
             uint32_t value = 0;
 
@@ -246,7 +246,7 @@ static void what_is_taken_bears_every_access(void **state)
     } rows[] = {{"pic", 40}, {"ioapic", 400}, {"pit", 60}, {"rtc", 30}, {"serial", 15}, {"power", 25}};
     struct machine *m = machine(V(17), 1, PLATFORM_HVM);
 
-    for (size_t i = 0; i < ROWS(rows); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         const struct model *model = platform_models[0];
         unsigned refused = 0;
         uint8_t *bytes, was[1024];

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/machine.h"
 #include "emu/memory.h"
 #include "emu/trace.h"
@@ -85,7 +86,7 @@ static struct machine *run_row(const struct row *row, struct stale_owner *s, boo
 
 static void stale_writes_are_told_by_when_they_come(void **state)
 {
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct stale_owner s;
         struct machine *m = run_row(&rows[i], &s, false);
         const struct stale_owner_report *r = stale_owner_report(&s, m);
@@ -103,7 +104,7 @@ static void stale_writes_are_told_by_when_they_come(void **state)
 
 static void the_first_stale_write_is_the_verdict(void **state)
 {
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct stale_owner s;
         struct machine *m = run_row(&rows[i], &s, true);
         bool any = rows[i].count[0] + rows[i].count[1] + rows[i].count[2] > 0;

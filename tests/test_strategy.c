@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "emu/base/count.h"
 #include "fuzz/search/search.h"
 #include "fuzz/search/strategy.h"
 
@@ -194,7 +195,7 @@ static void the_same_seed_proposes_the_same_moves(void **state)
 {
     static const char *const names[] = {"random", "pct"};
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < COUNT(names); i++) {
         struct strategy_options o = options_of(4, 7);
         uint64_t sum, moves;
 
@@ -230,7 +231,7 @@ static void random_places_ascend_within_the_window(void **state)
 {
     static const uint64_t windows[] = {0, 1, 2, 1000, UINT64_MAX};
 
-    for (size_t w = 0; w < sizeof(windows) / sizeof(windows[0]); w++)
+    for (size_t w = 0; w < COUNT(windows); w++)
         for (uint64_t seed = 1; seed < 50; seed++) {
             uint64_t place[64], random = seed;
 
@@ -248,7 +249,7 @@ static void random_acts_as_often_as_it_may(void **state)
 {
     static const unsigned depths[][2] = {{0, 1}, {1, 1}, {5, 5}, {64, 64}, {1000, 64}};
 
-    for (size_t i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
+    for (size_t i = 0; i < COUNT(depths); i++) {
         struct strategy_options o = options_of(depths[i][0], 3);
 
         (void)search_by("random", &o, RUNS);
@@ -320,7 +321,7 @@ static void what_a_strategy_can_not_do_is_refused_in_a_sentence(void **state)
         {"preempt", "preempt takes at most 4 preemptions, not 5", 2, 0, 5, true},
     };
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct strategy_options o = options_of(rows[i].depth, 1);
         struct diag d;
 

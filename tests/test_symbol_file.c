@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "emu/base/count.h"
 #include "emu/image/symbols_elf.h"
 #include "tests/cmocka_tap.h"
 
@@ -24,7 +25,7 @@ static const struct {
     {0x80002000, 0x20, 'T', "later_function"},
     {0x1234, 0, 'A', "absolute"},
 };
-#define ROWS (sizeof(rows) / sizeof(rows[0]))
+#define ROWS COUNT(rows)
 
 static struct symbols *table(void)
 {
@@ -104,14 +105,14 @@ static void sections_are_the_runs_of_code_and_data_and_do_not_overlap(void **sta
         assert_non_null(gelf_getshdr(section, &header));
         if (!(header.sh_flags & SHF_ALLOC))
             continue;
-        assert_true(n < sizeof(expected) / sizeof(expected[0]));
+        assert_true(n < COUNT(expected));
         assert_string_equal(elf_strptr(elf, names, header.sh_name), expected[n].name);
         assert_int_equal(header.sh_addr, expected[n].start_gva);
         assert_int_equal(header.sh_size, expected[n].bytes);
         assert_int_equal(header.sh_type, SHT_NOBITS);
         n++;
     }
-    assert_int_equal(n, sizeof(expected) / sizeof(expected[0]));
+    assert_int_equal(n, COUNT(expected));
     elf_end(elf);
     munmap(file, bytes);
     symbols_free(s);

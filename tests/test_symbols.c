@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
 
+#include "emu/base/count.h"
 #include "emu/image/symbols.h"
 
 #include <stdio.h>
@@ -41,7 +42,7 @@ static const struct row kernel_rows[] = {
 static struct symbols *make_kernel(void)
 {
     struct diag d;
-    struct symbols *s = make(kernel_rows, sizeof(kernel_rows) / sizeof(*kernel_rows));
+    struct symbols *s = make(kernel_rows, COUNT(kernel_rows));
     symbols_set_moving_from(s, 0x1000);
     assert_int_equal(symbols_add_range(s, 0x4000, 0x123, &d), EMU_OK);
     assert_int_equal(symbols_add_range(s, 0x1000, 0x3000, &d), EMU_OK);
@@ -83,7 +84,7 @@ static const struct print_row print_rows[] = {
 static void addresses_print_as_name_offset_and_extent(void **state)
 {
     struct symbols *s = make_kernel();
-    for (size_t i = 0; i < sizeof(print_rows) / sizeof(*print_rows); i++) {
+    for (size_t i = 0; i < COUNT(print_rows); i++) {
         char text[64];
         symbols_set_slide(s, print_rows[i].slide);
         assert_int_equal(symbols_print(s, print_rows[i].gva, text, sizeof(text)), strlen(print_rows[i].text));
@@ -105,7 +106,7 @@ static void a_short_buffer_is_cut_and_ends_in_nul(void **state)
 static void a_repeated_symbol_is_kept_once(void **state)
 {
     struct symbols *s = make_kernel();
-    assert_int_equal(symbols_count(s), sizeof(kernel_rows) / sizeof(*kernel_rows) - 1);
+    assert_int_equal(symbols_count(s), COUNT(kernel_rows) - 1);
     for (size_t i = 1; i < symbols_count(s); i++) {
         struct symbol before, after;
         symbols_get(s, i - 1, &before);
@@ -174,7 +175,7 @@ static void lines_are_found_up_to_the_end_of_their_sequence(void **state)
         const char *file;
         unsigned line;
     } rows[] = {{0x20, "b.c", 7}, {0x10, "a.c", 1}, {0x18, "a.c", 2}, {0x20, "a.c", 0}, {0x30, "b.c", 0}};
-    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+    for (size_t i = 0; i < COUNT(rows); i++)
         assert_int_equal(symbols_add_line(s, rows[i].start_gva, rows[i].file, rows[i].line, &d), EMU_OK);
     seal(s);
     symbols_set_slide(s, 0x1000);
@@ -184,7 +185,7 @@ static void lines_are_found_up_to_the_end_of_their_sequence(void **state)
         unsigned line;
     } asked[] = {{0x100f, NULL, 0},  {0x1010, "a.c", 1}, {0x1017, "a.c", 1}, {0x1018, "a.c", 2},
                  {0x1020, "b.c", 7}, {0x102f, "b.c", 7}, {0x1030, NULL, 0}};
-    for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++) {
+    for (size_t i = 0; i < COUNT(asked); i++) {
         const char *file = NULL;
         unsigned line = 0;
         assert_int_equal(symbols_find_line(s, asked[i].gva, &file, &line), asked[i].file != NULL);

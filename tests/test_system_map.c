@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cmocka_tap.h"
 
+#include "emu/base/count.h"
 #include "models/linux/system_map.h"
 
 #include <string.h>
@@ -47,7 +48,7 @@ static const struct {
 
 static void a_bad_line_is_told_by_file_and_number(void **state)
 {
-    for (size_t i = 0; i < sizeof(bad_rows) / sizeof(*bad_rows); i++) {
+    for (size_t i = 0; i < COUNT(bad_rows); i++) {
         struct diag d;
         struct symbols *s = symbols_new();
         diag_init(&d);

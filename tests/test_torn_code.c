@@ -2,6 +2,7 @@
 /* Which states of a site that is being changed are torn, write by write. */
 #include "tests/toy_machine.h"
 
+#include "emu/base/count.h"
 #include "emu/image/symbols.h"
 #include "fuzz/search/torn_code.h"
 #include "fuzz/search/window.h"
@@ -92,7 +93,7 @@ static char state_of(const struct window *w, struct machine *m, const struct row
 
 static void each_state_of_a_site_is_judged_by_its_bytes(void **state)
 {
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         const struct row *row = &rows[i];
         struct window_options o = {.steps_max = row->writes + 1};
         struct symbols *symbols;

@@ -2,6 +2,7 @@
 /* The detector of a declared site of code that is executed half changed; and how a site is declared. */
 #include "tests/cmocka_tap.h"
 
+#include "emu/base/count.h"
 #include "fuzz/detect/torn_site.h"
 
 #include <inttypes.h>
@@ -42,7 +43,7 @@ static const struct {
 
 static void what_is_of_no_version_is_torn(void **state)
 {
-    for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+    for (size_t i = 0; i < COUNT(runs); i++) {
         struct machine_config config = {.ram_bytes = RAM_BYTES, .vcpus = 1};
         struct torn_site_detector x;
         const struct verdict *v;
@@ -113,7 +114,7 @@ static void a_declaration_that_says_nothing_is_a_sentence(void **state)
         {"memcpy+x: 90 -> 91", "the place of a torn-code site is like symbol+0x1c, not 'memcpy+x'"},
     };
 
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+    for (size_t i = 0; i < COUNT(bad); i++) {
         struct torn_site site;
         struct diag d;
 

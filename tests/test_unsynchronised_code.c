@@ -3,6 +3,7 @@
    order. */
 #include "tests/cmocka_tap.h"
 
+#include "emu/base/count.h"
 #include "fuzz/detect/unsynchronised_code.h"
 
 #include <string.h>
@@ -192,7 +193,7 @@ static void run_step(struct world *w, const struct step *s)
 
 static void run_row(struct world *w, const struct row *row)
 {
-    for (unsigned i = 0; i < sizeof(row->step) / sizeof(row->step[0]); i++)
+    for (unsigned i = 0; i < COUNT(row->step); i++)
         if (machine_verdict(w->m)->kind == VERDICT_NONE)
             run_step(w, &row->step[i]);
 }
@@ -216,19 +217,19 @@ static void check_row(const struct row *row, uint64_t site_gpa)
 
 static void what_may_be_executed_is_known_byte_by_byte(void **state)
 {
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (unsigned i = 0; i < COUNT(rows); i++)
         check_row(&rows[i], SITE);
 }
 
 static void the_same_holds_where_an_instruction_lies_in_two_pages(void **state)
 {
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (unsigned i = 0; i < COUNT(rows); i++)
         check_row(&rows[i], ACROSS);
 }
 
 static void a_run_with_the_detector_is_the_same_run(void **state)
 {
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct world with, without;
 
         if (rows[i].text)

@@ -6,6 +6,7 @@
 
 #include "cli/run/json_text.h"
 #include "cli/run/utf8.h"
+#include "emu/base/count.h"
 
 static const struct {
     const char *text;
@@ -33,7 +34,7 @@ static const struct {
 
 static void what_is_text_is_told_from_what_is_not(void **state)
 {
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct diag d = {.text = ""};
 
         if (utf8_character(rows[i].text) != rows[i].first || utf8_is_valid(rows[i].text) != rows[i].valid)
@@ -46,7 +47,7 @@ static void what_is_text_is_told_from_what_is_not(void **state)
 
 static void json_loses_no_text(void **state)
 {
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         json_t *o = json_pack("{s:o}", "key", json_text(rows[i].text));
 
         assert_string_equal(json_string_value(json_object_get(o, "key")), rows[i].json);

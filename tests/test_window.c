@@ -2,6 +2,7 @@
 /* The record of a window, of small code whose every step is known. */
 #include "tests/toy_machine.h"
 
+#include "emu/base/count.h"
 #include "emu/image/symbols.h"
 #include "fuzz/search/footprint.h"
 #include "fuzz/search/window.h"
@@ -41,7 +42,7 @@ static const struct {
 
 static void boundaries_are_open_where_an_interrupt_would_be_taken(void **state)
 {
-    for (unsigned i = 0; i < sizeof(openings) / sizeof(openings[0]); i++) {
+    for (unsigned i = 0; i < COUNT(openings); i++) {
         struct machine *m = new_machine_with(openings[i].code, sizeof(openings[i].code));
         size_t steps = strlen(openings[i].maskable);
         struct window *w = record(m, steps, NULL);
@@ -92,7 +93,7 @@ static void a_conflict_is_found_at_the_step_that_makes_it(void **state)
     struct machine *m = new_machine_with(accesses, sizeof(accesses));
     struct window *w = record(m, ACCESSES_STEPS, NULL);
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct window_cursor c = {0};
         struct footprint *f;
         struct diag d;

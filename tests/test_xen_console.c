@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_ring.h"
 
+#include "emu/base/count.h"
+
 #define RING(field) offsetof(struct xencons_interface, field)
 
 /* The console as a guest finds it: by its parameters. */
@@ -63,7 +65,7 @@ static void indices_run_over_the_end_of_the_ring_and_of_their_type(void **state)
 {
     static const uint32_t starts[] = {2045, 2048, 0x7ffffffe, 0xfffffffe};
 
-    for (unsigned i = 0; i < ROWS(starts); i++) {
+    for (unsigned i = 0; i < COUNT(starts); i++) {
         struct ring c = console_new();
 
         ring_write(&c, RING(out_cons), 4, starts[i]);
@@ -82,7 +84,7 @@ static void nonsense_indices_are_ignored(void **state)
         uint32_t cons, prod;
     } rows[] = {{0, 2049}, {0, UINT32_MAX}, {5, 4}};
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct ring c = console_new();
 
         ring_write(&c, RING(out_cons), 4, rows[i].cons);
@@ -186,7 +188,7 @@ static void console_io_lets_a_guest_do_nothing_but_write(void **state)
         {XEN_VERSION(4, 17), UINT32_MAX, XEN_EPERM},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_new(rows[i].version, 1);
 
         assert_int_equal(console_io(m, rows[i].op, 10, ARG_GPA), rows[i].answer);
@@ -200,7 +202,7 @@ static void an_endless_console_write_is_refused_where_memory_ends(void **state)
 {
     static const uint32_t counts[] = {0x80000000, UINT32_MAX};
 
-    for (unsigned i = 0; i < ROWS(counts); i++) {
+    for (unsigned i = 0; i < COUNT(counts); i++) {
         struct machine *m = guest_new(XEN_VERSION(4, 17), 1), *old = guest_new(XEN_VERSION(4, 12), 1);
 
         put(m, PLAYED_RAM_BYTES - 200, "the end", 7);

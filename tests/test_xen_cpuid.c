@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
+#include "emu/base/count.h"
+
 #define BASE XEN_CPUID_BASE
 
 static void leaves_are_those_of_the_version(void **state)
@@ -30,7 +32,7 @@ static void leaves_are_those_of_the_version(void **state)
         {V(17), BASE + 0xff, 0, {0}},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_new(rows[i].version, 2);
         struct cpuid_regs r = {1, 2, 3, 4};
 
@@ -49,7 +51,7 @@ static void other_leaves_are_not_xens(void **state)
     struct machine *m = guest_new(V(17), 1);
     struct cpuid_regs r;
 
-    for (unsigned i = 0; i < ROWS(leaves); i++)
+    for (unsigned i = 0; i < COUNT(leaves); i++)
         assert_int_equal(played_cpuid(m, leaves[i], 0, &r), MODEL_NOT_MINE);
     machine_free(m);
 }

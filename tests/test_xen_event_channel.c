@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
+#include "emu/base/count.h"
+
 static void binding_answers_as_xen_does(void **state)
 {
     static const struct {
@@ -14,7 +16,7 @@ static void binding_answers_as_xen_does(void **state)
     struct machine *m = guest_new(XEN_VERSION(4, 17), 2);
     uint32_t port, second;
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (unsigned i = 0; i < COUNT(rows); i++)
         assert_int_equal(bind_virq(m, rows[i].virq, rows[i].vcpu, &port), rows[i].answer);
     assert_int_equal(bind_ipi(m, 2, &port), XEN_ENOENT);
     assert_int_equal(bind_ipi(m, 1, &port), 0);
@@ -60,7 +62,7 @@ static void bad_ports_are_refused(void **state)
     };
     struct machine *m = guest_new(XEN_VERSION(4, 17), 1);
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (unsigned i = 0; i < COUNT(rows); i++)
         assert_int_equal(port_op(m, rows[i].op, rows[i].port), rows[i].answer);
     machine_free(m);
 }
@@ -197,7 +199,7 @@ static void a_control_block_must_be_placed_well_and_once(void **state)
     };
     struct machine *m = guest_new(XEN_VERSION(4, 17), 2);
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct evtchn_init_control c = {.control_gfn = rows[i].gfn, .offset = rows[i].offset, .vcpu = rows[i].vcpu};
 
         assert_int_equal(CALL(m, __HYPERVISOR_event_channel_op, EVTCHNOP_init_control, &c), rows[i].answer);

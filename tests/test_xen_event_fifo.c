@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include "emu/base/count.h"
+
 #define CONTROL_GFN 0x110u /* one page a vCPU */
 #define ARRAY_GFN   0x180u
 
@@ -145,7 +147,7 @@ static void the_operations_answer_by_version(void **state)
         {V(17), 0, XEN_EOPNOTSUPP, XEN_ENOSYS},     {V(18), 0, XEN_EOPNOTSUPP, XEN_ENOSYS},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_new(rows[i].version, 1);
         struct evtchn_set_priority p = {.port = ipi(m, 0)};
 
@@ -177,7 +179,7 @@ static void a_control_block_is_checked_in_order(void **state)
     };
     struct machine *m = guest_new(V(17), 2);
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         int64_t answer = init_control(m, rows[i].gfn, rows[i].offset, rows[i].vcpu);
 
         if (answer != rows[i].answer)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
+#include "emu/base/count.h"
+
 #define LIST_GPA 0x12000ull
 
 static int64_t grant(struct machine *m, unsigned op, void *arg, size_t bytes, uint64_t count)
@@ -31,7 +33,7 @@ static void every_row_answers_without_its_structure(void **state)
         {V(17), 99, XEN_ENOSYS},
     };
 
-    check_bare_rows(__HYPERVISOR_grant_table_op, 1, rows, ROWS(rows));
+    check_bare_rows(__HYPERVISOR_grant_table_op, 1, rows, COUNT(rows));
 }
 
 static void a_table_is_set_up_within_its_limit(void **state)
@@ -51,7 +53,7 @@ static void a_table_is_set_up_within_its_limit(void **state)
         {V(17), DOMID_SELF, UINT32_MAX, GNTST_general_error},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_new(rows[i].version, 1);
         struct gnttab_setup_table s = {.dom = rows[i].domid, .nr_frames = rows[i].frames, .status = 77};
         struct gnttab_query_size q = {.dom = DOMID_SELF};
@@ -73,7 +75,7 @@ static void a_table_only_grows(void **state)
     struct gnttab_query_size q = {.dom = DOMID_SELF};
     static const uint32_t frames[] = {4, 2};
 
-    for (unsigned i = 0; i < ROWS(frames); i++) {
+    for (unsigned i = 0; i < COUNT(frames); i++) {
         struct gnttab_setup_table s = {.dom = DOMID_SELF, .nr_frames = frames[i]};
 
         set_xen_guest_handle(s.frame_list, (xen_pfn_t *)LIST_GPA);
@@ -172,7 +174,7 @@ static void copies_between_own_frames_are_checked(void **state)
     struct machine *m = guest_new(V(17), 1);
 
     put(m, 0x90010, &(uint64_t){0x5566}, 8);
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct gnttab_copy c = {.len = rows[i].len, .flags = rows[i].flags};
 
         c.source.u.gmfn = 0x90;
@@ -211,7 +213,7 @@ static void a_pinned_entry_keeps_the_version(void **state)
         {UINT32_MAX, GTF_permit_access, XEN_GUEST_DOMID, GNTST_bad_gntref},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_new(V(17), 1);
         struct xen_add_to_physmap map = {
             .domid = DOMID_SELF, .space = XENMAPSPACE_grant_table, .gpfn = TABLE_GPA >> PAGE_SHIFT};

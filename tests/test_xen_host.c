@@ -5,6 +5,8 @@
 #include <xen/io/console.h>
 #include <xen/io/xs_wire.h>
 
+#include "emu/base/count.h"
+
 #define V417 XEN_VERSION(4, 17)
 
 static const struct platform_config hvm = {.mode = PLATFORM_HVM};
@@ -21,7 +23,7 @@ static void hypercalls_outside_the_table_and_from_user_mode_are_refused(void **s
                 {47, XEN_ENOSYS}, {63, XEN_ENOSYS}, {1u << 31, XEN_ENOSYS}};
     struct machine *m = guest_new(V417, 1);
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (unsigned i = 0; i < COUNT(rows); i++)
         assert_int_equal(call(m, rows[i].number, 0, 0, 0), rows[i].answer);
     played_regs(m, 0)->seg[SEG_SS].attributes |= 3u << SEG_ATTR_DPL_SHIFT;
     assert_int_equal(call(m, __HYPERVISOR_xen_version, XENVER_version, 0, 0), XEN_EPERM);
@@ -57,7 +59,7 @@ static void the_toolstacks_calls_are_refused_in_xens_order(void **state)
         {XEN_VERSION(4, 1), __HYPERVISOR_domctl, {3, 7, 0}, XEN_ENOSYS},
     };
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_new(rows[i].version, 1);
         bool is_read = rows[i].answer != XEN_ENOSYS && rows[i].version != XEN_VERSION(4, 1);
 
@@ -184,7 +186,7 @@ static void shutdown_reasons_have_verdicts(void **state)
         {V417, 77, VERDICT_FAIL},
     };
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_new(rows[i].version, 1);
         struct sched_shutdown s = {.reason = rows[i].reason};
 
@@ -340,7 +342,7 @@ static void parameters_have_rules(void **state)
     };
     struct machine *m = guest_new(V417, 1);
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct xen_hvm_param p = {.domid = DOMID_SELF, .index = rows[i].index, .value = rows[i].value};
 
         assert_int_equal(CALL(m, __HYPERVISOR_hvm_op, HVMOP_set_param, &p), rows[i].set);
@@ -526,7 +528,7 @@ static void xenstore_reads_writes_and_refuses(void **state)
     struct machine *m = guest_new(V417, 2);
     char answer[XENSTORE_PAYLOAD_MAX + 1];
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         assert_int_equal(store_request(m, rows[i].type, rows[i].payload, rows[i].bytes, answer), rows[i].answer_type);
         assert_string_equal(answer, rows[i].answer);
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
+#include "emu/base/count.h"
+
 static int64_t param(struct machine *m, uint64_t op, uint16_t domid, uint32_t index, uint64_t *value)
 {
     struct xen_hvm_param p = {.domid = domid, .index = index, .value = *value};
@@ -30,7 +32,7 @@ static void every_row_answers_without_its_structure(void **state)
         {V(17), 99, XEN_ENOSYS},
     };
 
-    check_bare_rows(__HYPERVISOR_hvm_op, 0, rows, ROWS(rows));
+    check_bare_rows(__HYPERVISOR_hvm_op, 0, rows, COUNT(rows));
 }
 
 static void parameters_have_rules(void **state)
@@ -57,7 +59,7 @@ static void parameters_have_rules(void **state)
     };
     struct machine *m = guest_new(V(17), 1);
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         uint64_t value = 4;
 
         if (rows[i].set != param(m, HVMOP_set_param, DOMID_SELF, rows[i].index, &value))
@@ -82,7 +84,7 @@ static void parameters_are_the_guests_own(void **state)
     struct machine *m = guest_new(V(17), 1);
     uint64_t value = 3;
 
-    for (unsigned i = 0; i < ROWS(rows); i++)
+    for (unsigned i = 0; i < COUNT(rows); i++)
         assert_int_equal(param(m, HVMOP_get_param, rows[i].domid, HVM_PARAM_STORE_PFN, &value), rows[i].answer);
     value = 3;
     assert_int_equal(param(m, HVMOP_set_param, DOMID_SELF, HVM_PARAM_X87_FIP_WIDTH, &value), XEN_EINVAL);
@@ -120,7 +122,7 @@ static void upcall_vectors_are_checked(void **state)
                 {2, 0x40, XEN_ENOENT}, {2, 0x01, XEN_EINVAL}, {UINT32_MAX, 0x40, XEN_ENOENT}};
     struct machine *m = guest_new(V(17), 2);
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct xen_hvm_evtchn_upcall_vector a = {.vcpu = rows[i].vcpu, .vector = rows[i].vector};
 
         assert_int_equal(CALL(m, __HYPERVISOR_hvm_op, HVMOP_set_evtchn_upcall_vector, &a), rows[i].answer);
@@ -166,7 +168,7 @@ static void time_and_memory_types_are_told(void **state)
     played_advance(m, 12345);
     assert_int_equal(CALL(m, __HYPERVISOR_hvm_op, HVMOP_get_time, &now), 0);
     assert_int_equal(now, 12345);
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct xen_hvm_get_mem_type a = {.domid = rows[i].domid, .pfn = rows[i].pfn};
 
         assert_int_equal(CALL(m, __HYPERVISOR_hvm_op, HVMOP_get_mem_type, &a), rows[i].answer);

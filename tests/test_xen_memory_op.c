@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "emu/base/count.h"
 #include "models/xen/pvh_loader.h"
 
 #define EXTENTS_GVA 0x210000ull
@@ -33,7 +34,7 @@ static void every_row_answers_without_its_structure(void **state)
         {V(17), 60, XEN_ENOSYS},
     };
 
-    check_bare_rows(__HYPERVISOR_memory_op, 0, rows, ROWS(rows));
+    check_bare_rows(__HYPERVISOR_memory_op, 0, rows, COUNT(rows));
 }
 
 static void a_mapping_is_checked(void **state)
@@ -58,7 +59,7 @@ static void a_mapping_is_checked(void **state)
     };
     struct machine *m = guest_new(V(17), 1);
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct xen_add_to_physmap a = {
             .domid = rows[i].domid, .space = rows[i].space, .idx = rows[i].index, .gpfn = rows[i].gfn};
         int64_t answer = CALL(m, __HYPERVISOR_memory_op, XENMEM_add_to_physmap, &a);
@@ -180,7 +181,7 @@ static void a_removed_frame_is_a_hole(void **state)
     struct machine *m = guest_new(V(17), 1);
 
     assert_int_equal(map_shared_info(m, 0x310), 0);
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct xen_remove_from_physmap r = {.domid = rows[i].domid, .gpfn = rows[i].gfn};
 
         assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_remove_from_physmap, &r), rows[i].answer);
@@ -226,9 +227,9 @@ static void the_memory_map_covers_the_ram(void **state)
     assert_int_equal(pages(m, XENMEM_maximum_gpfn) >= (int64_t)END_GFN - 1, 1);
     assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_memory_map, &a), 0);
     assert_int_equal(a.entries, 1);
-    a.entries = ROWS(e);
+    a.entries = COUNT(e);
     assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_memory_map, &a), 0);
-    assert_in_range(a.entries, 2, ROWS(e));
+    assert_in_range(a.entries, 2, COUNT(e));
     get(m, EXTENTS_GVA, e, sizeof(e));
     for (unsigned i = 0; i < a.entries; i++) {
         assert_true(e[i].gpa >= end); /* sorted, no overlap */
@@ -251,18 +252,18 @@ static void a_guest_may_set_its_own_map(void **state)
         uint16_t domid, zero[3];
         uint32_t entries, zero1;
         uint64_t buffer;
-    } set = {.domid = DOMID_SELF, .entries = ROWS(map), .buffer = EXTENTS_GVA};
+    } set = {.domid = DOMID_SELF, .entries = COUNT(map), .buffer = EXTENTS_GVA};
     struct {
         uint32_t entries, zero;
         uint64_t gva;
     } a = {.entries = 16, .gva = EXTENTS_GVA + 0x800};
-    struct xen_e820_entry got[ROWS(map)];
+    struct xen_e820_entry got[COUNT(map)];
     struct machine *m = guest_new(V(17), 1);
 
     put(m, EXTENTS_GVA, map, sizeof(map));
     assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &set), 0);
     assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_memory_map, &a), 0);
-    assert_int_equal(a.entries, ROWS(map));
+    assert_int_equal(a.entries, COUNT(map));
     get(m, EXTENTS_GVA + 0x800, got, sizeof(got));
     assert_memory_equal(got, map, sizeof(map));
     set.entries = 1025; /* too many; what was set stays */
@@ -274,7 +275,7 @@ static void a_guest_may_set_its_own_map(void **state)
     set.buffer = BAD_GVA;
     assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &set), XEN_EFAULT);
     assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_memory_map, &a), 0);
-    assert_int_equal(a.entries, ROWS(map));
+    assert_int_equal(a.entries, COUNT(map));
     set.entries = 0; /* none at all */
     set.buffer = EXTENTS_GVA;
     assert_int_equal(CALL(m, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &set), 0);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
+#include "emu/base/count.h"
+
 static const struct platform_config hvm = {.mode = PLATFORM_HVM};
 
 /* What real Xen 4.17 was recorded to answer a PVH guest, and what an HVM guest with pirqs gets. */
@@ -16,7 +18,7 @@ static void every_row_answers_by_mode(void **state)
         {PHYSDEVOP_apic_read, XEN_ENOSYS, XEN_ENOSYS},        {99, XEN_ENOSYS, XEN_ENOSYS},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *p = guest_new(V(17), 1), *h = guest_new_mode(V(17), 1, 64, &hvm);
 
         assert_int_equal(call(p, __HYPERVISOR_physdev_op, rows[i].op, BAD_GVA, 0), rows[i].pvh);
@@ -54,7 +56,7 @@ static void mapping_is_checked(void **state)
     };
     struct machine *m = guest_with_vector(V(17));
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct physdev_map_pirq a = {
             .domid = rows[i].domid, .type = MAP_PIRQ_TYPE_GSI, .index = rows[i].index, .pirq = rows[i].pirq};
 
@@ -93,7 +95,7 @@ static void messages_are_refused(void **state)
         {V(17), 99, 99, 0},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_with_vector(rows[i].version);
         struct physdev_map_pirq a = {
             .domid = DOMID_SELF, .type = rows[i].type, .index = -1, .pirq = -1, .table_base = rows[i].table_base};
@@ -147,7 +149,7 @@ static void unmapping_is_checked(void **state)
         {V(17), XEN_GUEST_DOMID, 40, XEN_EPERM},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_with_vector(rows[i].version);
         struct physdev_map_pirq a = {.domid = DOMID_SELF, .type = MAP_PIRQ_TYPE_GSI, .index = 20, .pirq = 40};
         struct physdev_unmap_pirq u = {.domid = rows[i].domid, .pirq = rows[i].pirq};
@@ -166,7 +168,7 @@ static void free_pirqs_are_different_and_run_out(void **state)
         unsigned first, second, count;
     } rows[] = {{MAP_PIRQ_TYPE_GSI, 16, 17, PIRQS - 16}, {MAP_PIRQ_TYPE_MSI, PIRQS - 1, PIRQS - 2, PIRQS - 48}};
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_new_mode(V(17), 1, 64, &hvm);
         struct physdev_get_free_pirq a = {.type = rows[i].type};
         uint8_t seen[PIRQS] = {0};
@@ -202,7 +204,7 @@ static void eoi_and_status_want_a_pirq_that_is_known(void **state)
         {V(1), UINT32_MAX, XEN_EINVAL, XEN_EINVAL},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_with_vector(rows[i].version);
         struct physdev_map_pirq a = {.domid = DOMID_SELF, .type = MAP_PIRQ_TYPE_GSI, .index = 20, .pirq = 40};
         struct physdev_eoi e = {.irq = rows[i].irq};

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
+#include "emu/base/count.h"
+
 #define PORTS_GVA 0x210000ull
 
 static int64_t sched_op(struct machine *m, uint64_t op, uint64_t gva)
@@ -31,7 +33,7 @@ static void every_row_answers_without_its_structure(void **state)
         {V(17), UINT32_MAX, XEN_ENOSYS},
     };
 
-    check_bare_rows(__HYPERVISOR_sched_op, 0, rows, ROWS(rows));
+    check_bare_rows(__HYPERVISOR_sched_op, 0, rows, COUNT(rows));
 }
 
 static void a_yield_ends_the_turn_and_a_block_halts(void **state)
@@ -65,7 +67,7 @@ static void a_shutdown_gives_its_verdict(void **state)
         {V(17), 77, VERDICT_FAIL, "crash"},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_new(rows[i].version, 1);
         const struct verdict *v = machine_verdict(m);
 
@@ -104,7 +106,7 @@ static void another_domain_is_out_of_reach(void **state)
     } rows[] = {{0, XEN_EPERM}, {5, XEN_ESRCH}, {DOMID_SELF, XEN_ESRCH}};
     struct machine *m = guest_new(V(17), 1);
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct sched_remote_shutdown s = {.domain_id = rows[i].domid, .reason = SHUTDOWN_crash};
 
         assert_int_equal(CALL(m, __HYPERVISOR_sched_op, SCHEDOP_remote_shutdown, &s), rows[i].answer);

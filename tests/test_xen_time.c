@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
+#include "emu/base/count.h"
+
 #define SHARED_GPA 0x310000ull
 
 static void the_wall_clock_is_that_of_virtual_time_zero(void **state)
@@ -67,7 +69,7 @@ static void set_timer_op_arms_and_disarms(void **state)
     struct machine *m = guest_new(V(17), 1);
 
     played_advance(m, 1000);
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         assert_int_equal(call(m, __HYPERVISOR_set_timer_op, rows[i].timeout_ns, 0, 0), 0);
         assert_true(timer_next_ns(m) == rows[i].deadline_ns);
     }
@@ -103,7 +105,7 @@ static void vm_assist_knows_the_runstate_flag(void **state)
     };
     struct machine *m = guest_new(V(17), 1);
 
-    for (unsigned i = 0; i < ROWS(rows); i++)
+    for (unsigned i = 0; i < COUNT(rows); i++)
         assert_int_equal(call(m, __HYPERVISOR_vm_assist, rows[i].command, rows[i].type, 0), rows[i].answer);
     machine_free(m);
 }

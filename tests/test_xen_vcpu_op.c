@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
+#include "emu/base/count.h"
+
 #define MS 1000000ull
 
 static const unsigned versions[] = {XEN_VERSION(4, 1), XEN_VERSION(4, 2),  XEN_VERSION(4, 4),
                                     XEN_VERSION(4, 7), XEN_VERSION(4, 17), XEN_VERSION(4, 18)};
-#define VERSIONS (sizeof(versions) / sizeof(versions[0]))
+#define VERSIONS COUNT(versions)
 
 /* M.3, "HVM whitelist": the answer to each operation with an argument that no operation can read. */
 static void an_hvm_guest_may_use_what_its_version_allows(void **state)
@@ -51,7 +53,7 @@ static void registering_vcpu_info_fails_as_the_version_does(void **state)
         {XEN_VERSION(4, 18), XEN_ENXIO, XEN_ENXIO, XEN_EBUSY, 0},
     };
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_new(rows[i].version, 3);
         struct vcpu_register_vcpu_info a = {.mfn = 0x50, .offset = 4096 - 60};
 

@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include "emu/base/count.h"
+
 #define INFO_GFN 0x300ull
 #define VCPUS    3u
 
@@ -61,7 +63,7 @@ static void every_row_answers_by_version(void **state)
         {V(17), 99, 0, 0, XEN_ENOSYS},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_new(rows[i].version, VCPUS);
         int64_t answer = vcpu_op(m, rows[i].op, rows[i].vcpu, rows[i].gva);
 
@@ -217,7 +219,7 @@ static void registering_vcpu_info_is_checked_by_version(void **state)
         {V(17), 1, INFO_GFN, 0, 0},               /* it is down */
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_new(rows[i].version, 2);
         struct vcpu_register_vcpu_info info = {.mfn = rows[i].gfn, .offset = rows[i].offset};
         int64_t answer = CALL_VCPU(m, VCPUOP_register_vcpu_info, rows[i].vcpu, &info);
@@ -316,7 +318,7 @@ static void physical_areas_are_checked_and_taken_away(void **state)
     struct vcpu_time_info t;
     uint64_t gpa = 0x302000;
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         uint64_t address = rows[i].gpa;
 
         assert_int_equal(CALL_VCPU(m, rows[i].op, 0, &address), rows[i].answer);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/xen_guest.h"
 
+#include "emu/base/count.h"
 #include "models/xen/version.h"
 
 static void a_version_has_the_traits_of_the_last_row_not_newer(void **state)
@@ -78,7 +79,7 @@ static void every_row_answers_a_bad_pointer(void **state)
         {V(17), 99, XEN_ENOSYS},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_new(rows[i].version, 1);
 
         assert_int_equal(call(m, __HYPERVISOR_xen_version, rows[i].op, BAD_GVA, 0), rows[i].answer);
@@ -100,7 +101,7 @@ static void texts_are_ended(void **state)
     };
     struct machine *m = guest_new(V(17), 1);
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         char text[2048];
 
         memset(text, 'x', sizeof(text));
@@ -134,7 +135,7 @@ static void features_are_those_of_version_and_mode(void **state)
         {V(1), &hvm, XENFEAT_hvm_callback_vector, true},
     };
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct machine *m = guest_new_mode(rows[i].version, 1, 64, rows[i].platform);
         struct xen_feature_info f = {.submap_idx = 0};
 

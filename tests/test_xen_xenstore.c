@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "emu/base/count.h"
+
 #define RING(field) offsetof(struct xenstore_domain_interface, field)
 #define HOME        "/local/domain/1"
 
@@ -156,7 +158,7 @@ static void the_toolstack_has_filled_the_guests_home(void **state)
     };
     struct store s = store_new(2);
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct message r = ask(&s, XS_READ, rows[i].path);
 
         assert_int_equal(r.h.type, XS_READ);
@@ -206,7 +208,7 @@ static void every_request_refuses_as_xenstored_does(void **state)
     };
     struct store s = store_new(1);
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct message r = ask(&s, rows[i].type, rows[i].text);
 
         if (r.h.type != XS_ERROR || strcmp(r.text, rows[i].error))
@@ -325,7 +327,7 @@ static void domains_have_paths(void **state)
     };
     struct store s = store_new(1);
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         struct message r = ask(&s, rows[i].type, rows[i].domid);
 
         assert_int_equal(r.h.type, rows[i].type);

@@ -16,7 +16,6 @@
 #include "models/xen/state.h"
 
 #define V(minor)   XEN_VERSION(4, minor)
-#define ROWS(a)    (sizeof(a) / sizeof((a)[0]))
 #define ARG_GPA    0x10000ull
 #define SHARED_GFN 0x20ull
 #define BAD_GVA    0xfffffffffull /* no RAM there */

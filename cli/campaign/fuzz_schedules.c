@@ -13,6 +13,7 @@
 #include "cli/run/json_text.h"
 #include "cli/run/post_mortem.h"
 #include "cli/run/same.h"
+#include "emu/base/count.h"
 #include "emu/base/plural.h"
 #include "emu/snapshot.h"
 #include "emu/vcpu.h"
@@ -40,7 +41,7 @@ enum emu_err fuzz_parse_source(const char *text, struct source *source, struct d
     };
     size_t n = strcspn(text, ":");
 
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (unsigned i = 0; i < COUNT(names); i++) {
         char line[96];
         struct decision decision;
 

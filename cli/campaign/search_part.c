@@ -11,6 +11,7 @@
 
 #include "cli/run/json_text.h"
 #include "cli/run/post_mortem.h"
+#include "emu/base/count.h"
 #include "fuzz/search/exhaustive.h"
 #include "fuzz/search/window.h"
 
@@ -105,7 +106,7 @@ static bool is_part(const json_t *o)
 {
     static const char *const numbers[] = {"first", "last", "from", "to", "next", "boundaries", "runs", "failing"};
 
-    for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+    for (unsigned i = 0; i < COUNT(numbers); i++)
         if (!json_is_integer(json_object_get(o, numbers[i])) || json_integer_value(json_object_get(o, numbers[i])) < 0)
             return false;
     return json_is_string(json_object_get(o, "search")) && json_is_string(json_object_get(o, "source")) &&
@@ -239,7 +240,7 @@ static bool is_same_outcome(const json_t *a, const json_t *b)
 {
     static const char *const keys[] = {"verdict", "detector", "reason", "at"};
 
-    for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+    for (unsigned i = 0; i < COUNT(keys); i++)
         if (strcmp(search_part_text(a, keys[i]), search_part_text(b, keys[i])) != 0)
             return false;
     return search_part_number(a, "last") + 1 == search_part_number(b, "first");

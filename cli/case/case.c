@@ -12,6 +12,7 @@
 #include "cli/run/pattern.h"
 #include "cli/run/parse.h"
 #include "cli/run/utf8.h"
+#include "emu/base/count.h"
 
 #define LINE_WIDTH 110
 
@@ -124,7 +125,7 @@ static enum emu_err read_edits(struct reader *r, const yaml_node_t *n)
 
 static enum emu_err read_verdict(const char *text, enum verdict_kind *kind, struct diag *d)
 {
-    for (unsigned i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
+    for (unsigned i = 0; i < COUNT(verdicts); i++) {
         if (!strcmp(text, verdict_kind_name(verdicts[i]))) {
             *kind = verdicts[i];
             return EMU_OK;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/run/utf8.h"
+#include "emu/base/count.h"
 
 #define SAID_BYTES 600u
 
@@ -59,7 +60,7 @@ enum emu_err record_check(const struct guest_options *o, const char *path, struc
     char relative[CASE_PATH_BYTES];
     enum emu_err err = EMU_OK;
 
-    for (unsigned i = 0; err == EMU_OK && i < sizeof(files) / sizeof(files[0]); i++) {
+    for (unsigned i = 0; err == EMU_OK && i < COUNT(files); i++) {
         if (!files[i] || access(files[i], F_OK)) /* whoever opens it says so */
             continue;
         err = record_relative_path(files[i], path, relative, d);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/base/ensure.h"
 
 /* SDM Vol. 1, "EFLAGS Register": CF to IOPL, NT, RF, AC, ID. VM would need other segments with it. */
@@ -26,7 +27,6 @@ struct feature {
     unsigned count;
 };
 
-#define COUNT(a)  (sizeof(a) / sizeof((a)[0]))
 #define AT(field) offsetof(struct vcpu_regs, field)
 #define GPR(r, name, n)                                                                                                \
     {                                                                                                                  \

@@ -11,6 +11,7 @@
 #include "cli/debugger/history.h"
 #include "cli/debugger/monitor.h"
 #include "cli/debugger/stops.h"
+#include "emu/base/count.h"
 #include "emu/vcpu.h"
 
 #define SIGNAL_INTERRUPT 2u /* gdb's own numbers: SIGINT, SIGTRAP, SIGABRT */
@@ -588,7 +589,7 @@ static void handle(struct gdb_server *s, const struct gdb_reader *packet)
     struct gdb_cursor c = {packet->data, packet->data + packet->length};
 
     reply(s, "");
-    for (unsigned i = 0; i < sizeof(packets) / sizeof(packets[0]); i++)
+    for (unsigned i = 0; i < COUNT(packets); i++)
         if (gdb_read_text(&c, packets[i].begin)) {
             packets[i].handler(s, &c);
             return;

@@ -9,6 +9,7 @@
 #include "cli/run/guest.h"
 #include "cli/debugger/history.h"
 #include "cli/run/post_mortem.h"
+#include "emu/base/count.h"
 #include "emu/model.h"
 #include "emu/player.h"
 #include "emu/base/plural.h"
@@ -185,7 +186,7 @@ static const struct command_row {
     {"vcpus", "each vCPU's state, place and steps", print_vcpus},
 };
 
-#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+#define COMMANDS COUNT(commands)
 
 static void print_help(const struct monitor *monitor, const char *argument, FILE *to)
 {

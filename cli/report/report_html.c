@@ -9,6 +9,7 @@
 
 #include "cli/run/post_mortem.h"
 #include "cli/run/utf8.h"
+#include "emu/base/count.h"
 #include "emu/base/plural.h"
 
 #define EVENTS_SHOWN   60u
@@ -216,7 +217,7 @@ static void write_top(struct html *h, const struct report *r)
     html_close(h);
     html_open(h, "nav", "aria-label", "Contents", NULL);
     html_open(h, "ul", NULL);
-    for (unsigned i = 0; i < sizeof(links) / sizeof(*links); i++) {
+    for (unsigned i = 0; i < COUNT(links); i++) {
         if (i == 1 && !t->sites)
             continue;
         html_open(h, "li", NULL);

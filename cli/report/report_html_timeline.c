@@ -10,6 +10,7 @@
 
 #include "cli/report/report_html.h"
 #include "cli/report/timeline_axis.h"
+#include "emu/base/count.h"
 #include "emu/delivery.h"
 #include "emu/exception.h"
 
@@ -417,7 +418,7 @@ static void write_controls(struct figure *f)
                                          {"all", "All", "Show all"}};
 
     html_open(f->h, "div", "class", "controls", NULL);
-    for (unsigned i = 0; i < sizeof(act) / sizeof(*act); i++) {
+    for (unsigned i = 0; i < COUNT(act); i++) {
         html_open(f->h, "button", "type", "button", "data-act", act[i][0], "aria-label", act[i][2], NULL);
         html_text(f->h, act[i][1]);
         html_close(f->h);

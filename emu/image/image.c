@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "emu/image/image.h"
 
+#include "emu/base/count.h"
 #include "emu/base/plural.h"
 #include "emu/image/unpack.h"
 
@@ -38,7 +39,7 @@ static const struct machine_name {
 
 const char *image_machine_name(uint16_t machine)
 {
-    for (size_t i = 0; i < sizeof(machine_names) / sizeof(machine_names[0]); i++)
+    for (size_t i = 0; i < COUNT(machine_names); i++)
         if (machine_names[i].machine == machine)
             return machine_names[i].name;
     return NULL;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/count.h"
+
 static const struct kind_row {
     const char *name;
     int (*enable)(struct archive *); /* NULL: not supported */
@@ -28,7 +30,7 @@ static const uint8_t lz4_frame_magic[] = {0x04, 0x22, 0x4d, 0x18};
 
 enum unpack_kind unpack_kind_find(const uint8_t *bytes, size_t size)
 {
-    for (size_t i = UNPACK_NONE + 1; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+    for (size_t i = UNPACK_NONE + 1; i < COUNT(kinds); i++)
         if (size >= kinds[i].magic_bytes && !memcmp(bytes, kinds[i].magic, kinds[i].magic_bytes))
             return (enum unpack_kind)i;
     if (size >= sizeof(lz4_frame_magic) && !memcmp(bytes, lz4_frame_magic, sizeof(lz4_frame_magic)))

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/machine.h"
 #include "emu/image/symbols.h"
 #include "emu/trace.h"
@@ -230,7 +231,7 @@ bool divergence_registers_differ(const struct divergence_list *list, const struc
     struct vcpu_regs now;
 
     vcpu_get_regs(m, machine_current(m), &now);
-    for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+    for (unsigned i = 0; i < COUNT(parts); i++) {
         const uint8_t *should = (const uint8_t *)&expected->regs + parts[i].offset;
         const uint8_t *is = (const uint8_t *)&now + parts[i].offset;
         unsigned bytes = parts[i].is_long && expected->code_bits != 64 ? 4 : parts[i].bytes, at = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fuzz/search/disturb.h"
 
+#include "emu/base/count.h"
 #include "emu/decide.h"
 #include "emu/machine.h"
 #include "emu/schedule.h"
@@ -25,7 +26,7 @@ static struct decision choose(struct disturb *s, struct machine *m)
     /* Preemptions are what matters most. */
     static const enum decision_kind kinds[] = {DECISION_RUN, DECISION_RUN,  DECISION_RUN,    DECISION_RUN,
                                                DECISION_RUN, DECISION_LATE, DECISION_EXPIRE, DECISION_PASS};
-    struct decision d = {.kind = kinds[strategy_random_below(&s->random, sizeof(kinds) / sizeof(kinds[0]))]};
+    struct decision d = {.kind = kinds[strategy_random_below(&s->random, COUNT(kinds))]};
 
     d.vcpu = (unsigned)strategy_random_below(&s->random, machine_vcpus(m));
     d.value = 1 + strategy_random_below(&s->random, PASS_NS_MAX);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/count.h"
+
 /* One a line. */
 /* clang-format off */
 static const struct strategy *const strategies[] = {
@@ -16,7 +18,7 @@ static const struct strategy *const strategies[] = {
 
 const struct strategy *strategy_at(unsigned index)
 {
-    return index < sizeof(strategies) / sizeof(strategies[0]) ? strategies[index] : NULL;
+    return index < COUNT(strategies) ? strategies[index] : NULL;
 }
 
 const struct strategy *strategy_find(const char *name)

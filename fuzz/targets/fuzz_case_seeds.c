@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "emu/base/count.h"
+
 static int copy(const char *from, const char *to)
 {
     FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
@@ -26,7 +28,7 @@ int main(int argc, char **argv)
     unsigned copied = 0;
     int bad = argc != 2;
 
-    for (unsigned i = 0; i < sizeof(folders) / sizeof(folders[0]) && !bad; i++) {
+    for (unsigned i = 0; i < COUNT(folders) && !bad; i++) {
         DIR *folder = opendir(folders[i]);
         const struct dirent *e;
 

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "emu/base/count.h"
+
 static const char handshake[] =
     "qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+\nvMustReplyEmpty\nQStartNoAckMode\nHg0\n"
     "qXfer:features:read:target.xml:0,1000\nqTStatus\n?\nqfThreadInfo\nqsThreadInfo\nqThreadExtraInfo,1\nqAttached\n"
@@ -50,7 +52,7 @@ int main(int argc, char **argv)
 {
     if (argc != 2)
         return 2;
-    for (unsigned n = 0; n < sizeof(sessions) / sizeof(sessions[0]); n++)
+    for (unsigned n = 0; n < COUNT(sessions); n++)
         if (write_session(argv[1], n, 0) || write_session(argv[1], n, 1))
             return 5;
     return 0;

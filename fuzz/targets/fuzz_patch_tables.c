@@ -5,6 +5,7 @@
  */
 #include "fuzz/targets/fuzz_target.h"
 
+#include "emu/base/count.h"
 #include "emu/base/ensure.h"
 #include "models/linux/edit.h"
 
@@ -46,7 +47,7 @@ static void edit_kernel(const struct kernel_view *v, const struct symbols *s, co
     ensure(decoder_new(&dec, &d) == EMU_OK);
     const struct edit_kernel k = {.view = v, .symbols = s, .tables = t, .decoder = dec};
     memcpy(copy.bytes, v->bytes, v->size);
-    for (unsigned i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+    for (unsigned i = 0; i < COUNT(lines); i++) {
         struct edit e;
         seen.count = 0;
         ensure(edit_parse(lines[i], 0, &e, &d) == EMU_OK);

@@ -4,6 +4,8 @@
  */
 #include <stdio.h>
 
+#include "emu/base/count.h"
+
 static const char *const seeds[] = {
     "at 0:48211 run 1 to 1:900\nthen nmi 0\n",
     "at 0:alternative_instructions+0x1c#2~5 expire\n",
@@ -14,7 +16,7 @@ static const char *const seeds[] = {
 
 int main(int argc, char **argv)
 {
-    for (unsigned i = 0; argc == 2 && i < sizeof(seeds) / sizeof(seeds[0]); i++) {
+    for (unsigned i = 0; argc == 2 && i < COUNT(seeds); i++) {
         char path[4096];
         FILE *f;
 

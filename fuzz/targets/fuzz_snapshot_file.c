@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/base/ensure.h"
 #include "emu/model.h"
 #include "emu/snapshot_file.h"
@@ -101,7 +102,7 @@ static const struct base *base_of(unsigned mode)
         return b;
     b->bytes = fuzz_platform_file(mode, &b->length);
     add_models(b, &fuzz_platform_config[mode]);
-    for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+    for (unsigned i = 0; i < COUNT(others); i++) {
         struct part p = section(b, others[i]);
 
         add_part(b, p.at, p.length);

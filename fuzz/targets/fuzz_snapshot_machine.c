@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "emu/base/count.h"
 #include "emu/base/ensure.h"
 #include "emu/model.h"
 #include "emu/snapshot_file.h"
@@ -166,7 +167,7 @@ static void use_devices(struct machine *m)
         {0x61, 0x01}, {0x70, 0x0b}, {0x71, 0x72}, {0x3fa, 0xc7}, {0x3f9, 0x0f}, {0x3fc, 0x1f}, {0x3f8, 'a'},
     };
 
-    for (size_t i = 0; i < sizeof(writes) / sizeof(writes[0]); i++)
+    for (size_t i = 0; i < COUNT(writes); i++)
         port(m, writes[i].number, 1, true, writes[i].value);
     port(m, 0xb002, 2, true, 1);
     mmio(m, LAPIC_GPA + 0xf0, 4, true, 0x1ff);
@@ -248,7 +249,7 @@ static void touch_ports(struct machine *m, uint64_t *random)
     } ranges[] = {{0x20, 0x21}, {0x40, 0x43},     {0x61, 0x61},     {0xa0, 0xa1},     {0x3f8, 0x3ff},  {0x4d0, 0x4d1},
                   {0xe9, 0xe9}, {0xaf00, 0xaf1f}, {0xafe0, 0xafe3}, {0xb000, 0xb003}, {0xb008, 0xb00b}};
 
-    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+    for (size_t i = 0; i < COUNT(ranges); i++)
         for (unsigned number = ranges[i].first; number <= ranges[i].last; number++)
             for (unsigned bytes = 1; bytes <= 4; bytes *= 2) {
                 port(m, (uint16_t)number, bytes, false, 0);
@@ -285,7 +286,7 @@ static void touch_registers(struct machine *m, uint64_t *random)
         uint32_t first, last;
     } ranges[] = {{0, 0x4ff}, {0x600, 0x6ff}, {0x800, 0x8ff}, {0x40000000, 0x40000002}, {0xc0000080, 0xc0000103}};
 
-    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+    for (size_t i = 0; i < COUNT(ranges); i++)
         for (uint32_t number = ranges[i].first; number <= ranges[i].last; number++) {
             msr(m, number, false, 0);
             if (number < 0xc0000000) /* those are the engine's */
@@ -321,11 +322,11 @@ static const struct {
 /* Small numbers as arguments: ports, vCPUs, frames. Twice each. */
 static void touch_hypercalls(struct machine *m, uint64_t *random, bool ends)
 {
-    for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++)
+    for (size_t f = 0; f < COUNT(families); f++)
         for (uint32_t i = 0; families[f].ends == ends && i < 2u * families[f].operations; i++) {
             uint32_t words[16], number = (uint32_t)next_value(random) % 4;
 
-            for (size_t k = 0; k < sizeof(words) / sizeof(words[0]); k++)
+            for (size_t k = 0; k < COUNT(words); k++)
                 words[k] = (uint32_t)(next_value(random) % (i & 1 ? 8 : 512));
             argument(m, 0, words, sizeof(words));
             hypercall(m, families[f].number, i / 2, families[f].second_is_number ? number : ARGUMENT_GPA,
@@ -344,7 +345,7 @@ void fuzz_touch_everything(struct machine *m)
     touch_hypercalls(m, &random, false);
     fuzz_run(m, 100);
     touch_hypercalls(m, &random, true);
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+    for (size_t i = 0; i < COUNT(ends); i++)
         for (uint32_t value = 0; value < 256; value++)
             port(m, ends[i], 1, true, value);
 }

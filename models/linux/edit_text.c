@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/count.h"
+
 #define WORDS_MAX      6u
 #define OCCURRENCE_MAX (1u << 20)
 
@@ -167,7 +169,7 @@ enum emu_err edit_parse(const char *text, unsigned line, struct edit *e, struct 
         strcpy(copy, text);
     while (err == EMU_OK && count < WORDS_MAX && (words[count] = strtok_r(rest, " \t\n", &rest)))
         count++;
-    unsigned kind = 0, kinds = sizeof(kind_names) / sizeof(*kind_names);
+    unsigned kind = 0, kinds = COUNT(kind_names);
     while (err == EMU_OK && count && kind < kinds && strcmp(kind_names[kind], words[0]))
         kind++;
     e->kind = (enum edit_kind)kind;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "emu/base/count.h"
+
 /*
  * Source: Linux Documentation: arch/arm64/booting.rst and arch/riscv/boot-image-header.rst; the headers of ARM's
  * zImage, LoongArch's and MIPS's boot images; the U-Boot legacy image header.
@@ -37,7 +39,7 @@ static uint32_t le32(const uint8_t *at)
 
 static const struct foreign_row *find_row(const uint8_t *file, size_t file_bytes)
 {
-    for (size_t i = 0; i < sizeof(foreign_rows) / sizeof(foreign_rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(foreign_rows); i++) {
         const struct foreign_row *r = &foreign_rows[i];
 
         if (file_bytes >= r->offset + r->bytes && !memcmp(file + r->offset, r->magic, r->bytes))
@@ -65,7 +67,7 @@ static enum emu_err refuse_pe(const uint8_t *file, size_t file_bytes, struct dia
         return diag_set(d, EMU_EINPUT,
                         "the file begins like an EFI program or a bzImage but is cut short or damaged; fetch the "
                         "kernel again");
-    for (size_t i = 0; i < sizeof(pe_machines) / sizeof(pe_machines[0]); i++)
+    for (size_t i = 0; i < COUNT(pe_machines); i++)
         if ((le32(file + header + 2) >> 16) == pe_machines[i].machine)
             machine = pe_machines[i].name;
     if (!memcmp(file + 4, "zimg", 4))

@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "emu/base/count.h"
+
 #define BANNER "Linux version "
 
 /* Of the beginning of a line; the first that fits. Source: Linux kernel/panic.c, arch/x86/kernel/dumpstack.c, traps.c,
@@ -122,7 +124,7 @@ static const char *skip_prefix(const char *line)
 static enum guest_line read_line(const char *line, const char **said)
 {
     *said = skip_prefix(line);
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (size_t i = 0; i < COUNT(rows); i++)
         if (!strncmp(*said, rows[i].begins, strlen(rows[i].begins)))
             return rows[i].line;
     return GUEST_LINE_OTHER;
@@ -133,7 +135,7 @@ static bool is_reporter(const char *symbol)
 {
     size_t length = strcspn(symbol, ".");
 
-    for (size_t i = 0; i < sizeof(reporters) / sizeof(reporters[0]); i++)
+    for (size_t i = 0; i < COUNT(reporters); i++)
         if (!strncmp(symbol, reporters[i], length) && !reporters[i][length])
             return true;
     return !strncmp(symbol, "exc_", 4) || !strncmp(symbol, "asm_exc_", 8);

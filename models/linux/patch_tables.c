@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/linux/patch_tables.h"
 
+#include "emu/base/count.h"
 #include "emu/base/ensure.h"
 
 #include <inttypes.h>
@@ -62,7 +63,7 @@ static const struct patch_layout layouts[] = {
     {PATCH_FENTRY, "pointers, 4 bytes", 32, 4, false, .site = {0, 4}},
     {PATCH_FENTRY, "pointers, 8 bytes", 64, 8, false, .site = {0, 8}},
 };
-#define LAYOUTS (sizeof(layouts) / sizeof(*layouts))
+#define LAYOUTS COUNT(layouts)
 
 static const struct {
     const char *name, *section, *start, *end;
@@ -284,7 +285,7 @@ static unsigned used_bytes(const struct patch_layout *l)
     const struct field fields[] = {l->site,       l->replacement,       l->target,        l->key, l->feature, l->flags,
                                    l->site_bytes, l->replacement_bytes, l->padding_bytes, l->zero};
     unsigned used = 0;
-    for (unsigned i = 0; i < sizeof(fields) / sizeof(*fields); i++)
+    for (unsigned i = 0; i < COUNT(fields); i++)
         if (fields[i].bytes && fields[i].at + fields[i].bytes > used)
             used = fields[i].at + fields[i].bytes;
     return used;

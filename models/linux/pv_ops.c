@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/linux/pv_ops.h"
 
+#include "emu/base/count.h"
 #include "models/linux/call_site.h"
 
 #include <stdlib.h>
@@ -97,7 +98,7 @@ enum emu_err pv_ops_init(struct pv_ops *o, const struct kernel_view *v, const st
                          const struct patch_tables *t, struct diag *d)
 {
     *o = (struct pv_ops){.sites = NULL};
-    for (unsigned i = 0; i < sizeof(tables) / sizeof(*tables); i++)
+    for (unsigned i = 0; i < COUNT(tables); i++)
         read_table(o, tables[i], v, s);
     if (!o->slot_count)
         return diag_set(d, EMU_EINPUT, "the kernel has no table of paravirt operations that its symbols name");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/pc/cpuid.h"
 
+#include "emu/base/count.h"
 #include "emu/machine.h"
 #include "emu/vcpu.h"
 #include "models/pc/lapic.h"
@@ -132,12 +133,12 @@ static enum model_answer cpuid_cpuid(struct machine *m, unsigned vcpu, uint32_t 
         return MODEL_FAULT_GP;
     /* Xen answers zeros for all that is out of range, not Intel's "highest basic leaf". */
     *r = (struct cpuid_regs){0};
-    for (size_t i = 0; i < sizeof(engine_rows) / sizeof(engine_rows[0]); i++)
+    for (size_t i = 0; i < COUNT(engine_rows); i++)
         if (engine_rows[i].leaf == leaf && (engine_rows[i].subleaf == ANY_SUBLEAF || engine_rows[i].subleaf == subleaf))
             *r = engine_rows[i].regs;
     if (leaf != 0x07 || subleaf == 0) {
-        apply_bits(leaf, hidden_bits, sizeof(hidden_bits) / sizeof(hidden_bits[0]), false, r);
-        apply_bits(leaf, added_bits, sizeof(added_bits) / sizeof(added_bits[0]), true, r);
+        apply_bits(leaf, hidden_bits, COUNT(hidden_bits), false, r);
+        apply_bits(leaf, added_bits, COUNT(added_bits), true, r);
     }
     apply_topology(m, vcpu, leaf, subleaf, r);
     return MODEL_DONE;

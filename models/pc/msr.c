@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/pc/msr.h"
 
+#include "emu/base/count.h"
 #include "emu/machine.h"
 #include "emu/vcpu.h"
 #include "models/pc/cpuid.h"
@@ -419,7 +420,7 @@ static int compare_row(const void *key, const void *element)
 
 static const struct msr_row *find_row(uint32_t msr)
 {
-    return bsearch(&msr, rows, sizeof(rows) / sizeof(rows[0]), sizeof(rows[0]), compare_row);
+    return bsearch(&msr, rows, COUNT(rows), sizeof(rows[0]), compare_row);
 }
 
 const char *msr_name(uint32_t msr)
@@ -431,7 +432,7 @@ const char *msr_name(uint32_t msr)
 
 size_t msr_row_count(void)
 {
-    return sizeof(rows) / sizeof(rows[0]);
+    return COUNT(rows);
 }
 
 static enum model_answer msr_msr_read(struct machine *m, unsigned vcpu, uint32_t msr, uint64_t *value)

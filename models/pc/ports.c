@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/pc/ports.h"
 
+#include "emu/base/count.h"
 #include "emu/machine.h"
 
 struct absent_ports {
@@ -67,7 +68,7 @@ static const struct absent_window absent_windows[] = {
 /* The first byte decides, as Xen looks for the device there. */
 static bool is_absent_port(uint16_t port)
 {
-    for (size_t i = 0; i < sizeof(absent_ports) / sizeof(absent_ports[0]); i++)
+    for (size_t i = 0; i < COUNT(absent_ports); i++)
         if (port >= absent_ports[i].first && port <= absent_ports[i].last)
             return true;
     return false;
@@ -95,7 +96,7 @@ static enum model_answer ports_port_write(struct machine *m, unsigned vcpu, uint
 
 static bool is_absent_window(uint64_t gpa, unsigned bytes)
 {
-    for (size_t i = 0; i < sizeof(absent_windows) / sizeof(absent_windows[0]); i++)
+    for (size_t i = 0; i < COUNT(absent_windows); i++)
         if (gpa >= absent_windows[i].first_gpa && gpa <= absent_windows[i].last_gpa &&
             bytes - 1 <= absent_windows[i].last_gpa - gpa)
             return true;

@@ -8,6 +8,7 @@
  */
 #include "models/xen/state.h"
 
+#include "emu/base/count.h"
 #include "models/platform_config.h"
 
 #define CONSOLE_PIECE_BYTES 127u /* guest_console_write(), kbuf */
@@ -130,4 +131,4 @@ const struct xen_op xen_console_ops[] = {
     {.number = CONSOLEIO_read, .name = "read", .handler = op_read, .source = "CONSOLEIO_read"},
 };
 /* clang-format on */
-const unsigned xen_console_op_count = sizeof(xen_console_ops) / sizeof(xen_console_ops[0]);
+const unsigned xen_console_op_count = COUNT(xen_console_ops);

@@ -2,6 +2,8 @@
 /* What the host knows of its guest, for a person who looks at it: nothing here changes anything. */
 #include "models/xen/state.h"
 
+#include "emu/base/count.h"
+
 bool xen_describe_port(struct machine *m, uint32_t port, struct xen_port_description *d)
 {
     static const char *const states[] = {
@@ -39,7 +41,7 @@ const char *xen_describe_timer(unsigned kind)
                                         [TIMER_WATCHDOG0] = "watchdog 0",
                                         [TIMER_WATCHDOG1] = "watchdog 1"};
 
-    return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : NULL;
+    return kind < COUNT(names) ? names[kind] : NULL;
 }
 
 /* Why the vCPU does not take the upcall that is pending for it; NULL if it will. */

@@ -9,6 +9,7 @@
  */
 #include "models/xen/state.h"
 
+#include "emu/base/count.h"
 #include "emu/trace.h"
 #include "models/platform_config.h"
 
@@ -544,4 +545,4 @@ const struct xen_op xen_event_channel_ops[] = {
     {.number = RESET_CONT, .name = "reset_cont", .handler = op_reset_cont, .since = XEN_VERSION(4, 15), .source = "evtchn_reset"},
 };
 /* clang-format on */
-const unsigned xen_event_channel_op_count = sizeof(xen_event_channel_ops) / sizeof(xen_event_channel_ops[0]);
+const unsigned xen_event_channel_op_count = COUNT(xen_event_channel_ops);

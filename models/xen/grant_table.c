@@ -10,6 +10,7 @@
  */
 #include "models/xen/state.h"
 
+#include "emu/base/count.h"
 #include "models/platform_config.h"
 
 #define OPS_MAX            4096u
@@ -446,4 +447,4 @@ const struct xen_op xen_grant_ops[] = {
     {.number = GNTTABOP_swap_grant_ref, .name = "swap_grant_ref", .handler = op_swap, .since = XEN_VERSION(4, 2), .source = "gnttab_swap_grant_ref"},
 };
 /* clang-format on */
-const unsigned xen_grant_op_count = sizeof(xen_grant_ops) / sizeof(xen_grant_ops[0]);
+const unsigned xen_grant_op_count = COUNT(xen_grant_ops);

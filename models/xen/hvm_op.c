@@ -6,6 +6,7 @@
  */
 #include "models/xen/state.h"
 
+#include "emu/base/count.h"
 #include "models/platform_config.h"
 
 #define SHUTDOWN_MAX_44 4u /* SHUTDOWN_watchdog, the last reason then */
@@ -245,4 +246,4 @@ const struct xen_op xen_hvm_ops[] = {
     {.number = HVMOP_guest_request_vm_event, .name = "guest_request_vm_event", .handler = op_guest_request, .since = XEN_VERSION(4, 6), .source = "monitor_guest_request"},
 };
 /* clang-format on */
-const unsigned xen_hvm_op_count = sizeof(xen_hvm_ops) / sizeof(xen_hvm_ops[0]);
+const unsigned xen_hvm_op_count = COUNT(xen_hvm_ops);

@@ -11,11 +11,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "emu/base/count.h"
 #include "emu/base/ensure.h"
 #include "emu/trace.h"
 #include "models/platform_config.h"
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static int64_t refused_enosys(struct xen_call *c)
 {

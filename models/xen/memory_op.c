@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 
+#include "emu/base/count.h"
 #include "models/platform_config.h"
 #include "models/xen/pvh_loader.h"
 
@@ -559,4 +560,4 @@ const struct xen_op xen_memory_ops[] = {
     {.number = XENMEM_add_to_physmap_batch, .name = "add_to_physmap_batch", .handler = op_add_to_physmap_batch, .since = XEN_VERSION(4, 4), .source = "xenmem_add_to_physmap_batch"},
 };
 /* clang-format on */
-const unsigned xen_memory_op_count = sizeof(xen_memory_ops) / sizeof(xen_memory_ops[0]);
+const unsigned xen_memory_op_count = COUNT(xen_memory_ops);

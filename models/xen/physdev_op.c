@@ -7,6 +7,7 @@
  */
 #include "models/xen/state.h"
 
+#include "emu/base/count.h"
 #include "models/platform_config.h"
 
 #define EMULATED_GSIS   48
@@ -222,4 +223,4 @@ const struct xen_op xen_physdev_ops[] = {
     {.number = PHYSDEVOP_get_free_pirq, .name = "get_free_pirq", .handler = op_get_free_pirq, .source = "PHYSDEVOP_get_free_pirq"},
 };
 /* clang-format on */
-const unsigned xen_physdev_op_count = sizeof(xen_physdev_ops) / sizeof(xen_physdev_ops[0]);
+const unsigned xen_physdev_op_count = COUNT(xen_physdev_ops);

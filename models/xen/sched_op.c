@@ -7,6 +7,7 @@
  */
 #include "models/xen/state.h"
 
+#include "emu/base/count.h"
 #include "emu/timer.h"
 #include "emu/trace.h"
 #include "models/platform_config.h"
@@ -123,7 +124,7 @@ void xen_domain_shutdown(struct machine *m, unsigned reason)
             machine_config(m)->xen_version >> 16, machine_config(m)->xen_version & 0xffff);
         break;
     default:
-        if (reason < sizeof(reason_names) / sizeof(reason_names[0]))
+        if (reason < COUNT(reason_names))
             machine_unmodelled(m, "SCHEDOP_shutdown(%s)", reason_names[reason]);
         else
             machine_set_verdict(m, VERDICT_FAIL, "crash", "the guest was shut down with the unknown reason %u", reason);
@@ -245,4 +246,4 @@ const struct xen_op xen_sched_ops[] = {
     {.number = SCHEDOP_pin_override, .name = "pin_override", .handler = op_pin_override, .since = XEN_VERSION(4, 7), .source = "SCHEDOP_pin_override"},
 };
 /* clang-format on */
-const unsigned xen_sched_op_count = sizeof(xen_sched_ops) / sizeof(xen_sched_ops[0]);
+const unsigned xen_sched_op_count = COUNT(xen_sched_ops);

@@ -7,6 +7,7 @@
  */
 #include "models/xen/state.h"
 
+#include "emu/base/count.h"
 #include "emu/timer.h"
 #include "models/pc/lapic.h"
 #include "models/platform_config.h"
@@ -474,4 +475,4 @@ const struct xen_op xen_vcpu_ops[] = {
     {.number = VCPUOP_register_vcpu_time_phys_area, .name = "register_vcpu_time_phys_area", .handler = op_register_time_phys, .since = XEN_VERSION(4, 18), .source = "VCPUOP_register_vcpu_time_phys_area"},
 };
 /* clang-format on */
-const unsigned xen_vcpu_op_count = sizeof(xen_vcpu_ops) / sizeof(xen_vcpu_ops[0]);
+const unsigned xen_vcpu_op_count = COUNT(xen_vcpu_ops);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/xen/version.h"
 
+#include "emu/base/count.h"
 #include "models/platform_config.h"
 #include "models/xen/public.h"
 
@@ -105,7 +106,7 @@ const struct xen_traits xen_traits_rows[] = {
      .sysctl_interface = 0x15, .domctl_interface = 0x17, .hvm_params = 39, .grant_frames_max = 64, .e820_max = 1024},
 };
 /* clang-format on */
-const unsigned xen_traits_count = sizeof(xen_traits_rows) / sizeof(xen_traits_rows[0]);
+const unsigned xen_traits_count = COUNT(xen_traits_rows);
 
 enum emu_err xen_traits_find(unsigned version, const struct xen_traits **out, struct diag *d)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "models/xen/xen.h"
 
+#include "emu/base/count.h"
 #include "emu/trace.h"
 #include "models/platform_config.h"
 #include "models/xen/state.h"
@@ -37,7 +38,7 @@ const char *xen_host_write_name(uint64_t what)
     };
 
     what &= TRACE_HOST_WRITE_WHAT;
-    return what < sizeof(names) / sizeof(names[0]) && names[what] ? names[what] : "memory";
+    return what < COUNT(names) && names[what] ? names[what] : "memory";
 }
 
 static enum emu_err xen_init(struct machine *m, struct diag *d)

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "emu/base/count.h"
 #include "models/platform_config.h"
 
 static int64_t op_version(struct xen_call *c)
@@ -167,4 +168,4 @@ const struct xen_op xen_version_ops[] = {
     {.number = XENVER_COMMANDLINE2, .name = "commandline2", .handler = op_build_id, .since = XEN_VERSION(4, 20), .source = "xenver_varbuf_op, denied by xsm/dummy.h"},
 };
 /* clang-format on */
-const unsigned xen_version_op_count = sizeof(xen_version_ops) / sizeof(xen_version_ops[0]);
+const unsigned xen_version_op_count = COUNT(xen_version_ops);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "emu/base/count.h"
+
 #define PREFIX "(XEN) "
 #define PANIC  "Panic on CPU "
 
@@ -29,7 +31,7 @@ static enum guest_line read_line(const char *line, const char **said)
     *said += strlen(PREFIX);
     if (**said == '[' && (time_end = strstr(*said, "] ")))
         *said = time_end + 2;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (size_t i = 0; i < COUNT(rows); i++)
         if (!strncmp(*said, rows[i].begins, strlen(rows[i].begins)))
             return rows[i].line;
     return GUEST_LINE_OTHER;
@@ -37,7 +39,7 @@ static enum guest_line read_line(const char *line, const char **said)
 
 static bool is_reporter(const char *symbol)
 {
-    for (size_t i = 0; i < sizeof(reporters) / sizeof(reporters[0]); i++)
+    for (size_t i = 0; i < COUNT(reporters); i++)
         if (!strcmp(symbol, reporters[i]))
             return true;
     return false;

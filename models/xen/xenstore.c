@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "emu/base/count.h"
 #include "emu/base/plural.h"
 #include "models/platform_config.h"
 
@@ -584,7 +585,7 @@ static void serve(struct machine *m, const struct xsd_sockmsg *h)
 
     memcpy(data, s->request + HEADER_BYTES, h->len);
     r.data = data;
-    for (unsigned i = 0; i < sizeof(request_rows) / sizeof(request_rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(request_rows); i++) {
         if (request_rows[i].type == h->type) {
             request_rows[i].fn(&r);
             return;
