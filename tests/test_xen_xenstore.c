@@ -185,8 +185,12 @@ static void every_request_refuses_as_xenstored_does(void **state)
         {XS_READ, "memory/", "EINVAL"},
         {XS_DIRECTORY, "nothing", "ENOENT"},
         {XS_GET_PERMS, "nothing", "ENOENT"},
-        {XS_SET_PERMS, "nothing", "ENOENT"},
-        {XS_SET_PERMS, "domid", "EACCES"},
+        {XS_SET_PERMS, "domid", "EINVAL"}, /* without permissions */
+        {XS_READ, "data//a", "EINVAL"},
+        {XS_READ, "data/a b", "EINVAL"},
+        {XS_READ, "data/", "EINVAL"},
+        {XS_MKDIR, "domid", "EACCES"}, /* though it is there */
+        {XS_MKDIR, "memory", "EACCES"},
         {XS_WRITE, "domid", "EACCES"},
         {XS_WRITE, "/local/domain/0/x", "EACCES"},
         {XS_WRITE, "/tool/x", "EACCES"},
@@ -233,8 +237,8 @@ static void a_path_must_end_and_be_short(void **state)
     assert_error(&r, "EINVAL");
     memset(path, 'a', sizeof(path));
     path[sizeof(path) - 1] = 0;
-    r = ask(&s, XS_READ, path);
-    assert_error(&r, "E2BIG");
+    send(&s, XS_READ, 0, path, sizeof(path)); /* xenstored takes it */
+    assert_int_equal(machine_verdict(s.ring.m)->kind, VERDICT_UNMODELLED);
     machine_free(s.ring.m);
 }
 
@@ -259,7 +263,7 @@ static void what_is_written_can_be_read_listed_and_removed(void **state)
     assert_memory_equal(r.text, "a\0c", 4);
     r = ask(&s, XS_GET_PERMS, "data/a");
     assert_string_equal(r.text, "n1");
-    r = ask(&s, XS_SET_PERMS, "data/a");
+    r = ask_watch(&s, XS_SET_PERMS, "data/a", "n1");
     assert_ok(&r, XS_SET_PERMS);
     r = ask_write(&s, "data/a/b", "");
     assert_ok(&r, XS_WRITE);
@@ -273,6 +277,114 @@ static void what_is_written_can_be_read_listed_and_removed(void **state)
     assert_ok(&r, XS_RM);
     r = ask(&s, XS_DIRECTORY, "data");
     assert_int_equal(r.h.len, 2);
+    machine_free(s.ring.m);
+}
+
+/* Children first, and of them only who watches exactly that; then the node, with all above it. */
+static void removing_a_node_tells_who_watches_its_children(void **state)
+{
+    struct store s = store_new(1);
+    static const char *const watched[] = {"data", "data/a", "data/a/b", "data/a/b/c"};
+    struct message r = ask_write(&s, "data/a/b/c", "x");
+
+    assert_ok(&r, XS_WRITE);
+    for (unsigned i = 0; i < ROWS(watched); i++) {
+        r = ask_watch(&s, XS_WATCH, watched[i], "t");
+        assert_ok(&r, XS_WATCH);
+        assert_event(&s, watched[i], "t");
+    }
+    r = ask(&s, XS_RM, "data/a");
+    assert_ok(&r, XS_RM);
+    assert_event(&s, "data/a/b/c", "t");
+    assert_event(&s, "data/a/b", "t");
+    assert_event(&s, "data/a", "t"); /* by `data` */
+    assert_event(&s, "data/a", "t");
+    assert_int_equal(ring_read(&s.ring, RING(rsp_prod), 4), ring_read(&s.ring, RING(rsp_cons), 4));
+    machine_free(s.ring.m);
+}
+
+static void setting_permissions_is_checked_and_fires_watches(void **state)
+{
+    static const struct {
+        const char *path, *perm, *error;
+    } rows[] = {
+        {"domid", "n1", "EACCES"}, {"nothing", "n1", "EACCES"}, {"data/nothing", "n1", "ENOENT"},
+        {"data", "x1", "EINVAL"},  {"data", "n", "EINVAL"},     {"data", "n1x", "EINVAL"},
+        {"data", "n0", "EPERM"}, /* given away */
+    };
+    struct store s = store_new(1);
+    struct message r;
+
+    for (unsigned i = 0; i < ROWS(rows); i++) {
+        r = ask_watch(&s, XS_SET_PERMS, rows[i].path, rows[i].perm);
+        assert_error(&r, rows[i].error);
+    }
+    r = ask_watch(&s, XS_WATCH, "data", "t");
+    assert_ok(&r, XS_WATCH);
+    assert_event(&s, "data", "t");
+    r = ask_watch(&s, XS_SET_PERMS, "data", "n1");
+    assert_ok(&r, XS_SET_PERMS);
+    assert_event(&s, "data", "t");
+    send(&s, XS_SET_PERMS, 0, "data\0n1\0r0\0r2\0r3\0r4\0r5", 22); /* the last has no end */
+    r = receive(&s);
+    assert_error(&r, "EINVAL");
+    send(&s, XS_SET_PERMS, 0, "data\0n1\0r0\0r2\0r3\0r4\0r5", 23); /* one more than the quota */
+    r = receive(&s);
+    assert_error(&r, "ENOSPC");
+    machine_free(s.ring.m);
+}
+
+/* What does not fit into a message is no list. */
+static void a_list_that_is_too_long_is_refused(void **state)
+{
+    struct store s = store_new(1);
+    char path[128] = "data/";
+    struct message r;
+
+    memset(path + 5, 'x', 90);
+    for (unsigned i = 0; i < 50; i++) {
+        path[5] = (char)('A' + i / 26);
+        path[6] = (char)('A' + i % 26);
+        r = ask_write(&s, path, "");
+        assert_ok(&r, XS_WRITE);
+    }
+    r = ask(&s, XS_DIRECTORY, "data");
+    assert_error(&r, "E2BIG");
+    machine_free(s.ring.m);
+}
+
+/* More than 2048 bytes are above xenstored's quota; what is between that and our room is not modelled. */
+static void values_have_a_quota(void **state)
+{
+    struct store s = store_new(1);
+    char data[2100] = "data";
+    struct message r;
+
+    send(&s, XS_WRITE, 0, data, 5 + 2049);
+    r = receive(&s);
+    assert_error(&r, "ENOSPC");
+    assert_int_equal(machine_verdict(s.ring.m)->kind, VERDICT_NONE);
+    send(&s, XS_WRITE, 0, data, 5 + 2048);
+    assert_int_equal(machine_verdict(s.ring.m)->kind, VERDICT_UNMODELLED);
+    machine_free(s.ring.m);
+}
+
+static void watches_have_a_quota(void **state)
+{
+    struct store s = store_new(1);
+    struct message r;
+    char token[16];
+    unsigned i = 0;
+
+    for (;; i++) {
+        snprintf(token, sizeof(token), "%u", i);
+        r = ask_watch(&s, XS_WATCH, "data", token);
+        if (r.h.type == XS_ERROR)
+            break;
+        assert_event(&s, "data", token);
+    }
+    assert_error(&r, "E2BIG");
+    assert_int_equal(i, 129);
     machine_free(s.ring.m);
 }
 
@@ -487,6 +599,11 @@ int main(void)
         cmocka_unit_test(every_request_refuses_as_xenstored_does),
         cmocka_unit_test(a_path_must_end_and_be_short),
         cmocka_unit_test(what_is_written_can_be_read_listed_and_removed),
+        cmocka_unit_test(removing_a_node_tells_who_watches_its_children),
+        cmocka_unit_test(setting_permissions_is_checked_and_fires_watches),
+        cmocka_unit_test(a_list_that_is_too_long_is_refused),
+        cmocka_unit_test(values_have_a_quota),
+        cmocka_unit_test(watches_have_a_quota),
         cmocka_unit_test(what_the_toolstack_owns_says_so),
         cmocka_unit_test(a_full_store_refuses_what_is_new),
         cmocka_unit_test(domains_have_paths),

@@ -136,7 +136,7 @@ struct xen_hole {
 #define STORE_NODES_MAX     192u
 #define STORE_PATH_BYTES    128u
 #define STORE_VALUE_BYTES   256u
-#define STORE_WATCHES_MAX   32u
+#define STORE_WATCHES_MAX   129u /* xenstored refuses once there are more than quota_nb_watch_per_domain, 128 */
 #define STORE_TOKEN_BYTES   64u
 #define STORE_QUEUE_BYTES   8192u
 #define STORE_MESSAGE_BYTES (sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX)

@@ -21,8 +21,11 @@
 #define GUEST_HOME "/local/domain/1"
 static_assert(XEN_GUEST_DOMID == 1, "GUEST_HOME names the guest's domain");
 
-#define HEADER_BYTES  sizeof(struct xsd_sockmsg)
-#define RING_FIELD(f) ((unsigned)offsetof(struct xenstore_domain_interface, f))
+#define HEADER_BYTES sizeof(struct xsd_sockmsg)
+/* Source: tools/xenstore/xenstored_core.c, quota_max_entry_size, quota_nb_perms_per_node. */
+#define QUOTA_ENTRY_BYTES 2048u
+#define QUOTA_PERMS       5u
+#define RING_FIELD(f)     ((unsigned)offsetof(struct xenstore_domain_interface, f))
 
 /* ---- the store ---- */
 
@@ -228,6 +231,22 @@ static void answer_error(struct request *r, const char *name)
     queue_message(r->m, XS_ERROR, r->id, r->transaction, name, strlen(name) + 1);
 }
 
+/* More than this model has room for, but not than xenstored takes. */
+static void no_room(struct request *r, const char *what, size_t bytes)
+{
+    machine_unmodelled(r->m, "a xenstore %s of %zu byte%s", what, bytes, plural(bytes));
+}
+
+/* Source: tools/xenstore/xenstored_core.c, is_valid_nodename(), valid_chars(). */
+static bool is_valid_path(const char *path, bool relative)
+{
+    static const char valid[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-/_@";
+    size_t n = strlen(path);
+
+    return n && n <= XENSTORE_REL_PATH_MAX && (path[n - 1] != '/' || (n == 1 && !relative)) && !strstr(path, "//") &&
+           strspn(path, valid) == n;
+}
+
 /* The absolute form of the path at the start of the request; false (answered) if it is none. */
 static bool request_path(struct request *r, char path[STORE_PATH_BYTES])
 {
@@ -235,14 +254,14 @@ static bool request_path(struct request *r, char path[STORE_PATH_BYTES])
     int length;
 
     memset(path, 0, STORE_PATH_BYTES);
-    if (n == r->bytes || n == 0 || (n > 1 && r->data[n - 1] == '/')) {
+    if (n == r->bytes || !is_valid_path(r->data, r->data[0] != '/')) {
         answer_error(r, "EINVAL");
         return false;
     }
     length = r->data[0] == '/' ? snprintf(path, STORE_PATH_BYTES, "%s", r->data)
                                : snprintf(path, STORE_PATH_BYTES, GUEST_HOME "/%s", r->data);
     if (length < 0 || length >= (int)STORE_PATH_BYTES) {
-        answer_error(r, "E2BIG");
+        no_room(r, "path", (size_t)length);
         return false;
     }
     return true;
@@ -273,7 +292,8 @@ static bool may_write(struct xen_store *s, const char *path)
     return false;
 }
 
-static void fire_watches(struct machine *m, const char *path)
+/* Of `path` and what is above it, or of exactly `path`. */
+static void fire_watches_at(struct machine *m, const char *path, bool exact)
 {
     struct xen_store *s = &xen_state(m)->store;
 
@@ -287,13 +307,19 @@ static void fire_watches(struct machine *m, const char *path)
         if (!w->path[0])
             continue;
         n = snprintf(absolute, sizeof(absolute), "%s%s", relative ? GUEST_HOME "/" : "", w->path);
-        if (n < 0 || n >= (int)sizeof(absolute) || !path_is_below(path, absolute))
+        if (n < 0 || n >= (int)sizeof(absolute) ||
+            (exact ? strcmp(path, absolute) != 0 : !path_is_below(path, absolute)))
             continue;
         if (relative)
             shown = path + sizeof(GUEST_HOME);
         n = snprintf(event, sizeof(event), "%s%c%s", shown, 0, w->token);
         queue_message(m, XS_WATCH_EVENT, 0, 0, event, (size_t)n + 1);
     }
+}
+
+static void fire_watches(struct machine *m, const char *path)
+{
+    fire_watches_at(m, path, false);
 }
 
 /* The node whose path the request gives; NULL (answered) if it is not there, or not for the guest to see: then
@@ -319,6 +345,27 @@ static void do_read(struct request *r)
         answer(r, n->value, n->value_bytes);
 }
 
+/* Make or change a node and tell who watches; false (answered) if that is not to be. */
+static bool change_node(struct request *r, const char *path, const char *value, size_t bytes)
+{
+    if (bytes > QUOTA_ENTRY_BYTES) {
+        answer_error(r, "ENOSPC");
+        return false;
+    }
+    if (bytes > STORE_VALUE_BYTES) {
+        no_room(r, "value", bytes);
+        return false;
+    }
+    /* DEVIATION: xenstored lets a domain have 1000 nodes; here there are STORE_NODES_MAX in all. */
+    if (!tree_set(r->s, path, value, bytes, true)) {
+        answer_error(r, "ENOSPC");
+        return false;
+    }
+    answer_ok(r);
+    fire_watches(r->m, path);
+    return true;
+}
+
 static void do_write(struct request *r)
 {
     char path[STORE_PATH_BYTES];
@@ -328,30 +375,50 @@ static void do_write(struct request *r)
         return;
     if (!may_write(r->s, path))
         answer_error(r, "EACCES");
-    else if (!tree_set(r->s, path, r->data + n, r->bytes - n, true))
-        answer_error(r, "ENOSPC");
-    else {
-        answer_ok(r);
-        fire_watches(r->m, path);
-    }
+    else
+        change_node(r, path, r->data + n, r->bytes - n);
 }
 
+/* What is there is fine, if the guest could have made it. */
 static void do_mkdir(struct request *r)
 {
     char path[STORE_PATH_BYTES];
 
     if (!request_path(r, path))
         return;
-    if (node_find(r->s, path))
-        answer_ok(r);
-    else if (!may_write(r->s, path))
+    if (!may_write(r->s, path))
         answer_error(r, "EACCES");
-    else if (!tree_set(r->s, path, "", 0, true))
-        answer_error(r, "ENOSPC");
-    else {
+    else if (node_find(r->s, path))
         answer_ok(r);
-        fire_watches(r->m, path);
+    else
+        change_node(r, path, "", 0);
+}
+
+static bool is_child(const char *path, const char *parent)
+{
+    size_t n = strlen(parent);
+
+    return !strncmp(path, parent, n) && path[n] == '/' && !strchr(path + n + 1, '/');
+}
+
+/* Children before their parents, as xenstored walks the tree (rm_node(), delnode_sub()). Of what is below the node that
+   was named, only those are told who watch exactly that. */
+static void remove_tree(struct request *r, const char *root, const char *path)
+{
+    struct xen_store_node *n;
+
+    for (unsigned i = 0; i < STORE_NODES_MAX; i++) {
+        char child[STORE_PATH_BYTES];
+
+        memcpy(child, r->s->node[i].path, sizeof(child));
+        if (is_child(child, path))
+            remove_tree(r, root, child);
     }
+    n = node_find(r->s, path);
+    if (n)
+        memset(n, 0, sizeof(*n));
+    if (strcmp(path, root) != 0)
+        fire_watches_at(r->m, path, true);
 }
 
 static void do_rm(struct request *r)
@@ -372,11 +439,8 @@ static void do_rm(struct request *r)
             answer_error(r, "ENOENT");
         return;
     }
-    for (unsigned i = 0; i < STORE_NODES_MAX; i++) {
-        if (r->s->node[i].path[0] && path_is_below(r->s->node[i].path, path))
-            memset(&r->s->node[i], 0, sizeof(r->s->node[i]));
-    }
     answer_ok(r);
+    remove_tree(r, path, path);
     fire_watches(r->m, path);
 }
 
@@ -393,8 +457,10 @@ static void do_directory(struct request *r)
 
         if (!path_is_below(r->s->node[i].path, path) || *child != '/' || strchr(child + 1, '/'))
             continue;
-        if (used + strlen(child) > sizeof(list))
-            break;
+        if (used + strlen(child) > sizeof(list)) { /* send_reply() */
+            answer_error(r, "E2BIG");
+            return;
+        }
         memcpy(list + used, child + 1, strlen(child));
         used += strlen(child);
     }
@@ -415,20 +481,47 @@ static void do_get_perms(struct request *r)
         answer(r, "n0\0r1", 6);
 }
 
+/* "n1": a letter and a domain; the first is the owner. The answer to a list that is none, or NULL. */
+static const char *perms_error(const struct request *r, size_t at, unsigned *owner)
+{
+    unsigned count = 0;
+
+    for (; at < r->bytes; at += strlen(r->data + at) + 1, count++) {
+        const char *perm = r->data + at;
+        char *end;
+        unsigned long domid = strtoul(perm + 1, &end, 10);
+
+        if (at + strlen(perm) >= r->bytes || !strchr("nrwb", perm[0]) || !perm[0] || end == perm + 1 || *end ||
+            perm[1] < '0' || perm[1] > '9')
+            return "EINVAL";
+        if (!count)
+            *owner = domid > UINT32_MAX ? UINT32_MAX : (unsigned)domid;
+    }
+    return !count ? "EINVAL" : count > QUOTA_PERMS ? "ENOSPC" : NULL;
+}
+
+/* DEVIATION: a guest can't be kept from its own nodes, and there is no other one; so permissions are checked and
+   forgotten, and GET_PERMS answers what was there at first. */
 static void do_set_perms(struct request *r)
 {
     char path[STORE_PATH_BYTES];
-    const struct xen_store_node *n;
+    unsigned owner = 0;
+    const char *error = perms_error(r, strnlen(r->data, r->bytes) + 1, &owner);
 
-    if (!request_path(r, path))
+    if (error)
+        answer_error(r, error);
+    else if (!request_path(r, path))
         return;
-    n = node_find(r->s, path);
-    if (!n)
-        answer_error(r, "ENOENT");
-    else if (!n->guest_writes)
+    else if (!may_write(r->s, path))
         answer_error(r, "EACCES");
-    else
+    else if (!node_find(r->s, path))
+        answer_error(r, "ENOENT");
+    else if (owner != XEN_GUEST_DOMID)
+        answer_error(r, "EPERM");
+    else {
         answer_ok(r);
+        fire_watches(r->m, path);
+    }
 }
 
 /* Path and token of a watch request; false (answered) if they are not there. */
@@ -441,8 +534,12 @@ static bool watch_arguments(struct request *r, const char **token)
         return false;
     }
     *token = r->data + n;
+    if (r->data[0] != '@' && !is_valid_path(r->data, r->data[0] != '/')) {
+        answer_error(r, "EINVAL");
+        return false;
+    }
     if (n > STORE_PATH_BYTES || strlen(*token) >= STORE_TOKEN_BYTES) {
-        answer_error(r, "E2BIG");
+        no_room(r, n > STORE_PATH_BYTES ? "path" : "token", n > STORE_PATH_BYTES ? n - 1 : strlen(*token));
         return false;
     }
     return true;
