@@ -304,8 +304,11 @@ def open_in_browser(file, *options):
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not browser:
         raise Skip("there is no Chromium on the PATH")
-    return tap.run(browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-                   "--virtual-time-budget=3000", f"--user-data-dir={folder.name}/browser", *options, "file://" + file)
+    with tempfile.TemporaryDirectory(dir=folder.name) as profile:
+        return tap.run(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                       "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                       "--enable-logging=stderr", "--virtual-time-budget=3000", f"--user-data-dir={profile}", *options,
+                       "file://" + file)
 
 
 def a_browser_runs_the_page_without_an_error():

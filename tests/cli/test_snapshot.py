@@ -3,7 +3,7 @@
 """Snapshot files as a user meets them: `bootrace boot --snapshot-at POSITION FILE` and `--from FILE`. Speaks TAP.
 
 Usage: test_snapshot.py BOOTRACE GUEST_FOLDER. With BOOTRACE_KERNEL in the environment (and BOOTRACE_INITRD) the same is
-done with a real kernel.
+done with a real kernel, unless --no-kernel follows.
 """
 import json
 import os
@@ -222,7 +222,7 @@ TESTS = [
     what_is_no_snapshot_is_refused,
     damaged_files_are_refused,
 ]
-if "BOOTRACE_KERNEL" in os.environ:
+if "BOOTRACE_KERNEL" in os.environ and "--no-kernel" not in sys.argv:
     TESTS.append(a_real_kernel_goes_on_from_anywhere)
 
 run_tests(TESTS)
