@@ -286,7 +286,7 @@ static int run_cases(int argc, char **argv)
 
     argp_parse(&argp, argc, argv, 0, NULL, &r);
     if (!r.jobs)
-        r.jobs = processors < 1 ? 1 : processors > (long)JOBS_MAX ? JOBS_MAX : (unsigned)processors;
+        r.jobs = processors < 1 ? 1 : (processors > (long)JOBS_MAX ? JOBS_MAX : (unsigned)processors);
     if ((r.junit && command_check_output(r.junit, false, &r.diag) != EMU_OK) ||
         (r.sarif && command_check_output(r.sarif, false, &r.diag) != EMU_OK)) {
         diag_print(&r.diag, "bootrace corpus run", stderr);

@@ -324,7 +324,7 @@ bool memory_pop_stale(struct memory *mem, uint64_t *ppn)
     if (!mem->stale_count)
         return false;
     index = mem->stale_page[--mem->stale_count];
-    mem->stale[index >> 3] &= (uint8_t) ~(1u << (index & 7));
+    mem->stale[index >> 3] &= (uint8_t)~(1u << (index & 7));
     *ppn = memory_page_number(mem, index);
     return true;
 }

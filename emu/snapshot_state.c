@@ -26,19 +26,10 @@ struct field {
     uint16_t count, stride;
 };
 
-#define SIZE_OF(type, member) sizeof(((type *)0)->member)
-#define NUMBER(type, member)                                                                                           \
-    {                                                                                                                  \
-#member, offsetof(type, member), SIZE_OF(type, member), false, 1, 0                                            \
-    }
-#define FLAG(type, member)                                                                                             \
-    {                                                                                                                  \
-#member, offsetof(type, member), SIZE_OF(type, member), true, 1, 0                                             \
-    }
-#define NUMBERS(type, member, n, distance)                                                                             \
-    {                                                                                                                  \
-#member, offsetof(type, member), SIZE_OF(type, member), false, n, distance                                     \
-    }
+#define SIZE_OF(type, member)              sizeof(((type *)0)->member)
+#define NUMBER(type, member)               {#member, offsetof(type, member), SIZE_OF(type, member), false, 1, 0}
+#define FLAG(type, member)                 {#member, offsetof(type, member), SIZE_OF(type, member), true, 1, 0}
+#define NUMBERS(type, member, n, distance) {#member, offsetof(type, member), SIZE_OF(type, member), false, n, distance}
 
 #define REG(member)        NUMBER(struct vcpu_regs, member)
 #define SEGMENT_PART(part) NUMBERS(struct vcpu_regs, seg[0].part, SEG_COUNT, sizeof(struct segment))

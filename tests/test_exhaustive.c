@@ -17,15 +17,9 @@ static const uint8_t window_code[] = {0xfb, 0x90, 0x40, 0x40, 0x40, 0xc7, 0x05, 
                                       0,    0x40, 0xc7, 0x05, 0x00, 0x05, 0x03, 0x00, 7,    0,    0,    0,   0x40, 0x40,
                                       0xc7, 0x05, 0x00, 0x05, 0x03, 0,    5,    0,    0,    0,    0x40, 0xf4};
 
-#define BOUNDARIES(...)                                                                                                \
-    {                                                                                                                  \
-        __VA_ARGS__, -1                                                                                                \
-    }
-#define ALL BOUNDARIES(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
-#define NONE                                                                                                           \
-    {                                                                                                                  \
-        -1                                                                                                             \
-    }
+#define BOUNDARIES(...) {__VA_ARGS__, -1}
+#define ALL             BOUNDARIES(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+#define NONE            {-1}
 
 /* clang-format off */
 static const struct row {

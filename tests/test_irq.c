@@ -66,7 +66,7 @@ static void nothing(struct machine *m)
 
 static void pic_open(struct machine *m)
 {
-    out(m, 0x21, (uint8_t) ~(1u << LINE | 1u << OTHER | 1u << HIGHER | 1u << 2));
+    out(m, 0x21, (uint8_t)~(1u << LINE | 1u << OTHER | 1u << HIGHER | 1u << 2));
     out(m, 0xa1, 0);
 }
 

@@ -59,14 +59,8 @@ struct row {
     uint64_t value;
 };
 
-#define XEN(field, value)                                                                                              \
-    {                                                                                                                  \
-#field, offsetof(struct xen_state, field), sizeof(((struct xen_state *)0)->field), value                       \
-    }
-#define LAPIC(field, value)                                                                                            \
-    {                                                                                                                  \
-#field, offsetof(struct lapic, field), sizeof(((struct lapic *)0)->field), value                               \
-    }
+#define XEN(field, value)   {#field, offsetof(struct xen_state, field), sizeof(((struct xen_state *)0)->field), value}
+#define LAPIC(field, value) {#field, offsetof(struct lapic, field), sizeof(((struct lapic *)0)->field), value}
 
 static void each_is_refused(const struct model *model, const struct row *row, size_t rows)
 {

@@ -219,7 +219,7 @@ static void start_fifo(struct machine *m, unsigned vcpus)
     assert_int_equal(CALL(m, __HYPERVISOR_event_channel_op, EVTCHNOP_expand_array, &e), 0);
 }
 
-#define WORD(m, port) ((uint32_t)get_word(m, 0x40000 + (port)*4, 4))
+#define WORD(m, port) ((uint32_t)get_word(m, 0x40000 + (port) * 4, 4))
 
 static void fifo_links_events_in_order(void **state)
 {

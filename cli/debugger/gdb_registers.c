@@ -27,39 +27,15 @@ struct feature {
     unsigned count;
 };
 
-#define AT(field) offsetof(struct vcpu_regs, field)
-#define GPR(r, name, n)                                                                                                \
-    {                                                                                                                  \
-        name, NULL, n, n, true, AT(gpr[r])                                                                             \
-    }
-#define PTR(r, name, n)                                                                                                \
-    {                                                                                                                  \
-        name, "data_ptr", n, n, true, AT(gpr[r])                                                                       \
-    }
-#define SELECTOR(s, name)                                                                                              \
-    {                                                                                                                  \
-        name, NULL, 4, 2, false, AT(seg[s].selector)                                                                   \
-    }
-#define ST(i)                                                                                                          \
-    {                                                                                                                  \
-        "st" #i, "i387_ext", 10, 10, true, AT(st[i])                                                                   \
-    }
-#define X87(name, field)                                                                                               \
-    {                                                                                                                  \
-        name, NULL, 4, 2, true, AT(field)                                                                              \
-    }
-#define X87_ABSENT(name)                                                                                               \
-    {                                                                                                                  \
-        name, NULL, 4, 0, false, 0                                                                                     \
-    }
-#define XMM(i)                                                                                                         \
-    {                                                                                                                  \
-        "xmm" #i, "vec128", 16, 16, true, AT(xmm[i])                                                                   \
-    }
-#define SYSTEM(name, f)                                                                                                \
-    {                                                                                                                  \
-        name, NULL, 8, 8, false, AT(f)                                                                                 \
-    }
+#define AT(field)         offsetof(struct vcpu_regs, field)
+#define GPR(r, name, n)   {name, NULL, n, n, true, AT(gpr[r])}
+#define PTR(r, name, n)   {name, "data_ptr", n, n, true, AT(gpr[r])}
+#define SELECTOR(s, name) {name, NULL, 4, 2, false, AT(seg[s].selector)}
+#define ST(i)             {"st" #i, "i387_ext", 10, 10, true, AT(st[i])}
+#define X87(name, field)  {name, NULL, 4, 2, true, AT(field)}
+#define X87_ABSENT(name)  {name, NULL, 4, 0, false, 0}
+#define XMM(i)            {"xmm" #i, "vec128", 16, 16, true, AT(xmm[i])}
+#define SYSTEM(name, f)   {name, NULL, 8, 8, false, AT(f)}
 /* clang-format off */
 #define SEGMENTS_AND_X87                                                                                               \
     SELECTOR(SEG_CS, "cs"), SELECTOR(SEG_SS, "ss"), SELECTOR(SEG_DS, "ds"), SELECTOR(SEG_ES, "es"),                    \

@@ -29,7 +29,7 @@ struct symbols;
 struct symbol {
     uint64_t start_gva; /* run address of the first byte */
     uint64_t bytes;     /* extent; 0 if nothing bounds it */
-    char kind; /* the letter of nm(1): T code, D data, R read-only data, B zeroed data, A absolute, W weak … */
+    char kind;          /* the letter of nm(1): T code, D data, R read-only data, B zeroed data, A absolute, W weak … */
     const char *name;
 };
 

@@ -133,14 +133,8 @@ struct part {
     bool is_long; /* 64 bits only in 64-bit code */
 };
 
-#define PART(name, member)                                                                                             \
-    {                                                                                                                  \
-        name, offsetof(struct vcpu_regs, member), sizeof(((struct vcpu_regs *)NULL)->member), false                    \
-    }
-#define LONG(name, member)                                                                                             \
-    {                                                                                                                  \
-        name, offsetof(struct vcpu_regs, member), 8, true                                                              \
-    }
+#define PART(name, member) {name, offsetof(struct vcpu_regs, member), sizeof(((struct vcpu_regs *)NULL)->member), false}
+#define LONG(name, member) {name, offsetof(struct vcpu_regs, member), 8, true}
 
 /* What a handler has to put back; what it may set by itself (MSRs of the system calls, say) is not here. */
 static const struct part parts[] = {

@@ -40,10 +40,12 @@ const struct machine_config fuzz_small_config = {
 
 static const struct platform_config pvh = {.mode = PLATFORM_PVH}, hvm = {.mode = PLATFORM_HVM};
 #define PLATFORM(p)                                                                                                    \
-    {                                                                                                                  \
-        .ram_bytes = 2 << 20, .vcpus = 2, .xen_version = XEN_VERSION(4, 17), .models = platform_models,                \
-        .model_count = 12, .platform = &(p)                                                                            \
-    }
+    {.ram_bytes = 2 << 20,                                                                                             \
+     .vcpus = 2,                                                                                                       \
+     .xen_version = XEN_VERSION(4, 17),                                                                                \
+     .models = platform_models,                                                                                        \
+     .model_count = 12,                                                                                                \
+     .platform = &(p)}
 const struct machine_config fuzz_platform_config[2] = {PLATFORM(pvh), PLATFORM(hvm)};
 
 /* ---- what a guest may do ---- */

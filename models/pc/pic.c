@@ -203,7 +203,7 @@ uint8_t pic_acknowledge(struct machine *m)
 
 static void end_of_interrupt(struct chip *c, unsigned input, bool rotate)
 {
-    c->isr &= (uint8_t) ~(1u << input);
+    c->isr &= (uint8_t)~(1u << input);
     if (rotate)
         c->first = (uint8_t)((input + 1) & 7);
 }

@@ -136,7 +136,7 @@ static void write_byte(struct machine *m, unsigned vcpu, uint16_t port, uint8_t 
 
     switch (port) {
     case ACPI_PM1A_EVENT_PORT ... ACPI_PM1A_EVENT_PORT + 1: /* ones clear */
-        s->pm1_status &= (uint16_t) ~((unsigned)value << shift);
+        s->pm1_status &= (uint16_t)~((unsigned)value << shift);
         break;
     case ACPI_PM1A_EVENT_PORT + 2 ... ACPI_PM1A_EVENT_PORT + 3:
         s->pm1_enable = (uint16_t)(((s->pm1_enable & ~(0xffu << shift)) | (unsigned)value << shift) & PM1_WRITABLE);

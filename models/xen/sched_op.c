@@ -223,7 +223,7 @@ static int64_t op_watchdog(struct xen_call *c)
         timer_arm(c->m, &xen_model, TIMER_WATCHDOG0 + id, 0, deadline);
     } else {
         timer_disarm(c->m, &xen_model, TIMER_WATCHDOG0 + id, 0);
-        c->x->watchdogs_used &= (uint8_t) ~(1u << id);
+        c->x->watchdogs_used &= (uint8_t)~(1u << id);
     }
     return 0;
 }
