@@ -288,7 +288,7 @@ static void removing_a_node_tells_who_watches_its_children(void **state)
     struct message r = ask_write(&s, "data/a/b/c", "x");
 
     assert_ok(&r, XS_WRITE);
-    for (unsigned i = 0; i < ROWS(watched); i++) {
+    for (unsigned i = 0; i < COUNT(watched); i++) {
         r = ask_watch(&s, XS_WATCH, watched[i], "t");
         assert_ok(&r, XS_WATCH);
         assert_event(&s, watched[i], "t");
@@ -315,7 +315,7 @@ static void setting_permissions_is_checked_and_fires_watches(void **state)
     struct store s = store_new(1);
     struct message r;
 
-    for (unsigned i = 0; i < ROWS(rows); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         r = ask_watch(&s, XS_SET_PERMS, rows[i].path, rows[i].perm);
         assert_error(&r, rows[i].error);
     }
