@@ -237,13 +237,15 @@ static void files_of_others_are_left_alone(void **state)
 static pid_t start_writer(unsigned first_key, unsigned keys, unsigned writes)
 {
     pid_t pid = fork();
+    struct diag d;
 
     assert_true(pid >= 0);
     if (pid)
         return pid;
+    if (machine_forked(machine, &d) != EMU_OK)
+        _exit(1);
     for (unsigned i = 0; i < writes; i++) {
         char key[SNAPSHOT_CACHE_KEY_BYTES];
-        struct diag d;
 
         key_of(first_key + i % keys, key);
         if (snapshot_cache_put(&cache, key, machine, CASE, &d) != EMU_OK)
