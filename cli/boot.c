@@ -42,6 +42,7 @@ enum {
     KEY_DIGEST,
     KEY_JSON,
     KEY_CONSOLE,
+    KEY_CONSOLE_STREAM,
     KEY_STATS,
     KEY_STOPS,
     KEY_RECORD,
@@ -59,6 +60,11 @@ static const struct argp_option options[] = {
     {"digest", KEY_DIGEST, NULL, 0, "Print the digest of the final state alone on standard output", 0},
     {"json", KEY_JSON, NULL, 0, "End with one JSON object on standard output; the console goes to standard error", 0},
     {"console", KEY_CONSOLE, "FILE", 0, "Write the guest's console to FILE instead", 0},
+    {"console-stream", KEY_CONSOLE_STREAM, "auto|ring|io|both", 0,
+     "Which of the guest's consoles: its console ring, the hypercall console_io (Xen's own console), both as they "
+     "come, "
+     "or (auto, the default) the ring once it is in use",
+     0},
     {"record", KEY_RECORD, "FILE", 0,
      "Write the run as a case, with digests of its state now and then; `bootrace replay FILE` runs and checks it", 0},
     {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
@@ -134,6 +140,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_CONSOLE:
         b->console_path = arg;
+        break;
+    case KEY_CONSOLE_STREAM:
+        err = console_parse_stream(arg, &b->session.stream, d);
         break;
     case KEY_RECORD:
         b->record_path = arg;

@@ -11,7 +11,7 @@
 struct machine;
 
 enum trace_kind {
-    TRACE_CONSOLE,   /* a: byte */
+    TRACE_CONSOLE,   /* a: byte, b: which of several consoles, as the model names them; 0: the others */
     TRACE_INTERRUPT, /* a: vector delivered from outside */
     TRACE_NMI,
     TRACE_EXCEPTION,  /* a: vector, b: error code, c: CR2 for #PF */

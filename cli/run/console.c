@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/run/console.h"
 
+#include <string.h>
 #include <unistd.h>
 
+#include "emu/base/count.h"
 #include "emu/machine.h"
+#include "models/xen/xen.h"
 
 void console_progress(struct console *c, const char *text)
 {
@@ -18,12 +21,44 @@ void console_progress(struct console *c, const char *text)
     }
 }
 
+enum emu_err console_parse_stream(const char *text, enum console_stream *stream, struct diag *d)
+{
+    static const char *const names[] = {
+        [CONSOLE_AUTO] = "auto", [CONSOLE_RING] = "ring", [CONSOLE_IO] = "io", [CONSOLE_BOTH] = "both"};
+
+    for (unsigned i = 0; i < COUNT(names); i++) {
+        if (!strcmp(text, names[i])) {
+            *stream = (enum console_stream)i;
+            return EMU_OK;
+        }
+    }
+    return diag_set(d, EMU_EINPUT, "the console is auto, ring, io or both, not '%s'", text);
+}
+
+static bool is_wanted(struct console *c, uint64_t stream)
+{
+    bool is_io = stream == XEN_CONSOLE_HYPERCALL, is_ring = stream == XEN_CONSOLE_RING;
+
+    c->ring_is_used |= is_ring;
+    switch (c->stream) {
+    case CONSOLE_AUTO:
+        return !is_io || !c->ring_is_used;
+    case CONSOLE_RING:
+        return !is_io;
+    case CONSOLE_IO:
+        return !is_ring;
+    case CONSOLE_BOTH:
+        break;
+    }
+    return true;
+}
+
 void console_listen(struct machine *m, const struct trace_fact *fact, void *context)
 {
     struct console *c = context;
     char byte = (char)fact->a;
 
-    if (fact->kind != TRACE_CONSOLE)
+    if (fact->kind != TRACE_CONSOLE || !is_wanted(c, fact->b))
         return;
     c->bytes++;
     if (c->to) {

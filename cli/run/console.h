@@ -10,11 +10,25 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "emu/base/diag.h"
 #include "emu/trace.h"
 
 #define CONSOLE_LINE_BYTES 1024
 
+/* A guest of Xen has two: its console ring, and console_io, which is Xen's own. Many kernels write to both. */
+enum console_stream {
+    CONSOLE_AUTO, /* the ring, once it is in use; what is neither is always shown */
+    CONSOLE_RING,
+    CONSOLE_IO,
+    CONSOLE_BOTH, /* as they come */
+};
+
+/* "auto", "ring", "io" or "both". */
+enum emu_err console_parse_stream(const char *text, enum console_stream *stream, struct diag *d) EMU_MUST_CHECK;
+
 struct console {
+    enum console_stream stream;
+    bool ring_is_used;
     FILE *to; /* NULL: nowhere */
     bool has_pattern;
     regex_t pattern;

@@ -71,6 +71,7 @@ enum emu_err session_init(struct session *s, const struct guest_options *guest, 
 
     *s = (struct session){.options = *options, .started = host_time_s(), .random = 1};
     s->console.to = options->console;
+    s->console.stream = options->stream;
     s->digest_steps = options->digests.first;
     s->checkpoint_steps = FIRST_CHECKPOINT_STEPS;
     err = attach_guest_init(&s->guest, guest, d);

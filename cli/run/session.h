@@ -24,6 +24,7 @@ struct session_options {
     uint64_t steps_max;              /* 0 for none */
     uint64_t extra_stops;            /* stop about every so many steps; 0 for never */
     FILE *console;                   /* NULL: nowhere */
+    enum console_stream stream;      /* which of the guest's consoles */
     FILE *calls;                     /* where every hypercall is written; NULL: nowhere */
     const struct schedule *schedule; /* NULL: all by default; the caller's */
     const char *schedule_file;       /* for errors */

@@ -9,6 +9,7 @@
 #include "models/xen/state.h"
 
 #include "emu/base/count.h"
+#include "emu/trace.h"
 #include "models/platform_config.h"
 
 #define CONSOLE_PIECE_BYTES 127u /* guest_console_write(), kbuf */
@@ -75,7 +76,7 @@ void xen_console_notified(struct machine *m)
 
         xen_page_read(m, PAGE_CONSOLE, (unsigned)(offsetof(struct xencons_interface, out) + cons % OUT_BYTES), &byte,
                       1);
-        machine_console(m, byte);
+        trace_add(m, TRACE_CONSOLE, machine_current(m), byte, XEN_CONSOLE_RING, 0);
     }
     if (work)
         set_ring_index(m, offsetof(struct xencons_interface, out_cons), cons);
@@ -114,7 +115,7 @@ static int64_t op_write(struct xen_call *c)
         if (!xen_copy_in(c, gva, piece, bytes))
             return XEN_EFAULT;
         for (uint32_t i = 0; i < bytes; i++)
-            machine_console(c->m, piece[i]);
+            trace_add(c->m, TRACE_CONSOLE, c->vcpu, piece[i], XEN_CONSOLE_HYPERCALL, 0);
     }
     return 0;
 }

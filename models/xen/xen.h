@@ -26,6 +26,12 @@ extern const struct model xen_model;
 /* The MSR whose write fills a hypercall page. */
 #define XEN_HYPERCALL_MSR 0x40000000u
 
+/* Word b of a TRACE_CONSOLE fact. */
+enum xen_console_stream {
+    XEN_CONSOLE_HYPERCALL = 1, /* console_io: Xen's own console */
+    XEN_CONSOLE_RING,          /* the domain's console: `xl console` */
+};
+
 /* Console input, as typed on `xl console`; what does not fit into the ring is lost. Returns the bytes taken. */
 unsigned xen_console_input(struct machine *m, const uint8_t *bytes, unsigned count);
 
