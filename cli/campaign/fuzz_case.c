@@ -11,13 +11,15 @@
 
 #define DECISIONS_SHOWN 12u
 
-enum emu_err fuzz_case_write(const char *folder, const char *window, const char *mechanism, struct guest *g,
-                             const struct schedule *s, const struct verdict *v, uint64_t digest,
-                             char path[FUZZ_CASE_PATH_BYTES], struct diag *d)
+enum emu_err fuzz_case_write(const struct fuzz_case *c, struct guest *g, char path[FUZZ_CASE_PATH_BYTES],
+                             struct diag *d)
 {
+    const struct verdict *v = c->verdict;
     struct outcome outcome;
-    struct record r = {.guest = &g->options, .schedule = s, .outcome = &outcome, .mechanism = mechanism};
+    struct record r = {.guest = &g->options, .schedule = c->schedule, .outcome = &outcome, .mechanism = c->mechanism};
+    enum emu_err err;
 
+    path[0] = '\0';
     outcome_init(&outcome);
     outcome.verdict = v->kind;
     snprintf(outcome.detector, sizeof(outcome.detector), "%s", v->detector ? v->detector : "");
@@ -27,16 +29,23 @@ enum emu_err fuzz_case_write(const char *folder, const char *window, const char 
     post_mortem_place(g->symbols, v->rip_gva, outcome.place, sizeof(outcome.place));
     outcome_clean(outcome.text);
     outcome_clean(outcome.place);
-    outcome.digest = digest;
-    if (mkdir(folder, 0777) && errno != EEXIST)
-        return diag_set_at(d, EMU_EINPUT, folder, 0, "can't be made: %s", strerror(errno));
-    if (snprintf(path, FUZZ_CASE_PATH_BYTES, "%s/%s-%s-%08x.yaml", folder, window, v->detector ? v->detector : "fail",
-                 (unsigned)digest) >= FUZZ_CASE_PATH_BYTES)
-        return diag_set_at(d, EMU_EINPUT, folder, 0, "the path of a case in it is too long");
-    for (char *c = path + strlen(folder); *c; c++)
-        if (*c == '#') /* begins a fragment in a URI, as SARIF has them */
-            *c = '-';
-    return record_write(&r, path, d);
+    outcome.digest = c->digest;
+    if (mkdir(c->folder, 0777) && errno != EEXIST)
+        return diag_set_at(d, EMU_EINPUT, c->folder, 0, "can't be made: %s", strerror(errno));
+    if (snprintf(path, FUZZ_CASE_PATH_BYTES, "%s/%s-%s-%08x%s.yaml", c->folder, c->window,
+                 v->detector ? v->detector : "fail", (unsigned)c->digest,
+                 c->as_found ? "-as-found" : "") >= FUZZ_CASE_PATH_BYTES)
+        err = diag_set_at(d, EMU_EINPUT, c->folder, 0, "the path of a case in it is too long");
+    else
+        err = EMU_OK;
+    for (char *x = path + strlen(c->folder); err == EMU_OK && *x; x++)
+        if (*x == '#') /* begins a fragment in a URI, as SARIF has them */
+            *x = '-';
+    if (err == EMU_OK)
+        err = record_write(&r, path, d);
+    if (err != EMU_OK)
+        path[0] = '\0';
+    return err;
 }
 
 void fuzz_case_print_schedule(const struct schedule *s, FILE *to)

@@ -15,10 +15,19 @@
 
 #define FUZZ_CASE_PATH_BYTES 4096
 
-/* Written as FOLDER/WINDOW-DETECTOR-DIGEST.yaml ('#' as '-'), which `path` then is. `mechanism` is one paragraph. */
-enum emu_err fuzz_case_write(const char *folder, const char *window, const char *mechanism, struct guest *g,
-                             const struct schedule *s, const struct verdict *v, uint64_t digest,
-                             char path[FUZZ_CASE_PATH_BYTES], struct diag *d) EMU_MUST_CHECK;
+struct fuzz_case {
+    const char *folder, *window;
+    const char *mechanism; /* one paragraph */
+    bool as_found;         /* not minimised */
+    const struct schedule *schedule;
+    const struct verdict *verdict;
+    uint64_t digest;
+};
+
+/* Written whole or not at all, as FOLDER/WINDOW-DETECTOR-DIGEST.yaml ('#' as '-'), or …-as-found.yaml, which `path`
+   then is; it is empty if nothing was written. */
+enum emu_err fuzz_case_write(const struct fuzz_case *c, struct guest *g, char path[FUZZ_CASE_PATH_BYTES],
+                             struct diag *d) EMU_MUST_CHECK;
 
 /* The decisions, some of them if they are many. */
 void fuzz_case_print_schedule(const struct schedule *s, FILE *to);

@@ -22,7 +22,6 @@
 #include "emu/base/plural.h"
 #include "emu/vcpu.h"
 #include "emu/snapshot.h"
-#include "fuzz/search/minimise.h"
 #include "fuzz/search/search.h"
 #include "fuzz/search/window.h"
 

@@ -10,7 +10,7 @@
 #include "emu/machine.h"
 #include "emu/snapshot.h"
 #include "emu/vcpu.h"
-#include "fuzz/search/minimise.h"
+#include "fuzz/search/failing_run.h"
 #include "fuzz/search/search.h"
 #include "fuzz/detect/torn_site.h"
 
@@ -21,7 +21,7 @@
 struct fuzz_keep {
     const struct fuzz_exhaustive *f;
     struct guest *g;
-    struct minimise_options mo;
+    struct failing_run_options mo;
     struct snapshot *start;
     struct torn_site_detector torn;
     bool torn_is_attached;
@@ -56,6 +56,12 @@ static enum emu_err write_case(struct fuzz_keep *k, const struct failure *one, c
                                const struct trial *trial, const char *torn, FILE *to, struct diag *d)
 {
     char path[FUZZ_CASE_PATH_BYTES], mechanism[1536];
+    const struct fuzz_case c = {.folder = k->f->out,
+                                .window = k->f->window,
+                                .mechanism = mechanism,
+                                .schedule = s,
+                                .verdict = &trial->verdict,
+                                .digest = trial->digest};
     /* The bytes of torn code stand in the case's site. */
     const char *bytes = torn ? strstr(one->reason, " written: ") : NULL, *then = strstr(one->reason, "; then");
     int length = (int)(bytes ? (size_t)(bytes - one->reason) + strlen(" written") : strlen(one->reason));
@@ -67,7 +73,7 @@ static enum emu_err write_case(struct fuzz_keep *k, const struct failure *one, c
              k->f->window, decision_kind_name(one->decision.kind), one->place, length, one->reason,
              bytes && then ? then : "");
     k->g->options.torn_site = torn;
-    err = fuzz_case_write(k->f->out, k->f->window, mechanism, k->g, s, &trial->verdict, trial->digest, path, d);
+    err = fuzz_case_write(&c, k->g, path, d);
     k->g->options.torn_site = NULL;
     if (err != EMU_OK)
         return err;
@@ -100,7 +106,7 @@ static enum emu_err keep_one(struct fuzz_keep *k, const struct failure *one, enu
         err = play(k, NULL, &s, &trial, d);
     *how = err == EMU_OK ? trial.kind : TRIAL_UNMODELLED;
     if (*how == TRIAL_FAIL)
-        err = anchor_schedule(&k->mo, &s, trial.digest, &anchored, d);
+        err = failing_run_anchor(&k->mo, &s, trial.digest, &anchored, d);
     if (*how == TRIAL_FAIL && err == EMU_OK)
         err = write_case(k, one, &s, &trial, torn ? one->torn : NULL, to, d);
     schedule_fini(&s);
@@ -177,11 +183,11 @@ enum emu_err fuzz_keep_new(const struct fuzz_exhaustive *f, struct guest *g, con
         free(k);
         return err;
     }
-    k->mo = (struct minimise_options){.machine = g->machine,
-                                      .symbols = g->symbols,
-                                      .start = k->start,
-                                      .start_anchor = *start_anchor,
-                                      .end = {.interrupted = f->interrupted, .same = g->same}};
+    k->mo = (struct failing_run_options){.machine = g->machine,
+                                         .symbols = g->symbols,
+                                         .start = k->start,
+                                         .start_anchor = *start_anchor,
+                                         .end = {.interrupted = f->interrupted, .same = g->same}};
     *out = k;
     return EMU_OK;
 }

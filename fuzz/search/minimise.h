@@ -1,37 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * minimise: from a failing schedule to the simplest one that fails in the same way: first the fewest decisions, then
- * the simplest kinds, then the lowest positions. And from its exact positions to anchors, which survive a rebuilt
- * guest.
- *
- * Every step is a run; what is returned was run and failed so.
+ * the simplest kinds, then the lowest positions. It knows no machine: an oracle says of each schedule whether it fails
+ * (failing_run.h is the one that runs it). What is returned was asked of it, and failed.
  */
 #ifndef BOOTRACE_FUZZ_SEARCH_MINIMISE_H
 #define BOOTRACE_FUZZ_SEARCH_MINIMISE_H
 
-#include "fuzz/search/search.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-struct snapshot;
+#include "emu/base/diag.h"
+#include "emu/machine.h"
+#include "emu/schedule.h"
 
-struct minimise_options {
-    struct machine *machine;
-    const struct symbols *symbols; /* NULL: positions stay numbers */
-    const struct snapshot *start;  /* where schedules are played from */
-    struct position start_anchor;  /* of the start, in a run from the beginning; POSITION_HERE if there is none */
-    struct trial_end end;
-    uint64_t runs_max;
+struct minimise_oracle {
+    /* Whether this schedule fails in the wanted way; an illegal one does not. An error ends the minimising. */
+    enum emu_err (*fails)(void *context, const struct schedule *s, bool *does, struct diag *d);
+    bool (*is_over)(void *context); /* leave it as it is now; NULL: never */
+    void *context;
+    unsigned vcpus;
+    uint64_t first_position[VCPUS_MAX]; /* of each vCPU, where schedules begin */
+    uint64_t runs_max;                  /* about how often the oracle is asked */
 };
 
-/* `schedule` fails with `verdict` when it is played from the start; it is replaced by the simpler one, `verdict` and
-   *digest by what it ends with. *runs counts the runs made. The machine is left anywhere. EMU_EINPUT: it does not fail
-   at all, or in another way: it is not confirmed. */
-enum emu_err minimise(const struct minimise_options *o, struct schedule *schedule, struct verdict *verdict,
-                      uint64_t *digest, uint64_t *runs, struct diag *d) EMU_MUST_CHECK;
+struct minimised {
+    bool confirmed; /* the schedule failed when it was asked for the first time; else it is left as it was */
+    bool finished;  /* neither is_over() nor runs_max ended it before */
+    uint64_t runs;
+};
 
-/* Replace the places of `schedule` by anchors, behind a mark at the start's, if every one has a symbol and the anchored
-   schedule ends with the very same digest; else leave it. *anchored says which. Ends of DECISION_RUN_TO stay numbers.
- */
-enum emu_err anchor_schedule(const struct minimise_options *o, struct schedule *schedule, uint64_t digest,
-                             bool *anchored, struct diag *d) EMU_MUST_CHECK;
+enum emu_err minimise(const struct minimise_oracle *o, struct schedule *schedule, struct minimised *how,
+                      struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -111,6 +111,8 @@ struct run {
     int pinned;     /* the vCPU that the last recorded decision lets run alone; -1 if none */
     unsigned still; /* moves in a row that led nowhere */
     bool over, reached;
+    bool lost;      /* it was ended since nobody made a step any more */
+    bool abandoned; /* … since the search is over */
     struct diag *diag;
 };
 
@@ -127,9 +129,37 @@ static enum emu_err decide(struct run *run, struct decision d, bool *legal)
     run->r->decisions++;
     if (err == EMU_EINPUT) {
         run->r->refused++;
+        run->trial.refused++;
         return EMU_OK;
     }
     return err == EMU_OK ? schedule_append(&run->trial.schedule, &d, run->diag) : err;
+}
+
+static bool is_over(const struct run *run)
+{
+    const struct search_options *o = run->o;
+
+    return (o->end.interrupted && *o->end.interrupted) || (o->is_over && o->is_over(o->context));
+}
+
+/* machine_run() with a look now and then whether the search is over. */
+static enum machine_stop_reason run_on(struct run *run, const struct machine_limits *limits)
+{
+    struct machine_limits slice = *limits;
+    enum machine_stop_reason why;
+
+    for (;;) {
+        uint64_t now = machine_steps(run->m);
+
+        slice.steps_max = limits->steps_max - now > SLICE_STEPS ? now + SLICE_STEPS : limits->steps_max;
+        why = machine_run(run->m, &slice);
+        if (why != MACHINE_STOPPED_ASKED &&
+            (why != MACHINE_STOPPED_STEPS || machine_steps(run->m) >= limits->steps_max))
+            return why;
+        run->abandoned = is_over(run);
+        if (run->abandoned)
+            return why;
+    }
 }
 
 static enum emu_err go(struct run *run, const struct move *move)
@@ -167,9 +197,7 @@ static enum emu_err go(struct run *run, const struct move *move)
         limits.also.vcpu = move->until_vcpu;
         limits.also.position_max = move->until_position;
     }
-    do {
-        why = machine_run(m, &limits);
-    } while (why == MACHINE_STOPPED_ASKED);
+    why = run_on(run, &limits);
     if (alone) { /* it was let run to here */
         struct decision *d = &run->trial.schedule.decision[run->trial.schedule.count - 1];
 
@@ -178,8 +206,9 @@ static enum emu_err go(struct run *run, const struct move *move)
     }
     run->reached = why == MACHINE_STOPPED_RIP;
     run->still = machine_steps(m) == now ? run->still + 1 : 0;
-    run->over =
-        run->reached || why == MACHINE_STOPPED_VERDICT || machine_steps(m) >= run->end_steps || run->still > STILL_MAX;
+    run->lost = run->still > STILL_MAX;
+    run->over = run->reached || why == MACHINE_STOPPED_VERDICT || machine_steps(m) >= run->end_steps || run->lost ||
+                run->abandoned;
     return EMU_OK;
 }
 
@@ -193,7 +222,7 @@ static enum emu_err run_once(struct run *run)
     run->end_steps = run->start_steps + run->o->end.steps_max;
     run->pinned = -1;
     run->still = 0;
-    run->over = run->reached = false;
+    run->over = run->reached = run->lost = run->abandoned = false;
     while (err == EMU_OK && !run->over) {
         struct move move = {.only = -1, .steps = UINT64_MAX};
 
@@ -206,6 +235,8 @@ static enum emu_err run_once(struct run *run)
     }
     if (err == EMU_OK)
         conclude(run->m, run->start_steps, run->reached, &run->o->end, &run->trial);
+    if (err == EMU_OK && run->lost && run->trial.kind == TRIAL_PASS && !run->reached)
+        run->trial.kind = TRIAL_BUDGET; /* it did not come to its end */
     return err;
 }
 
@@ -232,8 +263,10 @@ static enum emu_err note(struct run *run)
             r->failure[i].count++;
             return EMU_OK;
         }
-    if (r->failures == SEARCH_FAILURES_MAX)
+    if (r->failures == SEARCH_FAILURES_MAX) {
+        r->unlisted++;
         return EMU_OK;
+    }
     err = schedule_copy(&r->failure[r->failures].schedule, &o->schedule, run->diag);
     if (err != EMU_OK)
         return err;
@@ -243,12 +276,15 @@ static enum emu_err note(struct run *run)
     r->failure[r->failures].run = r->runs;
     r->failure[r->failures].count = 1;
     r->failures++;
-    return EMU_OK;
+    return run->o->found ? run->o->found(run->o->context, r, r->failures - 1, run->diag) : EMU_OK;
 }
 
-static bool is_enough(const struct search_options *o, const struct search_report *r)
+static bool is_enough(const struct run *run)
 {
-    return r->runs >= o->runs_max || (o->failures_max && r->failures >= o->failures_max) ||
+    const struct search_options *o = run->o;
+    const struct search_report *r = run->r;
+
+    return is_over(run) || r->runs >= o->runs_max || (o->failures_max && r->failures >= o->failures_max) ||
            (o->progress && o->progress(o->context, r));
 }
 
@@ -265,13 +301,18 @@ enum emu_err search_run(const struct search_options *o, struct search_report *r,
     err = snapshot_take(o->machine, NULL, &start, d);
     if (err == EMU_OK)
         err = o->strategy->init(&options, &run.state, d);
-    while (err == EMU_OK && !is_enough(o, r)) {
+    while (err == EMU_OK && !is_enough(&run)) {
         if (!o->strategy->begin(run.state)) {
             r->exhausted = true;
             break;
         }
         schedule_init(&run.trial.schedule);
+        run.trial.refused = 0;
         err = run_once(&run);
+        if (err == EMU_OK && run.abandoned) {
+            schedule_fini(&run.trial.schedule);
+            break;
+        }
         if (err == EMU_OK)
             err = note(&run);
         if (err == EMU_OK)

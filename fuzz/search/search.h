@@ -25,7 +25,8 @@ struct symbols;
 struct trial_end {
     uint64_t reach_rip_gva; /* reaching it is passing; 0 for none */
     uint64_t steps_max;     /* of all vCPUs, counted from the window's start */
-    /* Of trial_play: set by a signal handler, it ends the run within a second, as out of budget; NULL: nothing does. */
+    /* Set by a signal handler, it ends a run within a second: as out of budget in trial_play(), and in search_run() as
+       one that was not made. NULL: nothing does. */
     const volatile sig_atomic_t *interrupted;
     const struct divergence *same; /* a run that does not come to its comparison is out of budget; NULL for none */
 };
@@ -37,6 +38,7 @@ struct trial {
     struct verdict verdict; /* VERDICT_NONE if the run reached its place or its steps */
     uint64_t steps;         /* of all vCPUs, since the window's start */
     uint64_t digest;        /* of the state at the end, if it failed */
+    uint64_t refused;       /* decisions that the machine did not take; of a search's runs */
     struct schedule schedule;
 };
 
@@ -67,9 +69,10 @@ struct search_report {
     uint64_t first_failing_run;
     struct search_failure failure[SEARCH_FAILURES_MAX];
     unsigned failures;
+    uint64_t unlisted;         /* failing runs of further kinds, for which there is no place */
     struct verdict unmodelled; /* of the first run that left the model */
     bool exhausted;            /* the strategy had nothing left to try */
-    char statement[512];
+    char statement[1400];
 };
 
 struct search_options {
@@ -81,10 +84,14 @@ struct search_options {
     uint64_t runs_max;
     uint64_t failures_max;                                          /* stop after so many different ones; 0: go on */
     bool (*progress)(void *context, const struct search_report *r); /* true stops */
+    bool (*is_over)(void *context); /* asked now and then within a run: true abandons it, and stops; may be NULL */
+    /* A failure of a new kind, r->failure[index], has just been found: keep it, before anything else can happen. May be
+       NULL. */
+    enum emu_err (*found)(void *context, const struct search_report *r, unsigned index, struct diag *d);
     void *context;
 };
 
-/* The machine stands at the window's start; it stands there again on return. */
+/* The machine stands at the window's start; it stands there again on return. A run that is abandoned is in no count. */
 enum emu_err search_run(const struct search_options *o, struct search_report *r, struct diag *d) EMU_MUST_CHECK;
 void search_report_fini(struct search_report *r);
 

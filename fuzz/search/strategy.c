@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fuzz/search/strategy.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "emu/base/count.h"
+#include "emu/base/plural.h"
 
 /* One a line. */
 /* clang-format off */
@@ -34,6 +37,22 @@ enum emu_err strategy_check(const struct strategy_options *o, struct diag *d)
     if (!o->sources && !o->interleave)
         return diag_set(d, EMU_EINPUT, "there is nothing to decide: one vCPU and no source of interrupts");
     return EMU_OK;
+}
+
+void strategy_print_extent(const struct strategy_options *o, char text[STRATEGY_EXTENT_BYTES])
+{
+    bool short_of_it = o->run_steps_max && o->run_steps_max < o->window_steps;
+    uint64_t steps = short_of_it ? o->run_steps_max : o->window_steps;
+
+    if (o->window_is_cut)
+        snprintf(text, STRATEGY_EXTENT_BYTES,
+                 "the first %" PRIu64 " step%s (of all vCPUs) of the window, which is longer", steps, plural(steps));
+    else if (short_of_it)
+        snprintf(text, STRATEGY_EXTENT_BYTES,
+                 "the first %" PRIu64 " of the window's %" PRIu64 " steps (of all vCPUs), at which runs end", steps,
+                 o->window_steps);
+    else
+        snprintf(text, STRATEGY_EXTENT_BYTES, "the window (%" PRIu64 " step%s of all vCPUs)", steps, plural(steps));
 }
 
 struct decision strategy_action(const struct source *source, unsigned vcpu)

@@ -33,8 +33,10 @@ struct strategy_options {
     unsigned vcpus;
     struct source source[STRATEGY_SOURCES_MAX];
     unsigned sources;
-    bool interleave;       /* the vCPUs' interleaving is searched too */
-    uint64_t window_steps; /* of all vCPUs together, in the undisturbed run */
+    bool interleave;        /* the vCPUs' interleaving is searched too */
+    uint64_t window_steps;  /* of all vCPUs together, in the undisturbed run */
+    bool window_is_cut;     /* the window goes on behind them */
+    uint64_t run_steps_max; /* a run is followed for so many steps from the window's start; 0: to its own end */
     uint64_t seed;
     unsigned depth; /* decisions (random), PCT's d, or preemptions: what the strategy counts */
     const uint8_t *bytes;
@@ -55,6 +57,7 @@ struct move {
 struct strategy {
     const char *name;
     const char *what; /* one line for --help */
+    bool covers;      /* once nothing is left to try, all is covered, and before that the search is not complete */
     enum emu_err (*init)(const struct strategy_options *o, void **state, struct diag *d);
     void (*fini)(void *state);
     /* A new run begins at the window's start. False if there is nothing left to try. */
@@ -78,6 +81,10 @@ extern const struct strategy strategy_random, strategy_pct, strategy_preempt, st
 /* A vCPU that has run alone for so many steps gives way: it may spin for what another has to do. Not a preemption. More
    than Linux's paravirtual locks spin before they give up and wait (32,768 rounds). */
 #define STRATEGY_FAIR_STEPS 400000u
+
+/* What of the window the runs have gone through: "the window (N steps of all vCPUs)", or "the first N of …". */
+#define STRATEGY_EXTENT_BYTES 160
+void strategy_print_extent(const struct strategy_options *o, char text[STRATEGY_EXTENT_BYTES]);
 
 /* For init: EMU_EINPUT if there is one vCPU and no source, so that nothing can be decided. */
 enum emu_err strategy_check(const struct strategy_options *o, struct diag *d) EMU_MUST_CHECK;

@@ -35,7 +35,7 @@ struct pct {
     uint64_t alone_since; /* steps */
     int tried;            /* the source proposed last, -1 if none */
     uint64_t retry_at;    /* a refused source is tried again then */
-    uint64_t runs, failing, given_way;
+    uint64_t runs, failing, refused, given_way;
 };
 
 static enum emu_err pct_init(const struct strategy_options *o, void **state, struct diag *d)
@@ -171,6 +171,7 @@ static void pct_end(void *state, const struct trial *trial)
 
     s->runs++;
     s->failing += trial->kind == TRIAL_FAIL;
+    s->refused += trial->refused != 0;
 }
 
 static void pct_statement(void *state, char *text, size_t bytes)
@@ -178,12 +179,16 @@ static void pct_statement(void *state, char *text, size_t bytes)
     const struct pct *s = state;
     unsigned n = (s->o.interleave ? s->o.vcpus : 1) + s->o.sources;
     double bound = 1.0 / (n * pow((double)s->o.window_steps, s->o.depth - 1));
+    char extent[STRATEGY_EXTENT_BYTES];
 
+    strategy_print_extent(&s->o, extent);
     snprintf(text, bytes,
              "hit rate %.3g (%" PRIu64 " of %" PRIu64 " runs), bound %.3g = 1/(n k^(d-1)) with n = %u, k = %" PRIu64
-             ", d = %u, seed %" PRIu64 "%s",
+             ", d = %u, seed %" PRIu64 ", for "
+             "a failure that needs d orderings within %s%s%s",
              s->runs ? (double)s->failing / (double)s->runs : 0, s->failing, s->runs, bound, n, s->o.window_steps,
-             s->o.depth, s->o.seed, s->given_way ? "; vCPUs that spun gave way" : "");
+             s->o.depth, s->o.seed, extent, s->refused ? "; not for runs in which the machine refused a decision" : "",
+             s->given_way ? "; not for those in which vCPUs that spun gave way" : "");
 }
 
 const struct strategy strategy_pct = {

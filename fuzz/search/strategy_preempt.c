@@ -87,7 +87,10 @@ struct preempt {
     uint64_t ran; /* vCPUs of which some run has shown what they do in the window */
     unsigned rounds;
     bool overflow; /* the host's memory, or our bounds, were not enough: nothing complete can be said */
-    uint64_t runs, failing, refused;
+    uint64_t begun, runs, failing;
+    uint64_t astray;  /* runs that did not go as planned: a switch was not come to, or refused */
+    uint64_t longer;  /* runs at whose end more switches than SWITCHES_MAX would have been possible */
+    uint64_t unended; /* runs that left the model, or came to no end in their budget */
 };
 
 /* ---- places ---- */
@@ -261,6 +264,8 @@ static enum emu_err preempt_init(const struct strategy_options *o, void **state,
     struct preempt *s;
     enum emu_err err;
 
+    if (o->sources)
+        return diag_set(d, EMU_EINPUT, "preempt searches the interleaving alone: it takes no --inject");
     if (o->vcpus < 2)
         return diag_set(d, EMU_EINPUT, "preempt searches the interleaving of two or more vCPUs; give --vcpus");
     if (o->depth > DEPTH_MAX)
@@ -307,11 +312,13 @@ static bool preempt_begin(void *state)
         s->next = s->plans = 0;
         add_plan(s, &(struct plan){0});
         s->rounds++;
+        s->astray = s->longer = s->unended = 0; /* this round covers all again */
         s->shared_at_round = s->shared;
     }
     if (s->rounds == 1 && !s->next)
         s->shared_at_round = 0;
     s->now = s->plan[s->next++];
+    s->begun++;
     s->done = 0;
     s->running = -1;
     s->accesses = 0;
@@ -425,17 +432,23 @@ static void preempt_end(void *state, const struct trial *trial)
     s->runs++;
     s->failing += trial->kind == TRIAL_FAIL;
     s->in_window = false;
-    if (s->done < s->now.switches) { /* the course was another one before it came to the last switch */
-        s->refused++;
+    s->unended += trial->kind == TRIAL_UNMODELLED || trial->kind == TRIAL_BUDGET;
+    s->astray += trial->refused || s->done < s->now.switches;
+    if (s->done < s->now.switches) /* the course was another one before it came to the last switch */
         return;
-    }
-    for (size_t i = 0; i < s->accesses && s->now.switches < SWITCHES_MAX; i++) {
+    for (size_t i = 0; i < s->accesses; i++) {
         const struct access *a = &s->access[i];
         uint64_t to = a->waits || meets_others(s, i) ? a->runnable : newcomers(s, i);
         struct plan child = s->now;
 
         if (!a->waits && (child.preemptions == s->o.depth || !a->position))
             continue;
+        if (child.switches == SWITCHES_MAX) {
+            s->longer += to != 0;
+            if (to)
+                break;
+            continue;
+        }
         child.preemptions += !a->waits;
         for (unsigned v = 0; v < s->o.vcpus; v++)
             if (to >> v & 1) {
@@ -448,35 +461,60 @@ static void preempt_end(void *state, const struct trial *trial)
     }
 }
 
+/* What keeps the finished search from being one of everything; each a clause. */
+static void print_gaps(const struct preempt *s, char *text, size_t bytes)
+{
+    size_t used = 0;
+
+    text[0] = '\0';
+    if (s->longer)
+        used +=
+            (size_t)snprintf(text + used, bytes - used,
+                             ", and with at most %u switches, waits included (%" PRIu64 " run%s could have had more)",
+                             SWITCHES_MAX, s->longer, plural(s->longer));
+    if (s->unended)
+        used += (size_t)snprintf(text + used, bytes - used,
+                                 ", but for what follows where %" PRIu64 " run%s left the model or the budget",
+                                 s->unended, plural(s->unended));
+    if (s->astray)
+        snprintf(text + used, bytes - used, ", but for %" PRIu64 " run%s that did not go as planned", s->astray,
+                 plural(s->astray));
+}
+
 static void preempt_statement(void *state, char *text, size_t bytes)
 {
     const struct preempt *s = state;
-    bool complete = s->next == s->plans && !s->overflow && s->shared == s->shared_at_round;
+    bool complete = s->next == s->plans && s->begun == s->runs && !s->overflow && s->shared == s->shared_at_round;
+    uint64_t left = s->plans - s->next + (s->begun - s->runs);
+    char extent[STRATEGY_EXTENT_BYTES], gaps[320];
 
+    strategy_print_extent(&s->o, extent);
     if (!complete) {
         snprintf(text, bytes,
-                 "not finished: %" PRIu64 " run%s, %" PRIu64
-                 " of them failing, %zu plan%s with at most %u preemption%s %s left%s",
-                 s->runs, plural(s->runs), s->failing, s->plans - s->next, plural(s->plans - s->next), s->o.depth,
-                 plural(s->o.depth), s->plans - s->next == 1 ? "is" : "are",
+                 "not finished: %" PRIu64 " run%s, %" PRIu64 " of them failing, %" PRIu64
+                 " plan%s with at most %u preemption%s in %s %s left%s%s",
+                 s->runs, plural(s->runs), s->failing, left, plural(left), s->o.depth, plural(s->o.depth), extent,
+                 left == 1 ? "is" : "are",
+                 left ? "" : ", and the round in which new shared places came is to be made again",
                  s->overflow ? "; there was no room for all plans" : "");
         return;
     }
+    print_gaps(s, gaps, sizeof(gaps));
     snprintf(
         text, bytes,
-        "every interleaving of %u vCPU%s with at most %u preemption%s in the window, up to the order of accesses that "
-        "do not conflict: %" PRIu64 " run%s, %" PRIu64
-        " failing, %zu shared place%s, %u round%s. Assumes that vCPUs meet only in "
-        "memory that they read and write (not in code that one changes and another executes) and through the "
-        "hypervisor, that one that touches no more than %u places in %u "
-        "steps spins, and that time plays no part",
-        s->o.vcpus, plural(s->o.vcpus), s->o.depth, plural(s->o.depth), s->runs, plural(s->runs), s->failing, s->shared,
-        plural(s->shared), s->rounds, plural(s->rounds), SPIN_PLACES, SPIN_STEPS);
+        "every interleaving of %u vCPU%s with at most %u preemption%s in %s, up to the order of accesses that "
+        "do not conflict%s: %" PRIu64 " run%s, %" PRIu64 " failing, %zu shared place%s, %u round%s. Assumes that "
+        "vCPUs meet only in memory that they read and write (not in code that one changes and another executes) "
+        "and through the hypervisor, that one that touches no more than %u places in %u steps spins, and that time "
+        "plays no part",
+        s->o.vcpus, plural(s->o.vcpus), s->o.depth, plural(s->o.depth), extent, gaps, s->runs, plural(s->runs),
+        s->failing, s->shared, plural(s->shared), s->rounds, plural(s->rounds), SPIN_PLACES, SPIN_STEPS);
 }
 
 const struct strategy strategy_preempt = {
     .name = "preempt",
     .what = "every interleaving of the vCPUs with at most so many preemptions",
+    .covers = true,
     .init = preempt_init,
     .fini = preempt_fini,
     .begin = preempt_begin,

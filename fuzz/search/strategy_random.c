@@ -96,11 +96,14 @@ static void random_end(void *state, const struct trial *trial)
 static void random_statement(void *state, char *text, size_t bytes)
 {
     const struct random_strategy *s = state;
+    char extent[STRATEGY_EXTENT_BYTES];
 
+    strategy_print_extent(&s->o, extent);
     snprintf(text, bytes,
-             "%" PRIu64 " of %" PRIu64 " random runs failed (up to %u action%s each, seed %" PRIu64
-             "); nothing is said of what was not run",
-             s->failing, s->runs, s->o.depth, plural(s->o.depth), s->o.seed);
+             "%" PRIu64 " of %" PRIu64 " random runs failed (up to %u action%s each in %s, seed %" PRIu64
+             "); nothing is said of what was not "
+             "run",
+             s->failing, s->runs, s->o.depth, plural(s->o.depth), extent, s->o.seed);
 }
 
 const struct strategy strategy_random = {
