@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cli/debugger/history.h"
+#include "emu/base/count.h"
 #include "emu/regs.h"
 #include "emu/vcpu.h"
 #include "tests/cmocka_tap.h"
@@ -152,7 +153,7 @@ static void reading_and_writing_are_told_apart(void **state)
     } rows[] = {{STOPS_WATCH_WRITE, {1, 4, 7}}, {STOPS_WATCH_READ, {2, 5, 8}}, {STOPS_WATCH_ACCESS, {1, 2, 4}}};
     struct world *w = *state;
 
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < COUNT(rows); i++) {
         assert_true(history_go(w->h, 0));
         assert_true(stops_set(w->s, rows[i].point, 0, COUNT_GPA, 4));
         for (unsigned k = 0; k < 3; k++) {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/machine_state.h"
 #include "tests/cmocka_tap.h"
 #include "tests/played_machine.h"
@@ -85,7 +86,7 @@ static void the_digest_knows_every_field_and_the_order(void **state)
         {TRACE_HYPERCALL, 0, .a = 4, .b = 6, .c = 6}, {TRACE_HYPERCALL, 0, .a = 4, .b = 5, .c = 7},
     };
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         assert_true(digest_of(&one, &rows[i]) == digest_of(&one, &rows[i]));
         assert_true(digest_of(&one, &rows[i]) != digest_of(&rows[i], &one));
         for (size_t k = 0; k < i; k++)
