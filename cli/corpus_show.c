@@ -74,7 +74,7 @@ static void print_machine(const struct test_case *c)
         printf("initrd         %s\n", c->guest.initrd);
     for (unsigned i = 0; i < c->guest.edits; i++)
         printf("edit           %s\n", c->guest.edit[i]);
-    printf("machine        %s", c->machine.mode == PLATFORM_HVM ? "hvm" : "pvh");
+    printf("machine        %s", platform_mode_name(c->machine.mode));
     if (c->machine.vcpus != CASE_NONE)
         printf(", %" PRIu64 " vCPU%s", c->machine.vcpus, plural(c->machine.vcpus));
     if (c->machine.memory_bytes != CASE_NONE)

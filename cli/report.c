@@ -182,7 +182,7 @@ static char *command_of(const struct arguments *a, const struct guest_options *o
         add_option(to, "--failure", a->finding.number ? number : NULL);
     } else {
         add_option(to, "--initrd", o->initrd);
-        add_option(to, "--mode", o->mode == PLATFORM_HVM ? "hvm" : "pvh");
+        add_option(to, "--mode", platform_mode_name(o->mode));
         snprintf(number, sizeof(number), "%u", o->vcpus);
         add_option(to, "--vcpus", number);
         snprintf(number, sizeof(number), "%" PRIu64 "M", (o->ram_bytes >> 20));
@@ -194,6 +194,10 @@ static char *command_of(const struct arguments *a, const struct guest_options *o
         add_option(to, "--cmdline", o->cmdline);
         for (unsigned i = 0; i < o->edits; i++)
             add_option(to, "--edit", o->edit[i]);
+        for (unsigned i = 0; i < o->modules; i++)
+            add_option(to, "--module", o->module[i]);
+        add_option(to, "--xen-image", o->xen_image);
+        add_option(to, "--xen-cmdline", o->xen_cmdline);
         add_option(to, "--system-map", o->system_map);
         add_option(to, "--vmlinux", o->vmlinux);
         add_option(to, "--detect", o->detect);

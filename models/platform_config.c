@@ -24,3 +24,21 @@ uint64_t platform_wallclock_s(const struct machine *m)
 
     return s ? s : PLATFORM_WALLCLOCK_DEFAULT_S;
 }
+
+const char *platform_mode_name(enum platform_mode mode)
+{
+    static const char *const names[] = {
+        [PLATFORM_PVH] = "pvh", [PLATFORM_HVM] = "hvm", [PLATFORM_PV] = "pv", [PLATFORM_DOM0] = "dom0"};
+
+    return names[mode];
+}
+
+bool platform_mode_is_pv(enum platform_mode mode)
+{
+    return mode == PLATFORM_PV || mode == PLATFORM_DOM0;
+}
+
+bool platform_is_pvh(const struct machine *m)
+{
+    return platform_config(m)->mode != PLATFORM_HVM;
+}

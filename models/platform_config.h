@@ -6,6 +6,7 @@
 #ifndef BOOTRACE_MODELS_PLATFORM_CONFIG_H
 #define BOOTRACE_MODELS_PLATFORM_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,12 +15,24 @@ struct machine;
 enum platform_mode {
     PLATFORM_PVH, /* Xen's toolstack starts the kernel by its PVH entry; no devices but the local APICs */
     PLATFORM_HVM, /* a PC with PIC, PIT, IO-APIC, RTC and serial port, and Xen's CPUID leaves */
+    /* As PLATFORM_PVH, for a guest that is a Xen itself and starts the user's kernel. */
+    PLATFORM_PV,   /* xen-shim, and the kernel as its only PV domain */
+    PLATFORM_DOM0, /* the whole hypervisor, and the kernel as its first domain */
 };
 
 #define XEN_VERSION(major, minor) ((unsigned)(major) << 16 | (unsigned)(minor))
 
 /* The wall clock of a machine at its virtual time 0 unless the case says otherwise: 2024-01-01 00:00:00 UTC. */
 #define PLATFORM_WALLCLOCK_DEFAULT_S 1704067200ull
+
+#define PLATFORM_MODULES_MAX 8u
+
+/* A file that the toolstack puts beside the kernel. */
+struct platform_module {
+    const void *bytes;
+    size_t size;         /* of `bytes`, not 0 */
+    const char *cmdline; /* of its own; NULL: none */
+};
 
 /* Read-only while the machine lives; what pointers point to belongs to the caller and outlives the machine. The Xen
    version is machine_config.xen_version. */
@@ -28,6 +41,9 @@ struct platform_config {
     const char *cmdline; /* NULL is the empty string */
     const void *initrd;  /* NULL if none */
     size_t initrd_bytes;
+    /* What follows the initrd in the module list of a PVH guest. */
+    struct platform_module module[PLATFORM_MODULES_MAX];
+    unsigned modules;
     unsigned vcpus_online; /* available from the start, the others can be plugged; 0: all */
     uint64_t wallclock_s;  /* seconds since 1970 at virtual time 0; 0 stands for PLATFORM_WALLCLOCK_DEFAULT_S */
 };
@@ -37,5 +53,11 @@ const struct platform_config *platform_config(const struct machine *m);
 /* How many vCPUs are available from the start: 1 to all. */
 unsigned platform_vcpus_online(const struct machine *m);
 uint64_t platform_wallclock_s(const struct machine *m);
+/* Whether the guest is a Xen that starts the user's kernel. */
+bool platform_mode_is_pv(enum platform_mode mode);
+/* "pvh", "hvm", "pv", "dom0". */
+const char *platform_mode_name(enum platform_mode mode);
+/* Whether the guest is a PVH one for the models: it is no PC. */
+bool platform_is_pvh(const struct machine *m);
 
 #endif

@@ -107,18 +107,23 @@ static enum emu_err read_hex(const char *text, const char *what, uint64_t *value
     return EMU_OK;
 }
 
-static enum emu_err read_edits(struct reader *r, const yaml_node_t *n)
+static enum emu_err read_list(struct reader *r, const struct case_field *f, const yaml_node_t *n)
 {
+    const char **text = (const char **)((char *)r->c + f->offset);
+    unsigned *count = (unsigned *)((char *)r->c + f->count_offset);
+
     if (n->type != YAML_SEQUENCE_NODE)
-        return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(n), "edits is a list, not %s", kind_of(n));
+        return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(n), "%s is a list, not %s", f->name, kind_of(n));
     for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top; i++) {
         const yaml_node_t *item = yaml_document_get_node(r->document, *i);
 
         if (item->type != YAML_SCALAR_NODE)
-            return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(item), "an edit is text, not %s", kind_of(item));
-        if (r->c->guest.edits == GUEST_EDITS_MAX)
-            return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(item), "more than %d edits", GUEST_EDITS_MAX);
-        r->c->guest.edit[r->c->guest.edits++] = scalar_of(item);
+            return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(item), "an item of %s is text, not %s", f->name,
+                               kind_of(item));
+        if (*count == f->max)
+            return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(item), "more than %" PRIu64 " %s", f->max,
+                               f->name);
+        text[(*count)++] = scalar_of(item);
     }
     return EMU_OK;
 }
@@ -192,7 +197,7 @@ static enum emu_err read_value(struct reader *r, const struct case_field *f, con
         *(bool *)to = !strcmp(text, "yes");
         return EMU_OK;
     case CASE_FIELD_SECTION:
-    case CASE_FIELD_EDITS:
+    case CASE_FIELD_LIST:
         break;
     }
     return diag_set(r->d, EMU_EINPUT, "%s can't be text", f->name);
@@ -207,8 +212,8 @@ static enum emu_err read_field(struct reader *r, const struct case_field *f, con
 
     if (f->type == CASE_FIELD_SECTION)
         return read_section(r, f->name, f->section, n);
-    if (f->type == CASE_FIELD_EDITS)
-        return read_edits(r, n);
+    if (f->type == CASE_FIELD_LIST)
+        return read_list(r, f, n);
     if (n->type != YAML_SCALAR_NODE)
         return diag_set_at(r->d, EMU_EINPUT, r->c->path, line_of(n), "%s is text, not %s", f->name, kind_of(n));
     if (strlen(scalar_of(n)) != n->data.scalar.length)
@@ -466,7 +471,7 @@ static bool is_text(enum case_field_type type)
     case CASE_FIELD_XEN:
     case CASE_FIELD_VERDICT:
     case CASE_FIELD_YES:
-    case CASE_FIELD_EDITS:
+    case CASE_FIELD_LIST:
         break;
     }
     return false;
@@ -478,19 +483,21 @@ static bool is_foldable(const char *text)
     return !isblank((unsigned char)text[0]) && !strstr(text, "  ") && !strstr(text, "\n ") && !strchr(text, '\t');
 }
 
-static enum emu_err write_edits(struct writer *w, int *node)
+static enum emu_err write_list(struct writer *w, const struct case_field *f, int *node)
 {
+    const char *const *text = (const char *const *)((const char *)w->c + f->offset);
+    const unsigned count = *(const unsigned *)((const char *)w->c + f->count_offset);
     enum emu_err err = EMU_OK;
 
-    if (!w->c->guest.edits)
+    if (!count)
         return EMU_OK;
     *node = yaml_document_add_sequence(w->doc, NULL, YAML_BLOCK_SEQUENCE_STYLE);
     if (!*node)
         return no_memory(w);
-    for (unsigned i = 0; err == EMU_OK && i < w->c->guest.edits; i++) {
+    for (unsigned i = 0; err == EMU_OK && i < count; i++) {
         int item;
 
-        err = write_text(w, w->c->guest.edit[i], YAML_ANY_SCALAR_STYLE, &item);
+        err = write_text(w, text[i], YAML_ANY_SCALAR_STYLE, &item);
         if (err == EMU_OK && !yaml_document_append_sequence_item(w->doc, *node, item))
             err = no_memory(w);
     }
@@ -533,8 +540,7 @@ static enum emu_err write_value(struct writer *w, const struct case_field *f, in
                  number % (1 << 20) ? "K" : "M");
         return write_text(w, text, YAML_PLAIN_SCALAR_STYLE, node);
     case CASE_FIELD_MODE:
-        return write_text(w, *(const enum platform_mode *)from == PLATFORM_HVM ? "hvm" : "pvh", YAML_PLAIN_SCALAR_STYLE,
-                          node);
+        return write_text(w, platform_mode_name(*(const enum platform_mode *)from), YAML_PLAIN_SCALAR_STYLE, node);
     case CASE_FIELD_XEN:
         if (!*(const unsigned *)from)
             return EMU_OK;
@@ -544,8 +550,8 @@ static enum emu_err write_value(struct writer *w, const struct case_field *f, in
         return write_text(w, verdict_kind_name(*(const enum verdict_kind *)from), YAML_PLAIN_SCALAR_STYLE, node);
     case CASE_FIELD_YES:
         return *(const bool *)from ? write_text(w, "yes", YAML_PLAIN_SCALAR_STYLE, node) : EMU_OK;
-    case CASE_FIELD_EDITS:
-        return write_edits(w, node);
+    case CASE_FIELD_LIST:
+        return write_list(w, f, node);
     default:
         break;
     }

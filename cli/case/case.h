@@ -40,9 +40,13 @@ struct test_case {
         uint64_t image_xxh3; /* digest of the image's file (XXH3, 64 bits) */
         const char *edit[GUEST_EDITS_MAX];
         unsigned edits;
+        const char *module[PLATFORM_MODULES_MAX]; /* FILE[,CMDLINE], the file relative to the case */
+        unsigned modules;
+        const char *xen_image; /* of the pv modes; relative to the file. NULL: what scripts/xen fetched */
+        uint64_t xen_xxh3;     /* digest of its file */
     } guest;
     struct {
-        const char *cmdline;
+        const char *cmdline, *xen_cmdline;
         uint64_t vcpus, online, memory_bytes;
         enum platform_mode mode;
         unsigned xen_version; /* 0 for the default */

@@ -23,12 +23,12 @@ enum case_field_type {
     CASE_FIELD_NUMBER,   /* from `min` to `max` */
     CASE_FIELD_HEX,      /* 16 hexadecimal digits */
     CASE_FIELD_BYTES,    /* 512M */
-    CASE_FIELD_MODE,     /* pvh or hvm */
+    CASE_FIELD_MODE,     /* pvh, hvm, pv or dom0 */
     CASE_FIELD_LOAD,     /* pv or pvh */
     CASE_FIELD_XEN,      /* 4.17 */
     CASE_FIELD_VERDICT,  /* PASS, FAIL, UNMODELLED, BUDGET or ERROR */
     CASE_FIELD_YES,      /* yes or no */
-    CASE_FIELD_EDITS,    /* a list of edits by meaning */
+    CASE_FIELD_LIST,     /* a list of texts: const char *[max], with their number at `count_offset` */
     CASE_FIELD_INITRD,   /* a path, or `cached` */
     CASE_FIELD_DETECTOR, /* a word of small letters */
 };
@@ -39,7 +39,8 @@ struct case_field {
     size_t offset; /* in struct test_case */
     bool required;
     const struct case_field *section; /* of CASE_FIELD_SECTION: its keys */
-    uint64_t min, max;                /* of CASE_FIELD_NUMBER */
+    uint64_t min, max;                /* of CASE_FIELD_NUMBER; of CASE_FIELD_LIST: `max` items */
+    size_t count_offset;              /* of CASE_FIELD_LIST: an unsigned in struct test_case */
 };
 
 #define CASE_FIELDS_MAX 16 /* of one section */

@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "cli/run/modules.h"
+
 static bool is_folder(const char *path)
 {
     char dot[CASE_PATH_BYTES + 8];
@@ -125,6 +127,15 @@ enum emu_err case_find_guest(const struct test_case *c, const struct case_places
         err = join(folder, c->guest.vmlinux, g->vmlinux, d);
         o->vmlinux = g->vmlinux;
     }
+    if (err == EMU_OK && c->guest.xen_image) {
+        err = join(folder, c->guest.xen_image, g->xen_image, d);
+        o->xen_image = g->xen_image;
+    }
+    for (unsigned i = 0; err == EMU_OK && i < c->guest.modules; i++) {
+        err = join(folder, c->guest.module[i], g->module[i], d);
+        o->module[o->modules++] = g->module[i];
+    }
+    o->xen_cmdline = c->machine.xen_cmdline;
     o->detect = c->detect;
     o->op_table = c->op_table;
     o->torn_site = c->torn_site;
@@ -187,18 +198,32 @@ enum emu_err case_digest_image(const char *path, uint64_t *xxh3, struct diag *d)
     return bad ? diag_set_at(d, EMU_EINPUT, path, 0, "can't be read") : EMU_OK;
 }
 
-enum emu_err case_check_image(const struct test_case *c, const struct case_guest *g, struct diag *d)
+static enum emu_err check_file(const struct test_case *c, const char *path, uint64_t wanted, struct diag *d)
 {
     uint64_t now;
     enum emu_err err;
 
-    if (c->guest.image_xxh3 == CASE_NONE)
+    if (wanted == CASE_NONE)
         return EMU_OK;
-    err = case_digest_image(g->kernel, &now, d);
-    if (err == EMU_OK && now != c->guest.image_xxh3)
+    err = case_digest_image(path, &now, d);
+    if (err == EMU_OK && now != wanted)
         err = diag_set_at(d, EMU_EINPUT, c->path, 0,
                           "the case is about another image: %s has the digest %016" PRIx64 ", and the case says "
                           "%016" PRIx64 "; record it again, or give it the old image",
-                          g->kernel, now, c->guest.image_xxh3);
+                          path, now, wanted);
+    return err;
+}
+
+enum emu_err case_check_image(const struct test_case *c, const struct case_guest *g, struct diag *d)
+{
+    enum emu_err err = check_file(c, g->kernel, c->guest.image_xxh3, d);
+    char *xen = NULL;
+
+    if (err == EMU_OK && platform_mode_is_pv(c->machine.mode) && c->guest.xen_xxh3 != CASE_NONE) {
+        err = modules_find_xen(&g->options, &xen, d);
+        if (err == EMU_OK)
+            err = check_file(c, xen, c->guest.xen_xxh3, d);
+        free(xen);
+    }
     return err;
 }

@@ -27,7 +27,8 @@ void case_places_init(struct case_places *p, const char *guests);
 struct case_guest {
     struct guest_options options;
     char kernel[CASE_PATH_BYTES], initrd[CASE_PATH_BYTES], system_map[CASE_PATH_BYTES], vmlinux[CASE_PATH_BYTES];
-    char op_table[CASE_PATH_BYTES];
+    char op_table[CASE_PATH_BYTES], xen_image[CASE_PATH_BYTES];
+    char module[PLATFORM_MODULES_MAX][CASE_PATH_BYTES];
 };
 enum emu_err case_find_guest(const struct test_case *c, const struct case_places *p, struct case_guest *g,
                              struct diag *d) EMU_MUST_CHECK;

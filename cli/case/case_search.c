@@ -7,7 +7,7 @@
 
 #include "cli/run/status.h"
 
-#define SEARCH_ARGUMENTS (64 + 2 * GUEST_EDITS_MAX)
+#define SEARCH_ARGUMENTS (68 + 2 * GUEST_EDITS_MAX + 2 * PLATFORM_MODULES_MAX)
 #define NUMBERS_MAX      16
 
 struct arguments {
@@ -53,7 +53,7 @@ static void add_all(struct arguments *a, const struct test_case *c, const struct
     add(a, "--op-table", o->op_table);
     add(a, "--torn-site", o->torn_site);
     add(a, "--same", o->same);
-    add(a, "--mode", o->mode == PLATFORM_HVM ? "hvm" : "pvh");
+    add(a, "--mode", platform_mode_name(o->mode));
     if (o->xen_version) {
         snprintf(xen, sizeof(a->number[0]), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
         add(a, "--xen", xen);
@@ -63,6 +63,10 @@ static void add_all(struct arguments *a, const struct test_case *c, const struct
     add_number(a, "--memory", c->machine.memory_bytes);
     for (unsigned i = 0; i < o->edits; i++)
         add(a, "--edit", o->edit[i]);
+    for (unsigned i = 0; i < o->modules; i++)
+        add(a, "--module", o->module[i]);
+    add(a, "--xen-image", o->xen_image);
+    add(a, "--xen-cmdline", o->xen_cmdline);
     add(a, "--window", c->search.window);
     add(a, "--inject", c->search.inject);
     add(a, "--strategy", c->search.strategy);

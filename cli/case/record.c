@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/run/modules.h"
 #include "cli/run/utf8.h"
 #include "emu/base/count.h"
 
@@ -105,6 +106,7 @@ static void set_machine(struct test_case *c, const struct guest_options *o)
     for (unsigned i = 0; i < o->edits; i++)
         c->guest.edit[i] = o->edit[i];
     c->guest.edits = o->edits;
+    c->machine.xen_cmdline = o->xen_cmdline;
 }
 
 /* What a kernel says of its own end, as a pattern: with any number for a number. What does not fit is left out. */
@@ -164,11 +166,59 @@ static char *schedule_text(const struct schedule *s)
     return text;
 }
 
+struct module_paths {
+    char xen[CASE_PATH_BYTES], file[PLATFORM_MODULES_MAX][CASE_PATH_BYTES];
+};
+
+static enum emu_err set_module(const char *module, const char *path, char to[CASE_PATH_BYTES], struct diag *d)
+{
+    const char *rest = strchr(module, ',');
+    char *file = modules_path(module);
+    enum emu_err err;
+    size_t used;
+
+    if (!file)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    err = record_relative_path(file, path, to, d);
+    free(file);
+    if (err != EMU_OK || !rest)
+        return err;
+    used = strlen(to);
+    if ((size_t)snprintf(to + used, CASE_PATH_BYTES - used, "%s", rest) >= CASE_PATH_BYTES - used)
+        return diag_set_at(d, EMU_EINPUT, path, 0, "a module with its command line is too long");
+    return utf8_check("a module", to, d);
+}
+
+/* The modules; and of the pv modes the Xen's digest, and its path if the user named it. */
+static enum emu_err set_modules(struct test_case *c, const struct guest_options *o, const char *path,
+                                struct module_paths *to, struct diag *d)
+{
+    enum emu_err err = EMU_OK;
+    char *xen = NULL;
+
+    if (platform_mode_is_pv(o->mode)) {
+        err = modules_find_xen(o, &xen, d);
+        if (err == EMU_OK)
+            err = case_digest_image(xen, &c->guest.xen_xxh3, d);
+        free(xen);
+    }
+    if (err == EMU_OK && o->xen_image) {
+        err = record_relative_path(o->xen_image, path, to->xen, d);
+        c->guest.xen_image = to->xen;
+    }
+    for (unsigned i = 0; err == EMU_OK && i < o->modules; i++) {
+        err = set_module(o->module[i], path, to->file[i], d);
+        c->guest.module[c->guest.modules++] = to->file[i];
+    }
+    return err;
+}
+
 enum emu_err record_write(const struct record *r, const char *path, struct diag *d)
 {
     const struct guest_options *o = r->guest;
     char relative[4][CASE_PATH_BYTES], op_table[CASE_PATH_BYTES + 1] = "@", title[sizeof(r->outcome->text) + 32],
                                                                   place[sizeof(r->outcome->place)], said[SAID_BYTES];
+    struct module_paths modules;
     struct test_case c;
     char *text = NULL;
     enum emu_err err;
@@ -190,6 +240,8 @@ enum emu_err record_write(const struct record *r, const char *path, struct diag 
         err = record_relative_path(files[i], path, relative[i], d);
         *keys[i] = relative[i];
     }
+    if (err == EMU_OK)
+        err = set_modules(&c, o, path, &modules, d);
     c.op_table = o->op_table;
     if (err == EMU_OK && o->op_table && o->op_table[0] == '@') {
         err = record_relative_path(o->op_table + 1, path, op_table + 1, d);

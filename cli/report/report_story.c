@@ -180,8 +180,11 @@ static void tell_setting(struct story *s, const struct report *r)
     say(s,
         "The guest %s ran as %s guest of a modelled Xen %u.%u with %u vCPU%s%s. It made %s steps (a step is one "
         "instruction, or the delivery of one interrupt or exception) in %s of virtual time.",
-        base_name(r->image), o->mode == PLATFORM_HVM ? "an HVM" : "a PVH", c->xen_version >> 16,
-        c->xen_version & 0xffff, c->vcpus, plural(c->vcpus),
+        base_name(r->image),
+        o->mode == PLATFORM_HVM   ? "an HVM"
+        : o->mode == PLATFORM_PVH ? "a PVH"
+                                  : "a PV",
+        c->xen_version >> 16, c->xen_version & 0xffff, c->vcpus, plural(c->vcpus),
         o->edits ? ", its code edited before the start as the command below says" : "",
         words_number(t->end_steps, steps, sizeof(steps)), words_time(t->end_ns, time, sizeof(time)));
 }

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "cli/run/detect.h"
+#include "cli/run/modules.h"
 #include "cli/run/kernel.h"
+#include "cli/run/read_file.h"
 #include "cli/run/same.h"
 #include "cli/run/snapshot_case.h"
 #include "emu/snapshot_file.h"
@@ -22,51 +24,6 @@
 #include "models/linux/system_map.h"
 #include "models/xen/pvh_loader.h"
 #include "models/xen/xen_words.h"
-
-static enum emu_err read_file(const char *path, size_t bytes_max, uint8_t **out, size_t *bytes, struct diag *d)
-{
-    FILE *f = fopen(path, "rb");
-    size_t room = 1 << 20, got = 0, n;
-    uint8_t *data;
-
-    if (!f)
-        return diag_set_at(d, EMU_EINPUT, path, 0, "can't be opened: %s", strerror(errno));
-    data = malloc(room);
-    while (data && (n = fread(data + got, 1, room - got, f)) > 0) {
-        got += n;
-        if (got > bytes_max) {
-            free(data);
-            fclose(f);
-            return diag_set_at(d, EMU_EINPUT, path, 0,
-                               "the initrd is larger than the guest's memory (%zu MiB); give --memory more",
-                               bytes_max >> 20);
-        }
-        if (got == room) {
-            uint8_t *more = realloc(data, room * 2);
-
-            if (!more)
-                free(data);
-            data = more;
-            room *= 2;
-        }
-    }
-    if (!data || ferror(f)) {
-        enum emu_err err = data ? diag_set_at(d, EMU_EINPUT, path, 0, "can't be read: %s", strerror(errno))
-                                : diag_set(d, EMU_EHOST, "the host has no memory left");
-
-        free(data);
-        fclose(f);
-        return err;
-    }
-    fclose(f);
-    if (!got) {
-        free(data);
-        return diag_set_at(d, EMU_EINPUT, path, 0, "the initrd is empty");
-    }
-    *out = data;
-    *bytes = got;
-    return EMU_OK;
-}
 
 /* A kernel without a symbol table is no error; one that the user names and that can't be read is. */
 static enum emu_err load_symbols(struct guest *g, struct diag *d)
@@ -117,7 +74,6 @@ static enum emu_err apply_edits(struct guest *g, struct diag *d)
     struct edit_guest place = {g->image, machine_memory(g->machine)};
     struct edit_memory memory = edit_memory_guest(&place);
     struct kernel kernel;
-    struct edit_kernel k = {&kernel.view, NULL, &kernel.tables, NULL};
     enum emu_err err;
 
     if (!o->edits)
@@ -125,16 +81,7 @@ static enum emu_err apply_edits(struct guest *g, struct diag *d)
     err = kernel_init(&kernel, o->kernel, d);
     if (err != EMU_OK)
         return err;
-    k.symbols = kernel.symbols;
-    err = decoder_new(&k.decoder, d);
-    for (unsigned i = 0; err == EMU_OK && i < o->edits; i++) {
-        struct edit e;
-
-        err = edit_parse(o->edit[i], 0, &e, d);
-        if (err == EMU_OK)
-            err = edit_apply(&e, &k, &memory, NULL, NULL, d);
-    }
-    decoder_free(k.decoder);
+    err = kernel_edit(&kernel, o->edit, o->edits, &memory, d);
     kernel_fini(&kernel);
     return err;
 }
@@ -159,11 +106,8 @@ static enum emu_err make_machine(struct guest *g, struct diag *d)
     if (o->online > o->vcpus)
         return diag_set(d, EMU_EINPUT, "%u vCPUs can't be available of %u; give --vcpus %u", o->online, o->vcpus,
                         o->online);
-    g->platform = (struct platform_config){.mode = o->mode,
-                                           .cmdline = o->cmdline,
-                                           .vcpus_online = o->online,
-                                           .initrd = g->initrd,
-                                           .initrd_bytes = g->initrd_bytes};
+    g->platform = (struct platform_config){.mode = o->mode, .cmdline = o->cmdline, .vcpus_online = o->online};
+    modules_describe(g);
     g->config = (struct machine_config){
         .ram_bytes = o->ram_bytes,
         .vcpus = o->vcpus,
@@ -178,15 +122,16 @@ static enum emu_err make_machine(struct guest *g, struct diag *d)
 static enum emu_err load_image(struct guest *g, struct diag *d)
 {
     const struct guest_options *o = &g->options;
-    enum emu_err err = o->mode == PLATFORM_HVM && g->image->kind == IMAGE_BZIMAGE
-                           ? boot_protocol_load(g->machine, g->image, d)
-                           : pvh_load(g->machine, g->image, d);
+    const struct image *started = g->xen ? g->xen : g->image;
+    enum emu_err err = o->mode == PLATFORM_HVM && started->kind == IMAGE_BZIMAGE
+                           ? boot_protocol_load(g->machine, started, d)
+                           : pvh_load(g->machine, started, d);
 
     if (err != EMU_OK) {
-        diag_add_place(d, o->kernel, 0);
+        diag_add_place(d, g->xen ? g->xen_path : o->kernel, 0);
         return err;
     }
-    return apply_edits(g, d);
+    return g->xen ? EMU_OK : apply_edits(g, d);
 }
 
 /* A kernel whose words are known tells its own end. Of a free-standing guest nothing that it prints is believed. */
@@ -218,7 +163,9 @@ enum emu_err guest_init(struct guest *g, const struct guest_options *options, st
     if (err == EMU_OK && o->kernel)
         err = image_load_file(o->kernel, image_formats, &g->image, d);
     if (err == EMU_OK && o->initrd && !o->snapshot)
-        err = read_file(o->initrd, o->ram_bytes, &g->initrd, &g->initrd_bytes, d);
+        err = read_file(o->initrd, "initrd", o->ram_bytes, &g->initrd, &g->initrd_bytes, d);
+    if (err == EMU_OK && !o->snapshot)
+        err = modules_read(g, d);
     if (err == EMU_OK && (g->image || o->vmlinux || o->system_map))
         err = load_symbols(g, d);
     if (err == EMU_OK)
@@ -256,6 +203,7 @@ void guest_fini(struct guest *g)
     if (g->symbols)
         symbols_free(g->symbols);
     free(g->initrd);
+    modules_fini(g);
     snapshot_case_free(g->snapshot_case);
     free(g->case_text);
     memset(g, 0, sizeof(*g));

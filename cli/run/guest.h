@@ -24,6 +24,16 @@ struct guest {
     struct image *image;
     uint8_t *initrd;
     size_t initrd_bytes;
+    /* The files behind the initrd in the module list. In the pv modes the kernel is the first of them, and `xen` is
+       what the machine starts. */
+    struct guest_module {
+        uint8_t *bytes;
+        size_t size;
+        char *cmdline; /* NULL: none */
+    } module[PLATFORM_MODULES_MAX];
+    unsigned modules;
+    struct image *xen; /* NULL in other modes */
+    char *xen_path, *xen_cmdline;
     struct platform_config platform;
     struct machine_config config;
     struct machine *machine;

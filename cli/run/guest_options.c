@@ -21,7 +21,10 @@ enum {
     KEY_OP_TABLE,
     KEY_TORN_SITE,
     KEY_SAME,
-    KEY_ONLINE
+    KEY_ONLINE,
+    KEY_MODULE,
+    KEY_XEN_IMAGE,
+    KEY_XEN_CMDLINE
 };
 
 static const struct argp_option options[] = {
@@ -32,7 +35,14 @@ static const struct argp_option options[] = {
     {"online", KEY_ONLINE, "M", 0,
      "So many of them are available from the start, the others can be plugged (default: all)", 0},
     {"memory", 'm', "SIZE", 0, "Guest memory, like 512M or 2G (default: 512M)", 0},
-    {"mode", KEY_MODE, "pvh|hvm", 0, "How the guest is started (default: pvh)", 0},
+    {"mode", KEY_MODE, "pvh|hvm|pv|dom0", 0,
+     "How the guest is started (default: pvh); pv and dom0 as a PV kernel in a Xen that is itself the guest: xen-shim, "
+     "or the whole hypervisor",
+     0},
+    {"module", KEY_MODULE, "FILE[,CMDLINE]", 0, "One more module of a PVH guest, behind the initrd; may be repeated",
+     0},
+    {"xen-image", KEY_XEN_IMAGE, "FILE", 0, "The Xen of --mode pv and dom0 (default: what `scripts/xen` fetched)", 0},
+    {"xen-cmdline", KEY_XEN_CMDLINE, "TEXT", 0, "More for the command line of that Xen", 0},
     {"edit", KEY_EDIT, "EDIT", 0,
      "Change the loaded kernel by meaning, like 'unguard text_poke_early'; may be repeated", 0},
     {"detect", KEY_DETECT, "NAME,...", 0, "Look for more than crash and hang: ", 0},
@@ -111,6 +121,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_XEN:
         err = parse_xen_version(arg, &o->xen_version, &d);
+        break;
+    case KEY_MODULE:
+        if (o->modules == PLATFORM_MODULES_MAX)
+            argp_error(state, "more than %u modules", PLATFORM_MODULES_MAX);
+        o->module[o->modules++] = arg;
+        break;
+    case KEY_XEN_IMAGE:
+        o->xen_image = arg;
+        break;
+    case KEY_XEN_CMDLINE:
+        o->xen_cmdline = arg;
         break;
     case KEY_EDIT:
         err = guest_add_edit(o, arg, &d);

@@ -29,6 +29,10 @@ struct guest_options { /* zero means the default */
     uint64_t ram_bytes;
     enum platform_mode mode;
     unsigned xen_version;
+    const char *xen_image;                    /* of the pv modes; NULL: that of scripts/xen */
+    const char *xen_cmdline;                  /* added to what the pv modes give it; NULL: nothing */
+    const char *module[PLATFORM_MODULES_MAX]; /* "FILE" or "FILE,COMMAND LINE" */
+    unsigned modules;
     const char *edit[GUEST_EDITS_MAX]; /* by meaning; models/linux/edit.h */
     unsigned edits;
     /* The caller's: go on from it instead of loading the image, which then only gives the symbols and may be NULL. What

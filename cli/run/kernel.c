@@ -40,3 +40,20 @@ void kernel_fini(struct kernel *k)
     image_free(k->image);
     *k = (struct kernel){.image = NULL};
 }
+
+enum emu_err kernel_edit(const struct kernel *k, const char *const *edit, unsigned edits,
+                         const struct edit_memory *memory, struct diag *d)
+{
+    struct edit_kernel kernel = {&k->view, k->symbols, &k->tables, NULL};
+    enum emu_err err = decoder_new(&kernel.decoder, d);
+
+    for (unsigned i = 0; err == EMU_OK && i < edits; i++) {
+        struct edit e;
+
+        err = edit_parse(edit[i], 0, &e, d);
+        if (err == EMU_OK)
+            err = edit_apply(&e, &kernel, memory, NULL, NULL, d);
+    }
+    decoder_free(kernel.decoder);
+    return err;
+}

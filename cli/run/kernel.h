@@ -9,6 +9,7 @@
 #include "emu/image/image.h"
 #include "emu/image/symbols.h"
 #include "models/linux/kernel_view.h"
+#include "models/linux/edit.h"
 #include "models/linux/patch_tables.h"
 
 struct kernel {
@@ -21,5 +22,10 @@ struct kernel {
 /* Read all of it, or nothing. Errors name the file. Free with kernel_fini, which also bears a zeroed struct. */
 enum emu_err kernel_init(struct kernel *k, const char *path, struct diag *d) EMU_MUST_CHECK;
 void kernel_fini(struct kernel *k);
+
+/* Apply edits (models/linux/edit_text.h), in order, to the kernel's bytes where they are. EMU_EINPUT: one does not fit.
+ */
+enum emu_err kernel_edit(const struct kernel *k, const char *const *edit, unsigned edits,
+                         const struct edit_memory *memory, struct diag *d) EMU_MUST_CHECK;
 
 #endif

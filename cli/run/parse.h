@@ -21,7 +21,7 @@ bool parse_take_number(const char **text, uint64_t max, uint64_t *value);
 enum emu_err parse_bytes(const char *text, uint64_t *bytes, struct diag *d) EMU_MUST_CHECK;
 /* "4.17": a XEN_VERSION(). */
 enum emu_err parse_xen_version(const char *text, unsigned *version, struct diag *d) EMU_MUST_CHECK;
-/* "pvh" or "hvm". */
+/* "pvh", "hvm", "pv" or "dom0". */
 enum emu_err parse_mode(const char *text, enum platform_mode *mode, struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -13,13 +13,14 @@
 #include <xxhash.h>
 
 #include "cli/run/json_text.h"
+#include "cli/run/modules.h"
 #include "cli/run/utf8.h"
 #include "emu/base/ensure.h"
 #include "emu/base/plural.h"
 
 #define DIGEST_TEXT_BYTES 33 /* 128 bits */
 
-static_assert(sizeof(struct guest_options) == 256, "a new option that changes a run belongs into the case below");
+static_assert(sizeof(struct guest_options) == 344, "a new option that changes a run belongs into the case below");
 
 static enum emu_err digest_file(const char *path, char text[DIGEST_TEXT_BYTES], struct diag *d)
 {
@@ -52,15 +53,47 @@ static enum emu_err digest_file(const char *path, char text[DIGEST_TEXT_BYTES], 
     return err;
 }
 
-static const char *mode_name(enum platform_mode mode)
+/* What the pv modes and --module add: the Xen's digest and its command line, then each module's digest and text. */
+static enum emu_err modules_json(const struct guest_options *o, json_t **out, struct diag *d)
 {
-    return mode == PLATFORM_HVM ? "hvm" : "pvh";
+    char digest[DIGEST_TEXT_BYTES];
+    char *xen = NULL;
+    json_t *all = json_array();
+    enum emu_err err = EMU_OK;
+
+    if (platform_mode_is_pv(o->mode)) {
+        err = modules_find_xen(o, &xen, d);
+        if (err == EMU_OK)
+            err = digest_file(xen, digest, d);
+        if (err == EMU_OK && o->xen_cmdline)
+            err = utf8_check("the command line of Xen", o->xen_cmdline, d);
+        if (err == EMU_OK)
+            json_array_append_new(
+                all, json_pack("[o, o]", json_text(digest), json_text(o->xen_cmdline ? o->xen_cmdline : "")));
+        free(xen);
+    }
+    for (unsigned i = 0; err == EMU_OK && i < o->modules; i++) {
+        char *path = modules_path(o->module[i]);
+
+        err = path ? digest_file(path, digest, d) : diag_set(d, EMU_EHOST, "the host has no memory left");
+        if (err == EMU_OK)
+            err = utf8_check("a module", o->module[i], d);
+        if (err == EMU_OK)
+            json_array_append_new(all, json_pack("[o, o]", json_text(digest), json_text(o->module[i])));
+        free(path);
+    }
+    if (err != EMU_OK) {
+        json_decref(all);
+        return err;
+    }
+    *out = all;
+    return EMU_OK;
 }
 
 enum emu_err snapshot_case_print(const struct guest_options *o, char **text, struct diag *d)
 {
     char image[DIGEST_TEXT_BYTES], initrd[DIGEST_TEXT_BYTES], xen[32];
-    json_t *root, *edits;
+    json_t *root, *edits, *modules = NULL;
     enum emu_err err = digest_file(o->kernel, image, d);
 
     if (err == EMU_OK && o->initrd)
@@ -69,16 +102,18 @@ enum emu_err snapshot_case_print(const struct guest_options *o, char **text, str
         err = utf8_check("the command line", o->cmdline, d);
     for (unsigned i = 0; err == EMU_OK && i < o->edits; i++)
         err = utf8_check("an edit", o->edit[i], d);
+    if (err == EMU_OK && (o->modules || platform_mode_is_pv(o->mode)))
+        err = modules_json(o, &modules, d);
     if (err != EMU_OK)
         return err;
     edits = json_array();
     for (unsigned i = 0; i < o->edits; i++)
         json_array_append_new(edits, json_text(o->edit[i]));
     snprintf(xen, sizeof(xen), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
-    root = json_pack("{s:o, s:o*, s:o, s:o, s:o, s:i, s:i, s:I, s:o*}", "image", json_text(image), "initrd",
+    root = json_pack("{s:o, s:o*, s:o, s:o, s:o, s:i, s:i, s:I, s:o*, s:o*}", "image", json_text(image), "initrd",
                      json_text(o->initrd ? initrd : NULL), "cmdline", json_text(o->cmdline), "mode",
-                     json_text(mode_name(o->mode)), "xen", json_text(xen), "vcpus", (int)o->vcpus, "online",
-                     (int)o->online, "memory", (json_int_t)o->ram_bytes, "edits", edits);
+                     json_text(platform_mode_name(o->mode)), "xen", json_text(xen), "vcpus", (int)o->vcpus, "online",
+                     (int)o->online, "memory", (json_int_t)o->ram_bytes, "edits", edits, "modules", modules);
     ensure(root);
     *text = json_dumps(root, JSON_SORT_KEYS | JSON_COMPACT);
     json_decref(root);
@@ -131,6 +166,26 @@ static enum emu_err check_edits(const char *name, const json_t *edits, const str
                : diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: its edits are others");
 }
 
+/* Only where the user names some; in the pv modes as well as with --module. */
+static enum emu_err check_modules(const char *name, const json_t *modules, const struct guest_options *theirs,
+                                  const struct guest_options *o, struct diag *d)
+{
+    struct guest_options ours = *o;
+    json_t *mine = NULL;
+    bool same;
+    enum emu_err err;
+
+    ours.mode = theirs->mode;
+    err = modules_json(&ours, &mine, d);
+    if (err != EMU_OK)
+        return err;
+    same = modules && json_equal(mine, modules);
+    json_decref(mine);
+    return same ? EMU_OK
+                : diag_set_at(d, EMU_EINPUT, name, 0,
+                              "is a snapshot of another case: its modules, or the Xen that takes them, are others");
+}
+
 enum emu_err snapshot_case_apply(const char *name, const char *text, struct guest_options *o,
                                  struct snapshot_case **keep, struct diag *d)
 {
@@ -138,7 +193,7 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
     struct snapshot_case *c = calloc(1, sizeof(*c));
     struct guest_options theirs = {0};
     json_int_t vcpus, online, memory;
-    json_t *edits;
+    json_t *edits, *modules = NULL;
     char ours[64];
     bool ok;
     enum emu_err err = EMU_OK;
@@ -146,9 +201,9 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
     if (!c)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     c->root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    ok = c->root && !json_unpack(c->root, "{s:s, s?s, s:s, s:s, s:s, s:I, s:I, s:I, s:o !}", "image", &image, "initrd",
-                                 &initrd, "cmdline", &cmdline, "mode", &mode, "xen", &xen, "vcpus", &vcpus, "online",
-                                 &online, "memory", &memory, "edits", &edits);
+    ok = c->root && !json_unpack(c->root, "{s:s, s?s, s:s, s:s, s:s, s:I, s:I, s:I, s:o, s?o !}", "image", &image,
+                                 "initrd", &initrd, "cmdline", &cmdline, "mode", &mode, "xen", &xen, "vcpus", &vcpus,
+                                 "online", &online, "memory", &memory, "edits", &edits, "modules", &modules);
     ok = ok && vcpus >= 1 && vcpus <= VCPUS_MAX && online >= 0 && online <= vcpus && memory > 0 &&
          json_is_array(edits) && json_array_size(edits) <= GUEST_EDITS_MAX &&
          parse_xen_version(xen, &theirs.xen_version, d) == EMU_OK && parse_mode(mode, &theirs.mode, d) == EMU_OK;
@@ -163,7 +218,7 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
     if (err == EMU_OK && o->cmdline && strcmp(o->cmdline, cmdline))
         err = differs(name, "command line", cmdline, o->cmdline, d);
     if (err == EMU_OK && o->mode != PLATFORM_PVH && o->mode != theirs.mode)
-        err = differs(name, "mode", mode, mode_name(o->mode), d);
+        err = differs(name, "mode", mode, platform_mode_name(o->mode), d);
     if (err == EMU_OK && o->xen_version && o->xen_version != theirs.xen_version) {
         snprintf(ours, sizeof(ours), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
         err = differs(name, "Xen version", xen, ours, d);
@@ -180,6 +235,8 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
                           (uint64_t)memory, o->ram_bytes);
     if (err == EMU_OK)
         err = check_edits(name, edits, o, d);
+    if (err == EMU_OK && (o->modules || o->xen_image || o->xen_cmdline))
+        err = check_modules(name, modules, &theirs, o, d);
     if (err != EMU_OK) {
         snapshot_case_free(c);
         return err;

@@ -141,7 +141,7 @@ static int64_t op_set_param(struct xen_call *c)
         p.index = HVM_PARAM_VM86_TSS_SIZED;
         break;
     case HVM_PARAM_ACPI_IOPORTS_LOCATION:
-        if (platform_config(c->m)->mode == PLATFORM_PVH) /* no PM timer */
+        if (platform_is_pvh(c->m)) /* no PM timer */
             return XEN_ENODEV;
         if (p.value > 1)
             return XEN_EINVAL;

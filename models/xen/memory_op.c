@@ -433,7 +433,7 @@ static uint32_t toolstack_map(struct machine *m, struct hvm_memmap_table_entry e
     uint64_t ram = memory_ram_bytes(machine_memory(m));
     uint64_t low = ram < MEMORY_LOW_RAM_END_GPA ? ram : MEMORY_LOW_RAM_END_GPA;
 
-    if (platform_config(m)->mode == PLATFORM_PVH)
+    if (platform_is_pvh(m))
         return pvh_memory_map(m, e);
     e[0] = (struct hvm_memmap_table_entry){
         .addr = HVM_LOW_RAM_GPA, .size = low - HVM_LOW_RAM_GPA, .type = XEN_HVM_MEMMAP_TYPE_RAM};

@@ -185,7 +185,7 @@ void xen_set_callback_via(struct machine *m, uint64_t via)
 
     if ((type == CALLBACK_GSI && via == 0) || type > CALLBACK_VECTOR)
         type = CALLBACK_NONE;
-    if (type != CALLBACK_VECTOR && platform_config(m)->mode == PLATFORM_PVH)
+    if (type != CALLBACK_VECTOR && platform_is_pvh(m))
         return;
     if (x->callback_asserted)
         irq_set_level(m, x->callback_gsi, false);

@@ -370,6 +370,56 @@ def what_is_no_text_is_refused_and_never_lost_from_a_case():
         expect("kernel: hello64.elf" in f.read(), "the kernel is in the case")
 
 
+def checksum(content):
+    value = 0x811c9dc5
+    for byte in content:
+        value = (value ^ byte) * 0x01000193 & 0xffffffff
+    return f"{value:08x}"
+
+
+def modules_are_listed_in_order():
+    one, two, initrd = (file_with("one", b"1" * 4097), file_with("two", b"two"), file_with("initrd", b"i" * 10))
+    for guest in ("modules32", "modules64"):
+        image = os.path.join(GUESTS, guest + ".elf")
+        got = run("boot", image, "--initrd", initrd, "--module", one + ",root=/dev/x, quiet", "--module", two,
+                  "--cmdline", "main", "--memory", "16M")
+        for line in ("3 modules; command line: main",
+                     f"module 0: +0x0, 10 bytes, checksum {checksum(b'i' * 10)}, no command line",
+                     f"module 1: +0x0, 4097 bytes, checksum {checksum(b'1' * 4097)}, root=/dev/x, quiet",
+                     f"module 2: +0x0, 3 bytes, checksum {checksum(b'two')}, no command line"):
+            expect(line in got.stdout, got.stdout, got.stderr)
+        expect("0 modules;" in run("boot", image, "--memory", "16M").stdout, "no module is listed where none is given")
+    case = os.path.join(folder.name, "modules.yaml")
+    got = run("boot", image, "--memory", "16M", "--module", one + ",root=/dev/x", "--record", case)
+    again = tap.run(BOOTRACE, "replay", case)
+    expect("checksum " + checksum(b"1" * 4097) + ", root=/dev/x" in again.stdout, again.stdout, again.stderr)
+    expect(got.stdout.split("digest ")[1][:16] == again.stdout.split("digest ")[1][:16], "the replay is the same run")
+
+
+def modules_that_can_not_be_are_refused():
+    image = os.path.join(GUESTS, "modules64.elf")
+    small = file_with("small", b"x")
+    refused("a module that is not there", image, "--module", "/nowhere", says="/nowhere: can't be opened")
+    refused("an empty module", image, "--module", file_with("empty-module", b""), says="the module is empty")
+    refused("too many modules", image, *(9 * ("--module", small)), says="more than 8 modules", hint_lines=1)
+    refused("modules of an HVM guest", image, "--mode", "hvm", "--module", small, says="--module is for PVH guests")
+    refused("modules larger than memory", image, "--memory", "16M", "--module", file_with("large", b"x" * (15 << 20)),
+            says="give --memory at least")
+
+
+def a_pv_kernel_needs_a_xen():
+    refused("a free-standing guest as PV kernel", HELLO, "--mode", "pv", says="can't be booted as a PV guest")
+    refused("a Xen in another mode", HELLO, "--xen-image", HELLO, says="are for --mode pv")
+    refused("an unknown mode", HELLO, "--mode", "pvx", says="the mode is pvh, hvm, pv or dom0, not 'pvx'")
+    kernel = os.environ.get("BOOTRACE_KERNEL")
+    if not kernel:
+        raise Skip("BOOTRACE_KERNEL names no kernel")
+    refused("a Xen that is not there", kernel, "--mode", "pv", "--xen-image", "/nowhere", says="/nowhere: can't be opened")
+    refused("a Xen that is a kernel", kernel, "--mode", "pv", "--xen-image", kernel, says="is a Linux kernel")
+    refused("a Xen without an entry", kernel, "--mode", "pv", "--xen-image", file_with("plain.elf", elf()),
+            says="it has no PHYS32_ENTRY note")
+
+
 TESTS = (
     an_empty_file_is_refused,
     what_is_no_image_is_refused,
@@ -400,6 +450,7 @@ TESTS = (
     the_console_goes_to_its_file,
     an_interrupt_ends_the_run_with_the_state_so_far,
     the_cpu_engine_takes_its_time_from_the_program,
+    modules_are_listed_in_order, modules_that_can_not_be_are_refused, a_pv_kernel_needs_a_xen,
 )
 
 run_tests(TESTS)

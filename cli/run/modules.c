@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/run/modules.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/run/guest.h"
+#include "cli/run/kernel.h"
+#include "cli/run/read_file.h"
+#include "models/image_formats.h"
+#include "models/linux/edit.h"
+#include "models/xen/elfnote.h"
+
+#define XEN_DEFAULT "4.17" /* of the images that scripts/xen fetches */
+
+/* ---- the Xen that is started ---- */
+
+/* What scripts/xen has fetched, beside build/cli/bootrace. */
+static enum emu_err find_fetched(enum platform_mode mode, char **path, struct diag *d)
+{
+    const char *name = mode == PLATFORM_PV ? XEN_DEFAULT : "hypervisor-" XEN_DEFAULT;
+    char exe[PATH_MAX] = "";
+    ssize_t length = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+    exe[length > 0 ? length : 0] = '\0';
+    if (strrchr(exe, '/'))
+        *strrchr(exe, '/') = '\0';
+    if (asprintf(path, "%s/../../.cache/xen/%s/image", exe, name) < 0) {
+        *path = NULL;
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    }
+    if (!access(*path, R_OK))
+        return EMU_OK;
+    return diag_set(
+        d, EMU_EINPUT,
+        "--mode %s starts a Xen that is itself a PVH guest, and none is here: `scripts/xen%s` fetches Debian's, "
+        "or give --xen-image FILE",
+        platform_mode_name(mode), mode == PLATFORM_PV ? "" : " --hypervisor");
+}
+
+enum emu_err modules_find_xen(const struct guest_options *o, char **path, struct diag *d)
+{
+    if (!o->xen_image)
+        return find_fetched(o->mode, path, d);
+    *path = strdup(o->xen_image);
+    return *path ? EMU_OK : diag_set(d, EMU_EHOST, "the host has no memory left");
+}
+
+static enum emu_err load_xen(struct guest *g, struct diag *d)
+{
+    const struct guest_options *o = &g->options;
+    enum emu_err err = modules_find_xen(o, &g->xen_path, d);
+    uint32_t entry_gpa;
+
+    if (err == EMU_OK)
+        err = image_load_file(g->xen_path, image_formats, &g->xen, d);
+    if (err == EMU_OK && g->xen->kind == IMAGE_BZIMAGE)
+        err = diag_set_at(d, EMU_EINPUT, g->xen_path, 0,
+                          "is a Linux kernel; --mode %s needs a Xen there, and the kernel as IMAGE",
+                          platform_mode_name(o->mode));
+    if (err == EMU_OK && elfnote_phys32_entry(g->xen, &entry_gpa, d) != EMU_OK)
+        err = diag_set_at(d, EMU_EINPUT, g->xen_path, 0,
+                          "is no Xen that was built to be a PVH guest: it has no PHYS32_ENTRY note");
+    if (err == EMU_OK &&
+        asprintf(&g->xen_cmdline, "%sconsole=xen%s%s", o->mode == PLATFORM_PV ? "pv-shim pv " : "dom0=pv ",
+                 o->xen_cmdline ? " " : "", o->xen_cmdline ? o->xen_cmdline : "") < 0) {
+        g->xen_cmdline = NULL;
+        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+    }
+    return err;
+}
+
+/* ---- the kernel as a module ---- */
+
+static enum emu_err check_kernel(const struct guest *g, struct diag *d)
+{
+    struct elfnote_verdict v;
+
+    elfnote_check(elfnote_rules_find("4.17"), g->image, ELFNOTE_PV, NULL, &v);
+    if (v.accepted)
+        return EMU_OK;
+    return diag_set_at(d, EMU_EINPUT, g->options.kernel, 0,
+                       "can't be booted as a PV guest (%.300s); `bootrace elfnotes` says what it can be booted as",
+                       v.why);
+}
+
+/* The kernel's file as it is; edited, the ELF that was in it. */
+static enum emu_err read_kernel(struct guest *g, struct guest_module *to, struct diag *d)
+{
+    const struct guest_options *o = &g->options;
+    struct edit_copy copy;
+    struct edit_memory memory;
+    struct kernel kernel;
+    enum emu_err err;
+
+    if (!o->edits)
+        return read_file(o->kernel, "kernel", o->ram_bytes, &to->bytes, &to->size, d);
+    err = kernel_init(&kernel, o->kernel, d);
+    if (err != EMU_OK)
+        return err;
+    to->size = kernel.image->size;
+    to->bytes = malloc(to->size);
+    if (!to->bytes)
+        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+    if (err == EMU_OK) {
+        memcpy(to->bytes, kernel.image->bytes, to->size);
+        copy = (struct edit_copy){.view = &kernel.view, .bytes = to->bytes};
+        memory = edit_memory_copy(&copy);
+        err = kernel_edit(&kernel, o->edit, o->edits, &memory, d);
+    }
+    kernel_fini(&kernel);
+    return err;
+}
+
+static enum emu_err add_kernel(struct guest *g, struct diag *d)
+{
+    struct guest_module *to = &g->module[g->modules++];
+
+    to->cmdline = strdup(g->options.cmdline);
+    if (!to->cmdline)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    return read_kernel(g, to, d);
+}
+
+/* ---- the others ---- */
+
+char *modules_path(const char *text)
+{
+    return strndup(text, strcspn(text, ","));
+}
+
+static enum emu_err add_file(struct guest *g, const char *text, struct diag *d)
+{
+    struct guest_module *to = &g->module[g->modules];
+    const char *comma = strchr(text, ',');
+    char *path = modules_path(text);
+    enum emu_err err = EMU_OK;
+
+    g->modules++;
+    if (comma)
+        to->cmdline = strdup(comma + 1);
+    if (!path || (comma && !to->cmdline))
+        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+    if (err == EMU_OK)
+        err = read_file(path, "module", g->options.ram_bytes, &to->bytes, &to->size, d);
+    free(path);
+    return err;
+}
+
+enum emu_err modules_read(struct guest *g, struct diag *d)
+{
+    const struct guest_options *o = &g->options;
+    enum emu_err err = EMU_OK;
+
+    if (o->modules && o->mode == PLATFORM_HVM)
+        return diag_set(d, EMU_EINPUT, "--module is for PVH guests; an HVM guest has --initrd alone");
+    if (!platform_mode_is_pv(g->options.mode) && (o->xen_image || o->xen_cmdline))
+        return diag_set(d, EMU_EINPUT, "--xen-image and --xen-cmdline are for --mode pv and --mode dom0");
+    if (platform_mode_is_pv(g->options.mode) && o->modules + 1 + !!o->initrd > PLATFORM_MODULES_MAX)
+        return diag_set(d, EMU_EINPUT, "the kernel and its modules are more than %u", PLATFORM_MODULES_MAX);
+    if (platform_mode_is_pv(g->options.mode))
+        err = check_kernel(g, d);
+    if (err == EMU_OK && platform_mode_is_pv(g->options.mode))
+        err = load_xen(g, d);
+    if (err == EMU_OK && platform_mode_is_pv(g->options.mode))
+        err = add_kernel(g, d);
+    if (err == EMU_OK && platform_mode_is_pv(g->options.mode) && g->initrd) {
+        g->module[g->modules++] = (struct guest_module){.bytes = g->initrd, .size = g->initrd_bytes};
+        g->initrd = NULL;
+    }
+    for (unsigned i = 0; err == EMU_OK && i < o->modules; i++)
+        err = add_file(g, o->module[i], d);
+    return err;
+}
+
+void modules_describe(struct guest *g)
+{
+    g->platform.initrd = g->initrd;
+    g->platform.initrd_bytes = g->initrd ? g->initrd_bytes : 0;
+    if (g->xen)
+        g->platform.cmdline = g->xen_cmdline;
+    for (unsigned i = 0; i < g->modules; i++)
+        g->platform.module[i] = (struct platform_module){
+            .bytes = g->module[i].bytes, .size = g->module[i].size, .cmdline = g->module[i].cmdline};
+    g->platform.modules = g->modules;
+}
+
+void modules_fini(struct guest *g)
+{
+    for (unsigned i = 0; i < g->modules; i++) {
+        free(g->module[i].bytes);
+        free(g->module[i].cmdline);
+    }
+    if (g->xen)
+        image_free(g->xen);
+    free(g->xen_path);
+    free(g->xen_cmdline);
+}
