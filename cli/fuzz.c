@@ -668,7 +668,9 @@ static int search_boundaries(struct fuzz *f, struct guest *g, uint64_t end_gva, 
     if (interrupted)
         fprintf(to, "interrupted; %s\n",
                 f->exhaustive.out ? "the same command goes on where it was" : "with --out, it could be gone on with");
-    fprintf(to, "assuming that %s\n", SEARCH_ASSUMPTIONS);
+    fprintf(to,
+            "each run ends where the handler returns, and says nothing of what the guest does then; assuming that %s\n",
+            SEARCH_ASSUMPTIONS);
     if (f->json) {
         json_t *o = search_report_new(f->window, found, complete);
 

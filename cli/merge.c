@@ -155,7 +155,9 @@ int merge_run(int argc, char **argv)
         return COMMAND_INPUT;
     }
     failing = search_report_sum(joined, "failing");
-    fprintf(to, "assuming that %s\n", SEARCH_ASSUMPTIONS);
+    fprintf(to,
+            "each run ends where the handler returns, and says nothing of what the guest does then; assuming that %s\n",
+            SEARCH_ASSUMPTIONS);
     if (m.json) {
         json_t *o = search_report_new(search_part_text(search, "window"), joined, complete);
 

@@ -2,6 +2,7 @@
 /* Searches on a toy machine: what is told when, what is counted, and that a statement says no more than was run. */
 #include "tests/toy_machine.h"
 
+#include "emu/base/count.h"
 #include "emu/snapshot.h"
 #include "fuzz/search/failing_run.h"
 #include "fuzz/search/search.h"
@@ -269,7 +270,7 @@ static void preempt_that_was_stopped_is_not_finished(void **state)
 
     search_report_fini(&r);
     assert_true(all > 4);
-    for (unsigned i = 0; i < sizeof(stops) / sizeof(stops[0]); i++) {
+    for (unsigned i = 0; i < COUNT(stops); i++) {
         preempt(6, 1000100, false, stops[i], &r);
         assert_says(&r, "every interleaving", r.runs == runs);
         assert_says(&r, "not finished", r.runs != runs);

@@ -124,6 +124,14 @@ status, r = fuzz("s1.elf", BUGGY, "--mode", "hvm", "--vcpus", "1", "--window", "
 point("a search in which most decisions are refused finds what it can replay",
       status == 1 and r["failing"] > 0 and r["refused"] > 100 * (r["decisions"] - r["refused"]), str(r)[:300])
 
+# That nothing can be delivered is an answer: no timer is armed, or interrupts are off throughout.
+for source, options, why in (("timer", ("--vcpus", "1", "--window", "alternative_instructions+200"), "no timer is armed"),):
+    got = run(program, "fuzz", os.path.join(guests, "s1.elf"), "--cmdline", FIXED, *options, "--inject", source)
+    point(f"{source} that can't be delivered is 0 failing, with the reason and a hint",
+          got.returncode == 0 and "0 failing" in got.stdout and "nothing can be delivered in the window" in got.stdout and
+          why in got.stdout and "--inject" in got.stdout, got.returncode, got.stdout, got.stderr)
+    point("the statement ends at the handler's return", "each run ends where the handler returns" in got.stdout, got.stdout)
+
 cases = sorted(os.path.join(out, name) for name in os.listdir(out))
 point("each failure is a file", len(cases) >= 3, cases)
 for path in cases:

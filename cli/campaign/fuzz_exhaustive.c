@@ -68,7 +68,8 @@ struct search {
     struct console console;
     double started, saved, shown;
     uint64_t calls, looked_at;
-    uint64_t record_from; /* the window's first step */
+    unsigned failures_saved; /* of the present piece */
+    uint64_t record_from;    /* the window's first step */
     bool endless;
     struct diag *d;
 };
@@ -150,6 +151,11 @@ static bool look(void *context, const struct exhaustive_report *r, uint64_t posi
     c->boundaries = r->boundaries;
     c->runs = r->runs;
     c->failing = r->failing;
+    if (s->f->out && r->failures > s->failures_saved) { /* what is found is kept at once */
+        s->failures_saved = r->failures;
+        s->saved = host_time_s();
+        (void)!save(s, &ignored);
+    }
     if (s->calls++ % 16)
         return *s->f->interrupted;
     now = host_time_s();
@@ -170,6 +176,7 @@ static void reset_report(struct search *s)
 {
     s->report.boundaries = s->report.runs = s->report.failing = s->report.handler_steps_max = 0;
     s->report.failures = 0;
+    s->failures_saved = 0;
     s->report.complete = false;
 }
 

@@ -2,10 +2,24 @@
 #include "cli/campaign/search_report.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "cli/run/json_text.h"
 #include "cli/campaign/search_part.h"
 #include "emu/base/plural.h"
+
+/* Why nothing was delivered, and what can be. */
+static const char *why_nothing(const char *source)
+{
+    if (!strcmp(source, "timer"))
+        return "no timer is armed wherever an interrupt would be taken; --mode hvm has a PIT, and --inject nmi or "
+               "vector:N needs no timer";
+    if (!strcmp(source, "irq"))
+        return "the line is masked wherever an interrupt would be taken; --inject vector:N needs no line";
+    if (!strcmp(source, "ipi"))
+        return "the local APIC takes it nowhere; --inject vector:N needs none";
+    return "it would be taken nowhere in the window";
+}
 
 void search_report_print(const json_t *joined, FILE *to)
 {
@@ -21,6 +35,9 @@ void search_report_print(const json_t *joined, FILE *to)
             search_part_text(joined, "source"), boundaries, boundaries == 1 ? "y" : "ies",
             complete ? "covered" : "covered so far", runs, plural(runs), steps, plural(steps), failing,
             failing == 1 ? "y" : "ies");
+    if (boundaries && !runs)
+        fprintf(to, "  nothing can be delivered %s: %s\n", complete ? "in the window" : "so far",
+                why_nothing(search_part_text(joined, "source")));
     json_array_foreach(json_object_get(joined, "cases"), i, one)
         fprintf(to, "  steps %" PRIu64 " to %" PRIu64 ", delivered at %s: %s: %s, at %s\n",
                 search_part_number(one, "first"), search_part_number(one, "last"), search_part_text(one, "place"),
