@@ -7,6 +7,7 @@
 #include "cli/run/json_text.h"
 #include "cli/campaign/search_part.h"
 #include "emu/base/plural.h"
+#include "fuzz/search/exhaustive.h"
 
 /* Why nothing was delivered, and what can be. */
 static const char *why_nothing(const char *source)
@@ -26,6 +27,7 @@ void search_report_print(const json_t *joined, FILE *to)
     bool complete = json_is_true(json_object_get(joined, "complete"));
     uint64_t boundaries = search_part_number(joined, "boundaries"), runs = search_part_number(joined, "runs"),
              steps = search_part_number(joined, "handler_steps_max"), failing = search_part_number(joined, "failing");
+    uint64_t listed = 0;
     json_t *one;
     size_t i;
 
@@ -39,9 +41,15 @@ void search_report_print(const json_t *joined, FILE *to)
         fprintf(to, "  nothing can be delivered %s: %s\n", complete ? "in the window" : "so far",
                 why_nothing(search_part_text(joined, "source")));
     json_array_foreach(json_object_get(joined, "cases"), i, one)
+    {
+        listed += search_part_number(one, "last") + 1 - search_part_number(one, "first");
         fprintf(to, "  steps %" PRIu64 " to %" PRIu64 ", delivered at %s: %s: %s, at %s\n",
                 search_part_number(one, "first"), search_part_number(one, "last"), search_part_text(one, "place"),
                 search_part_text(one, "verdict"), search_part_text(one, "reason"), search_part_text(one, "at"));
+    }
+    if (listed < failing)
+        fprintf(to, "  %" PRIu64 " more failing boundar%s not listed: a part lists %u kinds in a row at most\n",
+                failing - listed, failing - listed == 1 ? "y is" : "ies are", EXHAUSTIVE_FAILURES_MAX);
 }
 
 uint64_t search_report_sum(const json_t *sources, const char *key)
