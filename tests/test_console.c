@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/run/console.h"
+#include "emu/base/count.h"
 #include "models/xen/xen.h"
 
 static void say(struct console *c, unsigned stream, const char *text)
@@ -29,7 +30,7 @@ static void a_line_that_goes_to_both_consoles_is_shown_once(void **state)
         {"both", "early\nserial\none\none\ntwo\ntwo\n"},
     };
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct console c = {0};
         struct diag d;
         char *text = NULL;
