@@ -161,8 +161,9 @@ enum engine_access { ENGINE_READ, ENGINE_WRITE, ENGINE_FETCH, ENGINE_LEAVE };
 typedef void(engine_access_fn)(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes);
 enum emu_err engine_watch_accesses(struct engine *e, engine_access_fn *fn, void *context,
                                    struct diag *d) EMU_MUST_CHECK;
-/* Whose callback is set; NULL if none is. */
-void *engine_access_context(const struct engine *e);
+/* The same for the machine's own purposes, which nobody else takes away. */
+enum emu_err engine_watch_own_accesses(struct engine *e, engine_access_fn *fn, void *context,
+                                       struct diag *d) EMU_MUST_CHECK;
 /* Within that callback: the number of steps of the loaded vCPU before the instruction that makes the access; and, when
    it is a fetch, the linear address of the block. */
 uint64_t engine_access_position(struct engine *e);

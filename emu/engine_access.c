@@ -4,6 +4,15 @@
 
 #include <inttypes.h>
 
+enum { WATCHER_ANY, WATCHER_OWN, WATCHERS };
+
+static void report(struct engine *e, enum engine_access kind, uint64_t gpa, unsigned bytes)
+{
+    for (unsigned i = 0; i < WATCHERS; i++)
+        if (e->watcher[i].fn)
+            e->watcher[i].fn(e->watcher[i].context, kind, gpa, bytes);
+}
+
 void engine_report_fetch(struct engine *e, uint64_t pc, uint32_t size)
 {
     if (!e->access)
@@ -16,7 +25,7 @@ void engine_report_fetch(struct engine *e, uint64_t pc, uint32_t size)
         if (chunk > size)
             chunk = size;
         if (ppn != NO_PAGE)
-            e->access(e->access_context, ENGINE_FETCH, (ppn << PAGE_SHIFT) | (pc & (PAGE_BYTES - 1)), chunk);
+            report(e, ENGINE_FETCH, (ppn << PAGE_SHIFT) | (pc & (PAGE_BYTES - 1)), chunk);
         pc += chunk;
         size -= chunk;
     }
@@ -26,7 +35,7 @@ void engine_report_fetch(struct engine *e, uint64_t pc, uint32_t size)
 void engine_report_leave(struct engine *e)
 {
     if (e->access)
-        e->access(e->access_context, ENGINE_LEAVE, 0, 0);
+        report(e, ENGINE_LEAVE, 0, 0);
 }
 
 static void on_access(uc_engine *uc, uc_mem_type type, uint64_t gpa, int bytes, int64_t value, void *user)
@@ -34,7 +43,7 @@ static void on_access(uc_engine *uc, uc_mem_type type, uint64_t gpa, int bytes, 
     struct engine *e = user;
 
     if (e->access && !e->stop)
-        e->access(e->access_context, type == UC_MEM_WRITE ? ENGINE_WRITE : ENGINE_READ, gpa, (unsigned)bytes);
+        report(e, type == UC_MEM_WRITE ? ENGINE_WRITE : ENGINE_READ, gpa, (unsigned)bytes);
 }
 
 static void on_host_access(void *context, bool write, uint64_t gpa, uint64_t bytes)
@@ -42,12 +51,7 @@ static void on_host_access(void *context, bool write, uint64_t gpa, uint64_t byt
     struct engine *e = context;
 
     if (e->access)
-        e->access(e->access_context, write ? ENGINE_WRITE : ENGINE_READ, gpa, (unsigned)bytes);
-}
-
-void *engine_access_context(const struct engine *e)
-{
-    return e->access ? e->access_context : NULL;
+        report(e, write ? ENGINE_WRITE : ENGINE_READ, gpa, (unsigned)bytes);
 }
 
 uint64_t engine_access_position(struct engine *e)
@@ -60,23 +64,36 @@ uint64_t engine_access_block_gva(const struct engine *e)
     return e->block_pc;
 }
 
-enum emu_err engine_watch_accesses(struct engine *e, engine_access_fn *fn, void *context, struct diag *d)
+static enum emu_err set_watcher(struct engine *e, unsigned which, engine_access_fn *fn, void *context, struct diag *d)
 {
-    if (fn && !e->access_hooked) {
+    bool any = fn || e->watcher[!which].fn;
+
+    if (any && !e->access_hooked) {
         if (uc_hook_add(e->uc, &e->access_hook, UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, (void *)on_access, e, 1, 0) !=
             UC_ERR_OK)
             return diag_set(d, EMU_EHOST, "the CPU engine can't watch memory accesses");
         e->access_hooked = true;
         uc_ctl_flush_tb(e->uc);
-    } else if (!fn && e->access_hooked) {
+    } else if (!any && e->access_hooked) {
         uc_hook_del(e->uc, e->access_hook);
         e->access_hooked = false;
         uc_ctl_flush_tb(e->uc);
     }
-    memory_watch(e->mem, fn ? on_host_access : NULL, e);
-    e->access = fn;
-    e->access_context = context;
+    memory_watch(e->mem, any ? on_host_access : NULL, e);
+    e->watcher[which].fn = fn;
+    e->watcher[which].context = context;
+    e->access = any;
     return EMU_OK;
+}
+
+enum emu_err engine_watch_accesses(struct engine *e, engine_access_fn *fn, void *context, struct diag *d)
+{
+    return set_watcher(e, WATCHER_ANY, fn, context, d);
+}
+
+enum emu_err engine_watch_own_accesses(struct engine *e, engine_access_fn *fn, void *context, struct diag *d)
+{
+    return set_watcher(e, WATCHER_OWN, fn, context, d);
 }
 
 /*

@@ -133,8 +133,11 @@ struct engine {
         uint64_t base_gpa;
     } window[2];
     struct engine_stats stats;
-    engine_access_fn *access;
-    void *access_context;
+    bool access; /* one of these is there */
+    struct {
+        engine_access_fn *fn;
+        void *context;
+    } watcher[2]; /* of engine_watch_accesses(), and the machine's own */
     uc_hook access_hook;
     bool access_hooked;
     bool fetching; /* the access that is told is a fetch */

@@ -397,8 +397,7 @@ static uint64_t on_rdtsc(void *context)
 {
     struct machine *m = context;
 
-    hang_probe_note_question(m);
-    return engine_now_ns(m->engine);
+    return clock_read_ns(m);
 }
 
 static void on_written(void *context, uint64_t gpa, unsigned bytes, const uint8_t *before, uint64_t rip_gva,

@@ -4,12 +4,17 @@
  * is has expired twice in vain; or the whole state, time aside, is one that was there before, with no timer armed and
  * no fact in between; or all that the guest uses is (hang_probe.h), with timers that expire in vain, if any.
  *
+ * Time aside is right only for who does not read it: each proof also asks that no time was read since the state was the
+ * same, by an instruction or from a device (clock_read_ns), by a model whose timer has expired, or from memory in which
+ * the host says it. The last is not noticed as it happens: a state that repeats is watched for one more period
+ * (hang_clock.h).
+ *
  * The second is Brent's cycle search over turns: a mark is set at growing distances, and each turn's state is compared
  * with the mark: the registers first, and the whole state only if they are the same. It looks only after a stretch
  * without any fact, so that a run that does something never pays for it, and a long silent computation pays little.
  * ASSUMES: a timer that has expired twice without any fact (nothing delivered, no vCPU woken, no event raised) will do
- * so again: what its expirations leave in the models is pending already. And a guest that reads the TSC in its loop is
- * not proved to hang by the second proof unless its registers repeat.
+ * so again: what its expirations leave in the models is pending already. A model of which that is not true reads the
+ * time when its timer expires.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -22,6 +27,7 @@
 #define QUIET_NS        300000ull   /* virtual time without a fact before the search begins: a few turns */
 #define PROBE_NS_MAX    20000000ull /* a longer period is not looked into */
 #define PROBE_REST      2u          /* the next look comes after so many times the silence up to now */
+#define WATCH_REST      2u          /* the same, after it was a clock that the guest read */
 #define FIRST_PERIOD_NS 400000ull
 
 static void describe(struct machine *m, char *text, size_t bytes)
@@ -55,8 +61,9 @@ bool hang_check_idle(struct machine *m, bool begins)
 {
     char text[VERDICT_TEXT_BYTES - 80];
 
-    if (begins || m->idle_facts != m->run.hang.facts) {
+    if (begins || m->idle_facts != m->run.hang.facts || m->idle_time_reads != m->run.time_reads) {
         m->idle_facts = m->run.hang.facts;
+        m->idle_time_reads = m->run.time_reads;
         timer_count_anew(m);
     }
     if (!timer_all_have_expired_twice(m))
@@ -84,6 +91,8 @@ static uint64_t registers_digest(struct machine *m)
 static void forget(struct machine *m, uint64_t now)
 {
     hang_probe_end(m);
+    hang_clock_end(m);
+    m->run.hang.mark_is_watched = false;
     m->run.hang.mark_trace = m->run.hang.facts;
     m->run.hang.next_ns = now + QUIET_NS;
     m->run.hang.period_ns = FIRST_PERIOD_NS;
@@ -123,6 +132,38 @@ static void prove(struct machine *m, const char *what, uint64_t period_ns)
                         describe_timers(m), text);
 }
 
+void hang_restored(struct machine *m)
+{
+    hang_probe_end(m);
+    hang_clock_end(m);
+    if (m->run.hang.mark_is_watched && !hang_clock_begin(m))
+        m->run.hang.mark_is_watched = m->run.hang.mark_is_set = false;
+}
+
+static void set_mark(struct machine *m, uint64_t registers, bool has_timers, uint64_t now)
+{
+    m->run.hang.mark_is_set = true;
+    m->run.hang.mark_count = m->run.trace_count;
+    m->run.hang.mark_time_reads = m->run.time_reads;
+    m->run.hang.mark_registers = registers;
+    m->run.hang.mark_memory = has_timers ? 0 : memory_digest(m->mem); /* deadlines are in it: it can't be again */
+    m->run.hang.mark_ns = now;
+}
+
+/* The whole state is that of the mark, `period_ns` later. */
+static void check_repeated(struct machine *m, uint64_t registers, uint64_t now)
+{
+    uint64_t period_ns = now - m->run.hang.mark_ns;
+
+    if (m->run.hang.mark_is_watched) {
+        prove(m, "the whole state", period_ns);
+        return;
+    }
+    set_mark(m, registers, false, now);
+    m->run.hang.period_ns = 2 * period_ns;
+    m->run.hang.mark_is_watched = hang_clock_begin(m);
+}
+
 void hang_check_turn(struct machine *m)
 {
     uint64_t now = engine_now_ns(m->engine), registers, period_ns;
@@ -142,23 +183,28 @@ void hang_check_turn(struct machine *m)
             prove(m, "all that the guest uses", period_ns);
         return;
     }
-    is_back = m->run.hang.mark_is_set && m->run.hang.mark_ns != now && registers == m->run.hang.mark_registers;
-    if (is_back && !has_timers && m->run.trace_count == m->run.hang.mark_count &&
-        memory_digest(m->mem) == m->run.hang.mark_memory) {
-        prove(m, "the whole state", now - m->run.hang.mark_ns);
+    if (m->run.hang.mark_is_watched &&
+        (m->run.time_reads != m->run.hang.mark_time_reads || now - m->run.hang.mark_ns > m->run.hang.period_ns)) {
+        hang_clock_end(m);
+        m->run.hang.mark_is_watched = m->run.hang.mark_is_set = false;
+        m->run.hang.next_ns = now + WATCH_REST * (now - m->run.hang.mark_trace_ns);
         return;
     }
-    if (is_back && now - m->run.hang.mark_ns <= PROBE_NS_MAX && now >= m->run.hang.next_probe_ns) {
+    is_back = m->run.hang.mark_is_set && m->run.hang.mark_ns != now && registers == m->run.hang.mark_registers &&
+              m->run.time_reads == m->run.hang.mark_time_reads;
+    if (is_back && !has_timers && m->run.trace_count == m->run.hang.mark_count &&
+        memory_digest(m->mem) == m->run.hang.mark_memory) {
+        check_repeated(m, registers, now);
+        return;
+    }
+    if (is_back && !m->run.hang.mark_is_watched && now - m->run.hang.mark_ns <= PROBE_NS_MAX &&
+        now >= m->run.hang.next_probe_ns) {
         m->run.hang.next_probe_ns = now + PROBE_REST * (now - m->run.hang.mark_trace_ns);
         hang_probe_begin(m, registers, now);
         return;
     }
     if (!m->run.hang.mark_is_set || now - m->run.hang.mark_ns >= m->run.hang.period_ns) {
-        m->run.hang.mark_is_set = true;
-        m->run.hang.mark_count = m->run.trace_count;
-        m->run.hang.mark_registers = registers;
-        m->run.hang.mark_memory = has_timers ? 0 : memory_digest(m->mem); /* deadlines are in it: it can't be again */
-        m->run.hang.mark_ns = now;
+        set_mark(m, registers, has_timers, now);
         m->run.hang.period_ns *= 2;
     }
 }

@@ -20,10 +20,9 @@ struct word {
 };
 
 struct hang_probe {
-    bool on, switching, spoilt;
-    bool closed;  /* the period has an end; what is awaited are the timers */
-    bool reading; /* we read guest memory ourselves, and are told so */
-    uint64_t registers, begin_ns, period_ns, facts, accesses;
+    bool on, watches, spoilt;
+    bool closed; /* the period has an end; what is awaited are the timers */
+    uint64_t registers, begin_ns, period_ns, facts, time_reads, accesses;
     unsigned words;
     struct word word[1u << TABLE_BITS];
 };
@@ -37,23 +36,13 @@ static struct word *find(struct hang_probe *p, uint64_t gpa)
     return &p->word[at];
 }
 
-static bool read_word(struct machine *m, uint64_t gpa, uint64_t *value)
-{
-    bool ok;
-
-    m->hang_probe->reading = true;
-    ok = memory_read(m->mem, gpa, value, sizeof(*value));
-    m->hang_probe->reading = false;
-    return ok;
-}
-
 static void note(struct machine *m, enum engine_access kind, uint64_t gpa)
 {
     struct hang_probe *p = m->hang_probe;
     struct word *w = find(p, gpa);
 
     if (w->gpa == NO_WORD) {
-        if (p->words == WORDS_MAX || !read_word(m, gpa, &w->before)) {
+        if (p->words == WORDS_MAX || !memory_peek(m->mem, gpa, &w->before, sizeof(w->before))) {
             p->spoilt = true;
             return;
         }
@@ -61,7 +50,7 @@ static void note(struct machine *m, enum engine_access kind, uint64_t gpa)
         w->guest = w->host = false;
         p->words++;
     }
-    if (!p->switching)
+    if (!m->host_acts)
         w->guest = true;
     else if (kind == ENGINE_WRITE)
         w->host = true;
@@ -72,7 +61,7 @@ static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsi
     struct machine *m = context;
     struct hang_probe *p = m->hang_probe;
 
-    if (p->spoilt || p->reading)
+    if (p->spoilt)
         return;
     if (kind == ENGINE_LEAVE || ++p->accesses > ACCESSES_MAX) {
         p->spoilt = true;
@@ -82,17 +71,13 @@ static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsi
         note(m, kind, at);
 }
 
-static bool is_watching(const struct machine *m)
-{
-    return engine_access_context(m->engine) == m;
-}
-
 static void stop_watching(struct machine *m)
 {
     struct diag d;
 
-    if (is_watching(m))
-        (void)!engine_watch_accesses(m->engine, NULL, NULL, &d);
+    if (m->hang_probe->watches)
+        (void)!engine_watch_own_accesses(m->engine, NULL, NULL, &d);
+    m->hang_probe->watches = false;
 }
 
 bool hang_probe_is_on(const struct machine *m)
@@ -105,8 +90,6 @@ void hang_probe_begin(struct machine *m, uint64_t registers, uint64_t now_ns)
     struct hang_probe *p = m->hang_probe;
     struct diag d;
 
-    if (engine_access_context(m->engine))
-        return;
     if (!p)
         p = m->hang_probe = malloc(sizeof(*p));
     if (!p)
@@ -117,7 +100,8 @@ void hang_probe_begin(struct machine *m, uint64_t registers, uint64_t now_ns)
     p->registers = registers;
     p->begin_ns = now_ns;
     p->facts = m->run.hang.facts;
-    p->on = engine_watch_accesses(m->engine, on_access, m, &d) == EMU_OK;
+    p->time_reads = m->run.time_reads;
+    p->on = p->watches = engine_watch_own_accesses(m->engine, on_access, m, &d) == EMU_OK;
     timer_count_anew(m);
 }
 
@@ -146,7 +130,8 @@ static bool is_as_before(struct machine *m)
 
         if (w->gpa == NO_WORD || !w->guest)
             continue;
-        if (w->host || !read_word(m, w->gpa, &now) || now != w->before)
+        if (w->host || hang_clock_is_told_at(m, w->gpa, WORD_BYTES) ||
+            !memory_peek(m->mem, w->gpa, &now, sizeof(now)) || now != w->before)
             return false;
     }
     return true;
@@ -157,8 +142,8 @@ bool hang_probe_look(struct machine *m, uint64_t registers, uint64_t now_ns, uin
     struct hang_probe *p = m->hang_probe;
     bool repeats = registers == p->registers && now_ns != p->begin_ns;
 
-    if (p->spoilt || p->facts != m->run.hang.facts ||
-        (!p->closed && (!is_watching(m) || now_ns - p->begin_ns > PERIOD_MAX_NS)) || (repeats && !is_as_before(m))) {
+    if (p->spoilt || p->facts != m->run.hang.facts || p->time_reads != m->run.time_reads ||
+        (!p->closed && now_ns - p->begin_ns > PERIOD_MAX_NS) || (repeats && !is_as_before(m))) {
         hang_probe_end(m);
         return false;
     }
@@ -174,12 +159,6 @@ bool hang_probe_look(struct machine *m, uint64_t registers, uint64_t now_ns, uin
     *period_ns = p->period_ns;
     hang_probe_end(m);
     return true;
-}
-
-void hang_probe_set_switching(struct machine *m, bool switching)
-{
-    if (hang_probe_is_on(m))
-        m->hang_probe->switching = switching;
 }
 
 void hang_probe_note_question(struct machine *m)

@@ -5,8 +5,8 @@
  *
  * A period begins with a turn and ends with a later one before which all registers are the same. During the period it
  * collects each word that the guest fetches, reads or writes, with its value before. If at the end all these words are
- * as before, the host wrote none of them, the guest asked the host for nothing (not for the time either) and no fact
- * came, then the next period is the same, and so are all others.
+ * as before, the host wrote none of them and says the time in none, the guest asked the host for nothing, no time was
+ * read and no fact came, then the next period is the same, and so are all others.
  *
  * While a timer is armed this is only half a proof. Then the probe lets the guest run at its usual speed until each
  * such timer has expired twice, without any fact, and looks once more whether registers and words are those of the
@@ -24,7 +24,7 @@
 struct machine;
 struct hang_probe; /* no part of any state: a snapshot put back ends it */
 
-/* Begin at this turn, with these registers. Nothing if somebody else watches the accesses, or the host has no memory.
+/* Begin at this turn, with these registers. Nothing if the host has no memory.
  */
 void hang_probe_begin(struct machine *m, uint64_t registers, uint64_t now_ns);
 bool hang_probe_is_on(const struct machine *m);
@@ -33,9 +33,7 @@ bool hang_probe_look(struct machine *m, uint64_t registers, uint64_t now_ns, uin
 void hang_probe_end(struct machine *m);
 void hang_probe_free(struct machine *m);
 
-/* What is written from here on is the host's; until false. */
-void hang_probe_set_switching(struct machine *m, bool switching);
-/* The guest has asked what time it is, or what it runs on. */
+/* The guest has asked what it runs on. */
 void hang_probe_note_question(struct machine *m);
 
 #endif

@@ -92,6 +92,7 @@ void machine_free(struct machine *m)
     if (!m)
         return;
     hang_probe_free(m);
+    hang_clock_free(m);
     free(m->expired);
     engine_free(m->engine);
     memory_free(m->mem);
@@ -140,6 +141,12 @@ unsigned machine_current(const struct machine *m)
 
 uint64_t clock_now_ns(const struct machine *m)
 {
+    return engine_now_ns(m->engine);
+}
+
+uint64_t clock_read_ns(struct machine *m)
+{
+    m->run.time_reads++;
     return engine_now_ns(m->engine);
 }
 
@@ -437,9 +444,9 @@ static void begin_turn(struct machine *m, unsigned v)
     m->run.yielded = false;
     m->run.turn_end_ns = engine_now_ns(m->engine) + MACHINE_TURN_NS;
     hang_check_turn(m);
-    hang_probe_set_switching(m, true);
+    m->host_acts = true;
     switch_to(m, v);
-    hang_probe_set_switching(m, false);
+    m->host_acts = false;
 }
 
 bool machine_give_turn(struct machine *m, unsigned vcpu)
@@ -636,13 +643,13 @@ static uint64_t steps_to_position(const struct machine *m, const struct machine_
 /* The host's CPU has nobody to run until then: who was on it last leaves it, as for another vCPU. */
 static void pass_idle_time(struct machine *m, uint64_t deadline_ns)
 {
-    hang_probe_set_switching(m, true);
+    m->host_acts = true;
     tell_switched_out(m, m->run.current);
     machine_pass_time_to(m, deadline_ns);
     wake_halted(m);
     if (m->vcpu[m->run.current].state == VCPU_RUNNABLE)
         tell_switched_in(m, m->run.current);
-    hang_probe_set_switching(m, false);
+    m->host_acts = false;
 }
 
 /* Nobody can run: time jumps to the next deadline. False if the pinned vCPU is not helped by that. */

@@ -110,8 +110,13 @@ unsigned machine_vcpus(const struct machine *m);
 /* The vCPU that is loaded into the engine. */
 unsigned machine_current(const struct machine *m);
 
-/* Virtual time since the machine was built, and charging a fixed price for something slow. */
+/* Virtual time since the machine was built. A model whose answer to the guest, or whose act, depends on what time it is
+   asks by clock_read_ns(), which counts: a guest that reads clocks does not repeat its state, though all of it that can
+   be seen is as before (hang.c). clock_now_ns() is for who only looks, and for deadlines and stamps that move with the
+   time; where models may use it is a table in tests/test_rules.py. */
+uint64_t clock_read_ns(struct machine *m);
 uint64_t clock_now_ns(const struct machine *m);
+/* Charging a fixed price for something slow. */
 void clock_charge(struct machine *m, uint64_t ns);
 
 /* A byte of guest console output (any console device). */

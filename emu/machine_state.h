@@ -8,6 +8,7 @@
 
 #include "emu/delivery.h"
 #include "emu/engine.h"
+#include "emu/hang_clock.h"
 #include "emu/hang_probe.h"
 #include "emu/machine.h"
 #include "emu/model.h"
@@ -43,13 +44,16 @@ struct machine_run {
     uint64_t trace_digest;
     uint64_t trace_count;
     struct verdict verdict;
-    struct { /* hang.c: what the state was when it was looked at last */
+    uint64_t time_reads; /* clock_read_ns(): how often the time was asked for */
+    struct {             /* hang.c: what the state was when it was looked at last */
         uint64_t mark_trace;
         uint64_t mark_ns;
         uint64_t mark_registers;
         uint64_t mark_memory;
         bool mark_is_set;
         uint64_t mark_count; /* of all facts */
+        uint64_t mark_time_reads;
+        bool mark_is_watched; /* since the mark, reads of memory in which the host says the time count as time reads */
         uint64_t next_ns;
         uint64_t period_ns;
         uint64_t facts;         /* those that are not the host's own writes, as of time records at every switch */
@@ -105,8 +109,11 @@ struct machine {
     } watch;
     bool pinned_to_place; /* of the run that goes on: the pinned vCPU runs to a place, which it need not reach, */
     bool pinned_is_stuck; /* and never will without the others */
+    bool host_acts;       /* what is read and written is the host's doing: it switches vCPUs, or lets idle time pass */
     struct hang_probe *hang_probe; /* NULL until it is needed */
-    uint64_t idle_facts;           /* hang.c: the facts when it began to look at idle time */
+    struct hang_clock *hang_clock; /* the same */
+    uint64_t idle_facts;           /* hang.c: the facts when it began to look at idle time, */
+    uint64_t idle_time_reads;      /* and the time reads */
     volatile int asked_to_stop;
     struct kept_text *kept_texts;
 };
@@ -136,6 +143,8 @@ extern const struct engine_ops machine_engine_ops;
    change. `begins`: until now a vCPU could run. True: it is proved. */
 bool hang_check_idle(struct machine *m, bool begins);
 void hang_check_turn(struct machine *m);
+/* The machine's state was put back. */
+void hang_restored(struct machine *m);
 /* From here on only this vCPU runs (and 1; 0: all do): what was seen before says nothing about it. */
 void hang_set_pinned(struct machine *m, uint64_t pinned);
 

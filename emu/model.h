@@ -101,6 +101,10 @@ struct model {
     /* A timer of this model (timer.h) has reached its deadline. */
     void (*timer_expired)(struct machine *m, unsigned timer_kind, unsigned vcpu);
 
+    /* Whether the host changes any of these bytes of guest memory by itself as time passes: who reads them reads the
+       time. NULL if it changes none. */
+    bool (*tells_time)(struct machine *m, uint64_t gpa, unsigned bytes);
+
     /* The machine switches this vCPU in, or out (a run of the schedule; time records and runstate depend on it). */
     void (*vcpu_switched_in)(struct machine *m, unsigned vcpu);
     void (*vcpu_switched_out)(struct machine *m, unsigned vcpu);

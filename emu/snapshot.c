@@ -59,6 +59,7 @@ void snapshot_restore(struct machine *m, const struct snapshot *s)
     memory_snapshot_restore(m->mem, s->memory);
     engine_save_restore(m->engine, s->engine);
     memcpy(&m->run, &s->run, run_bytes(m));
+    hang_restored(m);
     machine_tell_models_restored(m);
     watch_tell_restored(m);
 }

@@ -659,8 +659,10 @@ enum emu_err snapshot_file_load(const struct snapshot_file *f, struct machine *m
     for (unsigned i = 0; err == EMU_OK && i < c->model_count; i++)
         if (c->models[i]->is_sound && !c->models[i]->is_sound(m))
             err = say(f, d, "is damaged: the state of its model '%s' can't be one", c->models[i]->name);
-    if (err == EMU_OK)
+    if (err == EMU_OK) {
+        hang_restored(m);
         machine_tell_models_restored(m);
+    }
     if (err != EMU_OK)
         diag_add_place(d, f->name, 0);
     return err;

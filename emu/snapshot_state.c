@@ -107,12 +107,15 @@ static const struct field run_fields[] = {
     NUMBER(struct machine_run, verdict.rip_gva),
     NUMBER(struct machine_run, verdict.position),
     FLAG(struct machine_run, verdict.is_quote),
+    NUMBER(struct machine_run, time_reads),
     NUMBER(struct machine_run, hang.mark_trace),
     NUMBER(struct machine_run, hang.mark_ns),
     NUMBER(struct machine_run, hang.mark_registers),
     NUMBER(struct machine_run, hang.mark_memory),
     FLAG(struct machine_run, hang.mark_is_set),
     NUMBER(struct machine_run, hang.mark_count),
+    NUMBER(struct machine_run, hang.mark_time_reads),
+    FLAG(struct machine_run, hang.mark_is_watched),
     NUMBER(struct machine_run, hang.next_ns),
     NUMBER(struct machine_run, hang.period_ns),
     NUMBER(struct machine_run, hang.facts),
@@ -122,7 +125,7 @@ static const struct field run_fields[] = {
 };
 static_assert(sizeof(struct machine_run) - sizeof(struct verdict) - sizeof(struct paging) * VCPUS_MAX -
                       sizeof(char *) * VCPUS_MAX - WATCH_STATE_BYTES ==
-                  192,
+                  216,
               "a field of the run that is not in run_fields would be lost: add it");
 static_assert(sizeof(struct verdict) == 48 + VERDICT_TEXT_BYTES, "a field of the verdict would be lost");
 

@@ -348,11 +348,6 @@ void engine_set_breakpoints(struct engine *e, const uint64_t *gva, unsigned coun
 {
 }
 
-void *engine_access_context(const struct engine *e)
-{
-    return NULL;
-}
-
 uint64_t engine_access_position(struct engine *e)
 {
     return e->steps[e->current];
@@ -361,6 +356,11 @@ uint64_t engine_access_position(struct engine *e)
 enum emu_err engine_watch_accesses(struct engine *e, engine_access_fn *fn, void *context, struct diag *d)
 {
     return fn ? diag_set(d, EMU_EHOST, "the null engine makes no access") : EMU_OK;
+}
+
+enum emu_err engine_watch_own_accesses(struct engine *e, engine_access_fn *fn, void *context, struct diag *d)
+{
+    return engine_watch_accesses(e, fn, context, d);
 }
 
 enum emu_err engine_watch_writes(struct engine *e, uint64_t gpa, uint64_t bytes, struct diag *d)

@@ -27,6 +27,30 @@ BANNED = (r"time|gettimeofday|clock_gettime|ftime|clock|localtime|gmtime|rand|sr
 # Who takes such a thing away from the libraries has to name it. (file: function)
 BANNED_BUT_DEFINED = {"emu/engine_clock.c": "gettimeofday"}
 
+# Models ask the time by clock_read_ns(), which counts, so that no hang is proved of a guest that reads a clock. Where what
+# is asked for is no answer and decides nothing, clock_now_ns() will do; here is where, and why. Besides, ..._is_sound() looks
+# at a state that comes from a file.
+TIME_NOT_COUNTED = {
+    "models/pc/lapic_timer.c": {
+        "lapic_timer_write_divide": "a deadline",
+        "lapic_timer_write_initial": "a stamp and a deadline",
+        "lapic_timer_lvt_written": "a stamp and a deadline",
+    },
+    "models/pc/pit.c": {"now_ticks": "stamps and deadlines; what is read of them is read_ticks()"},
+    "models/pc/power.c": {"now_ticks": "an overflow comes once in 10 minutes; who looks for it reads the timer"},
+    "models/pc/rtc.c": {
+        "arm": "a deadline",
+        "rtc_timer_expired": "every second and every period are the same, but for an alarm",
+    },
+    "models/pc/serial.c": {"start_timeout": "a deadline"},
+    "models/xen/sched_op.c": {"op_watchdog": "a deadline"},
+    "models/xen/time.c": {
+        "xen_time_update": "a stamp in memory; who reads it is seen there",
+        "xen_runstate_change": "a stamp",
+        "periodic_work": "only how long ago the last one was, and a deadline",
+    },
+}
+
 # The rooms, and what each may include besides itself. A file belongs to the deepest room that holds it.
 LOW = ("emu/base", "emu/image", "emu")
 MODELS = ("models/config", "models/linux", "models/pc", "models/xen", "models")
@@ -175,6 +199,31 @@ def the_machine_and_the_models_ask_the_host_nothing():
                 yield f"{path}:{number}: {match.group(1)}() makes a run depend on the host"
 
 
+def models_count_their_time_reads_or_say_why_not():
+    found = set()
+    for path in files((".c", ".h")):
+        if path.split("/")[0] != "models":
+            continue
+        function = ""
+        for number, line in enumerate(code_of(path).split("\n"), 1):
+            begins = re.match(r"[a-z].*?\b(\w+)\(", line)
+            if begins:
+                function = begins.group(1)
+            if re.search(r"\b(engine_now_ns|machine_engine)\(", line):
+                yield f"{path}:{number}: a model asks the engine, which counts nothing"
+            if "clock_now_ns(" not in line:
+                continue
+            if function.endswith("_is_sound"):
+                continue
+            if function not in TIME_NOT_COUNTED.get(path, {}):
+                yield f"{path}:{number}: {function}() asks the time and doesn't count it (clock_read_ns)"
+            found.add((path, function))
+    for path, functions in TIME_NOT_COUNTED.items():
+        for function in functions:
+            if (path, function) not in found:
+                yield f"{path}: {function}() does not ask the time; TIME_NOT_COUNTED says it does"
+
+
 def no_floating_point_in_the_machine_and_the_models():
     for path in files((".c", ".h")):
         if path.split("/")[0] not in ("emu", "models"):
@@ -273,6 +322,7 @@ RULES = (
     every_header_compiles_alone,
     every_header_is_guarded_by_its_path,
     the_machine_and_the_models_ask_the_host_nothing,
+    models_count_their_time_reads_or_say_why_not,
     no_floating_point_in_the_machine_and_the_models,
     the_pinned_formatter_has_nothing_to_say,
     c_has_one_dialect,

@@ -76,7 +76,7 @@ void lapic_write_icr_low(struct machine *m, unsigned vcpu, uint32_t value);
 /* ---- lapic_timer.c ---- */
 
 /* What the current-count register reads. */
-uint32_t lapic_timer_current(const struct machine *m, const struct lapic *l);
+uint32_t lapic_timer_current(struct machine *m, const struct lapic *l);
 
 /* The timer's LVT entry has changed from `old`: another mode starts the count anew, into or out of TSC-deadline mode
    stops it. */

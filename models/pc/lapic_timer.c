@@ -38,12 +38,13 @@ static uint64_t period_ns(const struct lapic *l)
     return timer_mode(l) == TIMER_PERIODIC && ns < PC_PERIOD_MIN_NS ? PC_PERIOD_MIN_NS : ns;
 }
 
-uint32_t lapic_timer_current(const struct machine *m, const struct lapic *l)
+uint32_t lapic_timer_current(struct machine *m, const struct lapic *l)
 {
-    uint64_t elapsed_ns = clock_now_ns(m) - l->timer_start_ns, counts;
+    uint64_t elapsed_ns, counts;
 
     if (l->timer_initial == 0 || timer_mode(l) > TIMER_PERIODIC)
         return 0;
+    elapsed_ns = clock_read_ns(m) - l->timer_start_ns;
     if (timer_mode(l) == TIMER_PERIODIC)
         elapsed_ns %= period_ns(l);
     counts = elapsed_ns / count_ns(l);

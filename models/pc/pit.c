@@ -57,9 +57,16 @@ static struct pit_state *state_of(struct machine *m)
     return machine_model_state(m, &pit_model);
 }
 
+/* For when a count begins, and the next deadline. */
 static uint64_t now_ticks(const struct machine *m)
 {
     return pc_ns_to_ticks(clock_now_ns(m), PIT_HZ);
+}
+
+/* For what a count or an output is. */
+static uint64_t read_ticks(struct machine *m)
+{
+    return pc_ns_to_ticks(clock_read_ns(m), PIT_HZ);
 }
 
 static bool is_periodic(const struct channel *c)
@@ -219,12 +226,13 @@ static void write_control(struct machine *m, uint8_t value)
 {
     struct pit_state *s = state_of(m);
     unsigned index = value >> 6;
-    uint64_t now = now_ticks(m);
     struct channel *c;
     uint32_t count;
     uint8_t gate;
 
     if (index == CONTROL_READ_BACK) {
+        uint64_t now = read_ticks(m);
+
         for (unsigned i = 0; i < CHANNELS; i++) {
             if (!(value >> (i + 1) & 1))
                 continue;
@@ -237,7 +245,7 @@ static void write_control(struct machine *m, uint8_t value)
     }
     c = &s->channels[index];
     if ((value >> 4 & 3) == ACCESS_LATCH) {
-        latch_count(c, now);
+        latch_count(c, read_ticks(m));
         return;
     }
     count = c->count;
@@ -267,7 +275,7 @@ static uint8_t read_channel(struct machine *m, unsigned index)
         c->status_is_latched = 0;
         return c->latched_status;
     }
-    count = c->count_is_latched ? c->latched_count : current_count(c, now_ticks(m));
+    count = c->count_is_latched ? c->latched_count : current_count(c, read_ticks(m));
     if (c->access == ACCESS_LOW_HIGH) {
         high = c->read_high_next;
         c->read_high_next = !high;
@@ -284,10 +292,11 @@ static uint8_t read_channel(struct machine *m, unsigned index)
 static void set_gate_2(struct machine *m, bool level)
 {
     struct channel *c = &state_of(m)->channels[2];
-    uint64_t now = now_ticks(m);
+    uint64_t now;
 
     if (level == (bool)c->gate)
         return;
+    now = read_ticks(m); /* what is counted is held, or goes on from what was */
     if (!level)
         c->held_ticks = elapsed(c, now);
     c->gate = level;
@@ -304,7 +313,7 @@ static void set_gate_2(struct machine *m, bool level)
 static uint8_t read_gate_port(struct machine *m)
 {
     const struct pit_state *s = state_of(m);
-    uint64_t now = now_ticks(m);
+    uint64_t now = read_ticks(m);
 
     return (uint8_t)(s->gate_port | (now / REFRESH_TICKS & 1 ? GATE_REFRESH : 0) |
                      (output(&s->channels[2], now) ? GATE_OUTPUT_2 : 0));

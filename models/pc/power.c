@@ -46,9 +46,16 @@ static struct power_state *state_of(struct machine *m)
     return machine_model_state(m, &power_model);
 }
 
+/* For whether it has overflowed since. */
 static uint64_t now_ticks(const struct machine *m)
 {
     return pc_ns_to_ticks(clock_now_ns(m), PM_TIMER_HZ);
+}
+
+/* For what the guest is told. */
+static uint64_t read_ticks(struct machine *m)
+{
+    return pc_ns_to_ticks(clock_read_ns(m), PM_TIMER_HZ);
 }
 
 /* A reset is a crash: kernels that know nothing of Xen end so when they panic, and a wrong PASS would be worse than a
@@ -95,13 +102,14 @@ static uint8_t read_byte(struct machine *m, uint16_t port)
 
     switch (port) {
     case ACPI_PM1A_EVENT_PORT ... ACPI_PM1A_EVENT_PORT + 1:
+        (void)read_ticks(m); /* of which update() has set the overflow's bit */
         return (uint8_t)(s->pm1_status >> (port & 1) * 8);
     case ACPI_PM1A_EVENT_PORT + 2 ... ACPI_PM1A_EVENT_PORT + 3:
         return (uint8_t)(s->pm1_enable >> (port & 1) * 8);
     case ACPI_PM1A_CONTROL_PORT ... ACPI_PM1A_CONTROL_PORT + 1:
         return (uint8_t)(s->pm1_control >> (port & 1) * 8);
     case ACPI_PM_TIMER_PORT ... ACPI_PM_TIMER_PORT + 3:
-        return (uint8_t)(now_ticks(m) >> (port & 3) * 8);
+        return (uint8_t)(read_ticks(m) >> (port & 3) * 8);
     case ACPI_GPE0_PORT ... ACPI_GPE0_PORT + GPE_BYTES - 1:
         return s->gpe[port - ACPI_GPE0_PORT];
     case ACPI_CPU_MAP_PORT ... ACPI_CPU_MAP_PORT + CPU_BYTES - 1:

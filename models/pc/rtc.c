@@ -126,11 +126,16 @@ static uint64_t time_of(const struct calendar *c)
 
 /* ---- time and its registers ---- */
 
-static uint64_t running_time_s(struct machine *m)
+static uint64_t running_time_at(struct machine *m, uint64_t now_ns)
 {
-    int64_t s = (int64_t)(platform_wallclock_s(m) + clock_now_ns(m) / NS_PER_S) + state_of(m)->offset_s;
+    int64_t s = (int64_t)(platform_wallclock_s(m) + now_ns / NS_PER_S) + state_of(m)->offset_s;
 
     return s < 0 ? 0 : (uint64_t)s;
+}
+
+static uint64_t running_time_s(struct machine *m)
+{
+    return running_time_at(m, clock_read_ns(m));
 }
 
 static uint64_t shown_time_s(struct machine *m)
@@ -256,10 +261,10 @@ static bool alarm_matches(const struct rtc_state *s, unsigned second_of_day)
 }
 
 /* Set the flags of what has happened since they were last brought up to date, and drive the line. */
-static void update(struct machine *m)
+static void update(struct machine *m, uint64_t now_ns)
 {
     struct rtc_state *s = state_of(m);
-    uint64_t now_ns = clock_now_ns(m), seconds = now_ns / NS_PER_S - s->seen_ns / NS_PER_S, now_s = running_time_s(m);
+    uint64_t seconds = now_ns / NS_PER_S - s->seen_ns / NS_PER_S, now_s = running_time_at(m, now_ns);
     unsigned ticks = periodic_ticks(s);
     uint64_t periods = ticks ? pc_ns_to_ticks(now_ns, RTC_HZ) / ticks : 0;
     uint8_t flags = s->cmos[REG_C] & ~C_IRQ;
@@ -298,9 +303,15 @@ static void arm(struct machine *m)
         timer_disarm(m, &rtc_model, TIMER_SECOND, 0);
 }
 
+/* Whether the next second matters by its date: an alarm is waited for. */
+static bool alarm_is_awaited(const struct rtc_state *s)
+{
+    return (s->cmos[REG_B] & B_ALARM) && !(s->cmos[REG_B] & B_SET) && !(s->cmos[REG_C] & C_ALARM);
+}
+
 static void rtc_timer_expired(struct machine *m, unsigned kind, unsigned vcpu)
 {
-    update(m);
+    update(m, alarm_is_awaited(state_of(m)) ? clock_read_ns(m) : clock_now_ns(m));
     arm(m);
 }
 
@@ -316,14 +327,14 @@ static uint8_t read_reg(struct machine *m, uint8_t reg)
     switch (reg) {
     case REG_A:
         value = s->cmos[REG_A];
-        if (!(s->cmos[REG_B] & B_SET) && clock_now_ns(m) % NS_PER_S >= NS_PER_S - UPDATE_NS)
+        if (!(s->cmos[REG_B] & B_SET) && clock_read_ns(m) % NS_PER_S >= NS_PER_S - UPDATE_NS)
             value |= A_UPDATING;
         return value;
     case REG_C: /* reading acknowledges */
-        update(m);
+        update(m, clock_read_ns(m));
         value = s->cmos[REG_C];
         s->cmos[REG_C] = 0;
-        update(m);
+        update(m, s->seen_ns);
         return value;
     case REG_D:
         return D_VALID;
@@ -350,15 +361,16 @@ static void write_b(struct machine *m, uint8_t value)
 static void write_reg(struct machine *m, uint8_t reg, uint8_t value)
 {
     struct rtc_state *s = state_of(m);
+    uint64_t now_ns = clock_read_ns(m);
 
-    update(m); /* what happened until now happened under the old settings */
+    update(m, now_ns); /* what happened until now happened under the old settings */
     if (is_time(reg)) {
         write_time(m, reg, value);
     } else {
         switch (reg) {
         case REG_A:
             s->cmos[REG_A] = value & (uint8_t)~A_UPDATING;
-            s->periodic_seen = periodic_ticks(s) ? pc_ns_to_ticks(clock_now_ns(m), RTC_HZ) / periodic_ticks(s) : 0;
+            s->periodic_seen = periodic_ticks(s) ? pc_ns_to_ticks(now_ns, RTC_HZ) / periodic_ticks(s) : 0;
             break;
         case REG_B:
             write_b(m, value);
@@ -371,7 +383,7 @@ static void write_reg(struct machine *m, uint8_t reg, uint8_t value)
             break;
         }
     }
-    update(m);
+    update(m, now_ns);
     arm(m);
 }
 

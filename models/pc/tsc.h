@@ -11,9 +11,9 @@
 
 #define TSC_HZ 1000000000ull
 
-static inline uint64_t tsc_now(const struct machine *m)
+static inline uint64_t tsc_now(struct machine *m)
 {
-    return clock_now_ns(m);
+    return clock_read_ns(m);
 }
 
 /* The virtual time at which the counter reaches `tsc`. */

@@ -172,7 +172,7 @@ static int64_t op_flush_tlbs(struct xen_call *c)
 
 static int64_t op_get_time(struct xen_call *c)
 {
-    uint64_t now = clock_now_ns(c->m);
+    uint64_t now = clock_read_ns(c->m);
 
     return xen_copy_out(c, c->arg[1], &now, sizeof(now)) ? 0 : XEN_EFAULT;
 }

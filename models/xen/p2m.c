@@ -425,6 +425,8 @@ enum model_answer xen_mmio_read(struct machine *m, unsigned vcpu, uint64_t gpa, 
     if (!mmio_page(m, gpa, bytes, &page))
         return MODEL_NOT_MINE;
     *value = 0;
+    if (xen_tells_time(m, gpa, bytes))
+        (void)clock_read_ns(m);
     xen_page_read(m, page, (unsigned)(gpa & (PAGE_BYTES - 1)), value, bytes);
     return MODEL_DONE;
 }

@@ -411,11 +411,13 @@ void xen_time_init(struct machine *m);
 void xen_time_update(struct machine *m, unsigned vcpu, bool force);
 void xen_wallclock_update(struct machine *m);
 void xen_runstate_change(struct machine *m, unsigned vcpu, unsigned state);
-void xen_runstate_get(struct machine *m, unsigned vcpu, struct vcpu_runstate_info *r);
+void xen_runstate_get(struct machine *m, unsigned vcpu, uint64_t now_ns, struct vcpu_runstate_info *r);
 /* The runstate in the guest's layout; returns its size. */
 unsigned xen_runstate_layout(const struct vcpu_runstate_info *r, bool compat, uint8_t bytes[48]);
 void xen_runstate_store(struct machine *m, unsigned vcpu);
 void xen_time_area_store(struct machine *m, unsigned vcpu);
+/* Whether the host writes any of these bytes of guest memory as time passes: records and runstate areas. */
+bool xen_tells_time(struct machine *m, uint64_t gpa, unsigned bytes);
 void xen_periodic_set(struct machine *m, unsigned vcpu, uint64_t period_ns);
 void xen_timer_expired(struct machine *m, unsigned kind, unsigned vcpu);
 void xen_vcpu_switched_in(struct machine *m, unsigned vcpu);

@@ -8,7 +8,8 @@
  *
  * DEVIATION: XEN_RUNSTATE_UPDATE, which vm_assist lets Xen set while it writes a runstate area, is never seen: no guest
  * instruction runs meanwhile. A guest that waits for it to clear does not wait.
- * DEVIATION: on Xen a record also changes once a second while the vCPU runs on; here only a switch changes it.
+ * DEVIATION: on Xen a record also changes once a second while the vCPU runs on; here only a switch changes it. A guest
+ * that waits for that waits for ever here, and ends out of budget: nobody who reads a record is proved to hang.
  * DEVIATION: a vCPU that its LAPIC or an NMI wakes counts as blocked until it runs; Xen counts the wait as runnable.
  *
  * Source: Xen public/xen.h, struct vcpu_time_info; public/vcpu.h; arch/x86/time.c, __update_vcpu_system_time();
@@ -98,6 +99,41 @@ void xen_time_update(struct machine *m, unsigned vcpu, bool force)
     xen_time_area_store(m, vcpu);
 }
 
+static bool overlaps(uint64_t gpa, unsigned bytes, uint64_t at_gpa, unsigned at_bytes)
+{
+    return gpa < at_gpa + at_bytes && at_gpa < gpa + bytes;
+}
+
+static bool is_in_area(struct machine *m, unsigned vcpu, const struct xen_area *area, unsigned area_bytes, uint64_t gpa,
+                       unsigned bytes)
+{
+    uint64_t at_gpa = area->address;
+
+    if (area->kind == AREA_NONE || (area->kind == AREA_LINEAR && !vcpu_translate(m, vcpu, area->address, &at_gpa)))
+        return false;
+    return overlaps(gpa, bytes, at_gpa, area_bytes);
+}
+
+bool xen_tells_time(struct machine *m, uint64_t gpa, unsigned bytes)
+{
+    const struct xen_state *x = xen_state(m);
+    unsigned record_at = xen_layout(x)->vcpu_info_time;
+    uint64_t shared_gfn = x->page_gfn[PAGE_SHARED_INFO];
+
+    for (unsigned v = 0; v < machine_vcpus(m); v++) {
+        const struct xen_vcpu *c = &x->vcpu[v];
+        bool has_record = c->info_place == INFO_GUEST || (c->info_place == INFO_SLOT && shared_gfn != GFN_NONE);
+        uint64_t info_gpa =
+            c->info_place == INFO_GUEST ? c->info_gpa : (shared_gfn << PAGE_SHIFT) + v * VCPU_INFO_BYTES;
+
+        if ((has_record && overlaps(gpa, bytes, info_gpa + record_at, sizeof(struct vcpu_time_info))) ||
+            is_in_area(m, v, &c->time_area, sizeof(struct vcpu_time_info), gpa, bytes) ||
+            is_in_area(m, v, &c->runstate_area, sizeof(struct vcpu_runstate_info), gpa, bytes))
+            return true;
+    }
+    return false;
+}
+
 /* ---- runstate ---- */
 
 void xen_runstate_change(struct machine *m, unsigned vcpu, unsigned state)
@@ -112,7 +148,7 @@ void xen_runstate_change(struct machine *m, unsigned vcpu, unsigned state)
     v->runstate = state;
 }
 
-void xen_runstate_get(struct machine *m, unsigned vcpu, struct vcpu_runstate_info *r)
+void xen_runstate_get(struct machine *m, unsigned vcpu, uint64_t now_ns, struct vcpu_runstate_info *r)
 {
     const struct xen_vcpu *v = &xen_state(m)->vcpu[vcpu];
 
@@ -121,7 +157,7 @@ void xen_runstate_get(struct machine *m, unsigned vcpu, struct vcpu_runstate_inf
     r->state_entry_time = v->runstate_entry_ns;
     for (unsigned i = 0; i < 4; i++)
         r->time[i] = v->runstate_time_ns[i];
-    r->time[v->runstate] += clock_now_ns(m) - v->runstate_entry_ns;
+    r->time[v->runstate] += now_ns - v->runstate_entry_ns;
 }
 
 unsigned xen_runstate_layout(const struct vcpu_runstate_info *r, bool compat, uint8_t bytes[48])
@@ -144,9 +180,8 @@ void xen_runstate_store(struct machine *m, unsigned vcpu)
 
     if (area->kind == AREA_NONE)
         return;
-    xen_runstate_get(m, vcpu, &r);
     /* As at the time of the change, not of the copy. */
-    r.time[r.state] = xen_state(m)->vcpu[vcpu].runstate_time_ns[r.state];
+    xen_runstate_get(m, vcpu, xen_state(m)->vcpu[vcpu].runstate_entry_ns, &r);
     count = xen_runstate_layout(&r, area->compat, bytes);
     if (area->kind == AREA_PHYSICAL)
         (void)!xen_gpa_write(m, area->address, bytes, count, XEN_WRITE_RUNSTATE);
@@ -227,7 +262,7 @@ int64_t xen_set_timer_op(struct xen_call *c)
 {
     /* A 32-bit guest passes the low and the high half. */
     uint64_t timeout = c->compat ? c->arg[0] | c->arg[1] << 32 : c->arg[0];
-    uint64_t now = clock_now_ns(c->m);
+    uint64_t now = clock_read_ns(c->m);
 
     if (!timeout)
         timer_disarm(c->m, &xen_model, TIMER_SINGLESHOT, c->vcpu);

@@ -278,7 +278,7 @@ static int64_t op_get_runstate_info(struct xen_call *c)
     uint8_t bytes[48];
     unsigned count;
 
-    xen_runstate_get(c->m, target(c), &r);
+    xen_runstate_get(c->m, target(c), clock_read_ns(c->m), &r);
     count = xen_runstate_layout(&r, c->compat, bytes);
     return xen_copy_out(c, c->arg[2], bytes, count) ? 0 : XEN_EFAULT;
 }
@@ -421,7 +421,7 @@ static int64_t op_set_singleshot(struct xen_call *c)
     /* A 32-bit guest's structure has no padding at its end. */
     if (!xen_copy_in(c, c->arg[2], &set, 12))
         return XEN_EFAULT;
-    if (set.timeout_abs_ns < clock_now_ns(c->m)) {
+    if (set.timeout_abs_ns < clock_read_ns(c->m)) {
         if (c->t->singleshot_etime && (set.flags & VCPU_SSHOTTMR_future))
             return XEN_ETIME;
         timer_disarm(c->m, &xen_model, TIMER_SINGLESHOT, c->vcpu);

@@ -85,6 +85,7 @@ const struct model xen_model = {
     .is_sound = xen_is_sound,
     .restored = xen_p2m_restored,
     .timer_expired = xen_timer_expired,
+    .tells_time = xen_tells_time,
     .vcpu_switched_in = xen_vcpu_switched_in,
     .vcpu_switched_out = xen_vcpu_switched_out,
 };
