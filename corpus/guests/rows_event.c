@@ -339,6 +339,8 @@ static void rows_delivery(void)
     ports[0] = 60;
     poll.timeout = 1;
     ROW("sched.poll.free_port", sched_op(SCHEDOP_poll, &poll));
+    ports[0] = 0;
+    ROW("sched.poll.port_0", sched_op(SCHEDOP_poll, &poll));
     poll.timeout = 0;
     ports[0] = BAD_PORT;
     ROW("sched.poll.bad_port", sched_op(SCHEDOP_poll, &poll));

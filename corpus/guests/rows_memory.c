@@ -224,6 +224,26 @@ static void rows_reservation(void)
     map.nr_entries = 0;
     ROW("memory.memory_map.no_room", memory_op(XENMEM_memory_map, &map));
     ROW("memory.machine_memory_map", memory_op(XENMEM_machine_memory_map, BAD_POINTER));
+
+    /* The guest's own map instead of the toolstack's. */
+    struct {
+        domid_t domid;
+        struct xen_memory_map map;
+    } set = {.domid = DOMID_SELF, .map.nr_entries = 2};
+    entries[0].addr = 0x5000;
+    entries[0].size = 0x1000;
+    entries[0].type = 7;
+    set_xen_guest_handle(set.map.buffer, (void *)entries);
+    result = memory_op(XENMEM_SET_MEMORY_MAP, &set);
+    entries[0].type = 0;
+    map.nr_entries = 128;
+    memory_op(XENMEM_memory_map, &map);
+    ROW_EFFECT("memory.set_memory_map", result, "%u entries, first type %u", map.nr_entries, entries[0].type);
+    set.map.nr_entries = 100000;
+    ROW("memory.set_memory_map.too_many", memory_op(XENMEM_SET_MEMORY_MAP, &set));
+    set.map.nr_entries = 1;
+    set.domid = BAD_DOMAIN;
+    ROW("memory.set_memory_map.bad_domain", memory_op(XENMEM_SET_MEMORY_MAP, &set));
 }
 
 #define GRANT(op, arg, count) hypercall(__HYPERVISOR_grant_table_op, op, (unsigned long)(arg), count, 0, 0)

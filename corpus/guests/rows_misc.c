@@ -146,6 +146,15 @@ static void rows_version(void)
     result = version_op(XENVER_changeset, text);
     ROW("version.changeset", result);
     ROW("version.build_id.efault", version_op(XENVER_build_id, BAD_POINTER));
+    /* Texts with a length before them; without a buffer the length alone: extraversion2, capabilities2, changeset2 and
+       commandline2. */
+    static const char *const varbufs[] = {"version.11.length", "version.12.length", "version.13.length",
+                                          "version.14.length"};
+    for (unsigned i = 0; i < 4; i++) {
+        long length = version_op(11 + i, NULL);
+
+        ROW_EFFECT(varbufs[i], length > 0 ? 0 : length, "%s", length > 0 ? "positive" : "refused");
+    }
     ROW("version.commandline", version_op(XENVER_commandline, text) >= 0);
 }
 
@@ -256,6 +265,8 @@ static void rows_others(void)
     static const unsigned long flush[4] = {6}; /* MMUEXT_TLB_FLUSH_LOCAL */
     ROW("mmuext_op.self", hypercall(__HYPERVISOR_mmuext_op, (unsigned long)flush, 1, 0, DOMID_SELF, 0));
     ROW("mmuext_op.bad_domain", hypercall(__HYPERVISOR_mmuext_op, (unsigned long)flush, 1, 0, BAD_DOMAIN, 0));
+    ROW("console_io.write.endless",
+        hypercall(__HYPERVISOR_console_io, CONSOLEIO_write, 0x80000000u, (unsigned long)BAD_POINTER, 0, 0));
     ROW("console_io.read", hypercall(__HYPERVISOR_console_io, CONSOLEIO_read, 0, 0, 0, 0));
 
     struct multicall_entry calls[3] = {
@@ -280,6 +291,9 @@ static void rows_cpuid(void)
     ROW_EFFECT("cpuid.1", 0, "%x %x %x %x", a, b, c, d);
     cpuid(base + 2, &a, &b, &c, &d);
     ROW_EFFECT("cpuid.2", 0, "%x %x", a, b);
+    c = 0;
+    cpuid(base + 3, &a, &b, &c, &d);
+    ROW_EFFECT("cpuid.3", 0, "incarnation %u", d);
     cpuid(base + 4, &a, &b, &c, &d);
     ROW_EFFECT("cpuid.4", 0, "vcpu id %s %u, upcall vector %s", a & 8 ? "present" : "absent", b,
                a & 64 ? "present" : "absent");
