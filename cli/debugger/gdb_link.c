@@ -50,16 +50,19 @@ static enum emu_err listen_unix(struct gdb_link *l, const char *path, struct dia
 {
     struct sockaddr_un where = {.sun_family = AF_UNIX};
     enum emu_err err;
+    mode_t before;
 
     if (strlen(path) >= sizeof(where.sun_path) || strlen(path) >= sizeof(l->address))
         return diag_set(d, EMU_EINPUT, "--gdb %s: a socket's path has at most %zu characters", path,
                         sizeof(where.sun_path) - 1);
     strcpy(where.sun_path, path);
+    /* Nobody else may write to it, from its first moment on: whoever is connected reads and writes the guest. */
+    before = umask(S_IRWXG | S_IRWXO | S_IXUSR);
     err = listen_at(l, (struct sockaddr *)&where, sizeof(where), path, d);
+    umask(before);
     if (err == EMU_OK) {
         strcpy(l->path, path);
         strcpy(l->address, path);
-        (void)chmod(path, S_IRUSR | S_IWUSR);
     }
     return err;
 }
@@ -250,15 +253,18 @@ bool gdb_link_interrupted(struct gdb_link *l)
         return true;
     /* A packet that comes now is for later: only what precedes it is looked at. */
     for (;;) {
+        ssize_t got;
+
         while (l->received_at < l->received_bytes && l->received[l->received_at] != '$') {
             if (gdb_reader_feed(&l->reader, l->received[l->received_at++]) == GDB_INPUT_INTERRUPT)
                 return true;
         }
         if (l->received_at < l->received_bytes || !wait_for(l->peer, 0))
             return false;
-        if (read_more(l, MSG_DONTWAIT) <= 0) {
-            if (errno == EAGAIN || errno == EINTR)
-                return false;
+        got = read_more(l, MSG_DONTWAIT);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            return false;
+        if (got <= 0) { /* 0: it is gone, and errno is somebody else's */
             gdb_link_close(l);
             return true;
         }
