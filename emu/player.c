@@ -221,9 +221,18 @@ static enum emu_err advance(struct player *p, const struct machine_limits *limit
     return EMU_OK;
 }
 
+/* Those carried out, and the one that has begun. */
+static void print_last_words(int fd, const void *context)
+{
+    const struct player *p = context;
+
+    schedule_print_last_words(p->schedule, p->next + p->on_the_way, fd);
+}
+
 enum emu_err player_run(struct player *p, const struct machine_limits *limits, enum machine_stop_reason *why,
                         struct diag *diag)
 {
+    struct ensure_reporter before = ensure_set_reporter((struct ensure_reporter){print_last_words, p});
     enum emu_err err;
     bool stopped;
 
@@ -231,15 +240,19 @@ enum emu_err player_run(struct player *p, const struct machine_limits *limits, e
     err = advance(p, limits, why, &stopped, diag);
     if (err == EMU_OK && !stopped)
         *why = machine_run(p->machine, limits);
+    ensure_set_reporter(before);
     return err;
 }
 
 enum emu_err player_run_decisions(struct player *p, struct diag *diag)
 {
+    struct ensure_reporter before = ensure_set_reporter((struct ensure_reporter){print_last_words, p});
     enum machine_stop_reason why;
     bool stopped;
+    enum emu_err err = advance(p, &(struct machine_limits){.steps_max = UINT64_MAX}, &why, &stopped, diag);
 
-    return advance(p, &(struct machine_limits){.steps_max = UINT64_MAX}, &why, &stopped, diag);
+    ensure_set_reporter(before);
+    return err;
 }
 
 enum emu_err player_finish(const struct player *p, struct diag *diag)

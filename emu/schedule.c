@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "emu/base/ensure.h"
 #include "emu/machine.h"
@@ -475,6 +476,23 @@ void decision_print(const struct decision *d, char *text, size_t bytes)
         position_print(&d->to, to, sizeof(to));
     snprintf(text, bytes, "%s%s %s%s%s%s%s", d->at.kind == POSITION_HERE ? "then" : "at ",
              d->at.kind == POSITION_HERE ? "" : at, action->name, vcpu, value, *to ? " to " : "", to);
+}
+
+void schedule_print_last_words(const struct schedule *s, size_t count, int fd)
+{
+    static const char title[] = "bootrace: the decisions so far, as a schedule:\n",
+                      none[] = "bootrace: nothing was decided before\n";
+    char text[DECISION_TEXT_BYTES + 1];
+
+    (void)!write(fd, count ? title : none, strlen(count ? title : none));
+    for (size_t i = 0; i < count && i < s->count; i++) {
+        size_t length;
+
+        decision_print(&s->decision[i], text, DECISION_TEXT_BYTES);
+        length = strlen(text);
+        text[length++] = '\n';
+        (void)!write(fd, text, length);
+    }
 }
 
 void schedule_print(const struct schedule *s, FILE *to)

@@ -94,6 +94,8 @@ enum emu_err schedule_read(const char *path, struct schedule *s, struct diag *di
 void schedule_forget_checks(struct schedule *s);
 /* The canonical text; parsing it gives the same decisions. */
 void schedule_print(const struct schedule *s, FILE *to);
+/* Of an assertion that fails (ensure.h): the first `count` decisions, without allocating anything. */
+void schedule_print_last_words(const struct schedule *s, size_t count, int fd);
 
 /* One position ("0:1234", "1:schedule+0x10#2~5"), one decision ("at 0:1234 nmi 0"), without a newline. */
 enum emu_err position_parse(const char *text, struct position *p, struct diag *diag) EMU_MUST_CHECK;

@@ -5,9 +5,13 @@
 #include "tests/toy_machine.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "emu/base/count.h"
+#include "emu/base/ensure.h"
 #include "emu/decide.h"
 #include "emu/player.h"
 #include "emu/snapshot.h"
@@ -404,6 +408,66 @@ static void a_thousand_random_schedules_replay_to_the_same_digest(void **state)
     machine_free(m);
 }
 
+/* ---- our own mistakes ---- */
+
+static void make_a_mistake(struct machine *m, size_t decision, void *context)
+{
+    ensure(decision != 1 || !"a mistake");
+}
+
+/* What a process says that plays `text` and makes a mistake before its second decision. */
+static void last_words(const char *text, char *said, size_t bytes)
+{
+    int pipes[2], status;
+    size_t used = 0;
+    ssize_t got;
+    pid_t child;
+
+    assert_int_equal(pipe(pipes), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+        struct play p;
+
+        signal(SIGABRT, SIG_DFL);
+        dup2(pipes[1], STDERR_FILENO);
+        play_init(&p, MACHINE(STEPS_LOOP), text, NULL);
+        p.player.reached = make_a_mistake;
+        (void)!play(&p, 1000);
+        _exit(0);
+    }
+    close(pipes[1]);
+    while ((got = read(pipes[0], said + used, bytes - 1 - used)) > 0)
+        used += (size_t)got;
+    said[used] = '\0';
+    close(pipes[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void a_mistake_of_ours_tells_the_decisions_so_far(void **state)
+{
+    char said[4096];
+
+    last_words("at 0:10 vector 0 0x40\nat 0:20 nmi 0\nat 0:30 nmi 0\n", said, sizeof(said));
+    assert_non_null(strstr(said, "internal error"));
+    assert_non_null(strstr(said, "a mistake"));
+    assert_non_null(strstr(said, "the decisions so far, as a schedule:\nat 0:10 vector 0 0x40\n"));
+    assert_null(strstr(said, "nmi"));
+}
+
+static void who_has_ended_is_not_asked_for_its_decisions(void **state)
+{
+    struct play p;
+    struct ensure_reporter nobody = {NULL, NULL}, last;
+
+    play_init(&p, MACHINE(STEPS_LOOP), "at 0:10 nmi 0\n", NULL);
+    assert_int_equal(play(&p, 100), EMU_OK);
+    last = ensure_set_reporter(nobody);
+    assert_true(last.print == NULL);
+    play_fini(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,6 +481,8 @@ int main(void)
         cmocka_unit_test(the_callers_breakpoint_stops_once_at_an_anchor_too),
         cmocka_unit_test(a_timer_expires_early_or_late),
         cmocka_unit_test(a_thousand_random_schedules_replay_to_the_same_digest),
+        cmocka_unit_test(a_mistake_of_ours_tells_the_decisions_so_far),
+        cmocka_unit_test(who_has_ended_is_not_asked_for_its_decisions),
     };
 
     return cmocka_run_group_tests_name("player", tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/ensure.h"
 #include "emu/decide.h"
 #include "emu/player.h"
 #include "emu/snapshot.h"
@@ -212,8 +213,16 @@ static enum emu_err go(struct run *run, const struct move *move)
     return EMU_OK;
 }
 
+static void print_last_words(int fd, const void *context)
+{
+    const struct run *run = context;
+
+    schedule_print_last_words(&run->trial.schedule, run->trial.schedule.count, fd);
+}
+
 static enum emu_err run_once(struct run *run)
 {
+    struct ensure_reporter before = ensure_set_reporter((struct ensure_reporter){print_last_words, run});
     const struct strategy *strategy = run->o->strategy;
     enum emu_err err = EMU_OK;
     bool legal = true;
@@ -237,6 +246,7 @@ static enum emu_err run_once(struct run *run)
         conclude(run->m, run->start_steps, run->reached, &run->o->end, &run->trial);
     if (err == EMU_OK && run->lost && run->trial.kind == TRIAL_PASS && !run->reached)
         run->trial.kind = TRIAL_BUDGET; /* it did not come to its end */
+    ensure_set_reporter(before);
     return err;
 }
 
