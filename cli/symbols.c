@@ -5,11 +5,11 @@
 #include "cli/command.h"
 #include "cli/image_argument.h"
 #include "cli/run/json_text.h"
+#include "cli/run/kernel.h"
 #include "emu/image/image.h"
 #include "emu/base/plural.h"
 #include "emu/image/symbol_file.h"
 #include "emu/image/symbols.h"
-#include "emu/image/symbols_dwarf.h"
 #include "emu/image/symbols_elf.h"
 #include "models/image_formats.h"
 #include "models/linux/kallsyms.h"
@@ -131,21 +131,13 @@ static enum emu_err read_image(const struct image *img, const char *file, struct
 
 static enum emu_err read_vmlinux(const char *path, struct symbols *s, struct report *r, struct diag *d)
 {
-    struct image *img;
-    size_t found, lines, functions;
-    enum emu_err err = image_load_file(path, image_formats, &img, d);
+    struct kernel_vmlinux has;
+    enum emu_err err = kernel_read_vmlinux(path, s, &has, d);
+
     if (err != EMU_OK)
         return err;
-    err = symbols_elf_read(img->bytes, img->size, s, &found, d);
-    image_free(img);
-    if (err == EMU_OK)
-        err = symbols_dwarf_read(path, s, &lines, &functions, d);
-    if (err != EMU_OK) {
-        diag_add_place(d, path, 0);
-        return err;
-    }
-    add_source(r, "ELF symbols", path, "", found, 0);
-    add_source(r, "DWARF", path, "", functions, lines);
+    add_source(r, "ELF symbols", path, "", has.symbols, 0);
+    add_source(r, "DWARF", path, "", has.functions, has.lines);
     return EMU_OK;
 }
 

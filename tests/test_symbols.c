@@ -196,6 +196,28 @@ static void lines_are_found_up_to_the_end_of_their_sequence(void **state)
     symbols_free(s);
 }
 
+static void an_end_of_a_section_holds_nothing_behind_it(void **state)
+{
+    struct symbols *s = symbols_new();
+    struct diag d;
+    struct symbol found;
+    char text[64];
+
+    assert_int_equal(symbols_add(s, 0x1000, 0, 'T', "_text", &d), EMU_OK);
+    assert_int_equal(symbols_add(s, 0x2000, 0, 'B', "_end", &d), EMU_OK);
+    assert_int_equal(symbols_add(s, 0x9000, 0, 'T', "vsyscall", &d), EMU_OK);
+    assert_int_equal(symbols_add_range(s, 0x1000, 0x1000, &d), EMU_OK);
+    seal(s);
+    assert_true(symbols_find_address(s, 0x1fff, &found));
+    assert_string_equal(found.name, "_text");
+    assert_true(symbols_find_address(s, 0x2000, &found));
+    assert_string_equal(found.name, "_end");
+    assert_false(symbols_find_address(s, 0x2001, &found)); /* a module's code, say */
+    symbols_print(s, 0x5123, text, sizeof(text));
+    assert_string_equal(text, "0x5123");
+    symbols_free(s);
+}
+
 static void two_hundred_thousand_symbols_are_compact(void **state)
 {
     struct diag d;
@@ -232,6 +254,7 @@ int main(void)
         cmocka_unit_test(an_empty_table_answers_nothing),
         cmocka_unit_test(bad_names_and_ranges_are_refused),
         cmocka_unit_test(lines_are_found_up_to_the_end_of_their_sequence),
+        cmocka_unit_test(an_end_of_a_section_holds_nothing_behind_it),
         cmocka_unit_test(two_hundred_thousand_symbols_are_compact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <unistd.h>
 
 extern int known_function(int x);
 int known_data = 5;
@@ -115,6 +116,37 @@ static void other_files_are_refused_and_stripped_ones_are_empty(void **state)
     symbols_free(s);
 }
 
+/* Every section of debug data has another name, but one that is only of call frames. */
+static void only_call_frames_are_no_damage(void **state)
+{
+    static const char aranges[] = ".debug_aranges", frame[sizeof(aranges)] = ".debug_frame";
+    char path[] = "/tmp/symbols-elf-XXXXXX";
+    struct diag d;
+    size_t size, count, lines, functions;
+    uint8_t *bytes = read_self(&size), *at;
+    struct symbols *s = symbols_new();
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    at = memmem(bytes, size, aranges, sizeof(aranges));
+    if (!at)
+        fail_msg("this program has no %s", aranges);
+    while ((at = memmem(bytes, size, aranges, sizeof(aranges))))
+        memcpy(at, frame, sizeof(frame));
+    for (at = bytes; at && (at = memmem(at, size - (size_t)(at - bytes), "\0.debug_", 8)); at++)
+        if (memcmp(at + 8, "frame", 5))
+            memcpy(at, "\0.other_", 8);
+    assert_int_equal(write(fd, bytes, size), (ssize_t)size);
+    close(fd);
+    if (symbols_dwarf_read(path, s, &lines, &functions, &d) != EMU_OK)
+        fail_msg("%s", d.text);
+    assert_int_equal(lines + functions, 0);
+    assert_int_equal(symbols_elf_read(bytes, size, s, &count, &d), EMU_OK);
+    assert_true(count > 0);
+    unlink(path);
+    symbols_free(s);
+    free(bytes);
+}
+
 static void a_damaged_copy_never_crashes_the_reader(void **state)
 {
     size_t size;
@@ -140,6 +172,7 @@ int main(void)
         cmocka_unit_test(symtab_names_what_is_linked_here),
         cmocka_unit_test(dwarf_gives_the_line_of_an_address),
         cmocka_unit_test(other_files_are_refused_and_stripped_ones_are_empty),
+        cmocka_unit_test(only_call_frames_are_no_damage),
         cmocka_unit_test(a_damaged_copy_never_crashes_the_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,6 @@
 #include "cli/run/same.h"
 #include "cli/run/snapshot_case.h"
 #include "emu/snapshot_file.h"
-#include "emu/image/symbols_dwarf.h"
 #include "emu/image/symbols_elf.h"
 #include "fuzz/detect/guest_panic.h"
 #include "models/image_formats.h"
@@ -33,12 +32,13 @@ static enum emu_err load_symbols(struct guest *g, struct diag *d)
     struct symbols *s = symbols_new();
     struct diag ignored;
     enum emu_err err;
-    size_t found, lines, functions;
+    struct kernel_vmlinux has;
+    size_t found;
 
     if (!s)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     if (o->vmlinux) {
-        err = symbols_dwarf_read(o->vmlinux, s, &lines, &functions, d);
+        err = kernel_read_vmlinux(o->vmlinux, s, &has, d);
     } else if (o->system_map) {
         err = system_map_read(o->system_map, s, d);
     } else {

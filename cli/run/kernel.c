@@ -1,9 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/run/kernel.h"
 
+#include "emu/image/symbols_dwarf.h"
 #include "emu/image/symbols_elf.h"
 #include "models/image_formats.h"
 #include "models/linux/kallsyms.h"
+
+static enum emu_err read_own_tables(const struct image *image, struct symbols *s, struct diag *d)
+{
+    struct kernel_view view;
+    struct diag ignored;
+
+    if (kernel_view_init(&view, image->bytes, image->size, &ignored) == EMU_OK &&
+        kallsyms_read(&view, s, NULL, &ignored) == EMU_OK)
+        return EMU_OK;
+    return diag_set(d, EMU_EINPUT, "it has no symbols: neither a symbol table nor debug data nor kallsyms");
+}
+
+enum emu_err kernel_read_vmlinux(const char *path, struct symbols *s, struct kernel_vmlinux *has, struct diag *d)
+{
+    struct image *image;
+    enum emu_err err = image_load_file(path, image_formats, &image, d);
+
+    *has = (struct kernel_vmlinux){.symbols = 0};
+    if (err != EMU_OK)
+        return err;
+    err = symbols_elf_read(image->bytes, image->size, s, &has->symbols, d);
+    if (err == EMU_OK)
+        err = symbols_dwarf_read(path, s, &has->lines, &has->functions, d);
+    if (err == EMU_OK && !has->symbols && !has->functions)
+        err = read_own_tables(image, s, d);
+    image_free(image);
+    if (err != EMU_OK)
+        diag_add_place(d, path, 0);
+    return err;
+}
 
 static enum emu_err read_symbols(struct kernel *k, struct diag *d)
 {

@@ -267,6 +267,17 @@ static uint64_t range_end(const struct symbols *s, uint64_t gva)
     return 0;
 }
 
+/* Whether a section ends there, and none holds it: what is named so (_end, say) holds nothing. */
+static bool is_end(const struct symbols *s, uint64_t gva)
+{
+    if (range_end(s, gva))
+        return false;
+    for (size_t i = 0; i < s->range_count; i++)
+        if (s->ranges[i].end_gva == gva)
+            return true;
+    return false;
+}
+
 static void fill_extents(struct symbols *s)
 {
     uint64_t next_gva = 0;
@@ -277,7 +288,7 @@ static void fill_extents(struct symbols *s)
             next_gva = s->entries[i].start_gva;
             has_next = true;
         }
-        if (e->bytes)
+        if (e->bytes || is_end(s, e->start_gva))
             continue;
         uint64_t end_gva = range_end(s, e->start_gva);
         if (has_next && (!end_gva || next_gva < end_gva))

@@ -62,7 +62,8 @@ static enum emu_err read_units(Dwarf *dwarf, struct reader *r, size_t *lines)
     Dwarf_Half version;
     uint8_t type;
     Dwarf_Die die;
-    int result;
+    int result, why;
+    (void)dwarf_errno(); /* what an earlier file left */
     while ((result = dwarf_get_units(dwarf, unit, &unit, &version, &type, &die, NULL)) == 0) {
         if (type != DW_UT_compile)
             continue;
@@ -73,7 +74,9 @@ static enum emu_err read_units(Dwarf *dwarf, struct reader *r, size_t *lines)
         if (r->err)
             return r->err;
     }
-    return result < 0 ? diag_set(r->d, EMU_EINPUT, "the debug data is damaged: %s", dwarf_errmsg(-1)) : EMU_OK;
+    /* A file without .debug_info (with .debug_frame alone, say) ends so too, and is no error. */
+    why = result < 0 ? dwarf_errno() : 0;
+    return why ? diag_set(r->d, EMU_EINPUT, "the debug data is damaged: %s", dwarf_errmsg(why)) : EMU_OK;
 }
 
 enum emu_err symbols_dwarf_read(const char *path, struct symbols *s, size_t *lines, size_t *functions, struct diag *d)

@@ -23,7 +23,11 @@ static size_t skip_blanks(const char *line, size_t at, size_t bytes)
     return at;
 }
 
-static enum emu_err parse_line(const char *line, size_t bytes, struct symbols *s, struct diag *d)
+struct extent { /* from _text to _end, as far as they are known */
+    uint64_t start_gva, end_gva;
+};
+
+static enum emu_err parse_line(const char *line, size_t bytes, struct symbols *s, struct extent *kernel, struct diag *d)
 {
     uint64_t gva = 0;
     size_t at = 0;
@@ -47,20 +51,25 @@ static enum emu_err parse_line(const char *line, size_t bytes, struct symbols *s
             return diag_set(d, EMU_EINPUT, "the name in a line of a System.map has a blank or control character");
     memcpy(name, line + name_at, name_bytes);
     name[name_bytes] = '\0';
-    if (!strcmp(name, "_text"))
+    if (!strcmp(name, "_text")) {
         symbols_set_moving_from(s, gva);
+        kernel->start_gva = gva;
+    }
+    if (!strcmp(name, "_end"))
+        kernel->end_gva = gva;
     return symbols_add(s, gva, 0, line[kind_at], name, d);
 }
 
 enum emu_err system_map_parse(const char *text, size_t bytes, const char *file, struct symbols *s, struct diag *d)
 {
+    struct extent kernel = {0, 0};
     unsigned line = 0;
     for (size_t at = 0; at < bytes;) {
         const char *end = memchr(text + at, '\n', bytes - at);
         size_t line_bytes = end ? (size_t)(end - text) - at : bytes - at;
         size_t used_bytes = line_bytes && text[at + line_bytes - 1] == '\r' ? line_bytes - 1 : line_bytes;
         line++;
-        enum emu_err err = parse_line(text + at, used_bytes, s, d);
+        enum emu_err err = parse_line(text + at, used_bytes, s, &kernel, d);
         if (err != EMU_OK) {
             diag_add_place(d, file, line);
             return err;
@@ -69,7 +78,9 @@ enum emu_err system_map_parse(const char *text, size_t bytes, const char *file, 
     }
     if (!line)
         return diag_set_at(d, EMU_EINPUT, file, 0, "the System.map is empty");
-    return EMU_OK;
+    return kernel.end_gva > kernel.start_gva
+               ? symbols_add_range(s, kernel.start_gva, kernel.end_gva - kernel.start_gva, d)
+               : EMU_OK;
 }
 
 enum emu_err system_map_read(const char *path, struct symbols *s, struct diag *d)

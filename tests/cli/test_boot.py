@@ -60,6 +60,21 @@ def elf(machine=62, bits=64, payload=b"\x90" * 64):
     return (header + segment).ljust(0x1000, b"\0") + payload
 
 
+def a_vmlinux_without_debug_data_still_has_its_symbols():
+    """Of the image itself, so that only the options can name the symbol's place."""
+    bare, names = os.path.join(folder.name, "bare.elf"), os.path.join(folder.name, "names")
+    subprocess.run(["objcopy", "--strip-all", HELLO, bare], check=True)
+    subprocess.run(["objcopy", "--strip-debug", HELLO, names], check=True)
+    symbol = next(line.split()[2] for line in subprocess.run(["nm", HELLO], check=True, capture_output=True,
+                                                             text=True).stdout.split("\n") if " T " in line)
+    got = run("boot", bare, "--until", symbol, "--steps-max", "100000000")
+    expect(got.returncode == 2 and "no symbol" in got.stderr, got.stderr)
+    got = run("boot", bare, "--vmlinux", names, "--until", symbol, "--steps-max", "100000000")
+    expect(got.returncode == 0 and f"reached {symbol}" in got.stdout + got.stderr, got.stderr)
+    got = run("boot", bare, "--vmlinux", bare)
+    expect(got.returncode == 2 and "has no symbols" in got.stderr, got.stderr)
+
+
 def an_empty_file_is_refused():
     refused("empty", file_with("empty", b""), says="empty")
 
@@ -421,6 +436,7 @@ def a_pv_kernel_needs_a_xen():
 
 
 TESTS = (
+    a_vmlinux_without_debug_data_still_has_its_symbols,
     an_empty_file_is_refused,
     what_is_no_image_is_refused,
     kernels_of_other_processors_are_refused,
