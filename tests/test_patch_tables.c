@@ -124,6 +124,33 @@ static void paravirt_sites_are_read_back_even_when_the_last_is_cut(void **state)
     }
 }
 
+static void alternatives_are_read_back_even_when_the_last_lacks_its_padding(void **state)
+{
+    static const struct {
+        enum alternative_layout layout;
+        unsigned bits, cut;
+    } rows[] = {{ALT_2_6_18, 32, 1}, {ALT_2_6_18, 64, 4}, {ALT_2_6_18, 64, 5}, {ALT_2_6_36, 64, 4}};
+    for (unsigned row = 0; row < COUNT(rows); row++) {
+        struct fixture f;
+        struct patch_entry e;
+        patched_init(&f.made, rows[row].bits);
+        patched_table(&f.made, ".altinstructions");
+        for (unsigned i = 0; i < ENTRIES; i++) {
+            struct alternative a = nth_alternative(&f.made, i, rows[row].layout);
+            patched_alternative(&f.made, rows[row].layout, &a);
+        }
+        f.made.table[0].bytes -= rows[row].cut;
+        memset(patched_at(&f.made, f.made.table[0].gva + f.made.table[0].bytes), 0xcc, rows[row].cut); /* another's */
+        find_in(&f, true, NULL);
+        assert_string_equal(f.tables.tables[PATCH_ALTERNATIVE].refusal, "");
+        assert_int_equal(f.tables.tables[PATCH_ALTERNATIVE].count, ENTRIES);
+        struct alternative last = nth_alternative(&f.made, ENTRIES - 1, rows[row].layout);
+        patch_tables_get(&f.tables, PATCH_ALTERNATIVE, ENTRIES - 1, &e);
+        assert_int_equal(e.site_gva, last.site_gva);
+        assert_int_equal(e.replacement_bytes, last.replacement_bytes);
+    }
+}
+
 static void jump_labels_and_static_calls_are_read_back(void **state)
 {
     for (unsigned row = 0; row < 4; row++) {
@@ -322,6 +349,7 @@ int main(void)
         cmocka_unit_test(every_layout_of_alternatives_is_read_back),
         cmocka_unit_test(a_feature_that_must_be_absent_is_told_before_6_3),
         cmocka_unit_test(paravirt_sites_are_read_back_even_when_the_last_is_cut),
+        cmocka_unit_test(alternatives_are_read_back_even_when_the_last_lacks_its_padding),
         cmocka_unit_test(jump_labels_and_static_calls_are_read_back),
         cmocka_unit_test(lock_prefixes_are_read_back_and_padding_patches_nothing),
         cmocka_unit_test(tables_of_bare_sites_are_read_back),

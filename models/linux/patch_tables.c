@@ -229,14 +229,23 @@ static void decode_feature(const struct patch_layout *l, const uint8_t *raw, str
         e->flags = (uint32_t)get(raw, l->key) & KEY_FLAG_BITS;
 }
 
+/* Whether padding that is there is not zero. */
+static bool has_dirt(const struct patch_layout *l, const uint8_t *raw, uint64_t raw_bytes)
+{
+    for (uint64_t i = l->zero.at; i < raw_bytes && i < (uint64_t)l->zero.at + l->zero.bytes; i++)
+        if (raw[i])
+            return true;
+    return false;
+}
+
 /* Everything that must be true of an entry; `why` gets the end of a sentence that begins with the entry. */
-static bool check(const struct kernel_view *v, const struct patch_layout *l, const uint8_t *raw,
+static bool check(const struct kernel_view *v, const struct patch_layout *l, const uint8_t *raw, uint64_t raw_bytes,
                   const struct patch_entry *e, char *why, size_t why_bytes)
 {
     uint64_t file_at;
     if (is_padding(l, raw))
         return true;
-    if (get(raw, l->zero))
+    if (has_dirt(l, raw, raw_bytes))
         return problem(why, why_bytes, "has padding that is not zero");
     if (!e->site_bytes && !l->site_bytes.bytes)
         return problem(why, why_bytes, "has the site 0x%" PRIx64 ", where nothing of its kind is", e->site_gva);
@@ -263,7 +272,7 @@ static bool check(const struct kernel_view *v, const struct patch_layout *l, con
 }
 
 static bool decode(const struct kernel_view *v, const struct patch_layout *l, uint64_t start_gva, uint32_t i,
-                   const uint8_t *raw, struct patch_entry *e, char *why, size_t why_bytes)
+                   const uint8_t *raw, uint64_t raw_bytes, struct patch_entry *e, char *why, size_t why_bytes)
 {
     uint64_t entry_gva = start_gva + (uint64_t)i * l->entry_bytes;
     *e = (struct patch_entry){.kind = l->kind, .index = i, .entry_gva = entry_gva};
@@ -276,14 +285,14 @@ static bool decode(const struct kernel_view *v, const struct patch_layout *l, ui
         e->key_gva = get_gva(v, l, entry_gva, raw, l->key, KEY_FLAG_BITS);
     decode_lengths(v, l, raw, e);
     decode_feature(l, raw, e);
-    return check(v, l, raw, e, why, why_bytes);
+    return check(v, l, raw, raw_bytes, e, why, why_bytes);
 }
 
-/* Bytes up to the end of the last field. */
+/* Bytes up to the end of the last field that says something; the padding behind it is not everywhere. */
 static unsigned used_bytes(const struct patch_layout *l)
 {
-    const struct field fields[] = {l->site,       l->replacement,       l->target,        l->key, l->feature, l->flags,
-                                   l->site_bytes, l->replacement_bytes, l->padding_bytes, l->zero};
+    const struct field fields[] = {l->site,       l->replacement,       l->target,       l->key, l->feature, l->flags,
+                                   l->site_bytes, l->replacement_bytes, l->padding_bytes};
     unsigned used = 0;
     for (unsigned i = 0; i < COUNT(fields); i++)
         if (fields[i].bytes && fields[i].at + fields[i].bytes > used)
@@ -304,7 +313,8 @@ static uint32_t try_layout(const struct kernel_view *v, const struct patch_layou
     }
     for (uint32_t i = 0; i < count; i++) {
         char reason[160];
-        if (decode(v, l, t->start_gva, i, raw + (size_t)i * l->entry_bytes, &e, reason, sizeof(reason)))
+        uint64_t at = (uint64_t)i * l->entry_bytes;
+        if (decode(v, l, t->start_gva, i, raw + at, t->bytes - at, &e, reason, sizeof(reason)))
             continue;
         problem(why, why_bytes, "entry %u %s", i, reason);
         return i;
@@ -398,7 +408,7 @@ bool patch_tables_decode(const struct patch_tables *t, enum patch_kind kind, uin
     char why[160];
     ensure(table->layout != NULL);
     ensure(i < table->count);
-    return decode(t->view, table->layout, table->start_gva, i, raw, out, why, sizeof(why));
+    return decode(t->view, table->layout, table->start_gva, i, raw, used_bytes(table->layout), out, why, sizeof(why));
 }
 
 void patch_tables_get(const struct patch_tables *t, enum patch_kind kind, uint32_t i, struct patch_entry *out)

@@ -33,8 +33,8 @@ static void read_table(struct pv_ops *o, const char *table, const struct kernel_
         struct pv_slot *slot = &o->slots[o->slot_count];
         uint64_t first_gva = 0;
         if (!kernel_view_read(v, symbol.start_gva + at, &first_gva, v->word_bytes) ||
-            !patch_tables_is_code(v, first_gva, 1))
-            return; /* padding, or the object behind it */
+            (first_gva && !patch_tables_is_code(v, first_gva, 1)))
+            return; /* the object behind it */
         *slot = (struct pv_slot){.slot_gva = symbol.start_gva + at, .first_gva = first_gva, .table = table};
         if (symbols_find_address(s, first_gva, &function) && function.start_gva == first_gva)
             name_slot(slot, function.name);
@@ -53,6 +53,56 @@ static void name_lock_slots(struct pv_ops *o)
             return;
         snprintf(slot->name, sizeof(slot->name), "%s", names[i]);
     }
+}
+
+/* Which slot this is says the number in the entry of any of its callers, up to 6.7: all tables' slots are counted
+   together. Where a symbol's extent holds padding behind a table, that would count too: `excess` empty slots before
+   `slot` are it. */
+static void drop_padding(struct pv_ops *o, unsigned slot, unsigned excess)
+{
+    unsigned end = slot;
+
+    while (end > 0 && o->slots[end - 1].table == o->slots[slot].table)
+        end--; /* of the table before */
+    for (; excess && end && !o->slots[end - 1].first_gva; excess--, end--) {
+        memmove(&o->slots[end - 1], &o->slots[end], (o->slot_count - end) * sizeof(*o->slots));
+        o->slot_count--;
+    }
+}
+
+static void drop_all_padding(struct pv_ops *o, const struct kernel_view *v, const struct patch_tables *t)
+{
+    const struct patch_table *table = &t->tables[PATCH_PARAVIRT];
+
+    for (uint32_t i = 0; table->is_present && !table->refusal[0] && i < table->count; i++) {
+        struct patch_entry e;
+        uint8_t code[PATCH_SITE_BYTES_MAX];
+        uint64_t slot_gva;
+        unsigned slot;
+
+        patch_tables_get(t, PATCH_PARAVIRT, i, &e);
+        if (!kernel_view_read(v, e.site_gva, code, e.site_bytes) ||
+            call_site_decode(v->bits, e.site_gva, code, e.site_bytes, &slot_gva) != CALL_SLOT)
+            continue;
+        slot = pv_ops_find_slot(o, slot_gva);
+        if (slot < o->slot_count && slot > e.feature)
+            drop_padding(o, slot, slot - e.feature);
+    }
+    while (o->slot_count && !o->slots[o->slot_count - 1].first_gva) /* nothing comes behind it, and nobody calls it */
+        o->slot_count--;
+}
+
+/* Without CONFIG_KALLSYMS_ALL a kernel's own table names functions only. */
+static bool names_data(const struct symbols *s)
+{
+    for (size_t i = 0; i < symbols_count(s); i++) {
+        struct symbol symbol;
+
+        symbols_get(s, i, &symbol);
+        if (strchr("bBdDrR", symbol.kind))
+            return true;
+    }
+    return false;
 }
 
 static int compare_sites(const void *a, const void *b)
@@ -100,6 +150,11 @@ enum emu_err pv_ops_init(struct pv_ops *o, const struct kernel_view *v, const st
     *o = (struct pv_ops){.sites = NULL};
     for (unsigned i = 0; i < COUNT(tables); i++)
         read_table(o, tables[i], v, s);
+    drop_all_padding(o, v, t);
+    if (!o->slot_count && !names_data(s))
+        return diag_set(d, EMU_EINPUT,
+                        "the kernel's own symbols name no data (it was built without CONFIG_KALLSYMS_ALL); give its "
+                        "System.map with --system-map, or --vmlinux");
     if (!o->slot_count)
         return diag_set(d, EMU_EINPUT, "the kernel has no table of paravirt operations that its symbols name");
     name_lock_slots(o);

@@ -24,7 +24,7 @@
 
 struct pv_slot {
     uint64_t slot_gva;
-    uint64_t first_gva;           /* the function in it in the image */
+    uint64_t first_gva;           /* the function in it in the image; 0: it is empty */
     const char *table;            /* "pv_ops", "pv_ops_lock", "pv_lock_ops", …: lives for ever */
     char name[PV_OPS_NAME_BYTES]; /* cut if longer */
 };
