@@ -129,12 +129,14 @@ static uint64_t read_site(struct op_table *o, const struct op_table_site *site)
     return o->c.bits == 64 ? target : (uint32_t)target;
 }
 
+#define PARAVIRT_NUMBERS 2u /* bytes behind the address: operation and length; then clobbers and padding */
+
 static bool read_entry(struct op_table *o, uint64_t entry_gva, struct op_table_site *site)
 {
     uint8_t raw[16] = {0};
     unsigned word = word_bytes(o);
 
-    if (!read_gva(o, entry_gva, raw, 2 * word))
+    if (!read_gva(o, entry_gva, raw, word + PARAVIRT_NUMBERS))
         return false;
     memcpy(&site->site_gva, raw, word);
     site->slot = raw[word];
@@ -149,7 +151,9 @@ static void for_range(struct op_table *o, uint64_t first_gva, uint64_t end_gva, 
     struct op_table_site site = {.site_gva = 0};
     unsigned entry = 2 * word_bytes(o), count = 0;
 
-    for (uint64_t at = first_gva; at < end_gva && end_gva - at >= entry && count < RANGE_ENTRIES_MAX;
+    /* The last entry may lack its padding: the kernel goes on while it is before the end. */
+    for (uint64_t at = first_gva;
+         at < end_gva && end_gva - at >= word_bytes(o) + PARAVIRT_NUMBERS && count < RANGE_ENTRIES_MAX;
          at += entry, count++)
         if (read_entry(o, at, &site))
             fn(o, &site, context);
