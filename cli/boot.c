@@ -80,7 +80,7 @@ static const struct argp_option options[] = {
     {"snapshot-at", KEY_SNAPSHOT_AT, "POSITION FILE", 0,
      "Write the machine to FILE when so many steps are made: N of all vCPUs, or VCPU:N; may be repeated", 0},
     {"from", KEY_FROM, "FILE", 0,
-     "Go on from a snapshot file; IMAGE then only gives the symbols and may be left away, and so may all options of "
+     "Go on from a snapshot file; IMAGE then only gives the symbols and may be omitted, and so may all options of "
      "the guest",
      0},
     {"stats", KEY_STATS, NULL, 0, "Print the engine's counters at the end", 0},

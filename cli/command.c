@@ -20,7 +20,7 @@ enum emu_err command_check_output(const char *path, bool is_replaced, struct dia
     int file;
 
     if (is_there && is_replaced && !S_ISREG(st.st_mode))
-        return diag_set_at(d, EMU_EINPUT, path, 0, "can't be written: it is there and no file");
+        return diag_set_at(d, EMU_EINPUT, path, 0, "can't be written: it exists and is not a regular file");
     file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
     if (file < 0 && errno != ENXIO) /* a pipe that nobody reads yet */
         return diag_set_at(d, EMU_EINPUT, path, 0, "can't be written: %s", strerror(errno));

@@ -309,7 +309,7 @@ static const char list_doc[] = "List cases: name, what is expected, title.\v"
                                "Examples:\n"
                                "  bootrace corpus list\n"
                                "  bootrace corpus list corpus --json\n\n"
-                               "Exit status: 0, or 2 if a file is no case.";
+                               "Exit status: 0, or 2 if a file is not a case.";
 
 static const struct argp_option list_options[] = {
     {"json", KEY_JSON, NULL, 0, "Print one JSON array", 0},

@@ -115,7 +115,8 @@ static enum emu_err check_name(struct add *a, struct diag *d)
     if (snprintf(a->path, sizeof(a->path), "%s/%s.yaml", a->to, a->name) >= (int)sizeof(a->path))
         return diag_set(d, EMU_EINPUT, "the path of the case is too long");
     if (access(a->to, W_OK | X_OK))
-        return diag_set_at(d, EMU_EINPUT, a->to, 0, "is no folder that can be written to; --to FOLDER names another");
+        return diag_set_at(d, EMU_EINPUT, a->to, 0,
+                           "is not a folder that can be written to; --to FOLDER names another");
     if (!a->force && !access(a->path, F_OK))
         return diag_set_at(d, EMU_EINPUT, a->path, 0, "is there already; --force replaces it");
     return EMU_OK;

@@ -17,7 +17,7 @@ static const char doc[] = "Say what a case is: its prose, its run, what it expec
                           "Examples:\n"
                           "  bootrace corpus show s0-late-module\n"
                           "  bootrace corpus show found.yaml\n\n"
-                          "Exit status: 0, or 2 if it is no case.";
+                          "Exit status: 0, or 2 if it is not a case.";
 
 struct show {
     const char *name;

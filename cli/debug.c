@@ -55,8 +55,7 @@ static const struct argp_option options[] = {
     {"guests", KEY_GUESTS, "FOLDER", 0, "Where a case's free-standing guests are (default: beside this program)", 0},
     {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
     {"from", KEY_FROM, "FILE", 0,
-     "Begin at a snapshot file (bootrace boot --snapshot-at); IMAGE then only gives the symbols and may be left away",
-     0},
+     "Begin at a snapshot file (bootrace boot --snapshot-at); IMAGE then only gives the symbols and may be omitted", 0},
     {0},
 };
 

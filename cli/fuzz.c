@@ -125,10 +125,11 @@ struct fuzz {
     bool asked[SOURCE_COUNT]; /* of the exhaustive search */
     uint64_t window_steps_max, budget_s;
     const char *inject;
-    const char *of_boundaries, *of_runs; /* an option that only the exhaustive search has, that only the others have */
-    const char *same;                    /* what is declared; NULL for nothing */
+    const char *of_boundaries; /* the first option seen that only the exhaustive search has, for the error message */
+    const char *of_runs;       /* the first one that only schedule searches have */
+    const char *same;          /* what is declared; NULL for nothing */
     struct divergence_list same_parsed;
-    char same_memory[SAME_BYTES]; /* what of it whole runs can compare */
+    char same_memory[SAME_BYTES]; /* the part of `same` that whole runs can compare */
     struct fuzz_exhaustive exhaustive;
     struct fuzz_schedules schedules; /* its strategy is NULL for the exhaustive search */
     struct diag diag;
@@ -664,10 +665,10 @@ static int search_boundaries(struct fuzz *f, struct guest *g, uint64_t end_gva, 
     failing = search_report_sum(found, "failing");
     if (!complete && is_over(f) && !interrupted)
         fprintf(to, "stopped: the budget of %" PRIu64 " s is used up; %s\n", f->budget_s,
-                f->exhaustive.out ? "the same command goes on where it was" : "with --out, it could be gone on with");
+                f->exhaustive.out ? "the same command goes on where it was" : "give --out DIR to make it resumable");
     if (interrupted)
         fprintf(to, "interrupted; %s\n",
-                f->exhaustive.out ? "the same command goes on where it was" : "with --out, it could be gone on with");
+                f->exhaustive.out ? "the same command goes on where it was" : "give --out DIR to make it resumable");
     fprintf(to,
             "each run ends where the handler returns, and says nothing of what the guest does then; assuming that %s\n",
             SEARCH_ASSUMPTIONS);

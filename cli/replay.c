@@ -136,7 +136,7 @@ static enum emu_err explain_difference(struct replay *r, struct session *s, stru
     const char *arguments[4] = {r->path};
     char at[2][DECISION_TEXT_BYTES], guests[CASE_PATH_BYTES + 16];
     const struct decision *good, *failed = session_failed_check(s, &good);
-    struct divergence part;
+    struct first_difference part;
     enum emu_err err;
 
     if (!failed)

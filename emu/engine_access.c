@@ -132,7 +132,7 @@ enum emu_err engine_watch_writes(struct engine *e, uint64_t gpa, uint64_t bytes,
     bool ok;
 
     if (!bytes || !memory_is_ram(e->mem, gpa, bytes))
-        return diag_set(d, EMU_EINPUT, "what is to be watched at guest-physical 0x%" PRIx64 " is no RAM", gpa);
+        return diag_set(d, EMU_EINPUT, "what is to be watched at guest-physical 0x%" PRIx64 " is not RAM", gpa);
     for (unsigned i = 0; i < e->watches; i++)
         if (e->watched[i].gpa == gpa && e->watched[i].bytes == bytes)
             return EMU_OK;

@@ -120,7 +120,8 @@ static bool find_memory(struct machine *m, const struct vcpu_regs *r, uint64_t g
         }
         if (!memory_is_ram(m->mem, w.gpa, 1)) {
             machine_unmodelled(
-                m, "a string port instruction between a port and guest-physical 0x%" PRIx64 ", which is no RAM", w.gpa);
+                m, "a string port instruction between a port and guest-physical 0x%" PRIx64 ", which is not RAM",
+                w.gpa);
             return false;
         }
         gpa[i] = w.gpa;

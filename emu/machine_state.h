@@ -59,7 +59,9 @@ struct machine_run {
         uint64_t facts;         /* those that are not the host's own writes, as of time records at every switch */
         uint64_t mark_trace_ns; /* when the silence began */
         uint64_t next_probe_ns;
-        uint64_t pinned; /* the vCPU that runs alone by order, and 1; 0: none. Else the others are no witnesses. */
+        /* 1 + the vCPU that a decision pinned; 0 if none. While one is pinned, the others' lack of progress proves
+           nothing. */
+        uint64_t pinned;
     } hang;
     bool watch_wrote; /* what is watched was written, and nobody told yet */
     struct watch_write watch_write;
@@ -90,10 +92,12 @@ struct machine {
     size_t arena_bytes;
     size_t arena_offset[MODELS_MAX];
     uint64_t *deadline_ns; /* [model][kind][vcpu], TIMER_NEVER when not armed; in the area too */
-    uint8_t *expired;      /* the same of them: how often, at most 2, since timer_count_anew(); not in the area */
-    bool debugging;        /* the engine has breakpoints of a vCPU's debug registers */
-    bool delivered;        /* an event, by the exit that is taken now */
-    bool in_engine;        /* a callback of the engine runs: the loaded vCPU can't be changed now */
+    /* Per timer, in the order of deadline_ns: how often it expired since timer_count_anew(), saturating at 2. Not part
+       of a snapshot. */
+    uint8_t *expired;
+    bool debugging; /* the engine has breakpoints of a vCPU's debug registers */
+    bool delivered; /* an event, by the exit that is taken now */
+    bool in_engine; /* a callback of the engine runs: the loaded vCPU can't be changed now */
     struct machine_run run;
 
     struct {
@@ -107,8 +111,8 @@ struct machine {
         bool changed; /* the engine does not know the places yet */
         bool asked;   /* for a boundary */
     } watch;
-    bool pinned_to_place; /* of the run that goes on: the pinned vCPU runs to a place, which it need not reach, */
-    bool pinned_is_stuck; /* and never will without the others */
+    bool pinned_to_place; /* in the present run, the pinned vCPU runs until a place that it may never reach */
+    bool pinned_is_stuck; /* the pinned vCPU cannot reach that place unless others run */
     bool host_acts;       /* what is read and written is the host's doing: it switches vCPUs, or lets idle time pass */
     struct hang_probe *hang_probe; /* NULL until it is needed */
     struct hang_clock *hang_clock; /* the same */

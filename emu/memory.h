@@ -43,7 +43,7 @@ bool memory_read(const struct memory *mem, uint64_t gpa, void *dst, size_t bytes
 bool memory_write(struct memory *mem, uint64_t gpa, const void *src, size_t bytes) EMU_MUST_CHECK;
 bool memory_fill(struct memory *mem, uint64_t gpa, uint8_t byte, size_t bytes) EMU_MUST_CHECK;
 
-/* The same as memory_read(), for looking only: what is looked at is not told to the one who watches. */
+/* Like memory_read(), but invisible to memory_watch(). For inspection only. */
 bool memory_peek(const struct memory *mem, uint64_t gpa, void *dst, size_t bytes) EMU_MUST_CHECK;
 
 /* Tell `fn` (NULL: nobody) of every memory_read, memory_write and memory_fill before it happens: what the machine and

@@ -27,9 +27,9 @@ struct machine;
 enum model_answer {
     MODEL_NOT_MINE, /* ask the next model */
     MODEL_DONE,
-    MODEL_FAULT_GP, /* the guest gets #GP(0) (MSRs), #UD for hypercalls is MODEL_FAULT_UD */
-    MODEL_FAULT_UD,
-    MODEL_REFUSED, /* host_act only: illegal here, and nothing has changed; the diag says why */
+    MODEL_FAULT_GP, /* MSR access: the guest gets #GP(0) */
+    MODEL_FAULT_UD, /* hypercall: the guest gets #UD */
+    MODEL_REFUSED,  /* host_act only: illegal here, and nothing has changed; the diag says why */
 };
 
 struct cpuid_regs {
@@ -42,7 +42,7 @@ struct cpuid_regs {
 struct held_event {
     const char *what; /* "virq", "ipi", …, static */
     uint32_t number;  /* of the virq, pirq, … */
-    uint32_t port;    /* event channel; 0 if it is none */
+    uint32_t port;    /* event channel; 0 if the event has no channel */
     uint32_t vcpu;    /* that is to take it */
     const char *why;  /* … and does not: a static clause */
 };

@@ -130,7 +130,7 @@ static enum emu_err approach(struct player *p, const struct position *at, const 
     *arrived = false;
     l.also.vcpu = at->vcpu;
     l.also.position_max = p->steps == NOT_KNOWN ? 0 : p->steps;
-    if (p->on_the_way) { /* `vcpu` names who is pinned: the caller's position moves aside */
+    if (p->on_the_way) { /* l.vcpu must name the pinned vCPU, so the caller's limit goes to l.also */
         l.pinned = true;
         l.vcpu = at->vcpu;
         l.position_max = l.also.position_max;

@@ -277,7 +277,7 @@ static enum emu_err unknown_action(const char *word, struct diag *diag)
 
     if (!strcmp(word, "choose"))
         return diag_set(diag, EMU_EINPUT,
-                        "'choose' is no decision any more: no choice of the host's was ever taken from it; take the "
+                        "'choose' is not a decision any more: no choice of the host's was ever taken from it; take the "
                         "line away, and the run is the same");
     for (unsigned k = 0; k < DECISION_KIND_COUNT; k++) {
         size_t used = strlen(known);
@@ -286,7 +286,7 @@ static enum emu_err unknown_action(const char *word, struct diag *diag)
         if (k != DECISION_RUN_TO) /* has the name of the one before */
             snprintf(known + used, sizeof(known) - used, "%s%s", separator, actions[k].name);
     }
-    return diag_set(diag, EMU_EINPUT, "'%s' is no decision; there are %s", word, known);
+    return diag_set(diag, EMU_EINPUT, "'%s' is not a decision; there are %s", word, known);
 }
 
 static enum emu_err parse_action(char **word, unsigned words, struct decision *d, struct diag *diag)

@@ -90,7 +90,7 @@ enum emu_err schedule_copy(struct schedule *to, const struct schedule *from, str
 enum emu_err schedule_parse(const char *text, size_t bytes, const char *file, unsigned first_line, struct schedule *s,
                             struct diag *diag) EMU_MUST_CHECK;
 enum emu_err schedule_read(const char *path, struct schedule *s, struct diag *diag) EMU_MUST_CHECK;
-/* Its checks become marks, so that what counts from their lines still does. */
+/* Turn each `check` into a plain mark; positions that are relative to its line stay valid. */
 void schedule_forget_checks(struct schedule *s);
 /* The canonical text; parsing it gives the same decisions. */
 void schedule_print(const struct schedule *s, FILE *to);

@@ -276,7 +276,7 @@ enum emu_err snapshot_file_write(struct machine *m, const char *case_text, const
     mode_t mask;
 
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return diag_set_at(d, EMU_EINPUT, path, 0, "can't be written: it is there and no file");
+        return diag_set_at(d, EMU_EINPUT, path, 0, "can't be written: it exists and is not a regular file");
     if (strlen(case_text) > SNAPSHOT_FILE_CASE_BYTES_MAX)
         return diag_set(d, EMU_EINPUT, "the case is too long for a snapshot (%zu bytes)", strlen(case_text));
     if (asprintf(&temporary, "%s%sXXXXXX", path, SNAPSHOT_FILE_TEMPORARY) < 0)
@@ -321,7 +321,7 @@ static void get_rows(struct wire_in *w, struct row *row, bool *names_fit)
     }
 }
 
-/* The sections lie one behind the other from the header to the end, so that nothing is under no checksum. */
+/* The sections are contiguous from the header to the end, so every byte is covered by a checksum. */
 static bool rows_fit(const struct row *row, size_t length)
 {
     uint64_t at = HEADER_BYTES;
@@ -362,13 +362,13 @@ static enum emu_err check_header(struct snapshot_file *f, struct diag *d)
 
     wire_get(&w, start, sizeof(start));
     if (memcmp(start, magic, sizeof(magic)))
-        return say(f, d, "is no snapshot: `bootrace boot --snapshot-at` makes one");
+        return say(f, d, "is not a bootrace snapshot: `bootrace boot --snapshot-at` makes one");
     f->info.format = (uint32_t)wire_get_number(&w, 4);
     order = (uint32_t)wire_get_number(&w, 4);
     if (w.failed)
         return say(f, d, "is cut off: a snapshot is longer than %zu bytes", f->length);
     if (order != BYTE_ORDER_MARK)
-        return say(f, d, "is no snapshot in little-endian byte order: its byte order mark is 0x%08x", order);
+        return say(f, d, "is not a snapshot in little-endian byte order: its byte order mark is 0x%08x", order);
     if (f->info.format != SNAPSHOT_FILE_FORMAT)
         return say(f, d, "has the snapshot format %u, and this bootrace reads %u: make it again with --snapshot-at",
                    f->info.format, SNAPSHOT_FILE_FORMAT);
@@ -409,7 +409,7 @@ static enum emu_err check_case(struct snapshot_file *f, struct diag *d)
     size_t length = (size_t)(w.end - w.at);
 
     if (length > SNAPSHOT_FILE_CASE_BYTES_MAX || (length && memchr(w.at, 0, length)))
-        return say(f, d, "is damaged: its case is no text");
+        return say(f, d, "is damaged: its case is not text");
     f->case_text = strndup((const char *)w.at, length);
     if (!f->case_text)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
@@ -467,7 +467,7 @@ static enum emu_err read_all(int fd, const char *path, uint8_t **out, size_t *le
     if (fstat(fd, &st) < 0)
         return diag_set_at(d, EMU_EINPUT, path, 0, "can't be read: %s", strerror(errno));
     if (!S_ISREG(st.st_mode))
-        return diag_set_at(d, EMU_EINPUT, path, 0, "is no file, so it can't be a snapshot");
+        return diag_set_at(d, EMU_EINPUT, path, 0, "is not a file, so it can't be a snapshot");
     if ((uint64_t)st.st_size > FILE_BYTES_MAX)
         return diag_set_at(d, EMU_EINPUT, path, 0, "is too large for a snapshot");
     room = (size_t)st.st_size;

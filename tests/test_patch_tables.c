@@ -280,9 +280,9 @@ static void a_table_that_makes_no_sense_is_refused_and_the_others_are_not(void *
         uint16_t feature;
         int cut;
     } rows[] = {
-        {"no code", PATCHED_TEXT_BYTES, 0, 3, 25, 0}, {"no code", -0x1000, 0, 3, 25, 0},
-        {"replaces 9 bytes by 10", 0, 0, 10, 25, 0},  {"not in the file", 0, PATCHED_DATA_BYTES, 3, 25, 0},
-        {"needs the feature 2000", 0, 0, 3, 2000, 0}, {"no multiple", 0, 0, 3, 25, 5},
+        {"not code", PATCHED_TEXT_BYTES, 0, 3, 25, 0}, {"not code", -0x1000, 0, 3, 25, 0},
+        {"replaces 9 bytes by 10", 0, 0, 10, 25, 0},   {"not in the file", 0, PATCHED_DATA_BYTES, 3, 25, 0},
+        {"needs the feature 2000", 0, 0, 3, 2000, 0},  {"no multiple", 0, 0, 3, 25, 5},
     };
     for (unsigned row = 0; row < COUNT(rows); row++) {
         struct fixture f;

@@ -99,7 +99,7 @@ os.mkdir(broken)
 with open(os.path.join(broken, "timer-1-2.part.json"), "w") as f:
     f.write('{"search": "x", "from": -1}')
 status, r, err = run([program, "merge", broken])
-point("a file that is no part is refused", status == 2 and "this is no part of a search" in err, err)
+point("a file that is no part is refused", status == 2 and "this is not a part of a search" in err, err)
 with open(os.path.join(broken, "timer-1-2.part.json"), "w") as f:
     f.write('{"search": \n')
 status, r, err = run([program, "merge", broken])

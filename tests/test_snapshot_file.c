@@ -613,9 +613,9 @@ static void what_is_no_snapshot_or_of_another_build_is_named(void **state)
 {
     struct bytes b = some_file(), empty = {b.at, 0};
 
-    refused(&empty, "no snapshot");
+    refused(&empty, "not a bootrace snapshot");
     b.at[0] ^= 1;
-    refused(&b, "is no snapshot: ");
+    refused(&b, "is not a bootrace snapshot: ");
     b.at[0] ^= 1;
     b.at[8]++;
     snapshot_file_seal(b.at, b.length);
@@ -811,7 +811,7 @@ static void a_place_that_can_not_be_written_is_named(void **state)
     assert_string_equal(d.file, "/nowhere/at/all");
     assert_non_null(strstr(d.text, "can't be written: "));
     assert_int_equal(snapshot_file_write(m, CASE, "/dev/full", &d), EMU_EINPUT);
-    assert_non_null(strstr(d.text, "no file"));
+    assert_non_null(strstr(d.text, "not a regular file"));
     assert_int_equal(snapshot_file_write(m, CASE, "/tmp", &d), EMU_EINPUT);
     machine_free(m);
 }

@@ -109,7 +109,7 @@ static void a_declaration_that_says_nothing_is_a_sentence(void **state)
         {"0x10: 900 -> 0", "version 1 of the torn-code site is not 1 to 64 bytes like 0f ae f0"},
         {"0x10: 90 -> nop", "version 2 of the torn-code site is not 1 to 64 bytes like 0f ae f0"},
         {"0x10: 90->90->90->90->90->90->90->90->90", "a torn-code site has at most 8 versions"},
-        {"0x: 90 -> 91", "'0x' is no address"},
+        {"0x: 90 -> 91", "'0x' is not an address"},
         {"memcpy: 90 -> 91", "the guest has no symbol 'memcpy' for the site of torn code"},
         {"memcpy+x: 90 -> 91", "the place of a torn-code site is like symbol+0x1c, not 'memcpy+x'"},
     };

@@ -27,7 +27,7 @@ struct fuzz_schedules {
     uint64_t end_rip_gva;         /* of the window; 0 if it is so many steps long: */
     uint64_t window_steps_max;
     double stop_at_s;  /* host_time_s(); 0 for never */
-    uint64_t budget_s; /* what the user has said of it */
+    uint64_t budget_s; /* --budget as given, for messages */
     volatile sig_atomic_t *interrupted;
 };
 

@@ -164,7 +164,7 @@ enum emu_err search_parts_load(const char *folder, json_t *parts, struct diag *d
         if (!part)
             err = diag_set_at(d, EMU_EINPUT, path, where.line > 0 ? (unsigned)where.line : 0, "%s", where.text);
         else if (!is_part(part))
-            err = diag_set_at(d, EMU_EINPUT, path, 0, "this is no part of a search");
+            err = diag_set_at(d, EMU_EINPUT, path, 0, "this is not a part of a search");
         else
             json_array_append(parts, part);
         json_decref(part);

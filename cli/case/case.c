@@ -90,7 +90,7 @@ static enum emu_err read_regex(const char *text, const char *what, struct diag *
     regex_t re;
 
     if (!pattern_compile(&re, text, 0, why))
-        return diag_set(d, EMU_EINPUT, "%s is no regular expression: %s: '%s'", what, why, text);
+        return diag_set(d, EMU_EINPUT, "%s is not a regular expression: %s: '%s'", what, why, text);
     regfree(&re);
     return EMU_OK;
 }
@@ -391,7 +391,7 @@ enum emu_err case_read_from(struct test_case *c, FILE *file, const char *path, s
         bytes = ftell(file);
     rewind(file);
     if (bytes < 0 || bytes > (long)CASE_FILE_BYTES_MAX)
-        return diag_set_at(d, EMU_EINPUT, path, 0, "is no file of at most %u MiB", CASE_FILE_BYTES_MAX >> 20);
+        return diag_set_at(d, EMU_EINPUT, path, 0, "is not a file of at most %u MiB", CASE_FILE_BYTES_MAX >> 20);
     err = load_document(path, file, &r.document, d);
     if (err != EMU_OK)
         return err;
@@ -639,9 +639,9 @@ enum emu_err case_parse_place(const char *text, struct case_place *place, struct
         if (plus)
             place->offset = strtoull(plus + 1, &end, 0);
     } else {
-        return diag_set(d, EMU_EINPUT, "'%s' is no place", text);
+        return diag_set(d, EMU_EINPUT, "'%s' is not a place", text);
     }
     if (end && (*end || (plus && end == plus + 1) || errno))
-        return diag_set(d, EMU_EINPUT, "'%s' is no place", text);
+        return diag_set(d, EMU_EINPUT, "'%s' is not a place", text);
     return EMU_OK;
 }

@@ -98,7 +98,7 @@ static enum emu_err one_round(const char *const *arguments, const char *program,
 }
 
 enum emu_err diverge_find(const char *const *arguments, const char *program, uint64_t last_step,
-                          struct divergence *found, struct diag *d)
+                          struct first_difference *found, struct diag *d)
 {
     uint64_t first = 0, last = last_step;
 
@@ -121,7 +121,7 @@ enum emu_err diverge_find(const char *const *arguments, const char *program, uin
         if (!differ)
             return EMU_OK;
         if (every == 1 || a.step == first) {
-            *found = (struct divergence){.found = true, .step = a.step, .ours = a.digest, .theirs = b.digest};
+            *found = (struct first_difference){.found = true, .step = a.step, .ours = a.digest, .theirs = b.digest};
             snprintf(found->before, sizeof(found->before), "%s", before.place);
             return EMU_OK;
         }

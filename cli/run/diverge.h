@@ -12,16 +12,16 @@
 
 #include "emu/base/diag.h"
 
-struct divergence {
+struct first_difference {
     bool found;
     uint64_t step;         /* of all vCPUs: the first after which the states differ; 0: they differ from the start */
     uint64_t ours, theirs; /* the digests there */
-    char
-        before[512]; /* "VCPU:POSITION PLACE" of the last equal boundary: what is executed there makes the difference */
+    /* "VCPU:POSITION PLACE" of the last equal boundary: what is executed there makes the difference. */
+    char before[512];
 };
 
 /* `arguments` are those of replay, without --digests and --against; NULL at the end. `last_step` bounds the search. */
 enum emu_err diverge_find(const char *const *arguments, const char *program, uint64_t last_step,
-                          struct divergence *found, struct diag *d) EMU_MUST_CHECK;
+                          struct first_difference *found, struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -29,8 +29,10 @@ struct session_options {
     const struct schedule *schedule; /* NULL: all by default; the caller's */
     const char *schedule_file;       /* for errors */
     const struct hotplug *hotplug;   /* NULL: none; the caller's */
-    /* What the schedule did and digests of the state at some places are added here; NULL for none. The caller's. */
-    uint64_t disturb_seed, disturb_steps; /* an unfair host; seed 0 for none, not together with a schedule */
+    uint64_t disturb_seed;           /* makes the host unfair; 0: it is fair. Not together with a schedule */
+    uint64_t disturb_steps;          /* for how many steps the host is unfair */
+    /* What the schedule did, and digests of the state at some places, are added here. NULL: not recorded. The caller's.
+     */
     struct schedule *record;
     /* At these steps a line is printed here that says the state's digest (diverge.h); the run ends with the last. */
     struct {

@@ -210,7 +210,7 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
     for (size_t i = 0; ok && i < json_array_size(edits); i++)
         ok = json_is_string(json_array_get(edits, i));
     if (!ok)
-        err = diag_set_at(d, EMU_EINPUT, name, 0, "is damaged: its case is none");
+        err = diag_set_at(d, EMU_EINPUT, name, 0, "is damaged: the embedded case is not valid");
     if (err == EMU_OK)
         err = check_file(name, "image", image, o->kernel, d);
     if (err == EMU_OK)

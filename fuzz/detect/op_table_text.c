@@ -31,7 +31,7 @@ static enum emu_err find_symbol(struct parser *p, const char *name, uint64_t *gv
 static enum emu_err copy_name(struct parser *p, char *dst, const char *name)
 {
     if (!*name || strlen(name) >= OP_TABLE_NAME_BYTES)
-        return diag_set(p->d, EMU_EINPUT, "the operations table: '%.80s' is no name of 1 to %u characters", name,
+        return diag_set(p->d, EMU_EINPUT, "the operations table: '%.80s' is not a name of 1 to %u characters", name,
                         OP_TABLE_NAME_BYTES - 1);
     strcpy(dst, name);
     return EMU_OK;

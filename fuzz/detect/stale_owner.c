@@ -32,7 +32,7 @@ struct state {
     struct ranges checked; /* … and the digest has been taken */
 };
 
-/* A range that a neighbour of it grows into keeps the later time: then all of it belongs to the next kernel. */
+/* Merged ranges keep the later timestamp: from then on all of the range belongs to the next kernel. */
 static void ranges_add(struct ranges *r, uint64_t from_gpa, uint64_t bytes, uint64_t time_ns, uint64_t *too_many)
 {
     uint64_t to_gpa = bytes > UINT64_MAX - from_gpa ? UINT64_MAX : from_gpa + bytes;

@@ -32,7 +32,7 @@ static enum emu_err parse_place(const char *text, size_t length, const struct sy
     name[length] = '\0';
     if (!strncmp(name, "0x", 2)) {
         *gva = strtoull(name, &end, 16);
-        return !*end && name[2] ? EMU_OK : diag_set(d, EMU_EINPUT, "'%s' is no address", name);
+        return !*end && name[2] ? EMU_OK : diag_set(d, EMU_EINPUT, "'%s' is not an address", name);
     }
     plus = strchr(name, '+');
     if (plus) {

@@ -31,19 +31,19 @@
 /* What a handler did, from where, and how it ended: it does so again wherever memory holds the same where it read. */
 struct course {
     struct footprint *footprint;
-    uint64_t position; /* of the boundary */
-    uint64_t used;     /* the higher, the later it was needed; 0 if it is none */
-    bool leaves;       /* it asked something of the machine or a model */
-    bool alone;        /* what it does to the registers is known of this boundary only */
+    uint64_t position;             /* of the boundary */
+    uint64_t last_used;            /* a stamp that grows: the smallest is replaced first; 0: the slot is free */
+    bool leaves;                   /* it asked something of the machine or a model */
+    bool register_effect_is_local; /* measured at this boundary; do not reuse it elsewhere */
     bool failed;
     struct verdict verdict;
     struct torn_site torn; /* of torn code */
 };
 
-/* How a failing run goes on when nobody looks: done once for each place and kind of failure. */
-struct ending {
+/* The outcome of a failing run that is not watched, kept for each place and kind of failure. */
+struct unobserved_end {
     uint64_t rip_gva;
-    unsigned what; /* the exception's vector, or CONFIRMED_TORN */
+    unsigned failure; /* an exception's vector, or CONFIRMED_TORN */
     uint64_t site_gva;
     uint8_t present[TORN_CODE_SITE_BYTES_MAX]; /* of torn code */
     bool fails;                                /* the guest itself */
@@ -76,8 +76,8 @@ struct exhaustive {
     uint64_t followed_vector;
     struct torn_code_finding finding;
 
-    struct ending ending[CONFIRMED_MAX];
-    unsigned endings;
+    struct unobserved_end unobserved[CONFIRMED_MAX];
+    unsigned unobserved_count;
 };
 
 static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes)
@@ -214,13 +214,13 @@ static enum outcome run_handler(struct exhaustive *s, struct verdict *v)
 
 /* ---- how a failing run goes on ---- */
 
-static struct ending *find_ending(struct exhaustive *s, uint64_t rip_gva, unsigned what)
+static struct unobserved_end *find_unobserved(struct exhaustive *s, uint64_t rip_gva, unsigned failure)
 {
-    for (unsigned i = 0; i < s->endings; i++) {
-        struct ending *e = &s->ending[i];
+    for (unsigned i = 0; i < s->unobserved_count; i++) {
+        struct unobserved_end *e = &s->unobserved[i];
 
-        if (e->rip_gva == rip_gva && e->what == what &&
-            (what != CONFIRMED_TORN ||
+        if (e->rip_gva == rip_gva && e->failure == failure &&
+            (failure != CONFIRMED_TORN ||
              (e->site_gva == s->finding.site_gva && !memcmp(e->present, s->finding.present, sizeof(e->present)))))
             return e;
     }
@@ -241,7 +241,7 @@ static bool follow_return(struct exhaustive *s, char *text)
 }
 
 /* Deliver once more at s->at, without looking: to the handler's return, and to the guest's own end if that is near. */
-static void play_on(struct exhaustive *s, struct ending *e)
+static void play_on(struct exhaustive *s, struct unobserved_end *e)
 {
     struct machine_limits l = {.steps_max = machine_steps(s->m) + s->o.confirm_steps_max};
     const struct verdict *end = machine_verdict(s->m);
@@ -277,25 +277,25 @@ static void play_on(struct exhaustive *s, struct ending *e)
 /* What the failure at hand ends in: torn code stays the finding, an exception gives way to the guest's own failure. */
 static void follow(struct exhaustive *s, struct verdict *v)
 {
-    unsigned what = s->is_torn ? CONFIRMED_TORN : s->vector;
-    struct ending *e;
+    unsigned failure = s->is_torn ? CONFIRMED_TORN : s->vector;
+    struct unobserved_end *e;
     size_t used;
 
     if (!(s->is_torn || s->exception) || machine_verdict(s->m)->kind != VERDICT_NONE)
         return;
-    e = find_ending(s, v->rip_gva, what);
+    e = find_unobserved(s, v->rip_gva, failure);
     if (!e) {
-        if (s->endings == CONFIRMED_MAX)
+        if (s->unobserved_count == CONFIRMED_MAX)
             return;
         snapshot_restore(s->m, s->at);
         if (deliver(s) != OUTCOME_RETURNED)
             return;
-        e = &s->ending[s->endings++];
-        *e = (struct ending){.rip_gva = v->rip_gva, .what = what, .site_gva = s->finding.site_gva};
+        e = &s->unobserved[s->unobserved_count++];
+        *e = (struct unobserved_end){.rip_gva = v->rip_gva, .failure = failure, .site_gva = s->finding.site_gva};
         memcpy(e->present, s->finding.present, sizeof(e->present));
         play_on(s, e);
     }
-    if (what != CONFIRMED_TORN) {
+    if (failure != CONFIRMED_TORN) {
         if (e->fails)
             *v = e->verdict;
         return;
@@ -364,11 +364,11 @@ static enum outcome look_at_same(struct exhaustive *s, struct verdict *v)
                               .rip_gva = vcpu_rip(s->m),
                               .position = position(s)};
         snprintf(v->text, sizeof(v->text), "divergence where the handler returns: %s", text);
-        s->course->alone = divergence_registers_differ(s->o.same, s->before, s->m, text);
+        s->course->register_effect_is_local = divergence_registers_differ(s->o.same, s->before, s->m, text);
         return OUTCOME_FAILED;
     }
     if ((s->o.same->registers || s->o.same->cr2) && !s->o.every_boundary)
-        s->course->alone = !puts_back_others(s);
+        s->course->register_effect_is_local = !puts_back_others(s);
     return OUTCOME_RETURNED;
 }
 
@@ -408,7 +408,7 @@ static struct course *oldest_course(struct exhaustive *s)
     struct course *c = &s->known[0];
 
     for (unsigned i = 1; i < COURSES_MAX; i++)
-        if (s->known[i].used < c->used)
+        if (s->known[i].last_used < c->last_used)
             c = &s->known[i];
     return c;
 }
@@ -421,18 +421,18 @@ static struct course *find_course(struct exhaustive *s, uint64_t at)
     if (s->o.every_boundary || s->changing)
         return NULL;
     for (;;) { /* the latest first */
-        uint64_t below = best ? best->used : UINT64_MAX;
+        uint64_t below = best ? best->last_used : UINT64_MAX;
 
         best = NULL;
         for (unsigned i = 0; i < COURSES_MAX; i++)
-            if (s->known[i].used && !s->known[i].alone && s->known[i].used < below &&
-                (!best || s->known[i].used > best->used))
+            if (s->known[i].last_used && !s->known[i].register_effect_is_local && s->known[i].last_used < below &&
+                (!best || s->known[i].last_used > best->last_used))
                 best = &s->known[i];
         if (!best)
             return NULL;
         if (!(best->leaves && window_leaves_between(s->window, best->position, at)) &&
             footprint_fits(best->footprint)) {
-            best->used = ++s->uses;
+            best->last_used = ++s->uses;
             return best;
         }
     }
@@ -446,9 +446,9 @@ static enum outcome handle(struct exhaustive *s, struct verdict *v)
 
     s->course = oldest_course(s);
     s->course->position = before;
-    s->course->used = ++s->uses;
+    s->course->last_used = ++s->uses;
     s->course->leaves = s->o.source == SOURCE_IRQ || s->o.source == SOURCE_IPI; /* the models have a say */
-    s->course->alone = false;
+    s->course->register_effect_is_local = false;
     s->course->torn.versions = 0;
     footprint_clear(s->course->footprint);
     note_dead_stack(s, vcpu_gpr(s->m, GPR_RSP));
@@ -532,7 +532,7 @@ enum emu_err exhaustive_cover(struct exhaustive *s, uint64_t from, uint64_t to)
             if (err != EMU_OK)
                 return err;
         }
-        last = s->o.every_boundary || s->course->alone
+        last = s->o.every_boundary || s->course->register_effect_is_local
                    ? delivered
                    : window_next_conflict(s->window, &s->cursor, s->course->footprint, s->course->leaves, delivered);
         if (last >= end)

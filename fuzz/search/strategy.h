@@ -47,7 +47,7 @@ struct strategy_options {
 struct move {
     bool acts;
     struct decision action; /* kind, vcpu, value; the place is here */
-    int only;               /* then only this vCPU runs, until it waits; -1: the default goes on */
+    int only;               /* then run only this vCPU, until it blocks; -1: no vCPU is pinned */
     uint64_t steps;         /* and for so many steps of all vCPUs; at least 1 */
     unsigned until_vcpu;    /* or until that vCPU has made until_position steps, if that is not 0 */
     uint64_t until_position;

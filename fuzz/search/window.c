@@ -17,9 +17,12 @@
 #include "fuzz/search/footprint.h"
 
 /*
- * An access is one word: the guest-physical address (40 bits), its bytes less one (12), its kind (2), and how many
- * steps after the one before (10). SKIP in the last field says that the word is no access and its address is the
- * distance.
+ * An access is one word:
+ *
+ *     63       24 23       12 11   10 9                         0
+ *     |   gpa    | bytes - 1 | kind  | steps since the previous |
+ *
+ * SKIP in the last field says that the word is not an access, and that its gpa is such a distance.
  */
 #define GPA_BITS  40u
 #define GPA_MASK  ((1ull << GPA_BITS) - 1)
@@ -64,7 +67,7 @@ struct window {
     uint64_t code_pages;
     uint64_t position; /* of the last word */
     bool no_memory, pending;
-    bool telling; /* an access is being recorded: what the record itself reads is none */
+    bool in_listener; /* set while an access is recorded, so that our own reads are not recorded */
     bool stopped;
     struct window_report report;
 };
@@ -320,9 +323,9 @@ static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsi
     struct window *w = context;
     uint64_t position = engine_access_position(machine_engine(w->m));
 
-    if (w->telling)
+    if (w->in_listener)
         return;
-    w->telling = true;
+    w->in_listener = true;
     settle_write(w);
     if (position < w->position) /* a block that was left early and begun again */
         position = w->position;
@@ -344,7 +347,7 @@ static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsi
         push_leave(w, position);
         break;
     }
-    w->telling = false;
+    w->in_listener = false;
     if (w->o->progress && (w->report.blocks & 0xffff) == 0 && kind == ENGINE_FETCH &&
         w->o->progress(w->o->context, position)) {
         w->stopped = true;

@@ -107,7 +107,7 @@ static enum emu_err unpack(const uint8_t *file, size_t file_bytes, uint8_t **elf
                        *elf_bytes, size_said);
     else if (err == EMU_OK && (*elf_bytes < 4 || memcmp(*elf, "\177ELF", 4)))
         err = diag_set(d, EMU_EINPUT,
-                       "the kernel in this bzImage is not an ELF file; it is no Linux kernel or was made by another "
+                       "the kernel in this bzImage is not an ELF file; it is not a Linux kernel or was made by another "
                        "build; give its vmlinux");
     if (err != EMU_OK) {
         free(*elf);

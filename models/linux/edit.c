@@ -99,7 +99,7 @@ static enum emu_err find_function(struct plan *p, const struct edit_place *place
         return diag_set(p->d, EMU_EINPUT, "no function is at 0x%" PRIx64, place->offset);
     }
     if (!s->bytes || s->bytes > FUNCTION_BYTES_MAX || !patch_tables_is_code(p->k->view, s->start_gva, s->bytes))
-        return diag_set(p->d, EMU_EINPUT, "%s is no function with an end", s->name);
+        return diag_set(p->d, EMU_EINPUT, "%s is not a function with an end", s->name);
     return EMU_OK;
 }
 
@@ -365,7 +365,7 @@ static enum emu_err plan_drop_at(struct plan *p, const struct edit *e, const str
         return diag_set(p->d, EMU_EINPUT, "%s is not in memory", f->name);
     place.bytes = decoder_decode(p->k->decoder, p->k->view->bits, place.code, left, &insn) ? insn.length : 0;
     if (!place.bytes || !read_call(p, &place, &c))
-        return diag_set(p->d, EMU_EINPUT, "%s+0x%" PRIx64 " is no call", f->name, e->call_offset);
+        return diag_set(p->d, EMU_EINPUT, "%s+0x%" PRIx64 " is not a call", f->name, e->call_offset);
     enum emu_err err = drop(p, &place);
     return err != EMU_OK ? err : keep_dropped(p);
 }
@@ -517,7 +517,7 @@ static enum emu_err plan_call_after(struct plan *p, const struct edit *e)
         return err;
     p->new_callee_gva = new_callee.start_gva;
     if (!patch_tables_is_code(p->k->view, new_callee.start_gva, 1))
-        return diag_set(p->d, EMU_EINPUT, "%s is no function", e->new_callee);
+        return diag_set(p->d, EMU_EINPUT, "%s is not a function", e->new_callee);
     err = visit_call(p, e, want_direct_call, add_call);
     return err != EMU_OK ? err : keep_dropped(p);
 }

@@ -34,10 +34,10 @@ static enum emu_err parse_place(const char *word, struct edit_place *p, struct d
     const char *plus = strchr(word, '+');
     size_t length = plus ? (size_t)(plus - word) : strlen(word);
     if (!length || length >= sizeof(p->name) || isdigit((unsigned char)*word))
-        return diag_set(d, EMU_EINPUT, "'%.80s' is no place: write FUNCTION, FUNCTION+OFFSET or 0xADDRESS", word);
+        return diag_set(d, EMU_EINPUT, "'%.80s' is not a place: write FUNCTION, FUNCTION+OFFSET or 0xADDRESS", word);
     memcpy(p->name, word, length);
     if (plus && !parse_number(plus + 1, &p->offset))
-        return diag_set(d, EMU_EINPUT, "'%.80s' is no offset", plus + 1);
+        return diag_set(d, EMU_EINPUT, "'%.80s' is not an offset", plus + 1);
     return EMU_OK;
 }
 
@@ -56,7 +56,7 @@ static enum emu_err parse_bytes(const char *word, uint8_t *bytes, uint8_t *mask,
             continue;
         }
         if (!isxdigit((unsigned char)pair[0]) || !isxdigit((unsigned char)pair[1]))
-            return diag_set(d, EMU_EINPUT, "'%s' in '%.80s' is no byte in hexadecimal", pair, word);
+            return diag_set(d, EMU_EINPUT, "'%s' in '%.80s' is not a byte in hexadecimal", pair, word);
         bytes[i] = (uint8_t)strtoul(pair, NULL, 16);
     }
     *count = (unsigned)length / 2;
@@ -67,7 +67,7 @@ static enum emu_err parse_occurrence(const char *word, struct edit *e, struct di
 {
     uint64_t occurrence = 0;
     if (!parse_number(word, &occurrence) || !occurrence || occurrence > OCCURRENCE_MAX)
-        return diag_set(d, EMU_EINPUT, "'%.80s' is no occurrence: they count from 1", word);
+        return diag_set(d, EMU_EINPUT, "'%.80s' is not an occurrence: they count from 1", word);
     e->occurrence = (unsigned)occurrence;
     return EMU_OK;
 }
@@ -78,7 +78,7 @@ static enum emu_err parse_drop_call(char **words, unsigned count, struct edit *e
         return diag_set(d, EMU_EINPUT, "drop-call needs a FUNCTION and a CALLEE or +OFFSET");
     if (words[2][0] == '+') {
         if (!parse_number(words[2] + 1, &e->call_offset))
-            return diag_set(d, EMU_EINPUT, "'%.80s' is no offset", words[2]);
+            return diag_set(d, EMU_EINPUT, "'%.80s' is not an offset", words[2]);
         if (count > 3)
             return diag_set(d, EMU_EINPUT, "a call at an offset has no other occurrences");
     } else if (strlen(words[2]) >= sizeof(e->callee)) {

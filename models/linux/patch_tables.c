@@ -250,7 +250,7 @@ static bool check(const struct kernel_view *v, const struct patch_layout *l, con
     if (!e->site_bytes && !l->site_bytes.bytes)
         return problem(why, why_bytes, "has the site 0x%" PRIx64 ", where nothing of its kind is", e->site_gva);
     if (!patch_tables_is_code(v, e->site_gva, e->site_bytes ? e->site_bytes : 1))
-        return problem(why, why_bytes, "has the site 0x%" PRIx64 ", which is no code", e->site_gva);
+        return problem(why, why_bytes, "has the site 0x%" PRIx64 ", which is not code", e->site_gva);
     if (!kernel_view_find_file(v, e->site_gva, e->site_bytes, &file_at))
         return problem(why, why_bytes, "has the site 0x%" PRIx64 ", which is not in the file", e->site_gva);
     if (e->replacement_bytes > e->site_bytes)
@@ -265,7 +265,7 @@ static bool check(const struct kernel_view *v, const struct patch_layout *l, con
         return problem(why, why_bytes, "takes its bytes from 0x%" PRIx64 ", which is not in the file",
                        e->replacement_gva);
     if (l->target.bytes && !patch_tables_is_code(v, e->target_gva, 1))
-        return problem(why, why_bytes, "jumps to 0x%" PRIx64 ", which is no code", e->target_gva);
+        return problem(why, why_bytes, "jumps to 0x%" PRIx64 ", which is not code", e->target_gva);
     if (l->key.bytes && !kernel_view_holds(v, e->key_gva, false))
         return problem(why, why_bytes, "has the key 0x%" PRIx64 ", which is not in the kernel", e->key_gva);
     return true;

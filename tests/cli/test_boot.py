@@ -168,7 +168,7 @@ def what_can_not_be_written_at_the_end_is_refused_at_the_start():
     for option in (("--record",), ("--snapshot-at", "5")):
         refused("no folder", HELLO, *option, os.path.join(folder.name, "no", "where"), says="can't be written")
         refused("a folder", HELLO, *option, folder.name, says="can't be written")
-        refused("a device", HELLO, *option, "/dev/null", says="no file")
+        refused("a device", HELLO, *option, "/dev/null", says="not a regular file")
     path = os.path.join(folder.name, "untouched")
     refused("another mistake", HELLO, "--record", path, "--until", "no_such_symbol_anywhere")
     expect(not os.path.exists(path), "an empty file is left")

@@ -179,8 +179,8 @@ def a_schedule_begins_with_the_boot():
 
 def what_is_no_snapshot_is_refused():
     refused("--from", path("missing"), says="No such file")
-    refused("--from", folder.name, says="is no file|Is a directory")
-    refused("--from", guest("hello64"), says="is no snapshot")
+    refused("--from", folder.name, says="is not a file|Is a directory")
+    refused("--from", guest("hello64"), says="is not a bootrace snapshot")
 
 
 def damaged_files_are_refused():
