@@ -116,6 +116,7 @@ static enum emu_err parse_disturb(struct boot *b, const char *text, struct diag 
     return err;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a case for each option */
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct boot *b = state->input;

@@ -270,6 +270,7 @@ static void note_option(struct fuzz *f, int key)
     }
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a case for each option */
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct fuzz *f = state->input;

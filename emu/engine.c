@@ -41,6 +41,7 @@ enum emu_err engine_new(struct memory *mem, unsigned vcpus, const struct engine_
     if (err == EMU_OK)
         err = decoder_new(&e->dec, d);
     if (err == EMU_OK) {
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
         e->context = calloc(vcpus, sizeof(*e->context));
         e->vcpu_steps = calloc(vcpus, sizeof(*e->vcpu_steps));
         if (!engine_new_tables(e) || !e->context || !e->vcpu_steps ||

@@ -241,6 +241,7 @@ static void note_cr3(struct engine *e)
     e->cr2_before = read_reg(e->uc, UC_X86_REG_CR2);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the order of these checks is the rule */
 static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t pc, uint32_t size)
 {
     e->pend_steps = 0;

@@ -64,6 +64,7 @@ static enum stop start(struct engine *e)
 }
 
 /* Turn a stop into an exit; false if the run goes on. */
+/* NOLINTNEXTLINE(readability-function-size): a case for each exit */
 static bool take_exit(struct engine *e, enum stop stop, struct engine_exit *x)
 {
     struct tally t;
@@ -258,6 +259,7 @@ static bool is_watched(const struct engine *e, const struct insn *insn)
     return ((insn->flags & INSN_F_IF) && e->watch_if) || ((insn->flags & INSN_F_IRET) && e->watch_iret);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the order of these steps is the rule */
 struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limit_steps)
 {
     struct engine_exit x = {.kind = ENGINE_EXIT_BOUNDARY};

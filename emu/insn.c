@@ -229,6 +229,7 @@ static bool is_mov_special(const struct prefixes *p)
     return p->left > 2 && p->opcode[0] == 0x0f && (p->opcode[1] & 0xfc) == 0x20;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a case for each opcode */
 static enum insn_kind kind_of(const struct prefixes *p, unsigned mode_bits, const uint8_t *bytes)
 {
     uint8_t b = p->opcode[0], modrm = p->left > 1 ? p->opcode[1] : 0;

@@ -745,6 +745,7 @@ static void report_no_progress(struct machine *m, enum engine_exit_kind last)
         waits, v->nmi_pending ? ", an NMI waits" : "", v->nmi_blocked ? ", NMIs are blocked" : "");
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the loop that the head of this file describes */
 enum machine_stop_reason machine_run(struct machine *m, const struct machine_limits *limits)
 {
     uint64_t idle_turns = 0;

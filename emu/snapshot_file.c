@@ -259,6 +259,7 @@ static int open_locked(char *path, size_t random_at)
         struct stat st;
         int fd;
 
+        /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): the length is kept beside the text */
         memcpy(path + random_at, "XXXXXX", 6);
         fd = mkostemp(path, O_CLOEXEC);
         if (fd < 0 || flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0 || st.st_nlink)

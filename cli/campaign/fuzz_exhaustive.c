@@ -386,6 +386,7 @@ struct decision fuzz_exhaustive_decision(const struct fuzz_exhaustive *f, enum e
                              .at = {.kind = POSITION_STEPS, .vcpu = vcpu, .steps = position}};
 }
 
+/* NOLINTNEXTLINE(readability-function-size): one search from its options to its report */
 enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, enum exhaustive_source source, FILE *to,
                              json_t **joined, bool *done, struct diag *d)
 {

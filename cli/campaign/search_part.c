@@ -130,12 +130,14 @@ static int by_place(const void *a, const void *b)
 void search_parts_sort(json_t *parts)
 {
     size_t n = json_array_size(parts);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     json_t **all = calloc(n ? n : 1, sizeof(*all));
 
     if (!all)
         return;
     for (size_t i = 0; i < n; i++)
         all[i] = json_incref(json_array_get(parts, i));
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     qsort(all, n, sizeof(*all), by_place);
     json_array_clear(parts);
     for (size_t i = 0; i < n; i++)

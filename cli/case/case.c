@@ -139,6 +139,7 @@ static enum emu_err read_verdict(const char *text, enum verdict_kind *kind, stru
     return diag_set(d, EMU_EINPUT, "a verdict is PASS, FAIL, UNMODELLED, BUDGET or ERROR, not '%s'", text);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a case for each kind of value */
 static enum emu_err read_value(struct reader *r, const struct case_field *f, const yaml_node_t *n, void *to)
 {
     const char *text = scalar_of(n);

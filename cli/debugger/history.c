@@ -120,6 +120,7 @@ static void forget(struct history *h, unsigned i)
     snapshot_free(h->m, h->entry[i]->snapshot);
     free(h->entry[i]);
     h->entries--;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     memmove(&h->entry[i], &h->entry[i + 1], (h->entries - i) * sizeof(h->entry[0]));
 }
 
@@ -165,6 +166,7 @@ static void keep(struct history *h)
         e->position[v] = vcpu_position(h->m, v);
     if (h->entries)
         before++;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     memmove(&h->entry[before + 1], &h->entry[before], (h->entries - before) * sizeof(h->entry[0]));
     h->entry[before] = e;
     h->entries++;

@@ -137,6 +137,7 @@ static void draw_marks(struct row *row, const struct timeline *t, const struct s
         const struct trace_fact *f = &sc->fact[i].fact;
 
         if (f->vcpu == vcpu && (f->kind == TRACE_INTERRUPT || f->kind == TRACE_NMI || f->kind == TRACE_EXCEPTION))
+            /* NOLINTNEXTLINE(bugprone-narrowing-conversions): the value fits: it was checked or is a character */
             mark(row, f->time_ns, f->kind == TRACE_INTERRUPT ? 'i' : f->kind == TRACE_NMI ? 'n' : 'x');
     }
     for (unsigned i = 0; i < t->decisions; i++)

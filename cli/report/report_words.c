@@ -79,6 +79,7 @@ static const char *host_write_name(uint64_t what)
     return name ? name : "?";
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a case for each kind of fact */
 const char *words_fact(const struct symbols *s, const struct scene_fact *f, char *text, size_t bytes)
 {
     const struct trace_fact *x = &f->fact;

@@ -81,6 +81,7 @@ enum emu_err guest_add_edit(struct guest_options *o, const char *edit, struct di
     return EMU_OK;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a case for each option */
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct guest_options *o = state->input;

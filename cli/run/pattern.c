@@ -31,6 +31,7 @@ static const char *skip_bracket(const char *p)
     p += *p == '^';
     p += *p == ']';
     while (*p && *p != ']') {
+        /* NOLINTNEXTLINE(bugprone-narrowing-conversions): the value fits: it was checked or is a character */
         char kind = p[0] == '[' && (p[1] == ':' || p[1] == '.' || p[1] == '=') ? p[1] : '\0';
 
         for (p += kind ? 2 : 1; kind && *p && !(p[0] == kind && p[1] == ']'); p++)

@@ -24,6 +24,7 @@ static char symbol_kind(Elf *elf, const GElf_Sym *symbol)
     }
     if (binding == STB_WEAK)
         return 'W';
+    /* NOLINTNEXTLINE(bugprone-narrowing-conversions): the value fits: it was checked or is a character */
     return binding == STB_LOCAL ? kind : (char)toupper((unsigned char)kind);
 }
 

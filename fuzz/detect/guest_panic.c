@@ -223,6 +223,7 @@ static void hear(const struct guest_panic *p, struct machine *m, struct state *s
         s->used = 0;
         read_line(p, m, s);
     } else if (s->used < LINE_BYTES - 1) {
+        /* NOLINTNEXTLINE(bugprone-narrowing-conversions): the value fits: it was checked or is a character */
         s->line[s->used++] = byte >= ' ' && byte <= '~' ? byte : '?';
     }
 }

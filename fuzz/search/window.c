@@ -94,6 +94,7 @@ static void push_word(struct window *w, uint64_t word)
         return;
     if (!last || last->words == CHUNK_WORDS) {
         last = malloc(sizeof(*last));
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
         if (!last || !grow(&w->chunk, sizeof(last))) {
             free(last);
             w->no_memory = true;

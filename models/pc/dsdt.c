@@ -149,6 +149,7 @@ static void put_s5(struct acpi_image *im)
     package = aml_begin(im);
     acpi_put_byte(im, 4);
     for (unsigned i = 0; i < 4; i++)
+        /* NOLINTNEXTLINE(bugprone-branch-clone): two cases with one outcome */
         aml_byte(im, i < 2 ? ACPI_S5_SLEEP_TYPE : 0);
     aml_end(im, package);
 }

@@ -59,6 +59,7 @@ static int64_t copy_out_one(struct xen_call *c, const void *a, size_t bytes)
 /* GNTST_* for a domain ID; okay for the guest itself. */
 static int16_t domain_status(unsigned domid)
 {
+    /* NOLINTNEXTLINE(bugprone-narrowing-conversions): GNTST_* are small numbers */
     return xen_is_self(domid) ? GNTST_okay : domid == 0 ? GNTST_permission_denied : GNTST_bad_domain;
 }
 

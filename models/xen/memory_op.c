@@ -501,7 +501,7 @@ static int64_t op_set_memory_map(struct xen_call *c)
         uint32_t entries, zero1;
         uint64_t buffer;
     } a = {0};
-    uint32_t a32[3]; /* domid, entries, buffer */
+    uint32_t a32[3] = {0}; /* domid, entries, buffer */
     struct xen_e820_entry map[E820_ENTRIES_MAX] = {0};
 
     if (!xen_copy_in(c, c->arg[1], c->compat ? (void *)a32 : &a, c->compat ? sizeof(a32) : sizeof(a)))

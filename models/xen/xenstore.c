@@ -278,6 +278,7 @@ static bool may_write(struct xen_store *s, const char *path)
     char *slash;
 
     memset(parent, 0, sizeof(parent));
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): the length is kept beside the text */
     memcpy(parent, path, strlen(path));
     while (parent[0]) {
         const struct xen_store_node *n = node_find(s, parent);
@@ -461,6 +462,7 @@ static void do_directory(struct request *r)
             answer_error(r, "E2BIG");
             return;
         }
+        /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): the length is kept beside the text */
         memcpy(list + used, child + 1, strlen(child));
         used += strlen(child);
     }
