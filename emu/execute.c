@@ -393,12 +393,12 @@ static bool on_mmio_write(void *context, uint64_t gpa, unsigned bytes, uint64_t 
     return false;
 }
 
-/* The TSC counts nanoseconds: 1 GHz, invariant. */
+/* The TSC counts nanoseconds: 1 GHz, invariant, from what the guest wrote to it. */
 static uint64_t on_rdtsc(void *context)
 {
     struct machine *m = context;
 
-    return clock_read_ns(m);
+    return clock_read_ns(m) + (vcpu_tsc(m, m->run.current) - clock_now_ns(m));
 }
 
 static void on_written(void *context, uint64_t gpa, unsigned bytes, const uint8_t *before, uint64_t rip_gva,

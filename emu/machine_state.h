@@ -30,6 +30,7 @@ struct vcpu {            /* plain data: part of the digest and of snapshots */
     uint8_t spurious_pending; /* vcpu_raise_vector() */
     uint8_t spurious_vector;
     uint8_t zero[1];       /* no padding: the bytes are digested */
+    uint64_t tsc_offset;   /* of the time stamp counter from the machine's time */
     struct vcpu_regs regs; /* valid while regs_waiting */
 };
 

@@ -90,9 +90,9 @@ static_assert(sizeof(struct vcpu_regs) == 912, "a register that is not in regist
 static const struct field vcpu_fields[] = {
     NUMBER(struct vcpu, state),          FLAG(struct vcpu, halt_masked),       FLAG(struct vcpu, nmi_pending),
     FLAG(struct vcpu, nmi_blocked),      FLAG(struct vcpu, regs_waiting),      FLAG(struct vcpu, kicked),
-    FLAG(struct vcpu, spurious_pending), NUMBER(struct vcpu, spurious_vector),
+    FLAG(struct vcpu, spurious_pending), NUMBER(struct vcpu, spurious_vector), NUMBER(struct vcpu, tsc_offset),
 };
-static_assert(sizeof(struct vcpu) == 16 + sizeof(struct vcpu_regs),
+static_assert(sizeof(struct vcpu) == 24 + sizeof(struct vcpu_regs),
               "a field of a vCPU that is not in vcpu_fields would be lost: add it");
 
 /* Besides these: wait_reason is text, paging follows from the registers, and watchers begin anew. */

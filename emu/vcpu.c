@@ -82,6 +82,16 @@ unsigned vcpu_code_bits(const struct machine *m)
     return regs_code_bits(&r);
 }
 
+uint64_t vcpu_tsc(const struct machine *m, unsigned vcpu)
+{
+    return clock_now_ns(m) + at(m, vcpu)->tsc_offset;
+}
+
+void vcpu_set_tsc(struct machine *m, unsigned vcpu, uint64_t value)
+{
+    at(m, vcpu)->tsc_offset = value - clock_now_ns(m);
+}
+
 uint64_t vcpu_engine_msr(const struct machine *m, enum engine_msr msr)
 {
     return engine_msr(m->engine, msr);

@@ -36,6 +36,9 @@ uint64_t vcpu_rip(const struct machine *m);
 uint64_t vcpu_rflags(const struct machine *m);
 unsigned vcpu_cpl(const struct machine *m);
 unsigned vcpu_code_bits(const struct machine *m); /* 64, 32 or 16 */
+/* The time stamp counter of any vCPU: the machine's time, and what was written to it. */
+uint64_t vcpu_tsc(const struct machine *m, unsigned vcpu);
+void vcpu_set_tsc(struct machine *m, unsigned vcpu, uint64_t value);
 /* MSRs that the engine keeps (enum engine_msr). */
 uint64_t vcpu_engine_msr(const struct machine *m, enum engine_msr msr);
 void vcpu_set_engine_msr(struct machine *m, enum engine_msr msr, uint64_t value);

@@ -27,7 +27,7 @@ const struct model *const platform_models[] = {
     &rtc_model,
     &serial_model,
     &power_model,
-    &msr_model,
+    &msr_model, /* behind all others that have MSRs: what it does not know, Xen refuses */
     &cpuid_model,
     &owner_port_model,
     &ports_model, /* last: what is there answers first */

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-static const struct model *const models[] = {&cpuid_model, &msr_model, &lapic_model};
+static const struct model *const models[] = {&cpuid_model, &lapic_model, &msr_model};
 
 static struct cpuid_regs ask(struct machine *m, unsigned vcpu, uint32_t leaf, uint32_t subleaf)
 {

@@ -7,7 +7,7 @@
 #include "models/pc/lapic.h"
 #include "models/pc/msr.h"
 
-static const struct model *const models[] = {&cpuid_model, &msr_model, &lapic_model};
+static const struct model *const models[] = {&cpuid_model, &lapic_model, &msr_model};
 
 static struct machine *machine(void)
 {
@@ -24,12 +24,12 @@ static void reads_give_what_xen_gives(void **state)
         {0x10, MODEL_DONE, 12345},       {0x17, MODEL_DONE, 0},           {0x1b, MODEL_DONE, 0xfee00900},
         {0x3a, MODEL_DONE, 1},           {0x48, MODEL_FAULT_GP, 0},       {0x8b, MODEL_DONE, 0},
         {0xc1, MODEL_DONE, 0},           {0xce, MODEL_DONE, 0x80000000},  {0xfe, MODEL_DONE, 0x508},
-        {0x10a, MODEL_FAULT_GP, 0},      {0x179, MODEL_DONE, 0x1000802},  {0x17b, MODEL_FAULT_GP, 0},
+        {0x10a, MODEL_FAULT_GP, 0},      {0x179, MODEL_DONE, 0x1000802},  {0x17b, MODEL_DONE, 0},
         {0x1a0, MODEL_DONE, 0x1801},     {0x200, MODEL_DONE, 0},          {0x277, MODEL_DONE, 0x0007040600070406},
         {0x2ff, MODEL_DONE, 0x806},      {0x400, MODEL_DONE, UINT64_MAX}, {0x407, MODEL_DONE, 0},
-        {0x408, MODEL_NOT_MINE, 0},      {0x606, MODEL_FAULT_GP, 0},      {0x830, MODEL_FAULT_GP, 0},
-        {0xc0010015, MODEL_FAULT_GP, 0}, {0x40000000, MODEL_NOT_MINE, 0}, {0xffffffff, MODEL_NOT_MINE, 0},
-        {0, MODEL_NOT_MINE, 0},
+        {0x408, MODEL_DONE, 0},          {0x606, MODEL_FAULT_GP, 0},      {0x830, MODEL_FAULT_GP, 0},
+        {0xc0010015, MODEL_FAULT_GP, 0}, {0x40000021, MODEL_FAULT_GP, 0}, {0xffffffff, MODEL_FAULT_GP, 0},
+        {0, MODEL_NOT_MINE, 0},          {0x680, MODEL_NOT_MINE, 0},      {0x29f, MODEL_DONE, 0},
     };
     struct machine *m = machine();
 
@@ -57,12 +57,17 @@ static void writes_are_checked(void **state)
         {0x79, 0x1000, MODEL_FAULT_GP, 0},
         {0x8b, 0, MODEL_DONE, 0},
         {0x8b, 1, MODEL_FAULT_GP, 0},
-        {0x10, 0, MODEL_NOT_MINE, 0},
+        {0x10, 0x123456789a, MODEL_DONE, 0x123456789a},
+        {0x3b, 77, MODEL_DONE, 77},
+        {0x281, 5, MODEL_DONE, 5},
+        {0x282, 5, MODEL_DONE, 0},
         {0x186, 0x530076, MODEL_DONE, 0},
         {0x1a0, 0x1801, MODEL_DONE, 0x1801},
         {0x1a0, 0x1800, MODEL_FAULT_GP, 0},
         {0x1d9, 0, MODEL_DONE, 0},
+        {0x1d9, 1, MODEL_DONE, 1},
         {0x1d9, 2, MODEL_NOT_MINE, 0},
+        {0x1d9, 0x40, MODEL_FAULT_GP, 0},
         {0x140, 2, MODEL_FAULT_GP, 0},
         {0x17a, 4, MODEL_DONE, 4},
         {0x200, 0xc0000006, MODEL_DONE, 0xc0000006},
@@ -95,7 +100,7 @@ static void writes_are_checked(void **state)
         {0xc0000102, UINT64_MAX, MODEL_DONE, UINT64_MAX},
         {0xc0000103, 1, MODEL_DONE, 1},
         {0xc0000103, 1ull << 32, MODEL_FAULT_GP, 0},
-        {0xdeadbeef, 0, MODEL_NOT_MINE, 0},
+        {0xdeadbeef, 0, MODEL_FAULT_GP, 0},
     };
 
     for (unsigned i = 0; i < COUNT(rows); i++) {
@@ -109,6 +114,26 @@ static void writes_are_checked(void **state)
         }
         machine_free(m);
     }
+}
+
+/* The two registers and the counter move together, and only one vCPU's. */
+static void a_write_of_the_counter_or_its_adjustment_moves_both(void **state)
+{
+    struct machine *m = machine();
+    uint64_t value = 0;
+
+    played_advance(m, 1000);
+    assert_int_equal(played_msr_write(m, 0x10, 5000), MODEL_DONE);
+    assert_int_equal(vcpu_tsc(m, 0), 5000);
+    assert_int_equal(played_msr_read(m, 0x3b, &value), MODEL_DONE);
+    assert_int_equal(value, 4000);
+    assert_int_equal(played_msr_write(m, 0x3b, 0), MODEL_DONE);
+    played_advance(m, 10);
+    assert_int_equal(vcpu_tsc(m, 0), 1010);
+    assert_int_equal(vcpu_tsc(m, 1), 1010);
+    assert_int_equal(played_msr_write(m, 0x10, 0), MODEL_DONE);
+    assert_int_equal(vcpu_tsc(m, 1), 1010);
+    machine_free(m);
 }
 
 static void efer_keeps_lma_and_lme_can_not_change_under_paging(void **state)
@@ -180,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_give_what_xen_gives),
         cmocka_unit_test(writes_are_checked),
+        cmocka_unit_test(a_write_of_the_counter_or_its_adjustment_moves_both),
         cmocka_unit_test(efer_keeps_lma_and_lme_can_not_change_under_paging),
         cmocka_unit_test(each_vcpu_has_its_own),
         cmocka_unit_test(cpuid_faults_in_user_mode_once_asked_to),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * rows_processor: what a processor refuses, and how: control and debug registers, single steps, priorities of faults,
- * canonical addresses, CPUID faulting, the time stamp counter. A row's result is the vector of the exception, or 0.
+ * canonical addresses, CPUID faulting, the time stamp counter, MSRs. A row's result is the vector of the exception, or
+ * 0.
  *
  * Source: SDM Vol. 2, "MOV—Move to/from Control Registers", "MOV—Move to/from Debug Registers"; Vol. 3A, "Control
  * Registers", "Interrupt and Exception Handling"; Vol. 3B, "Debug Registers". What depends on the processor's features
@@ -11,6 +12,7 @@
 
 #define CODE_SELECTOR (sizeof(void *) == 8 ? 0x18 : 0x08)
 #define NONCANONICAL  0x800000000000ull
+#define MSR_TSC       0x10u
 #define MSR_PLATFORM  0xceu
 #define MSR_FEATURES  0x140u
 #define MSR_EFER      0xc0000080u
@@ -443,6 +445,75 @@ static void rows_cpuid_faulting(void)
     ROW("cpuid_faulting.user_after", user_cpuid());
 }
 
+/* --- the time stamp counter ------------------------------------------------------------------------------------- */
+
+static uint64_t rdtsc(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+
+static void rows_tsc(void)
+{
+    uint64_t target = 0x123400000000ull, before = rdtsc();
+    long vector = WRMSR(MSR_TSC, (uint32_t)target, (uint32_t)(target >> 32));
+    uint64_t now = rdtsc();
+    ROW_EFFECT("tsc.write", vector, "%s", now >= target && now - target < 1ull << 32 ? "moved" : "not moved");
+    now = rdmsr(MSR_TSC);
+    ROW_EFFECT("tsc.read", 0, "%s", now >= target && now - target < 1ull << 32 ? "the same counter" : "another");
+    vector = WRMSR(MSR_TSC, (uint32_t)before, (uint32_t)(before >> 32));
+    now = rdtsc();
+    ROW_EFFECT("tsc.back", vector, "%s", now >= before && now - before < 1ull << 32 ? "moved" : "not moved");
+}
+
+/* --- model-specific registers, as a guest of Xen sees them ------------------------------------------------------- */
+
+static uint64_t msr_value;
+
+static long read_msr(uint32_t msr)
+{
+    uint32_t low = 0, high = 0;
+    long vector = TRY("rdmsr", : "=a"(low), "=d"(high) : "c"(msr));
+    msr_value = vector ? 0 : (uint64_t)high << 32 | low;
+    return vector;
+}
+
+static void rows_msrs(void)
+{
+    static const struct {
+        uint32_t msr;
+        const char *name;
+    } zero[] = {{0x17b, "msr.mcg_ctl"}, {0x282, "msr.mc2_ctl2"},  {0x29f, "msr.mc31_ctl2"},
+                {0x408, "msr.mc2_ctl"}, {0x47f, "msr.mc31_misc"}, {0x38f, "msr.perf_global_ctrl"},
+                {0x600, "msr.ds_area"}},
+      refused[] = {{0x40000021, "msr.viridian_tsc"},
+                   {0x400000b1, "msr.viridian_timer"},
+                   {0x210, "msr.mtrr_8"},
+                   {0xc0010117, "msr.vm_hsave"},
+                   {0x12345, "msr.unknown"}};
+    for (unsigned i = 0; i < sizeof zero / sizeof zero[0]; i++) {
+        long result = read_msr(zero[i].msr);
+        ROW_EFFECT(zero[i].name, result, "%lx, written %ld", (unsigned long)msr_value, WRMSR(zero[i].msr, 0, 0));
+    }
+    WRMSR(0x280, 7, 0);
+    long vector = read_msr(0x280);
+    ROW_EFFECT("msr.mc0_ctl2", vector, "%lx", (unsigned long)msr_value);
+    ROW("msr.debugctl.lbr", WRMSR(0x1d9, 1, 0));
+    vector = read_msr(0x1d9);
+    ROW_EFFECT("msr.debugctl", vector, "%lx", (unsigned long)msr_value);
+    ROW("msr.debugctl.bts", WRMSR(0x1d9, 0x80, 0));
+    WRMSR(0x1d9, 0, 0);
+    uint64_t before = rdtsc();
+    vector = WRMSR(0x3b, 0, 0x1000);
+    ROW_EFFECT("msr.tsc_adjust", vector, "%s", (rdtsc() - before) >> 44 == 1 ? "moved" : "not moved");
+    WRMSR(0x3b, 0, 0);
+    for (unsigned i = 0; i < sizeof refused / sizeof refused[0]; i++) { /* the end of the run before Xen 4.15 */
+        long result = read_msr(refused[i].msr);
+        ROW_EFFECT(refused[i].name, result, "written %ld", WRMSR(refused[i].msr, 0, 0));
+    }
+}
+
 void guest_main(void)
 {
     static const uint8_t vectors[] = {1, 6, 7, 12, 13, 16};
@@ -456,5 +527,7 @@ void guest_main(void)
     rows_steps();
     rows_fpu();
     rows_addresses();
+    rows_tsc();
     rows_cpuid_faulting();
+    rows_msrs();
 }

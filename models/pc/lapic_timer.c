@@ -108,11 +108,11 @@ void lapic_timer_write_deadline(struct machine *m, unsigned vcpu, uint64_t value
         return;
     lapic_timer_stop(m, vcpu);
     l->tsc_deadline = value;
-    if (value != 0 && value <= tsc_now(m)) {
+    if (value != 0 && value <= tsc_now(m, vcpu)) {
         l->tsc_deadline = 0;
         timer_interrupt(m, vcpu);
     } else if (value != 0) {
-        timer_arm(m, &lapic_model, TIMER_KIND, vcpu, tsc_to_ns(value));
+        timer_arm(m, &lapic_model, TIMER_KIND, vcpu, tsc_to_ns(m, vcpu, value));
     }
 }
 

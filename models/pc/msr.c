@@ -6,6 +6,7 @@
 #include "emu/vcpu.h"
 #include "models/pc/cpuid.h"
 #include "models/pc/tsc.h"
+#include "models/platform_config.h"
 
 #include <stdlib.h>
 
@@ -30,12 +31,21 @@
 #define MISC_FEATURES_CPUID_FAULTING 1ull
 #define FEATURE_CONTROL_LOCKED       1ull
 
+#define DEBUGCTL_LBR 1ull
+#define DEBUGCTL_BTF 2ull
+
+/* Since then Xen refuses what it does not know. Before, it read the host's register, which nobody here knows. */
+#define XEN_REFUSES_UNKNOWN XEN_VERSION(4, 15)
+
 struct msr_vcpu {
     uint64_t pat;
     uint64_t mtrr_def_type;
     uint64_t mtrr_variable[2 * MTRR_VARIABLE_COUNT]; /* base, mask, base, mask … */
     uint64_t mtrr_fixed[MTRR_FIXED_COUNT];
     uint64_t misc_features;
+    uint64_t debugctl;
+    uint64_t tsc_adjust;
+    uint64_t mc_ctl2[MC_BANK_COUNT];
     uint64_t mcg_status;
     uint64_t mc_bank[4 * MC_BANK_COUNT]; /* (unused), status, address, misc of each bank */
 };
@@ -105,11 +115,11 @@ static enum model_answer write_same(struct machine *m, unsigned vcpu, uint32_t m
     return value == row->value ? MODEL_DONE : MODEL_FAULT_GP;
 }
 
-/* What is there already, or else something that this model doesn't do though Xen does. */
-static enum model_answer write_same_or_unmodelled(struct machine *m, unsigned vcpu, uint32_t msr,
-                                                  const struct msr_row *row, uint64_t value)
+/* What this model doesn't do though Xen does. */
+static enum model_answer read_unmodelled(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
+                                         uint64_t *value)
 {
-    return value == row->value ? MODEL_DONE : MODEL_NOT_MINE;
+    return MODEL_NOT_MINE;
 }
 
 static enum model_answer write_unmodelled(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
@@ -173,7 +183,31 @@ static enum model_answer write_efer(struct machine *m, unsigned vcpu, uint32_t m
 static enum model_answer read_tsc(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
                                   uint64_t *value)
 {
-    *value = tsc_now(m);
+    *value = tsc_now(m, vcpu);
+    return MODEL_DONE;
+}
+
+/* SDM Vol. 3B, "IA32_TSC_ADJUST Register Support": a write to either moves the counter and the other by as much. */
+static enum model_answer write_tsc(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
+                                   uint64_t value)
+{
+    state_of(m, vcpu)->tsc_adjust += value - tsc_now(m, vcpu);
+    vcpu_set_tsc(m, vcpu, value);
+    return MODEL_DONE;
+}
+
+static enum model_answer read_tsc_adjust(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
+                                         uint64_t *value)
+{
+    *value = state_of(m, vcpu)->tsc_adjust;
+    return MODEL_DONE;
+}
+
+static enum model_answer write_tsc_adjust(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
+                                          uint64_t value)
+{
+    vcpu_set_tsc(m, vcpu, tsc_now(m, vcpu) + (value - state_of(m, vcpu)->tsc_adjust));
+    state_of(m, vcpu)->tsc_adjust = value;
     return MODEL_DONE;
 }
 
@@ -329,7 +363,41 @@ static enum model_answer write_mc_bank(struct machine *m, unsigned vcpu, uint32_
     return MODEL_DONE;
 }
 
+static enum model_answer read_mc_ctl2(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
+                                      uint64_t *value)
+{
+    *value = state_of(m, vcpu)->mc_ctl2[msr - row->first];
+    return MODEL_DONE;
+}
+
+static enum model_answer write_mc_ctl2(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
+                                       uint64_t value)
+{
+    state_of(m, vcpu)->mc_ctl2[msr - row->first] = value;
+    return MODEL_DONE;
+}
+
 /* ---- others ---- */
+
+static enum model_answer read_debugctl(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
+                                       uint64_t *value)
+{
+    *value = state_of(m, vcpu)->debugctl;
+    return MODEL_DONE;
+}
+
+/* Xen accepts LBR and BTF, and refuses TR, BTS and BTINT. DEVIATION: with LBR no branch is recorded; reading the
+   records ends the run UNMODELLED, and so does BTF. */
+static enum model_answer write_debugctl(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
+                                        uint64_t value)
+{
+    if (value & ~(DEBUGCTL_LBR | DEBUGCTL_BTF))
+        return MODEL_FAULT_GP;
+    if (value & DEBUGCTL_BTF)
+        return MODEL_NOT_MINE;
+    state_of(m, vcpu)->debugctl = value;
+    return MODEL_DONE;
+}
 
 static enum model_answer read_misc_features(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
                                             uint64_t *value)
@@ -349,10 +417,12 @@ static enum model_answer write_misc_features(struct machine *m, unsigned vcpu, u
 
 /* Sorted by number. */
 static const struct msr_row rows[] = {
-    {0x010, 0x010, "IA32_TIME_STAMP_COUNTER", read_tsc, write_unmodelled, 0, "SDM Vol. 4"},
+    {0x000, 0x001, "IA32_P5_MC_ADDR, _TYPE", read_unmodelled, write_unmodelled, 0, "by vendor and version"},
+    {0x010, 0x010, "IA32_TIME_STAMP_COUNTER", read_tsc, write_tsc, 0, "SDM Vol. 4"},
     {0x017, 0x017, "IA32_PLATFORM_ID", read_value, write_gp, 0, "Xen guest_rdmsr: the host's; ours is 0"},
     {0x033, 0x034, "TEST_CTRL, SMI_COUNT", read_gp, write_gp, 0, "Xen guest_rdmsr: refused"},
     {0x03a, 0x03a, "IA32_FEATURE_CONTROL", read_value, write_gp, FEATURE_CONTROL_LOCKED, "Xen: locked, no VMX"},
+    {0x03b, 0x03b, "IA32_TSC_ADJUST", read_tsc_adjust, write_tsc_adjust, 0, "Xen hvm_set_guest_tsc_adjust"},
     {0x048, 0x049, "IA32_SPEC_CTRL, IA32_PRED_CMD", read_gp, write_gp, 0, "Xen: #GP without the CPUID bits"},
     {0x04e, 0x04f, "PPIN_CTL, PPIN", read_gp, write_gp, 0, "Xen: hardware domain only"},
     {0x079, 0x079, "IA32_BIOS_UPDT_TRIG", read_gp, write_gp, 0, "Xen guest_wrmsr: refused to guests"},
@@ -370,7 +440,7 @@ static const struct msr_row rows[] = {
     {0x175, 0x176, "IA32_SYSENTER_ESP, _EIP", read_engine, write_engine_canonical, 0, "SDM Vol. 2B, WRMSR"},
     {0x179, 0x179, "IA32_MCG_CAP", read_value, write_gp, MCG_CAP_VALUE, "Xen vmce_rdmsr; INTEL_GUEST_MCG_CAP"},
     {0x17a, 0x17a, "IA32_MCG_STATUS", read_mcg_status, write_mcg_status, 0, "Xen vmce_wrmsr"},
-    {0x17b, 0x17b, "IA32_MCG_CTL", read_gp, write_gp, 0, "Xen vmce_rdmsr: #GP without MCG_CTL_P"},
+    {0x17b, 0x17b, "IA32_MCG_CTL", read_value, write_ignored, 0, "Xen vmce_rdmsr: 0 without MCG_CTL_P"},
     {0x186, 0x18d, "IA32_PERFEVTSEL0-7", read_value, write_ignored, 0, "Xen vpmu_do_msr: off, reads 0"},
     {0x198, 0x198, "IA32_PERF_STATUS", read_value, write_gp, 0, "Xen guest_rdmsr: 0"},
     {0x199, 0x199, "IA32_PERF_CTL", read_value, write_ignored, 0, "Xen guest_wrmsr: dropped"},
@@ -378,22 +448,33 @@ static const struct msr_row rows[] = {
     {0x1a0, 0x1a0, "IA32_MISC_ENABLE", read_value, write_same, MISC_ENABLE_VALUE, "Xen vmx_msr_read_intercept"},
     {0x1a2, 0x1a2, "TEMPERATURE_TARGET", read_gp, write_gp, 0, "Xen: not implemented"},
     {0x1ad, 0x1ad, "TURBO_RATIO_LIMIT", read_gp, write_gp, 0, "Xen: not implemented"},
-    {0x1d9, 0x1d9, "IA32_DEBUGCTL", read_value, write_same_or_unmodelled, 0, "SDM Vol. 4; LBR and BTF not modelled"},
+    {0x1c8, 0x1c9, "LBR_SELECT, LASTBRANCH_TOS", read_unmodelled, write_unmodelled, 0, "Xen: its own with LBR"},
+    {0x1d9, 0x1d9, "IA32_DEBUGCTL", read_debugctl, write_debugctl, 0, "Xen vmx_msr_write_intercept"},
+    {0x1dd, 0x1de, "LER_FROM_LIP, LER_TO_LIP", read_unmodelled, write_unmodelled, 0, "Xen: its own with LBR"},
     {0x200, 0x20f, "IA32_MTRR_PHYSBASE0-PHYSMASK7", read_mtrr_variable, write_mtrr_variable, 0, "SDM Vol. 3A, MTRRs"},
     {0x250, 0x250, "IA32_MTRR_FIX64K_00000", read_mtrr_fixed, write_mtrr_fixed, 0, "SDM Vol. 3A, Fixed Range MTRRs"},
     {0x258, 0x259, "IA32_MTRR_FIX16K", read_mtrr_fixed, write_mtrr_fixed, 0, "SDM Vol. 3A, Fixed Range MTRRs"},
     {0x268, 0x26f, "IA32_MTRR_FIX4K", read_mtrr_fixed, write_mtrr_fixed, 0, "SDM Vol. 3A, Fixed Range MTRRs"},
     {0x277, 0x277, "IA32_PAT", read_pat, write_pat, 0, "SDM Vol. 3A, IA32_PAT MSR"},
+    {0x280, 0x281, "IA32_MC0_CTL2, MC1_CTL2", read_mc_ctl2, write_mc_ctl2, 0, "Xen intel_mce_rdmsr"},
+    {0x282, 0x29f, "IA32_MC2_CTL2-MC31_CTL2", read_value, write_ignored, 0, "Xen vmce_rdmsr: no such bank"},
     {0x2ff, 0x2ff, "IA32_MTRR_DEF_TYPE", read_mtrr_def_type, write_mtrr_def_type, 0, "SDM Vol. 3A, MTRRs"},
+    {0x309, 0x30b, "IA32_FIXED_CTR0-2", read_value, write_ignored, 0, "Xen vpmu_do_msr: off, reads 0"},
     {0x345, 0x345, "IA32_PERF_CAPABILITIES", read_gp, write_gp, 0, "Xen: #GP without PDCM"},
+    {0x38d, 0x390, "IA32_FIXED_CTR_CTRL-PERF_GLOBAL_OVF", read_value, write_ignored, 0, "Xen vpmu_do_msr: off"},
+    {0x3f1, 0x3f1, "IA32_PEBS_ENABLE", read_value, write_ignored, 0, "Xen vpmu_do_msr: off, reads 0"},
     {0x400, 0x407, "IA32_MC0_CTL-MC1_MISC", read_mc_bank, write_mc_bank, 0, "Xen bank_mce_rdmsr, bank_mce_wrmsr"},
+    {0x408, 0x47f, "IA32_MC2_CTL-MC31_MISC", read_value, write_ignored, 0, "Xen vmce_rdmsr: no such bank"},
     {0x480, 0x491, "IA32_VMX_*", read_gp, write_gp, 0, "Xen: no nested virtualisation"},
+    {0x600, 0x600, "IA32_DS_AREA", read_value, write_ignored, 0, "Xen vpmu_do_msr: off, reads 0"},
     {0x606, 0x606, "RAPL_POWER_UNIT", read_gp, write_gp, 0, "Xen: not implemented"},
     {0x611, 0x611, "PKG_ENERGY_STATUS", read_gp, write_gp, 0, "Xen: not implemented"},
     {0x619, 0x619, "DRAM_ENERGY_STATUS", read_gp, write_gp, 0, "Xen: not implemented"},
     {0x639, 0x639, "PP0_ENERGY_STATUS", read_gp, write_gp, 0, "Xen: not implemented"},
     {0x641, 0x641, "PP1_ENERGY_STATUS", read_gp, write_gp, 0, "Xen: not implemented"},
     {0x64d, 0x64e, "PLATFORM_ENERGY_STATUS, PPERF", read_gp, write_gp, 0, "Xen: not implemented"},
+    {0x680, 0x68f, "LASTBRANCH_FROM_IP", read_unmodelled, write_unmodelled, 0, "Xen: its own with LBR"},
+    {0x6c0, 0x6cf, "LASTBRANCH_TO_IP", read_unmodelled, write_unmodelled, 0, "Xen: its own with LBR"},
     {0xd90, 0xd90, "IA32_BNDCFGS", read_gp, write_gp, 0, "Xen: #GP without MPX"},
     {0xda0, 0xda0, "IA32_XSS", read_gp, write_gp, 0, "Xen: #GP without XSAVES"},
     {0xc0000080, 0xc0000080, "IA32_EFER", read_engine, write_efer, 0, "SDM Vol. 4; Xen hvm_set_efer"},
@@ -435,18 +516,23 @@ size_t msr_row_count(void)
     return COUNT(rows);
 }
 
+static enum model_answer unknown(const struct machine *m)
+{
+    return machine_config(m)->xen_version >= XEN_REFUSES_UNKNOWN ? MODEL_FAULT_GP : MODEL_NOT_MINE;
+}
+
 static enum model_answer msr_msr_read(struct machine *m, unsigned vcpu, uint32_t msr, uint64_t *value)
 {
     const struct msr_row *row = find_row(msr);
 
-    return row ? row->read(m, vcpu, msr, row, value) : MODEL_NOT_MINE;
+    return row ? row->read(m, vcpu, msr, row, value) : unknown(m);
 }
 
 static enum model_answer msr_msr_write(struct machine *m, unsigned vcpu, uint32_t msr, uint64_t value)
 {
     const struct msr_row *row = find_row(msr);
 
-    return row ? row->write(m, vcpu, msr, row, value) : MODEL_NOT_MINE;
+    return row ? row->write(m, vcpu, msr, row, value) : unknown(m);
 }
 
 static enum emu_err msr_init(struct machine *m, struct diag *d)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * msr: the model-specific registers of a processor under Xen, as a table: number, name, what a read gives, what a write
- * may be. A register that Xen refuses is a row that faults; one that is not in the table ends the run UNMODELLED.
+ * may be. What is not in the table is #GP since Xen 4.15 and ends the run UNMODELLED before; a row that is "unmodelled"
+ * is what Xen would answer and this model does not.
  *
  * Not here: IA32_APIC_BASE, the TSC deadline and x2APIC (lapic.h), Xen's own registers (models/xen).
  *

@@ -66,7 +66,7 @@ static void time_record(struct machine *m, unsigned vcpu, struct vcpu_time_info 
 
     memset(t, 0, sizeof(*t));
     t->version = v->time_version;
-    t->tsc_timestamp = v->time_stamp_ns;
+    t->tsc_timestamp = v->time_stamp_ns + (vcpu_tsc(m, vcpu) - clock_now_ns(m));
     t->system_time = v->time_stamp_ns;
     t->tsc_to_system_mul = TSC_TO_NS_MUL;
     t->tsc_shift = TSC_SHIFT;
