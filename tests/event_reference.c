@@ -410,7 +410,7 @@ int reference_poll(struct reference *r, unsigned vcpu, const uint32_t *ports, un
             return 0;
     }
     v->polls = true;
-    v->polls_any = count != 1;
+    v->polls_any = count != 1 || !ports[0]; /* evtchn_check_pollers(): port 0 is as good as several */
     v->poll_port = count ? ports[count - 1] : 0;
     return 0;
 }

@@ -43,8 +43,13 @@ TIME_NOT_COUNTED = {
         "rtc_timer_expired": "every second and every period are the same, but for an alarm",
     },
     "models/pc/serial.c": {"start_timeout": "a deadline"},
+    "models/pc/tsc.h": {
+        "tsc_now": "how far the vCPU's counter is from the time, which is counted beside it",
+        "tsc_to_ns": "a deadline",
+    },
     "models/xen/sched_op.c": {"op_watchdog": "a deadline"},
     "models/xen/time.c": {
+        "time_record": "how far the vCPU's counter is from the time; who reads the record is seen there",
         "xen_time_update": "a stamp in memory; who reads it is seen there",
         "xen_runstate_change": "a stamp",
         "periodic_work": "only how long ago the last one was, and a deadline",
