@@ -94,6 +94,57 @@ static enum emu_err find_kernel(const struct test_case *c, const struct case_pla
     return EMU_OK;
 }
 
+/* A file of the guest's that the case names by its path. */
+static enum emu_err find_file(const char *folder, const char *name, char path[CASE_PATH_BYTES], const char **option,
+                              struct diag *d)
+{
+    if (!name)
+        return EMU_OK;
+    *option = path;
+    return join(folder, name, path, d);
+}
+
+static enum emu_err find_initrd(const struct test_case *c, const struct case_places *p, const char *folder,
+                                struct case_guest *g, struct diag *d)
+{
+    enum emu_err err;
+
+    if (!c->guest.initrd || strcmp(c->guest.initrd, "cached"))
+        return find_file(folder, c->guest.initrd, g->initrd, &g->options.initrd, d);
+    g->options.initrd = g->initrd;
+    err = join(p->cache, "initrd/amd64/initrd.cpio", g->initrd, d);
+    if (err == EMU_OK && (!*p->cache || access(g->initrd, R_OK)))
+        err = diag_set_at(d, EMU_EINPUT, c->path, 0, "the initrd is not in the cache; `scripts/initrd` makes it");
+    return err;
+}
+
+/* The op-table's definition is a file if its text begins with '@'. */
+static enum emu_err find_op_table(const struct test_case *c, const char *folder, struct case_guest *g, struct diag *d)
+{
+    g->options.op_table = c->op_table;
+    if (!c->op_table || c->op_table[0] != '@')
+        return EMU_OK;
+    g->op_table[0] = '@';
+    g->options.op_table = g->op_table;
+    return join_in(folder, c->op_table + 1, g->op_table + 1, sizeof(g->op_table) - 1, d);
+}
+
+static void take_machine(const struct test_case *c, struct guest_options *o)
+{
+    o->xen_cmdline = c->machine.xen_cmdline;
+    o->cmdline = c->machine.cmdline;
+    o->mode = c->machine.mode;
+    o->xen_version = c->machine.xen_version;
+    if (c->machine.vcpus != CASE_NONE) {
+        o->vcpus = (unsigned)c->machine.vcpus;
+        o->vcpus_given = true;
+    }
+    if (c->machine.online != CASE_NONE)
+        o->online = (unsigned)c->machine.online;
+    if (c->machine.memory_bytes != CASE_NONE)
+        o->ram_bytes = c->machine.memory_bytes;
+}
+
 enum emu_err case_find_guest(const struct test_case *c, const struct case_places *p, struct case_guest *g,
                              struct diag *d)
 {
@@ -108,54 +159,24 @@ enum emu_err case_find_guest(const struct test_case *c, const struct case_places
         *strrchr(folder, '/') = '\0';
     else
         strcpy(folder, ".");
-    err = find_kernel(c, p, folder, g->kernel, d);
     o->kernel = g->kernel;
-    if (err == EMU_OK && c->guest.initrd && !strcmp(c->guest.initrd, "cached")) {
-        err = join(p->cache, "initrd/amd64/initrd.cpio", g->initrd, d);
-        if (err == EMU_OK && (!*p->cache || access(g->initrd, R_OK)))
-            err = diag_set_at(d, EMU_EINPUT, c->path, 0, "the initrd is not in the cache; `scripts/initrd` makes it");
-        o->initrd = g->initrd;
-    } else if (err == EMU_OK && c->guest.initrd) {
-        err = join(folder, c->guest.initrd, g->initrd, d);
-        o->initrd = g->initrd;
-    }
-    if (err == EMU_OK && c->guest.system_map) {
-        err = join(folder, c->guest.system_map, g->system_map, d);
-        o->system_map = g->system_map;
-    }
-    if (err == EMU_OK && c->guest.vmlinux) {
-        err = join(folder, c->guest.vmlinux, g->vmlinux, d);
-        o->vmlinux = g->vmlinux;
-    }
-    if (err == EMU_OK && c->guest.xen_image) {
-        err = join(folder, c->guest.xen_image, g->xen_image, d);
-        o->xen_image = g->xen_image;
-    }
-    for (unsigned i = 0; err == EMU_OK && i < c->guest.modules; i++) {
-        err = join(folder, c->guest.module[i], g->module[i], d);
-        o->module[o->modules++] = g->module[i];
-    }
-    o->xen_cmdline = c->machine.xen_cmdline;
+    err = find_kernel(c, p, folder, g->kernel, d);
+    if (err == EMU_OK)
+        err = find_initrd(c, p, folder, g, d);
+    if (err == EMU_OK)
+        err = find_file(folder, c->guest.system_map, g->system_map, &o->system_map, d);
+    if (err == EMU_OK)
+        err = find_file(folder, c->guest.vmlinux, g->vmlinux, &o->vmlinux, d);
+    if (err == EMU_OK)
+        err = find_file(folder, c->guest.xen_image, g->xen_image, &o->xen_image, d);
+    for (unsigned i = 0; err == EMU_OK && i < c->guest.modules; i++)
+        err = find_file(folder, c->guest.module[i], g->module[i], &o->module[o->modules++], d);
+    if (err == EMU_OK)
+        err = find_op_table(c, folder, g, d);
     o->detect = c->detect;
-    o->op_table = c->op_table;
     o->torn_site = c->torn_site;
     o->same = c->same;
-    if (err == EMU_OK && c->op_table && c->op_table[0] == '@') {
-        g->op_table[0] = '@';
-        err = join_in(folder, c->op_table + 1, g->op_table + 1, sizeof(g->op_table) - 1, d);
-        o->op_table = g->op_table;
-    }
-    o->cmdline = c->machine.cmdline;
-    o->mode = c->machine.mode;
-    o->xen_version = c->machine.xen_version;
-    if (c->machine.vcpus != CASE_NONE) {
-        o->vcpus = (unsigned)c->machine.vcpus;
-        o->vcpus_given = true;
-    }
-    if (c->machine.online != CASE_NONE)
-        o->online = (unsigned)c->machine.online;
-    if (c->machine.memory_bytes != CASE_NONE)
-        o->ram_bytes = c->machine.memory_bytes;
+    take_machine(c, o);
     for (unsigned i = 0; i < c->guest.edits; i++)
         o->edit[o->edits++] = c->guest.edit[i];
     return err;

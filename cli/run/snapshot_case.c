@@ -186,71 +186,98 @@ static enum emu_err check_modules(const char *name, const json_t *modules, const
                               "is a snapshot of another case: its modules, or the Xen that takes them, are others");
 }
 
+/* What the text of a snapshot's case says; the pointers are into its JSON. */
+struct told {
+    const char *image, *initrd, *cmdline, *mode, *xen;
+    json_int_t vcpus, online, memory;
+    json_t *edits, *modules;
+    struct guest_options options; /* the mode and the Xen version */
+};
+
+static enum emu_err read_case(const char *name, json_t *root, struct told *t, struct diag *d)
+{
+    static const char form[] = "{s:s, s?s, s:s, s:s, s:s, s:I, s:I, s:I, s:o, s?o !}";
+    bool ok;
+
+    memset(t, 0, sizeof(*t));
+    ok = root && !json_unpack(root, form, "image", &t->image, "initrd", &t->initrd, "cmdline", &t->cmdline, "mode",
+                              &t->mode, "xen", &t->xen, "vcpus", &t->vcpus, "online", &t->online, "memory", &t->memory,
+                              "edits", &t->edits, "modules", &t->modules);
+    ok = ok && t->vcpus >= 1 && t->vcpus <= VCPUS_MAX && t->online >= 0 && t->online <= t->vcpus && t->memory > 0 &&
+         json_is_array(t->edits) && json_array_size(t->edits) <= GUEST_EDITS_MAX &&
+         parse_xen_version(t->xen, &t->options.xen_version, d) == EMU_OK &&
+         parse_mode(t->mode, &t->options.mode, d) == EMU_OK;
+    for (size_t i = 0; ok && i < json_array_size(t->edits); i++)
+        ok = json_is_string(json_array_get(t->edits, i));
+    return ok ? EMU_OK : diag_set_at(d, EMU_EINPUT, name, 0, "is damaged: the embedded case is not valid");
+}
+
+/* What the user names, numbers and texts, is what the case has. */
+static enum emu_err check_machine(const char *name, const struct told *t, const struct guest_options *o, struct diag *d)
+{
+    char ours[64];
+
+    if (o->cmdline && strcmp(o->cmdline, t->cmdline))
+        return differs(name, "command line", t->cmdline, o->cmdline, d);
+    if (o->mode != PLATFORM_PVH && o->mode != t->options.mode)
+        return differs(name, "mode", t->mode, platform_mode_name(o->mode), d);
+    if (o->xen_version && o->xen_version != t->options.xen_version) {
+        snprintf(ours, sizeof(ours), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
+        return differs(name, "Xen version", t->xen, ours, d);
+    }
+    if (o->vcpus_given && o->vcpus != (uint64_t)t->vcpus)
+        return diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: it has %d vCPU%s, not %u",
+                           (int)t->vcpus, plural((uint64_t)t->vcpus), o->vcpus);
+    if (o->online && o->online != (uint64_t)t->online)
+        return diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: --online was %d, not %u",
+                           (int)t->online, o->online);
+    if (o->ram_bytes && o->ram_bytes != (uint64_t)t->memory)
+        return diag_set_at(d, EMU_EINPUT, name, 0,
+                           "is a snapshot of another case: it has %" PRIu64 " bytes of memory, not %" PRIu64,
+                           (uint64_t)t->memory, o->ram_bytes);
+    return EMU_OK;
+}
+
+static void take(const struct told *t, struct guest_options *o)
+{
+    o->cmdline = t->cmdline;
+    o->mode = t->options.mode;
+    o->xen_version = t->options.xen_version;
+    o->vcpus = (unsigned)t->vcpus;
+    o->vcpus_given = true;
+    o->online = (unsigned)t->online;
+    o->ram_bytes = (uint64_t)t->memory;
+    o->edits = (unsigned)json_array_size(t->edits);
+    for (unsigned i = 0; i < o->edits; i++)
+        o->edit[i] = json_string_value(json_array_get(t->edits, i));
+}
+
 enum emu_err snapshot_case_apply(const char *name, const char *text, struct guest_options *o,
                                  struct snapshot_case **keep, struct diag *d)
 {
-    const char *image, *initrd = NULL, *cmdline, *mode, *xen;
     struct snapshot_case *c = calloc(1, sizeof(*c));
-    struct guest_options theirs = {0};
-    json_int_t vcpus, online, memory;
-    json_t *edits, *modules = NULL;
-    char ours[64];
-    bool ok;
-    enum emu_err err = EMU_OK;
+    struct told t;
+    enum emu_err err;
 
     if (!c)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     c->root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    ok = c->root && !json_unpack(c->root, "{s:s, s?s, s:s, s:s, s:s, s:I, s:I, s:I, s:o, s?o !}", "image", &image,
-                                 "initrd", &initrd, "cmdline", &cmdline, "mode", &mode, "xen", &xen, "vcpus", &vcpus,
-                                 "online", &online, "memory", &memory, "edits", &edits, "modules", &modules);
-    ok = ok && vcpus >= 1 && vcpus <= VCPUS_MAX && online >= 0 && online <= vcpus && memory > 0 &&
-         json_is_array(edits) && json_array_size(edits) <= GUEST_EDITS_MAX &&
-         parse_xen_version(xen, &theirs.xen_version, d) == EMU_OK && parse_mode(mode, &theirs.mode, d) == EMU_OK;
-    for (size_t i = 0; ok && i < json_array_size(edits); i++)
-        ok = json_is_string(json_array_get(edits, i));
-    if (!ok)
-        err = diag_set_at(d, EMU_EINPUT, name, 0, "is damaged: the embedded case is not valid");
+    err = read_case(name, c->root, &t, d);
     if (err == EMU_OK)
-        err = check_file(name, "image", image, o->kernel, d);
+        err = check_file(name, "image", t.image, o->kernel, d);
     if (err == EMU_OK)
-        err = check_file(name, "initrd", initrd, o->initrd, d);
-    if (err == EMU_OK && o->cmdline && strcmp(o->cmdline, cmdline))
-        err = differs(name, "command line", cmdline, o->cmdline, d);
-    if (err == EMU_OK && o->mode != PLATFORM_PVH && o->mode != theirs.mode)
-        err = differs(name, "mode", mode, platform_mode_name(o->mode), d);
-    if (err == EMU_OK && o->xen_version && o->xen_version != theirs.xen_version) {
-        snprintf(ours, sizeof(ours), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
-        err = differs(name, "Xen version", xen, ours, d);
-    }
-    if (err == EMU_OK && o->vcpus_given && o->vcpus != (uint64_t)vcpus)
-        err = diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: it has %d vCPU%s, not %u", (int)vcpus,
-                          plural((uint64_t)vcpus), o->vcpus);
-    if (err == EMU_OK && o->online && o->online != (uint64_t)online)
-        err = diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: --online was %d, not %u", (int)online,
-                          o->online);
-    if (err == EMU_OK && o->ram_bytes && o->ram_bytes != (uint64_t)memory)
-        err = diag_set_at(d, EMU_EINPUT, name, 0,
-                          "is a snapshot of another case: it has %" PRIu64 " bytes of memory, not %" PRIu64,
-                          (uint64_t)memory, o->ram_bytes);
+        err = check_file(name, "initrd", t.initrd, o->initrd, d);
     if (err == EMU_OK)
-        err = check_edits(name, edits, o, d);
+        err = check_machine(name, &t, o, d);
+    if (err == EMU_OK)
+        err = check_edits(name, t.edits, o, d);
     if (err == EMU_OK && (o->modules || o->xen_image || o->xen_cmdline))
-        err = check_modules(name, modules, &theirs, o, d);
+        err = check_modules(name, t.modules, &t.options, o, d);
     if (err != EMU_OK) {
         snapshot_case_free(c);
         return err;
     }
-    o->cmdline = cmdline;
-    o->mode = theirs.mode;
-    o->xen_version = theirs.xen_version;
-    o->vcpus = (unsigned)vcpus;
-    o->vcpus_given = true;
-    o->online = (unsigned)online;
-    o->ram_bytes = (uint64_t)memory;
-    o->edits = (unsigned)json_array_size(edits);
-    for (unsigned i = 0; i < o->edits; i++)
-        o->edit[i] = json_string_value(json_array_get(edits, i));
+    take(&t, o);
     *keep = c;
     return EMU_OK;
 }
