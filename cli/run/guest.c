@@ -134,21 +134,28 @@ static enum emu_err load_image(struct guest *g, struct diag *d)
     return g->xen ? EMU_OK : apply_edits(g, d);
 }
 
-/* A kernel whose words are known tells its own end. Of a free-standing guest nothing that it prints is believed. */
+static enum emu_err listen(struct guest *g, struct guest_panic **panic, const struct guest_words *words,
+                           const struct symbols *symbols, struct diag *d)
+{
+    *panic = calloc(1, sizeof(**panic));
+    if (!*panic)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    return guest_panic_attach(*panic, g->machine, words, symbols, d);
+}
+
+/* A kernel whose words are known tells its own end, and so does the Xen that runs it. Of a free-standing guest nothing
+   that it prints is believed. */
 static enum emu_err listen_to_kernel(struct guest *g, struct diag *d)
 {
-    const struct guest_words *words = NULL;
+    enum emu_err err = EMU_OK;
 
     if (g->image && linux_words_are_of(g->image->bytes, g->image->size))
-        words = &linux_words;
+        err = listen(g, &g->panic, &linux_words, g->symbols, d);
     else if (g->image && xen_words_are_of(g->image->bytes, g->image->size))
-        words = &xen_words;
-    if (!words)
-        return EMU_OK;
-    g->panic = calloc(1, sizeof(*g->panic));
-    if (!g->panic)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
-    return guest_panic_attach(g->panic, g->machine, words, g->symbols, d);
+        err = listen(g, &g->panic, &xen_words, g->symbols, d);
+    if (err == EMU_OK && g->xen && xen_words_are_of(g->xen->bytes, g->xen->size))
+        err = listen(g, &g->xen_panic, &xen_words, NULL, d);
+    return err;
 }
 
 enum emu_err guest_init(struct guest *g, const struct guest_options *options, struct diag *d)
@@ -198,6 +205,7 @@ void guest_fini(struct guest *g)
     machine_free(g->machine);
     detect_free(g->detect);
     free(g->panic);
+    free(g->xen_panic);
     if (g->image)
         image_free(g->image);
     if (g->symbols)

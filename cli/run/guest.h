@@ -41,6 +41,7 @@ struct guest {
     struct snapshot_case *snapshot_case; /* of the snapshot it came from, which `options` points into */
     char *case_text;                     /* the same as text; NULL if it came from none */
     struct guest_panic *panic;           /* NULL if nothing is known of how such a guest fails */
+    struct guest_panic *xen_panic;       /* of `xen`; NULL as above */
     struct detect *detect;               /* NULL if none is asked for */
     struct divergence *same;             /* NULL if nothing is declared */
 };
