@@ -130,7 +130,7 @@ static void pic_open_the_pin_fixed_and_high(struct machine *m)
 /* The mistake that there was: something is pending, so the edge was said to have reached. */
 static void masked_while_another_vector_is_pending(struct machine *m)
 {
-    lapic_raise(m, 1, IN_FRONT, LAPIC_EDGE);
+    lapic_raise(m, 1, IN_FRONT, BUS_EDGE);
 }
 
 static void apic_open(struct machine *m)
@@ -153,14 +153,14 @@ static void apic_open_and_in_service(struct machine *m)
 static void apic_open_behind_a_higher_one_in_service(struct machine *m)
 {
     apic_open(m);
-    lapic_raise(m, 1, IN_FRONT, LAPIC_EDGE);
+    lapic_raise(m, 1, IN_FRONT, BUS_EDGE);
     assert_int_equal(played_accept(m, 1), IN_FRONT);
 }
 
 static void apic_open_behind_a_pending_one(struct machine *m)
 {
     apic_open(m);
-    lapic_raise(m, 1, IN_FRONT, LAPIC_EDGE);
+    lapic_raise(m, 1, IN_FRONT, BUS_EDGE);
 }
 
 static void apic_open_and_the_lapic_off(struct machine *m)

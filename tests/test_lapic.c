@@ -101,9 +101,9 @@ static void the_highest_vector_above_the_priority_is_delivered_until_eoi(void **
 {
     struct machine *m = enabled(1);
 
-    lapic_raise(m, 0, 0x31, LAPIC_EDGE);
-    lapic_raise(m, 0, 0x55, LAPIC_EDGE);
-    lapic_raise(m, 0, 0x52, LAPIC_EDGE);
+    lapic_raise(m, 0, 0x31, BUS_EDGE);
+    lapic_raise(m, 0, 0x55, BUS_EDGE);
+    lapic_raise(m, 0, 0x52, BUS_EDGE);
     assert_int_equal(played_accept(m, 0), 0x55);
     assert_int_equal(reg(m, 0, PPR), 0x50);
     assert_int_equal(reg(m, 0, ISR + 0x20), 1u << 0x15);
@@ -132,7 +132,7 @@ static void the_task_priority_holds_back_its_class_and_below(void **state)
         struct machine *m = enabled(1);
 
         set(m, 0, TPR, rows[i].tpr);
-        lapic_raise(m, 0, rows[i].vector, LAPIC_EDGE);
+        lapic_raise(m, 0, rows[i].vector, BUS_EDGE);
         assert_int_equal(played_pending_vector(m, 0), rows[i].delivered ? rows[i].vector : MODEL_NO_VECTOR);
         set(m, 0, TPR, 0);
         assert_int_equal(played_pending_vector(m, 0), rows[i].vector);
@@ -144,7 +144,7 @@ static void a_disabled_lapic_takes_no_vector_but_takes_nmi(void **state)
 {
     struct machine *m = played_machine_new(1, models, 2);
 
-    lapic_raise(m, 0, 0x40, LAPIC_EDGE);
+    lapic_raise(m, 0, 0x40, BUS_EDGE);
     set(m, 0, SVR, 0x1ff);
     assert_int_equal(played_pending_vector(m, 0), MODEL_NO_VECTOR);
     set(m, 0, SVR, 0xff);
@@ -281,8 +281,8 @@ static void illegal_vectors_and_registers_are_errors(void **state)
     assert_int_equal(played_accept(m, 0), 0xfe);
     set(m, 0, EOI, 0);
 
-    lapic_raise(m, 0, 0x0f, LAPIC_EDGE); /* receive */
-    (void)reg(m, 0, 0x40);               /* reserved register */
+    lapic_raise(m, 0, 0x0f, BUS_EDGE); /* receive */
+    (void)reg(m, 0, 0x40);             /* reserved register */
     set(m, 0, ESR, 0);
     assert_int_equal(reg(m, 0, ESR), 1u << 6 | 1u << 7);
     set(m, 0, ESR, 0);
@@ -501,9 +501,9 @@ static void a_halted_vcpu_wakes_when_its_vector_comes(void **state)
 
     set(m, 0, TPR, 0x50);
     vcpu_halt(m, 0, "HLT");
-    lapic_raise(m, 0, 0x40, LAPIC_EDGE);
+    lapic_raise(m, 0, 0x40, BUS_EDGE);
     assert_false(machine_give_turn(m, 0));
-    lapic_raise(m, 0, 0x60, LAPIC_EDGE);
+    lapic_raise(m, 0, 0x60, BUS_EDGE);
     assert_true(machine_give_turn(m, 0));
     machine_free(m);
 }

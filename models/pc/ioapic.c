@@ -7,7 +7,7 @@
 #include "emu/machine.h"
 #include "emu/schedule.h"
 #include "models/pc/irq.h"
-#include "models/pc/lapic.h"
+#include "models/pc/bus.h"
 #include "models/pc/pc.h"
 
 /* Datasheet, "Memory Mapped Registers for Accessing IOAPIC Registers" and "IOAPIC Registers". */
@@ -46,22 +46,22 @@ static struct ioapic_state *state_of(struct machine *m)
 
 /* What the entry sends; false if nothing. INIT and SIPI by a pin are not Xen's to do: vioapic_deliver knows fixed,
    lowest priority and NMI. */
-static bool message_of(uint64_t entry, struct lapic_message *message)
+static bool message_of(uint64_t entry, struct bus_message *message)
 {
-    *message = (struct lapic_message){.destination = (uint8_t)(entry >> ENTRY_DESTINATION_SHIFT),
-                                      .logical = entry & ENTRY_LOGICAL,
-                                      .delivery = entry >> ENTRY_DELIVERY_SHIFT & 7,
-                                      .vector = entry & 0xff,
-                                      .trigger = entry & ENTRY_LEVEL ? LAPIC_LEVEL : LAPIC_EDGE};
-    return message->delivery == LAPIC_FIXED || message->delivery == LAPIC_LOWEST || message->delivery == LAPIC_NMI;
+    *message = (struct bus_message){.destination = (uint8_t)(entry >> ENTRY_DESTINATION_SHIFT),
+                                    .logical = entry & ENTRY_LOGICAL,
+                                    .delivery = entry >> ENTRY_DELIVERY_SHIFT & 7,
+                                    .vector = entry & 0xff,
+                                    .trigger = entry & ENTRY_LEVEL ? BUS_LEVEL : BUS_EDGE};
+    return message->delivery == BUS_FIXED || message->delivery == BUS_LOWEST || message->delivery == BUS_NMI;
 }
 
 static void deliver(struct machine *m, unsigned pin)
 {
-    struct lapic_message message;
+    struct bus_message message;
 
     if (message_of(state_of(m)->entries[pin], &message))
-        lapic_deliver(m, &message);
+        bus_send(m, &message);
 }
 
 /* A level that is asserted, unmasked and not in service yet. */
@@ -98,14 +98,14 @@ void ioapic_set_pin(struct machine *m, unsigned pin, bool level)
 
 bool ioapic_would_reach(struct machine *m, unsigned pin)
 {
-    struct lapic_message message;
+    struct bus_message message;
     uint64_t entry;
 
     ensure(pin < IOAPIC_PINS);
     entry = state_of(m)->entries[pin];
     if ((entry & ENTRY_MASKED) || (entry & (ENTRY_LEVEL | ENTRY_REMOTE_IRR)) == (ENTRY_LEVEL | ENTRY_REMOTE_IRR))
         return false;
-    return message_of(entry, &message) && lapic_would_reach(m, &message);
+    return message_of(entry, &message) && bus_would_reach(m, &message);
 }
 
 void ioapic_end_of_interrupt(struct machine *m, uint8_t vector)

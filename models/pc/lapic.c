@@ -5,7 +5,7 @@
 #include "emu/machine.h"
 #include "emu/schedule.h"
 #include "emu/vcpu.h"
-#include "models/pc/ioapic.h"
+#include "models/pc/bus.h"
 #include "models/pc/lapic_state.h"
 #include "models/pc/pc.h"
 
@@ -146,10 +146,10 @@ void lapic_raise_error(struct machine *m, unsigned vcpu, uint32_t esr_bit)
     if ((lvt & LVT_VECTOR) < LAPIC_FIRST_LEGAL_VECTOR)
         l->esr_latched |= ESR_RECEIVE_ILLEGAL_VECTOR;
     else
-        lapic_raise(m, vcpu, lvt & LVT_VECTOR, LAPIC_EDGE);
+        lapic_raise(m, vcpu, lvt & LVT_VECTOR, BUS_EDGE);
 }
 
-void lapic_raise(struct machine *m, unsigned vcpu, uint8_t vector, enum lapic_trigger trigger)
+void lapic_raise(struct machine *m, unsigned vcpu, uint8_t vector, enum bus_trigger trigger)
 {
     struct lapic *l = lapic_of(m, vcpu);
 
@@ -160,7 +160,7 @@ void lapic_raise(struct machine *m, unsigned vcpu, uint8_t vector, enum lapic_tr
         return;
     }
     bit_set(l->irr, vector, true);
-    bit_set(l->tmr, vector, trigger == LAPIC_LEVEL);
+    bit_set(l->tmr, vector, trigger == BUS_LEVEL);
     /* Xen's vcpu_kick() ends SCHEDOP_poll too, whatever IF and the priorities say. */
     if (vcpu_state(m, vcpu) == VCPU_POLLING)
         vcpu_wake(m, vcpu);
@@ -192,13 +192,13 @@ static void lint_fire(struct machine *m, unsigned vcpu, unsigned line)
     if ((lvt & LVT_MASKED) || !(l->base_msr & APIC_BASE_ENABLE))
         return;
     switch ((lvt & LVT_MODE) >> LVT_MODE_SHIFT) {
-    case LAPIC_FIXED:
-        lapic_raise(m, vcpu, lvt & LVT_VECTOR, lvt & LVT_LEVEL ? LAPIC_LEVEL : LAPIC_EDGE);
+    case BUS_FIXED:
+        lapic_raise(m, vcpu, lvt & LVT_VECTOR, lvt & LVT_LEVEL ? BUS_LEVEL : BUS_EDGE);
         break;
-    case LAPIC_NMI:
+    case BUS_NMI:
         vcpu_raise_nmi(m, vcpu);
         break;
-    case LAPIC_EXTINT:
+    case BUS_EXTINT:
         vcpu_kick(m, vcpu);
         break;
     default: /* SMI is ignored as above; INIT by a pin is not wired on Xen */
@@ -224,7 +224,7 @@ bool lapic_accepts_extint(struct machine *m, unsigned vcpu)
 
     if (vcpu != 0)
         return false;
-    return !(l->base_msr & APIC_BASE_ENABLE) || (l->lvt[LVT_LINT0] & (LVT_MODE | LVT_MASKED)) == (uint32_t)LAPIC_EXTINT
+    return !(l->base_msr & APIC_BASE_ENABLE) || (l->lvt[LVT_LINT0] & (LVT_MODE | LVT_MASKED)) == (uint32_t)BUS_EXTINT
                                                                                                      << LVT_MODE_SHIFT;
 }
 
@@ -290,7 +290,7 @@ static void write_eoi(struct machine *m, unsigned vcpu)
         return;
     bit_set(l->isr, (unsigned)vector, false);
     if (bit_test(l->tmr, (unsigned)vector)) {
-        ioapic_end_of_interrupt(m, (uint8_t)vector);
+        bus_end_of_interrupt(m, (uint8_t)vector);
         for (unsigned line = 0; line < 2; line++) {
             uint32_t lvt = l->lvt[LVT_LINT0 + line];
 
@@ -498,17 +498,16 @@ bool lapic_would_take(struct machine *m, unsigned vcpu, uint8_t vector)
     return is_enabled(l) && (vector & 0xf0u) > (lapic_processor_priority(l) & 0xf0) && bit_highest(l->irr) < vector;
 }
 
-bool lapic_would_latch(struct machine *m, unsigned vcpu, enum lapic_delivery delivery, uint8_t vector)
+bool lapic_would_latch(struct machine *m, unsigned vcpu, enum bus_delivery delivery, uint8_t vector)
 {
     const struct lapic *l = lapic_of(m, vcpu);
 
     if (vcpu_state(m, vcpu) == VCPU_OFFLINE)
         return false;
-    if (delivery == LAPIC_NMI)
+    if (delivery == BUS_NMI)
         return !vcpu_nmi_pending(m, vcpu);
-    return (delivery == LAPIC_FIXED || delivery == LAPIC_LOWEST) && is_enabled(l) &&
-           vector >= LAPIC_FIRST_LEGAL_VECTOR && !bit_test(l->irr, vector) &&
-           (vector & 0xf0u) > (lapic_processor_priority(l) & 0xf0);
+    return (delivery == BUS_FIXED || delivery == BUS_LOWEST) && is_enabled(l) && vector >= LAPIC_FIRST_LEGAL_VECTOR &&
+           !bit_test(l->irr, vector) && (vector & 0xf0u) > (lapic_processor_priority(l) & 0xf0);
 }
 
 bool lapic_lint_would_reach(struct machine *m, unsigned vcpu, unsigned line)
@@ -542,7 +541,7 @@ static enum model_answer lapic_host_act(struct machine *m, const struct decision
                         d->vcpu, (unsigned)d->value);
         return MODEL_REFUSED;
     }
-    lapic_raise(m, d->vcpu, (uint8_t)d->value, LAPIC_EDGE);
+    lapic_raise(m, d->vcpu, (uint8_t)d->value, BUS_EDGE);
     return MODEL_DONE;
 }
 
@@ -552,8 +551,8 @@ static void set_virtual_wire(struct machine *m)
     struct lapic *l = lapic_of(m, 0);
 
     l->svr |= SVR_ENABLED;
-    l->lvt[LVT_LINT0] = (uint32_t)LAPIC_EXTINT << LVT_MODE_SHIFT;
-    l->lvt[LVT_LINT1] = (uint32_t)LAPIC_NMI << LVT_MODE_SHIFT;
+    l->lvt[LVT_LINT0] = (uint32_t)BUS_EXTINT << LVT_MODE_SHIFT;
+    l->lvt[LVT_LINT1] = (uint32_t)BUS_NMI << LVT_MODE_SHIFT;
 }
 
 static enum emu_err lapic_init(struct machine *m, struct diag *d)

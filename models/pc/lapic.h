@@ -16,33 +16,12 @@
 #include <stdint.h>
 
 #include "emu/model.h"
+#include "models/pc/bus.h"
 
 #define LAPIC_GPA          0xfee00000ull
 #define LAPIC_WINDOW_BYTES 0x1000u
 
 extern const struct model lapic_model;
-
-enum lapic_trigger { LAPIC_EDGE, LAPIC_LEVEL };
-
-/* Delivery modes, as the ICR, the LVT and IO-APIC entries encode them. */
-enum lapic_delivery {
-    LAPIC_FIXED = 0,
-    LAPIC_LOWEST = 1,
-    LAPIC_SMI = 2,
-    LAPIC_NMI = 4,
-    LAPIC_INIT = 5,
-    LAPIC_STARTUP = 6,
-    LAPIC_EXTINT = 7,
-};
-
-/* An interrupt message on its way to one or more LAPICs. */
-struct lapic_message {
-    uint8_t destination;
-    bool logical; /* destination is a logical one, else an APIC ID (0xff: all) */
-    enum lapic_delivery delivery;
-    uint8_t vector;
-    enum lapic_trigger trigger;
-};
 
 /* The APIC ID of `vcpu`. */
 static inline uint8_t lapic_id(unsigned vcpu)
@@ -51,7 +30,7 @@ static inline uint8_t lapic_id(unsigned vcpu)
 }
 
 /* Make `vector` pending in `vcpu`'s LAPIC; lost if that LAPIC is disabled, an error there if `vector` < 16. */
-void lapic_raise(struct machine *m, unsigned vcpu, uint8_t vector, enum lapic_trigger trigger);
+void lapic_raise(struct machine *m, unsigned vcpu, uint8_t vector, enum bus_trigger trigger);
 
 /* Whether `vcpu` would take `vector` at once if it arrived now: enabled, and of a higher class than what is pending or
    in service. */
@@ -60,11 +39,11 @@ bool lapic_would_take(struct machine *m, unsigned vcpu, uint8_t vector);
 /* Whether a message, or a pin (LINT0 or LINT1) that is asserted, would make an interrupt pending at a vCPU that is not
    offline, where it is not pending yet and nothing in service holds it back. False for a pin that is an ExtINT
    (lapic_accepts_extint). They change nothing. */
-bool lapic_would_reach(struct machine *m, const struct lapic_message *message);
+bool lapic_would_reach(struct machine *m, const struct bus_message *message);
 bool lapic_lint_would_reach(struct machine *m, unsigned vcpu, unsigned line);
 
 /* Deliver a message from the IO-APIC or a device. */
-void lapic_deliver(struct machine *m, const struct lapic_message *message);
+void lapic_deliver(struct machine *m, const struct bus_message *message);
 
 /* Drive LINT0 (line 0) or LINT1 (line 1) of `vcpu`. */
 void lapic_set_lint(struct machine *m, unsigned vcpu, unsigned line, bool level);

@@ -48,24 +48,24 @@ bool lapic_waits_for_sipi(struct machine *m, unsigned vcpu)
     return lapic_of(m, vcpu)->wait_for_sipi;
 }
 
-static void receive(struct machine *m, unsigned vcpu, const struct lapic_message *message)
+static void receive(struct machine *m, unsigned vcpu, const struct bus_message *message)
 {
     switch (message->delivery) {
-    case LAPIC_FIXED:
-    case LAPIC_LOWEST:
+    case BUS_FIXED:
+    case BUS_LOWEST:
         lapic_raise(m, vcpu, message->vector, message->trigger);
         break;
-    case LAPIC_NMI:
+    case BUS_NMI:
         vcpu_raise_nmi(m, vcpu);
         break;
-    case LAPIC_INIT:
+    case BUS_INIT:
         receive_init(m, vcpu);
         break;
-    case LAPIC_STARTUP:
+    case BUS_STARTUP:
         receive_startup(m, vcpu, message->vector);
         break;
-    case LAPIC_SMI:    /* Xen 4.17 vlapic_accept_irq: "Ignoring guest SMI" */
-    case LAPIC_EXTINT: /* the 8259 pair asks lapic_accepts_extint() instead of sending messages */
+    case BUS_SMI:    /* Xen 4.17 vlapic_accept_irq: "Ignoring guest SMI" */
+    case BUS_EXTINT: /* the 8259 pair asks lapic_accepts_extint() instead of sending messages */
         break;
     }
 }
@@ -104,9 +104,9 @@ static int lowest_of(struct machine *m, uint64_t targets)
     return best;
 }
 
-static void deliver_to(struct machine *m, uint64_t targets, const struct lapic_message *message)
+static void deliver_to(struct machine *m, uint64_t targets, const struct bus_message *message)
 {
-    if (message->delivery == LAPIC_LOWEST) {
+    if (message->delivery == BUS_LOWEST) {
         int lowest = lowest_of(m, targets);
 
         if (lowest >= 0)
@@ -128,16 +128,16 @@ static uint64_t find_targets(struct machine *m, uint8_t destination, bool logica
     return targets;
 }
 
-void lapic_deliver(struct machine *m, const struct lapic_message *message)
+void lapic_deliver(struct machine *m, const struct bus_message *message)
 {
     deliver_to(m, find_targets(m, message->destination, message->logical), message);
 }
 
-bool lapic_would_reach(struct machine *m, const struct lapic_message *message)
+bool lapic_would_reach(struct machine *m, const struct bus_message *message)
 {
     uint64_t targets = find_targets(m, message->destination, message->logical);
 
-    if (message->delivery == LAPIC_LOWEST) {
+    if (message->delivery == BUS_LOWEST) {
         int lowest = lowest_of(m, targets);
 
         targets = lowest < 0 ? 0 : 1ull << lowest;
@@ -153,20 +153,20 @@ void lapic_write_icr_low(struct machine *m, unsigned vcpu, uint32_t value)
     struct lapic *l = lapic_of(m, vcpu);
     unsigned vcpus = machine_vcpus(m);
     uint64_t all = vcpus == 64 ? UINT64_MAX : (1ull << vcpus) - 1, self = 1ull << vcpu, targets;
-    const struct lapic_message message = {.destination = (uint8_t)(l->icr_high >> 24),
-                                          .logical = value & ICR_LOGICAL,
-                                          .delivery = (value & LVT_MODE) >> LVT_MODE_SHIFT,
-                                          .vector = value & ICR_VECTOR,
-                                          .trigger = LAPIC_EDGE};
+    const struct bus_message message = {.destination = (uint8_t)(l->icr_high >> 24),
+                                        .logical = value & ICR_LOGICAL,
+                                        .delivery = (value & LVT_MODE) >> LVT_MODE_SHIFT,
+                                        .vector = value & ICR_VECTOR,
+                                        .trigger = BUS_EDGE};
 
     l->icr_low = value & ICR_WRITABLE;
-    if ((message.delivery == LAPIC_FIXED || message.delivery == LAPIC_LOWEST) &&
+    if ((message.delivery == BUS_FIXED || message.delivery == BUS_LOWEST) &&
         message.vector < LAPIC_FIRST_LEGAL_VECTOR) {
         lapic_raise_error(m, vcpu, ESR_SEND_ILLEGAL_VECTOR);
         return;
     }
     /* INIT level de-assert only synchronised arbitration IDs, on processors before the Pentium 4. */
-    if (message.delivery == LAPIC_INIT && (value & (ICR_LEVEL | ICR_ASSERT)) == ICR_LEVEL)
+    if (message.delivery == BUS_INIT && (value & (ICR_LEVEL | ICR_ASSERT)) == ICR_LEVEL)
         return;
     switch (value >> ICR_SHORTHAND_SHIFT & 3) {
     case SHORTHAND_SELF:

@@ -60,7 +60,7 @@ uint32_t lapic_processor_priority(const struct lapic *l);
 
 /* Whether the interrupt would become pending there: the vCPU is not offline, the LAPIC enabled, the vector legal, not
    pending yet, and of a higher class than what is in service. For NMIs: none is pending yet. */
-bool lapic_would_latch(struct machine *m, unsigned vcpu, enum lapic_delivery delivery, uint8_t vector);
+bool lapic_would_latch(struct machine *m, unsigned vcpu, enum bus_delivery delivery, uint8_t vector);
 
 /* Latch an error, and raise its interrupt if the LVT has one. */
 void lapic_raise_error(struct machine *m, unsigned vcpu, uint32_t esr_bit);

@@ -72,7 +72,7 @@ static void timer_interrupt(struct machine *m, unsigned vcpu)
     const struct lapic *l = lapic_of(m, vcpu);
 
     if (!(l->lvt[LVT_TIMER] & LVT_MASKED))
-        lapic_raise(m, vcpu, l->lvt[LVT_TIMER] & LVT_VECTOR, LAPIC_EDGE);
+        lapic_raise(m, vcpu, l->lvt[LVT_TIMER] & LVT_VECTOR, BUS_EDGE);
 }
 
 /* A periodic timer that is behind expires until it has caught up: no state may ask for more of that than a host that

@@ -3,7 +3,7 @@
 
 #include "emu/base/ensure.h"
 #include "emu/vcpu.h"
-#include "models/pc/lapic.h"
+#include "models/pc/bus.h"
 #include "models/pc/pc.h"
 
 /* Ports: command and data of each, and its edge/level register. */
@@ -122,7 +122,7 @@ static void update(struct machine *m)
     output = requested(s, 0) >= 0;
     if (output != (bool)s->output) {
         s->output = output;
-        lapic_set_lint(m, 0, 0, output);
+        bus_set_pic_output(m, output);
     }
     vcpu_kick(m, 0);
 }
@@ -150,9 +150,9 @@ bool pic_would_reach(struct machine *m, unsigned line)
     set_input(&s.chips[0], CASCADE_LINE, requested(&s, 1) >= 0);
     if (!admits(&s, chip, input) || (chip == 1 && !admits(&s, 0, CASCADE_LINE)))
         return false;
-    if (lapic_accepts_extint(m, 0))
+    if (bus_accepts_extint(m))
         return vcpu_state(m, 0) != VCPU_OFFLINE;
-    return !s.output && lapic_lint_would_reach(m, 0, 0);
+    return !s.output && bus_pic_would_reach(m);
 }
 
 bool pic_output(struct machine *m)
@@ -375,7 +375,7 @@ static int pic_pending_vector(struct machine *m, unsigned vcpu)
     const struct pic_state *s = state_of(m);
     int input;
 
-    if (vcpu != 0 || !s->output || !lapic_accepts_extint(m, 0))
+    if (vcpu != 0 || !s->output || !bus_accepts_extint(m))
         return MODEL_NO_VECTOR;
     input = requested(s, 0);
     if (input == CASCADE_LINE)

@@ -152,7 +152,7 @@ void xen_assert_upcall(struct machine *m, unsigned vcpu)
     struct xen_state *x = xen_state(m);
 
     if (x->vcpu[vcpu].upcall_vector != UPCALL_VECTOR_NONE) {
-        lapic_raise(m, vcpu, x->vcpu[vcpu].upcall_vector, LAPIC_EDGE);
+        lapic_raise(m, vcpu, x->vcpu[vcpu].upcall_vector, BUS_EDGE);
         xen_kick(m, vcpu);
     } else if (x->callback_type == CALLBACK_VECTOR) {
         xen_kick(m, vcpu);
@@ -227,7 +227,7 @@ enum model_answer xen_lapic_svr_write(struct machine *m, unsigned vcpu, unsigned
 
     if (answer == MODEL_DONE && vector != UPCALL_VECTOR_NONE && lapic_is_enabled(m, vcpu) &&
         xen_upcall_pending(m, vcpu))
-        lapic_raise(m, vcpu, vector, LAPIC_EDGE);
+        lapic_raise(m, vcpu, vector, BUS_EDGE);
     return answer;
 }
 
