@@ -81,13 +81,15 @@ enum {
     KEY_BUDGET
 };
 
+/* With the sources that the exhaustive search takes, and the other ones. */
+#define INJECT_HELP                                                                                                    \
+    "What is injected, several with commas (default: timer): %s. Strategies other than exhaustive also take %s, and "  \
+    "nothing"
+
 static const struct argp_option options[] = {
     {"window", KEY_WINDOW, "SYMBOL[#N][+STEPS]|VCPU:FROM-VCPU:TO", 0,
      "The function whose execution is searched (its N-th one), or so many steps from its first instruction on", 0},
-    {"inject", KEY_INJECT, "LIST", 0,
-     "timer, nmi, vector:N, irq:N, ipi:N; several with commas (default: timer). Strategies other than exhaustive also "
-     "take upcall, event:N, late:NS, pass:NS, plug:V, unplug:V, and nothing",
-     0},
+    {"inject", KEY_INJECT, "LIST", 0, INJECT_HELP, 0},
     {"strategy", KEY_STRATEGY, "NAME", 0, "exhaustive, random, pct or preempt", 0},
     {"runs", KEY_RUNS, "N", 0, "Stop after N runs (default: 10000)", 0},
     {"search-seed", KEY_SEARCH_SEED, "N", 0, "Of the strategy's random choices (default: 1)", 0},
@@ -122,7 +124,7 @@ struct fuzz {
     char symbol[POSITION_SYMBOL_BYTES]; /* of the window; empty if it is none's */
     uint64_t occurrence;                /* N */
     bool every, json;
-    bool asked[SOURCE_COUNT]; /* of the exhaustive search */
+    bool asked[SOURCES_MAX]; /* of the exhaustive search */
     uint64_t window_steps_max, budget_s;
     const char *inject;
     const char *of_boundaries; /* the first option seen that only the exhaustive search has, for the error message */
@@ -159,7 +161,7 @@ static enum emu_err parse_any_sources(struct fuzz *f, struct diag *d)
             err = diag_set(d, EMU_EINPUT, "--inject takes at most %d sources", STRATEGY_SOURCES_MAX);
             break;
         }
-        err = fuzz_parse_source(one, &f->schedules.source[f->schedules.sources], d);
+        err = source_parse(one, &f->schedules.source[f->schedules.sources], d);
         f->schedules.sources++;
     }
     free(text);
@@ -169,31 +171,23 @@ static enum emu_err parse_any_sources(struct fuzz *f, struct diag *d)
 /* Of the exhaustive search: one of each kind. */
 static enum emu_err add_source(struct fuzz *f, const char *one, struct diag *d)
 {
-    static const struct {
-        enum decision_kind kind;
-        enum exhaustive_source source;
-    } known[] = {{DECISION_EXPIRE, SOURCE_TIMER},
-                 {DECISION_NMI, SOURCE_NMI},
-                 {DECISION_VECTOR, SOURCE_VECTOR},
-                 {DECISION_IRQ, SOURCE_IRQ},
-                 {DECISION_IPI, SOURCE_IPI}};
     struct source source;
-    unsigned i = 0;
-    enum emu_err err = fuzz_parse_source(one, &source, d);
+    unsigned i;
+    char names[SOURCE_NAMES_BYTES];
+    enum emu_err err = source_parse(one, &source, d);
 
     if (err != EMU_OK)
         return err;
-    while (i < COUNT(known) && known[i].kind != source.kind)
-        i++;
-    if (i == COUNT(known))
-        return diag_set(d, EMU_EINPUT,
-                        "the exhaustive search takes timer, nmi, vector:N, irq:N and ipi:N, not '%s'; --strategy "
-                        "random takes all",
+    i = source_index(source.kind);
+    if (!source_at(i)->why_nothing) {
+        source_print_names(SOURCES_EXHAUSTIVE, names, sizeof(names));
+        return diag_set(d, EMU_EINPUT, "the exhaustive search takes %s, not '%s'; --strategy random takes all", names,
                         one);
-    if (f->asked[known[i].source] && f->exhaustive.value[known[i].source] != source.value)
+    }
+    if (f->asked[i] && f->exhaustive.source[i].value != source.value)
         return diag_set(d, EMU_EINPUT, "--inject %s: the exhaustive search takes one of a kind", one);
-    f->asked[known[i].source] = true;
-    f->exhaustive.value[known[i].source] = (uint8_t)source.value;
+    f->asked[i] = true;
+    f->exhaustive.source[i] = source;
     return EMU_OK;
 }
 
@@ -347,8 +341,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
                        f->of_runs);
         if (f->schedules.strategy)
             err = parse_any_sources(f, &f->diag);
-        else if (f->inject)
-            err = parse_sources(f, f->inject, &f->diag);
+        else
+            err = parse_sources(f, f->inject ? f->inject : "timer", &f->diag);
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -358,6 +352,29 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         exit(COMMAND_INPUT);
     }
     return 0;
+}
+
+/* The names of sources are printed from their table. */
+static char *complete_help(int key, const char *text, void *input)
+{
+    char exhaustive[SOURCE_NAMES_BYTES], others[SOURCE_NAMES_BYTES], *all = NULL;
+    size_t bytes;
+    FILE *memory;
+
+    if (key == KEY_INJECT && text) {
+        source_print_names(SOURCES_EXHAUSTIVE, exhaustive, sizeof(exhaustive));
+        source_print_names(SOURCES_OF_RUNS_ONLY, others, sizeof(others));
+        return asprintf(&all, INJECT_HELP, exhaustive, others) < 0 ? NULL : all;
+    }
+    if (key != ARGP_KEY_HELP_EXTRA)
+        return (char *)(uintptr_t)text;
+    memory = open_memstream(&all, &bytes);
+    if (!memory)
+        return NULL;
+    fprintf(memory, "Sources of --inject:\n");
+    source_print_list(memory);
+    fclose(memory);
+    return all;
 }
 
 static volatile sig_atomic_t interrupted;
@@ -589,7 +606,7 @@ static bool is_over(const struct fuzz *f)
 /* Search with each source; `found` gets what is known of them. */
 static enum emu_err search_sources(struct fuzz *f, struct guest *g, FILE *to, json_t *found, bool *complete)
 {
-    for (unsigned i = 0; i < SOURCE_COUNT && !interrupted; i++) {
+    for (unsigned i = 0; source_at(i) && !interrupted; i++) {
         bool done;
         json_t *joined;
         enum emu_err err;
@@ -600,7 +617,7 @@ static enum emu_err search_sources(struct fuzz *f, struct guest *g, FILE *to, js
             *complete = false;
             continue;
         }
-        err = fuzz_exhaustive(&f->exhaustive, g, (enum exhaustive_source)i, to, &joined, &done, &f->diag);
+        err = fuzz_exhaustive(&f->exhaustive, g, &f->exhaustive.source[i], to, &joined, &done, &f->diag);
         if (err != EMU_OK) {
             json_decref(joined);
             return err;
@@ -631,13 +648,10 @@ static enum emu_err keep_cases(struct fuzz *f, struct guest *g, FILE *to, const 
         return err;
     json_array_foreach(found, i, joined)
     {
-        const char *name = json_string_value(json_object_get(joined, "source"));
-        enum exhaustive_source source = SOURCE_TIMER;
+        unsigned source = source_index_named(json_string_value(json_object_get(joined, "source")));
 
-        while (strcmp(fuzz_source_name(source), name) != 0)
-            source++;
         if (err == EMU_OK)
-            err = fuzz_keep_failures(keep, source, joined, to, &f->diag);
+            err = fuzz_keep_failures(keep, &f->exhaustive.source[source], joined, to, &f->diag);
     }
     fuzz_keep_free(keep);
     return err;
@@ -712,7 +726,7 @@ int fuzz_run(int argc, char **argv)
 {
     static const struct argp_child children[] = {
         {&guest_argp, 0, "The guest and its machine:", 1}, {&cache_argp, 0, "What is kept:", 2}, {0}};
-    static const struct argp argp = {options, parse, "IMAGE", doc, children, NULL, NULL};
+    static const struct argp argp = {options, parse, "IMAGE", doc, children, complete_help, NULL};
     struct fuzz f = {0};
     struct guest g;
     struct sigaction action = {.sa_handler = on_signal};
@@ -723,7 +737,6 @@ int fuzz_run(int argc, char **argv)
     argp_err_exit_status = COMMAND_INPUT;
     argp_parse(&argp, argc, argv, 0, NULL, &f);
     to = f.json ? stderr : stdout;
-    f.asked[SOURCE_TIMER] = f.asked[SOURCE_TIMER] || !f.inject;
     if (f.budget_s)
         f.exhaustive.stop_at_s = f.schedules.stop_at_s = host_time_s() + (double)f.budget_s;
     f.schedules.budget_s = f.budget_s;

@@ -10,7 +10,7 @@
 #include "cli/run/json_text.h"
 #include "cli/campaign/search_part.h"
 #include "cli/campaign/search_report.h"
-#include "emu/base/count.h"
+#include "fuzz/search/source.h"
 
 static const char doc[] =
     "Join the parts of an exhaustive search.\v"
@@ -120,7 +120,6 @@ static json_t *missing_of(const json_t *parts, const json_t *joined)
 int merge_run(int argc, char **argv)
 {
     static const struct argp argp = {options, parse, "DIR...", doc, NULL, NULL, NULL};
-    static const char *const sources[] = {"timer", "nmi", "vector", "irq", "ipi"};
     struct merge m = {.parts = json_array()};
     json_t *joined = json_array(), *search;
     FILE *to;
@@ -136,8 +135,8 @@ int merge_run(int argc, char **argv)
     err = search_parts_check(m.parts, search_part_text(json_array_get(m.parts, 0), "search"), &m.diag);
     if (err == EMU_OK)
         err = check_overlap(m.parts, &m.diag);
-    for (unsigned i = 0; err == EMU_OK && i < COUNT(sources); i++) {
-        json_t *one = search_parts_join(m.parts, sources[i]);
+    for (unsigned i = 0; err == EMU_OK && source_at(i); i++) {
+        json_t *one = search_parts_join(m.parts, source_at(i)->name);
 
         if (!one)
             continue;

@@ -19,7 +19,7 @@ _bootrace_values() {
         --mode) echo pvh hvm ;;
         --xen) echo 4.1 4.2 4.3 4.4 4.5 4.6 4.7 4.8 4.9 4.10 4.11 4.12 4.13 4.14 4.15 4.16 4.17 4.18 4.19 4.20 ;;
         --console-stream) echo auto ring io both ;;
-        --inject) echo timer nmi vector: irq: ipi: ;;
+        --inject) "$_bootrace_program" fuzz --help 2>/dev/null | sed -nE '/^Sources of --inject:/,$s/^  ([a-z]+:?)[A-Z]* .*/\1/p' ;;
         --memory) echo 64M 256M 512M 1G 2G ;;
         *) return 1 ;;
     esac

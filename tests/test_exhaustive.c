@@ -61,8 +61,7 @@ static void search(const struct row *row, bool every_boundary, struct seen *seen
 {
     struct machine *m = new_machine_with(window_code, sizeof(window_code));
     struct divergence_list same = {.registers = row->registers, .ranges = row->bytes ? 1 : 0};
-    struct exhaustive_options o = {.source = SOURCE_VECTOR,
-                                   .value = HANDLER_VECTOR,
+    struct exhaustive_options o = {.source = {.kind = DECISION_VECTOR, .value = HANDLER_VECTOR},
                                    .steps_max = WINDOW_STEPS,
                                    .handler_steps_max = 100,
                                    .confirm_steps_max = 1000,
@@ -145,8 +144,7 @@ static void what_lies_on_the_interrupted_stack_can_not_be_declared(void **state)
 {
     struct divergence_list same = {.ranges = 1, .range = {{.name = "stack", .gva = STACK - 16, .bytes = 4}}};
     struct machine *m = new_machine_with(window_code, sizeof(window_code));
-    struct exhaustive_options o = {.source = SOURCE_VECTOR,
-                                   .value = HANDLER_VECTOR,
+    struct exhaustive_options o = {.source = {.kind = DECISION_VECTOR, .value = HANDLER_VECTOR},
                                    .steps_max = WINDOW_STEPS,
                                    .handler_steps_max = 100,
                                    .same = &same};

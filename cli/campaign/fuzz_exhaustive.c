@@ -32,17 +32,6 @@
 #define LOOK_EVERY_NS     100000000l
 #define PIECES_MAX        4096u
 
-const char *fuzz_source_name(enum exhaustive_source source)
-{
-    static const char *const names[] = {[SOURCE_TIMER] = "timer",
-                                        [SOURCE_NMI] = "nmi",
-                                        [SOURCE_VECTOR] = "vector",
-                                        [SOURCE_IRQ] = "irq",
-                                        [SOURCE_IPI] = "ipi"};
-
-    return names[source];
-}
-
 struct counters { /* of one piece, in memory that the processes share */
     uint64_t boundaries, runs, failing;
 };
@@ -55,7 +44,8 @@ struct piece {
 struct search {
     const struct fuzz_exhaustive *f;
     struct guest *g;
-    enum exhaustive_source source;
+    const struct source *source;
+    const char *name; /* of the source */
     const char *folder;
     char *text; /* what is searched */
     json_t *window;
@@ -82,8 +72,7 @@ static void tell_schedules(const struct search *s, json_t *part)
 
     json_array_foreach(json_object_get(part, "cases"), i, one)
     {
-        struct decision decision =
-            fuzz_exhaustive_decision(s->f, s->source, s->vcpu, search_part_number(one, "delivered"));
+        struct decision decision = fuzz_exhaustive_decision(s->source, s->vcpu, search_part_number(one, "delivered"));
         char text[DECISION_TEXT_BYTES];
 
         decision_print(&decision, text, sizeof(text));
@@ -94,8 +83,7 @@ static void tell_schedules(const struct search *s, json_t *part)
 static enum emu_err save(struct search *s, struct diag *d)
 {
     const struct piece *p = &s->piece[s->now];
-    json_t *part =
-        search_part_new(s->text, fuzz_source_name(s->source), p->from, p->to, s->window, &s->report, s->g->symbols);
+    json_t *part = search_part_new(s->text, s->name, p->from, p->to, s->window, &s->report, s->g->symbols);
     enum emu_err err;
 
     tell_schedules(s, part);
@@ -119,7 +107,7 @@ static void show(struct search *s)
     }
     snprintf(line, sizeof(line),
              "[%.1f s] %s: %" PRIu64 " of %" PRIu64 " boundaries, %" PRIu64 " run%s (%.0f/s), %" PRIu64 " failing",
-             seconds, fuzz_source_name(s->source), sum.boundaries, all, sum.runs, plural(sum.runs),
+             seconds, s->name, sum.boundaries, all, sum.runs, plural(sum.runs),
              (double)sum.runs / (seconds > 0 ? seconds : 1), sum.failing);
     console_progress(&s->console, line);
 }
@@ -286,8 +274,7 @@ static uint64_t shard_begin(const struct search *s, unsigned shard)
 static enum emu_err plan(struct search *s, const json_t *known)
 {
     const struct fuzz_exhaustive *f = s->f;
-    json_t *missing = search_parts_missing(known, fuzz_source_name(s->source), shard_begin(s, f->shard - 1),
-                                           shard_begin(s, f->shard));
+    json_t *missing = search_parts_missing(known, s->name, shard_begin(s, f->shard - 1), shard_begin(s, f->shard));
     json_t *range;
     enum emu_err err = EMU_OK;
     size_t i;
@@ -318,12 +305,14 @@ static char *search_text(const struct fuzz_exhaustive *f, struct guest *g, struc
     if (snapshot_case_print(&g->options, &guest_text, d) != EMU_OK)
         return NULL;
     build_id(build);
-    o = json_pack("{s:o, s:o?, s:o, s:I, s:b, s:i, s:i, s:i, s:o}", "build", json_text(build), "guest",
+    o = json_pack("{s:o, s:o?, s:o, s:I, s:b, s:o}", "build", json_text(build), "guest",
                   json_loads(guest_text, 0, NULL), "window", json_text(f->window), "window-steps-max",
-                  (json_int_t)f->window_steps_max, "every-boundary", f->every_boundary, "vector",
-                  (int)f->value[SOURCE_VECTOR], "irq", (int)f->value[SOURCE_IRQ], "ipi", (int)f->value[SOURCE_IPI],
-                  "same", json_text(f->same ? f->same : ""));
+                  (json_int_t)f->window_steps_max, "every-boundary", f->every_boundary, "same",
+                  json_text(f->same ? f->same : ""));
     free(guest_text);
+    for (unsigned i = 0; o && source_at(i); i++)
+        if (source_at(i)->why_nothing && source_at(i)->value != SOURCE_VALUE_NONE)
+            json_object_set_new(o, source_at(i)->name, json_integer((json_int_t)f->source[i].value));
     text = o ? json_dumps(o, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
     json_decref(o);
     if (!text)
@@ -355,7 +344,7 @@ static enum emu_err search(struct search *s, FILE *to, json_t *known)
     window_print(s->report.window, to);
     err = plan(s, known);
     if (err == EMU_OK && !s->pieces)
-        fprintf(to, "%s: nothing is left to do; all of it is in %s\n", fuzz_source_name(s->source), s->folder);
+        fprintf(to, "%s: nothing is left to do; all of it is in %s\n", s->name, s->folder);
     if (err != EMU_OK)
         return err;
     s->counters =
@@ -371,31 +360,23 @@ static enum emu_err search(struct search *s, FILE *to, json_t *known)
     return err;
 }
 
-struct decision fuzz_exhaustive_decision(const struct fuzz_exhaustive *f, enum exhaustive_source source, unsigned vcpu,
-                                         uint64_t position)
+struct decision fuzz_exhaustive_decision(const struct source *source, unsigned vcpu, uint64_t position)
 {
-    static const enum decision_kind kinds[] = {[SOURCE_TIMER] = DECISION_EXPIRE,
-                                               [SOURCE_NMI] = DECISION_NMI,
-                                               [SOURCE_VECTOR] = DECISION_VECTOR,
-                                               [SOURCE_IRQ] = DECISION_IRQ,
-                                               [SOURCE_IPI] = DECISION_IPI};
-
-    return (struct decision){.kind = kinds[source],
-                             .vcpu = source == SOURCE_TIMER ? DECISION_ANY_VCPU : vcpu,
-                             .value = f->value[source],
+    return (struct decision){.kind = source->kind,
+                             .vcpu = source->kind == DECISION_EXPIRE ? DECISION_ANY_VCPU : vcpu,
+                             .value = source->value,
                              .at = {.kind = POSITION_STEPS, .vcpu = vcpu, .steps = position}};
 }
 
 /* NOLINTNEXTLINE(readability-function-size): one search from its options to its report */
-enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, enum exhaustive_source source, FILE *to,
+enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, const struct source *source, FILE *to,
                              json_t **joined, bool *done, struct diag *d)
 {
     char temporary[] = "/tmp/bootrace-fuzz-XXXXXX";
     struct search *s = calloc(1, sizeof(*s));
     json_t *known = json_array();
     struct exhaustive_options o = {.vcpu = machine_current(g->machine),
-                                   .source = source,
-                                   .value = f->value[source],
+                                   .source = *source,
                                    .end_rip_gva = f->end_rip_gva,
                                    .steps_max = f->window_steps_max ? f->window_steps_max : UINT64_MAX / 2,
                                    .handler_steps_max = HANDLER_STEPS_MAX,
@@ -414,8 +395,14 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
         json_decref(known);
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     }
-    *s = (struct search){
-        .f = f, .g = g, .source = source, .vcpu = o.vcpu, .folder = f->out, .started = host_time_s(), .d = d};
+    *s = (struct search){.f = f,
+                         .g = g,
+                         .source = source,
+                         .name = source_at(source_index(source->kind))->name,
+                         .vcpu = o.vcpu,
+                         .folder = f->out,
+                         .started = host_time_s(),
+                         .d = d};
     s->saved = s->started;
     s->record_from = vcpu_position(g->machine, s->vcpu);
     if (!f->out) {
@@ -446,12 +433,11 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, e
         err = search_parts_load(s->folder, known, d);
     }
     if (err == EMU_OK) {
-        json_t *missing = search_parts_missing(known, fuzz_source_name(source), shard_begin(s, f->shard - 1),
-                                               shard_begin(s, f->shard));
+        json_t *missing = search_parts_missing(known, s->name, shard_begin(s, f->shard - 1), shard_begin(s, f->shard));
 
         *done = json_array_size(missing) == 0;
         json_decref(missing);
-        *joined = search_parts_join(known, fuzz_source_name(source));
+        *joined = search_parts_join(known, s->name);
     }
     if (*joined)
         json_object_set_new(*joined, "host_s", json_real(host_time_s() - s->started));

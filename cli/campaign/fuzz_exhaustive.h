@@ -26,22 +26,19 @@ struct fuzz_exhaustive {
     const char *same;                          /* as the user says it; NULL for none */
     const struct divergence_list *same_parsed; /* the same */
     double stop_at_s;                          /* host_time_s(); 0 for never */
-    uint8_t value[SOURCE_COUNT];               /* of each source: a vector, or a line */
+    struct source source[SOURCES_MAX];         /* by their rows; of one that is not asked for the value is 0 */
     unsigned jobs;                             /* processes; 1 at least */
     unsigned shard, shards;                    /* the shard-th of shards parts of the window, from 1 */
     const char *out;                           /* folder; NULL: nothing is kept */
     volatile sig_atomic_t *interrupted;
 };
 
-/* Search with one source; *joined is what is known of it then (search_part.h), from this and from earlier runs; *done:
-   the shard is covered. The machine of `g` stands at the window's start, before and after. */
-enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, enum exhaustive_source source, FILE *to,
+/* Search with one source of f->source; *joined is what is known of it then (search_part.h), from this and from earlier
+   runs; *done: the shard is covered. The machine of `g` stands at the window's start, before and after. */
+enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, const struct source *source, FILE *to,
                              json_t **joined, bool *done, struct diag *d) EMU_MUST_CHECK;
 
 /* The decision that delivers this source's interrupt at this step of the vCPU. */
-struct decision fuzz_exhaustive_decision(const struct fuzz_exhaustive *f, enum exhaustive_source source, unsigned vcpu,
-                                         uint64_t position);
-/* "timer", "nmi", "vector", "irq", "ipi". */
-const char *fuzz_source_name(enum exhaustive_source source);
+struct decision fuzz_exhaustive_decision(const struct source *source, unsigned vcpu, uint64_t position);
 
 #endif

@@ -113,7 +113,7 @@ static enum emu_err keep_one(struct fuzz_keep *k, const struct failure *one, enu
     return err;
 }
 
-static struct failure failure_of(const struct fuzz_keep *k, enum exhaustive_source source, json_t *one)
+static struct failure failure_of(const struct fuzz_keep *k, const struct source *source, json_t *one)
 {
     return (struct failure){
         .verdict = json_string_value(json_object_get(one, "verdict")),
@@ -122,12 +122,12 @@ static struct failure failure_of(const struct fuzz_keep *k, enum exhaustive_sour
         .at = json_string_value(json_object_get(one, "at")),
         .torn = json_string_value(json_object_get(one, "torn")),
         .told = one,
-        .decision = fuzz_exhaustive_decision(k->f, source, machine_current(k->g->machine),
+        .decision = fuzz_exhaustive_decision(source, machine_current(k->g->machine),
                                              (uint64_t)json_integer_value(json_object_get(one, "delivered"))),
     };
 }
 
-enum emu_err fuzz_keep_failures(struct fuzz_keep *k, enum exhaustive_source source, json_t *joined, FILE *to,
+enum emu_err fuzz_keep_failures(struct fuzz_keep *k, const struct source *source, json_t *joined, FILE *to,
                                 struct diag *d)
 {
     json_t *failures = json_object_get(joined, "cases"), *one;

@@ -22,7 +22,7 @@ enum emu_err fuzz_keep_new(const struct fuzz_exhaustive *f, struct guest *g, con
                            struct fuzz_keep **out, struct diag *d) EMU_MUST_CHECK;
 /* Write some failing boundaries of `joined` (search_part.h), one of each outcome, into f->out. What g->same declares is
    compared at the end (same.h). What is kept gets the key `file`. */
-enum emu_err fuzz_keep_failures(struct fuzz_keep *k, enum exhaustive_source source, json_t *joined, FILE *to,
+enum emu_err fuzz_keep_failures(struct fuzz_keep *k, const struct source *source, json_t *joined, FILE *to,
                                 struct diag *d) EMU_MUST_CHECK;
 void fuzz_keep_free(struct fuzz_keep *k);
 

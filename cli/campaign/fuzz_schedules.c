@@ -14,7 +14,6 @@
 #include "cli/run/json_text.h"
 #include "cli/run/post_mortem.h"
 #include "cli/run/same.h"
-#include "emu/base/count.h"
 #include "emu/base/plural.h"
 #include "emu/snapshot.h"
 #include "emu/vcpu.h"
@@ -25,54 +24,6 @@
 #define STEPS_MAX_DEFAULT    20000000u
 #define MINIMISE_RUNS_MAX    2000u
 #define WINDOW_STEPS_DEFAULT 100000000u
-
-enum emu_err fuzz_parse_source(const char *text, struct source *source, struct diag *d)
-{
-    static const struct {
-        const char *name;
-        enum decision_kind kind;
-        bool has_number, is_vcpu;
-    } names[] = {
-        {"timer", DECISION_EXPIRE, false, false}, {"nmi", DECISION_NMI, false, false},
-        {"vector", DECISION_VECTOR, true, false}, {"ipi", DECISION_IPI, true, false},
-        {"irq", DECISION_IRQ, true, false},       {"upcall", DECISION_UPCALL, false, false},
-        {"event", DECISION_EVENT, true, false},   {"late", DECISION_LATE, true, false},
-        {"pass", DECISION_PASS, true, false},     {"plug", DECISION_PLUG, true, true},
-        {"unplug", DECISION_UNPLUG, true, true},
-    };
-    size_t n = strcspn(text, ":");
-
-    for (unsigned i = 0; i < COUNT(names); i++) {
-        char line[96];
-        struct decision decision;
-
-        if (strlen(names[i].name) != n || strncmp(text, names[i].name, n) != 0)
-            continue;
-        if (names[i].has_number != (text[n] == ':'))
-            return diag_set(d, EMU_EINPUT,
-                            names[i].has_number ? "--inject %s wants a number, like %s:1"
-                                                : "--inject %s takes no number%.0s",
-                            names[i].name, names[i].name);
-        *source = (struct source){.kind = names[i].kind, .vcpu = DECISION_ANY_VCPU};
-        if (!names[i].has_number)
-            return EMU_OK;
-        if (strlen(text + n + 1) > 40)
-            return diag_set(d, EMU_EINPUT, "--inject %s wants a number, not '%.40s...'", names[i].name, text + n + 1);
-        /* The schedule's own parser knows which numbers are legal. */
-        snprintf(line, sizeof(line), "then %s %s%s", names[i].name,
-                 names[i].kind == DECISION_VECTOR || names[i].kind == DECISION_IPI ? "0 " : "", text + n + 1);
-        if (decision_parse(line, &decision, d) != EMU_OK)
-            return EMU_EINPUT;
-        source->value = decision.value;
-        if (names[i].is_vcpu)
-            source->vcpu = decision.vcpu;
-        return EMU_OK;
-    }
-    return diag_set(d, EMU_EINPUT,
-                    "--inject takes timer, nmi, vector:N, ipi:N, irq:N, upcall, event:N, late:NS, pass:NS, plug:V and "
-                    "unplug:V, not '%s'",
-                    text);
-}
 
 struct view {
     struct console console;

@@ -31,10 +31,6 @@ struct fuzz_schedules {
     volatile sig_atomic_t *interrupted;
 };
 
-/* "timer", "nmi", "vector:0x30", "ipi:0xfb", "irq:0", "upcall", "event:5", "late:1000", "pass:1000", "plug:1",
-   "unplug:1". */
-enum emu_err fuzz_parse_source(const char *text, struct source *source, struct diag *d) EMU_MUST_CHECK;
-
 /* The machine of `g` stands at the window's start. The exit status; `json` gets the report if it is not NULL. */
 int fuzz_schedules(const struct fuzz_schedules *f, struct guest *g, FILE *to, json_t **json, struct diag *d);
 

@@ -9,17 +9,12 @@
 #include "emu/base/plural.h"
 #include "fuzz/search/exhaustive.h"
 
-/* Why nothing was delivered, and what can be. */
-static const char *why_nothing(const char *source)
+/* Of a source by its name in a part of a search, which may be of another program. */
+static const char *why_nothing(const char *name)
 {
-    if (!strcmp(source, "timer"))
-        return "no timer is armed wherever an interrupt would be taken; --mode hvm has a PIT, and --inject nmi or "
-               "vector:N needs no timer";
-    if (!strcmp(source, "irq"))
-        return "the line is masked wherever an interrupt would be taken; --inject vector:N needs no line";
-    if (!strcmp(source, "ipi"))
-        return "the local APIC takes it nowhere; --inject vector:N needs none";
-    return "it would be taken nowhere in the window";
+    const struct source_kind *source = source_at(source_index_named(name));
+
+    return source && source->why_nothing ? source->why_nothing : "it would be taken nowhere in the window";
 }
 
 void search_report_print(const json_t *joined, FILE *to)

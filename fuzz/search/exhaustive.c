@@ -150,10 +150,16 @@ static void note_budget(struct exhaustive *s, struct verdict *v, uint64_t rip_gv
     snprintf(v->text, sizeof(v->text), "the handler has not returned after %" PRIu64 " steps", s->o.handler_steps_max);
 }
 
-/* By the machine's models, which know whether the interrupt would be taken here. */
-static enum outcome decide(struct exhaustive *s, enum decision_kind kind)
+/* Whether the machine's models have a say in what is delivered. */
+static bool asks_models(const struct exhaustive *s)
 {
-    struct decision d = {.kind = kind, .vcpu = s->o.vcpu, .value = s->o.value};
+    return s->o.source.kind == DECISION_IRQ || s->o.source.kind == DECISION_IPI;
+}
+
+/* By the machine's models, which know whether the interrupt would be taken here. */
+static enum outcome decide(struct exhaustive *s)
+{
+    struct decision d = {.kind = s->o.source.kind, .vcpu = s->o.vcpu, .value = s->o.source.value};
     struct diag why;
 
     return machine_decide(s->m, &d, &why) == EMU_OK ? OUTCOME_RETURNED : OUTCOME_NOT_TAKEN;
@@ -161,12 +167,12 @@ static enum outcome decide(struct exhaustive *s, enum decision_kind kind)
 
 static enum outcome deliver(struct exhaustive *s)
 {
-    if (s->o.source == SOURCE_IRQ || s->o.source == SOURCE_IPI)
-        return decide(s, s->o.source == SOURCE_IRQ ? DECISION_IRQ : DECISION_IPI);
-    if (s->o.source == SOURCE_NMI)
+    if (asks_models(s))
+        return decide(s);
+    if (s->o.source.kind == DECISION_NMI)
         vcpu_raise_nmi(s->m, s->o.vcpu);
-    else if (s->o.source == SOURCE_VECTOR)
-        vcpu_raise_vector(s->m, s->o.vcpu, s->o.value);
+    else if (s->o.source.kind == DECISION_VECTOR)
+        vcpu_raise_vector(s->m, s->o.vcpu, (uint8_t)s->o.source.value);
     else if (!machine_pass_time(s->m))
         return OUTCOME_NOTHING_TO_DELIVER;
     return OUTCOME_RETURNED;
@@ -447,7 +453,7 @@ static enum outcome handle(struct exhaustive *s, struct verdict *v)
     s->course = oldest_course(s);
     s->course->position = before;
     s->course->last_used = ++s->uses;
-    s->course->leaves = s->o.source == SOURCE_IRQ || s->o.source == SOURCE_IPI; /* the models have a say */
+    s->course->leaves = asks_models(s);
     s->course->register_effect_is_local = false;
     s->course->torn.versions = 0;
     footprint_clear(s->course->footprint);
@@ -512,7 +518,7 @@ enum emu_err exhaustive_cover(struct exhaustive *s, uint64_t from, uint64_t to)
     s->r->next_position = from;
     while (s->r->next_position < end) {
         uint64_t next = s->r->next_position;
-        uint64_t delivered = window_next_open(s->window, next, s->o.source != SOURCE_NMI), rip, last;
+        uint64_t delivered = window_next_open(s->window, next, s->o.source.kind != DECISION_NMI), rip, last;
         enum emu_err err;
 
         if (s->o.progress && s->o.progress(s->o.context, s->r, next))

@@ -36,20 +36,12 @@
 #include "emu/base/diag.h"
 #include "emu/verdict.h"
 #include "fuzz/detect/torn_site.h"
+#include "fuzz/search/source.h"
 
 struct divergence_list;
 struct machine;
 struct symbols;
 struct window;
-
-enum exhaustive_source {
-    SOURCE_TIMER, /* the earliest armed timer expires: the host let that much time pass */
-    SOURCE_NMI,
-    SOURCE_VECTOR, /* an external interrupt with a chosen vector, from nowhere */
-    SOURCE_IRQ,    /* an edge on a line of the PC; where the line is masked, nothing is delivered */
-    SOURCE_IPI,    /* a chosen vector at the local APIC; where it would not take it, nothing is delivered */
-    SOURCE_COUNT,
-};
 
 struct exhaustive_failure {
     uint64_t first_position, last_position; /* boundaries with this outcome, by steps of the vCPU */
@@ -77,8 +69,7 @@ struct exhaustive_report {
 
 struct exhaustive_options {
     unsigned vcpu;
-    enum exhaustive_source source;
-    uint8_t value;              /* a vector, or a line */
+    struct source source;       /* of kind and value; where it would not be taken, nothing is delivered */
     uint64_t end_rip_gva;       /* the window ends before this instruction (with the stack as high as at its start) */
     uint64_t steps_max;         /* … or after so many steps */
     uint64_t handler_steps_max; /* a handler that has not returned by then fails as BUDGET */

@@ -16,17 +16,11 @@
 #include "emu/base/diag.h"
 #include "emu/machine.h"
 #include "emu/schedule.h"
+#include "fuzz/search/source.h"
 
 struct trial;
 
-/* What may be injected besides the vCPUs' interleaving. */
-#define STRATEGY_SOURCES_MAX 8
-struct source {
-    enum decision_kind
-        kind;      /* DECISION_EXPIRE, _NMI, _VECTOR, _IPI, _IRQ, _UPCALL, _EVENT, _LATE, _PASS, _PLUG, _UNPLUG */
-    unsigned vcpu; /* the one it is for, where it is for one; DECISION_ANY_VCPU: the strategy chooses */
-    uint64_t value;
-};
+#define STRATEGY_SOURCES_MAX 8 /* of a search */
 
 struct strategy_options {
     struct machine *machine; /* at the window's start */

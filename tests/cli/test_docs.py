@@ -60,6 +60,12 @@ for name in commands:
         point(f"`{said}` --help has examples and exit statuses", "Examples:" in text and "Exit status:" in text, text)
 point("values are completed", complete("boot", "--mode", "=", "p") == {"pvh"} and complete("boot", "--mode", "h") == {"hvm"},
       complete("boot", "--mode", "=", "p"))
+sources = re.search(r"--inject=LIST +(.*)", help_of("fuzz")).group(1)
+sources = set(re.findall(r"(?:: |, |take )([a-z]+:?)(?=[A-Z]*[,.])", sources))
+listed = set(re.findall(r"(?m)^  ([a-z]+:?)[A-Z]* ", help_of("fuzz").partition("Sources of --inject:\n")[2]))
+point("the sources of --inject are the same in its text, in their list and in completion",
+      {"timer", "vector:", "late:", "unplug:"} <= sources and listed == sources == complete("fuzz", "--inject", ""),
+      sources, listed, complete("fuzz", "--inject", ""))
 with open(README, encoding="utf-8") as f:
     readme = f.read()
 point("the README names the commands that a new user looks for", all(f"bootrace {c}" in readme for c in
