@@ -124,13 +124,24 @@ status, r = fuzz("s1.elf", BUGGY, "--mode", "hvm", "--vcpus", "1", "--window", "
 point("a search in which most decisions are refused finds what it can replay",
       status == 1 and r["failing"] > 0 and r["refused"] > 100 * (r["decisions"] - r["refused"]), str(r)[:300])
 
-# That nothing can be delivered is an answer: no timer is armed, or interrupts are off throughout.
-for source, options, why in (("timer", ("--vcpus", "1", "--window", "alternative_instructions+200"), "no timer is armed"),):
-    got = run(program, "fuzz", os.path.join(guests, "s1.elf"), "--cmdline", FIXED, *options, "--inject", source)
-    point(f"{source} that can't be delivered is 0 failing, with the reason and a hint",
+# That nothing can be delivered is an answer: no timer is armed, a line is masked, interrupts are off or NMIs are blocked.
+PVH = ("--vcpus", "1", "--window", "alternative_instructions+200")
+OFF = ("--mode", "hvm", "--vcpus", "1", "--window", "patch_copy_byte")  # fixed2006 patches with interrupts off
+IN_NMI = "variant=fixed-nmi memcpy=byte nmi=mb+mb2+spin_lock nmihold=self delay=200 after=200"
+for source, cmdline, options, why in (
+        ("timer", FIXED, PVH, "no timer is armed"),
+        ("irq:0", FIXED, PVH, "this mode has no lines"),
+        ("irq:5", BUGGY, ("--mode", "hvm", *PVH), "the line is masked"),
+        ("timer", FIXED, OFF, "no boundary of the window takes interrupts"),
+        ("irq:0", FIXED, OFF, "no boundary of the window takes interrupts"),
+        ("ipi:0x20", FIXED, OFF, "no boundary of the window takes interrupts"),
+        ("vector:0x20", FIXED, OFF, "no boundary of the window takes interrupts"),
+        ("nmi", IN_NMI, OFF, "no boundary of the window takes an NMI")):
+    got = run(program, "fuzz", os.path.join(guests, "s1.elf"), "--cmdline", cmdline, *options, "--inject", source)
+    point(f"{source} that can't be delivered in {options[-1]} ({why}) is 0 failing, with the reason and a hint",
           got.returncode == 0 and "0 failing" in got.stdout and "nothing can be delivered in the window" in got.stdout and
-          why in got.stdout and "--inject" in got.stdout, got.returncode, got.stdout, got.stderr)
-    point("the statement ends at the handler's return", "each run ends where the handler returns" in got.stdout, got.stdout)
+          why in got.stdout and ("--inject" in got.stdout or "--window" in got.stdout), got.returncode, got.stdout, got.stderr)
+point("the statement ends at the handler's return", "each run ends where the handler returns" in got.stdout, got.stdout)
 
 cases = sorted(os.path.join(out, name) for name in os.listdir(out))
 point("each failure is a file", len(cases) >= 3, cases)

@@ -9,12 +9,17 @@
 #include "emu/base/plural.h"
 #include "fuzz/search/exhaustive.h"
 
-/* Of a source by its name in a part of a search, which may be of another program. */
-static const char *why_nothing(const char *name)
+/* Of a part, which another program may have written. */
+static const char *why_nothing(const json_t *joined)
 {
-    const struct source_kind *source = source_at(source_index_named(name));
+    const struct source_kind *source = source_at(source_index_named(search_part_text(joined, "source")));
+    const json_t *open = json_object_get(json_object_get(joined, "window"), "open");
 
-    return source && source->why_nothing ? source->why_nothing : "it would be taken nowhere in the window";
+    if (!source || !source->why_nothing)
+        return "it would be taken nowhere in the window";
+    if (source->decision != DECISION_NMI && json_is_integer(open) && !json_integer_value(open))
+        return "no boundary of the window takes interrupts, which keeps out everything but --inject nmi";
+    return source->why_nothing;
 }
 
 void search_report_print(const json_t *joined, FILE *to)
@@ -33,8 +38,7 @@ void search_report_print(const json_t *joined, FILE *to)
             complete ? "covered" : "covered so far", runs, plural(runs), steps, plural(steps), failing,
             failing == 1 ? "y" : "ies");
     if (boundaries && !runs)
-        fprintf(to, "  nothing can be delivered %s: %s\n", complete ? "in the window" : "so far",
-                why_nothing(search_part_text(joined, "source")));
+        fprintf(to, "  nothing can be delivered %s: %s\n", complete ? "in the window" : "so far", why_nothing(joined));
     json_array_foreach(json_object_get(joined, "cases"), i, one)
     {
         listed += search_part_number(one, "last") + 1 - search_part_number(one, "first");

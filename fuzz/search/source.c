@@ -7,16 +7,16 @@
 #include "emu/base/count.h"
 
 #define VALUE_CHARACTERS_MAX 40u
-#define NOWHERE              "it would be taken nowhere in the window"
 
 /* One a line but for the words. */
 static const struct source_kind kinds[] = {
     {"timer", DECISION_EXPIRE, SOURCE_VALUE_NONE, false, "the earliest armed timer expires: the host let time pass",
      "no timer is armed wherever an interrupt would be taken; --mode hvm has a PIT, and --inject nmi or vector:N needs "
      "no timer"},
-    {"nmi", DECISION_NMI, SOURCE_VALUE_NONE, false, "an NMI", NOWHERE},
+    {"nmi", DECISION_NMI, SOURCE_VALUE_NONE, false, "an NMI",
+     "no boundary of the window takes an NMI (the handler of one keeps out others); another --window may"},
     {"vector", DECISION_VECTOR, SOURCE_VALUE_VECTOR, false, "an external interrupt with this vector, from nowhere",
-     NOWHERE},
+     "it would be taken nowhere in the window"},
     {"irq", DECISION_IRQ, SOURCE_VALUE_LINE, true, "an edge on this line of the PC, if not masked",
      "the line is masked wherever an interrupt would be taken, or this mode has no lines (only --mode hvm does); "
      "--inject vector:N needs no line"},

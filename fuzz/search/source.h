@@ -31,8 +31,9 @@ struct source_kind {
     enum source_value value; /* behind the name and a colon */
     bool needs_hvm;          /* no other mode has what it comes from */
     const char *what;        /* one line */
-    /* Of a source that the exhaustive search delivers too, at every boundary: why it may have delivered nothing, and
-       what can be. NULL: only the strategies of whole runs, which move every source, take it. */
+    /* Of a source that the exhaustive search delivers too, at every boundary: why it may have delivered nothing where
+       interrupts are taken, and what can be. NULL: only the strategies of whole runs, which move every source, take it.
+     */
     const char *why_nothing;
 };
 
