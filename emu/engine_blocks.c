@@ -14,7 +14,9 @@
  *
  * The number of instructions of a block comes from the translator itself (edge hook) and is kept in a table keyed by
  * virtual address, physical page and length. The physical page of the code is looked up in a small cache which is
- * dropped ("epoch") after every instruction that may change translations.
+ * dropped ("epoch") after every instruction that may change translations. The translator does not tell of the first
+ * block that it makes after old ones were dropped. So a row of another epoch, and that of the first block of each
+ * start, is believed only if the code is that of which it was made.
  *
  * A device access needs its exact instruction boundary, but the translator does not say where in the block it is. So
  * the first try is stopped, which rewinds to the instruction, and then that instruction is stepped alone.
@@ -22,6 +24,9 @@
 #include "emu/engine_state.h"
 
 #include <sys/mman.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #define likely(x) __builtin_expect(!!(x), 1)
 
@@ -39,6 +44,7 @@ struct block {
     uint16_t steps;
     uint16_t flags; /* INSN_F_* of all its instructions */
     uint64_t made;  /* no other block, and no other content of this one, has the same number */
+    uint64_t content;
 };
 
 /* What comes before the instruction at `rip` in the block numbered `made`. */
@@ -168,6 +174,14 @@ uint32_t engine_break_flag(const struct engine *e, uint64_t pc, uint32_t size)
     return 0;
 }
 
+/* Of the code as it is now. */
+static uint64_t content_digest(struct engine *e, uint64_t pc, uint32_t size)
+{
+    uint8_t code[PAGE_BYTES * 2];
+
+    return XXH3_64bits(code, engine_fetch_code(e, pc, code, size < sizeof(code) ? size : sizeof(code)));
+}
+
 /* `icount` as the translator says it, 0 if it was not asked. */
 static void fill_block(struct engine *e, struct block *b, uint64_t pc, uint64_t ppn, uint32_t size, uint32_t icount)
 {
@@ -176,6 +190,7 @@ static void fill_block(struct engine *e, struct block *b, uint64_t pc, uint64_t 
     b->pc = pc;
     b->ppn = ppn;
     b->made = ++e->stats.blocks_made;
+    b->content = content_digest(e, pc, size);
     memory_set_code(e->mem, ppn);
     if (((pc + size - 1) >> PAGE_SHIFT) != (pc >> PAGE_SHIFT)) {
         uint64_t next = engine_code_ppn(e, (pc + size - 1) >> PAGE_SHIFT);
@@ -303,7 +318,7 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
         stop_now(e, STOP_NO_MEMORY);
         return;
     }
-    if (b->pc != pc || b->ppn != ppn || tag_size(b->tag) != size) {
+    if (b->pc != pc || b->ppn != ppn || tag_size(b->tag) != size || b->content != content_digest(e, pc, size)) {
         e->stats.block_misses++;
         fill_block(e, b, pc, ppn, size, 0);
     } else {

@@ -43,7 +43,7 @@ static enum stop start(struct engine *e)
     uc_err err;
 
     e->stop = STOP_NONE;
-    e->hot_limit_ns = e->asked || e->after || e->access || e->inspect || e->step != STEP_OFF ? 0 : e->limit_ns;
+    e->hot_limit_ns = 0; /* the first block is looked at */
     e->pend_steps = 0;
     e->pend_ns = 0;
     e->stats.runs++;

@@ -298,6 +298,54 @@ static void a_write_of_the_host_into_translated_code_is_seen(void **state)
     world_fini(&w);
 }
 
+/* Runs what is at CODE_GPA to its HLT; says how many steps that were. */
+static uint64_t steps_to_hlt(struct world *w)
+{
+    uint64_t before = engine_steps(w->engine, 0);
+
+    engine_set_rip(w->engine, CODE_GPA);
+    assert_int_equal(go(w->engine, UINT64_MAX, UINT64_MAX).kind, ENGINE_EXIT_HLT);
+    return engine_steps(w->engine, 0) - before;
+}
+
+static void other_code_of_the_same_length_is_counted_as_it_is(void **state)
+{
+    static const uint8_t one_nop[] = {0x0f, 0x1f, 0x44, 0, 0, 0xf4}; /* nop of 5 bytes; hlt */
+    static const uint8_t five_nops[] = {0x90, 0x90, 0x90, 0x90, 0x90, 0xf4};
+    struct world w;
+
+    world_init(&w, one_nop, sizeof(one_nop));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(memory_write(w.mem, CODE_GPA, one_nop, sizeof(one_nop)));
+        assert_int_equal(steps_to_hlt(&w), 2);
+        assert_true(memory_write(w.mem, CODE_GPA, five_nops, sizeof(five_nops)));
+        assert_int_equal(steps_to_hlt(&w), 6);
+    }
+    world_fini(&w);
+}
+
+static void code_that_another_vcpu_has_written_is_counted_as_it_is(void **state)
+{
+    static const uint8_t one_nop[] = {0x0f, 0x1f, 0x44, 0, 0, 0xf4};
+    static const uint8_t poke[] = {0xc7, 0x05, 0, 0, 1, 0, 0x90, 0x90, 0x90, 0x90, /* mov dword [CODE_GPA], nops */
+                                   0xc6, 0x05, 4, 0, 1, 0, 0x90, 0xf4};            /* mov byte [CODE_GPA + 4]; hlt */
+    struct vcpu_regs other;
+    struct world w;
+
+    world_init(&w, one_nop, sizeof(one_nop));
+    assert_true(memory_write(w.mem, CODE_GPA + 0x1000, poke, sizeof(poke)));
+    regs_init_protected32(&other, CODE_GPA + 0x1000);
+    engine_switch(w.engine, 1);
+    engine_set_regs(w.engine, &other);
+    engine_switch(w.engine, 0);
+    assert_int_equal(steps_to_hlt(&w), 2);
+    engine_switch(w.engine, 1);
+    assert_int_equal(go(w.engine, UINT64_MAX, UINT64_MAX).kind, ENGINE_EXIT_HLT);
+    engine_switch(w.engine, 0);
+    assert_int_equal(steps_to_hlt(&w), 6);
+    world_fini(&w);
+}
+
 static void a_fault_in_the_middle_of_a_block_counts_what_was_executed(void **state)
 {
     struct world w;
@@ -521,6 +569,8 @@ int main(void)
         cmocka_unit_test(a_time_limit_stops_at_the_first_boundary_at_or_after_it),
         cmocka_unit_test(a_second_vcpu_in_between_changes_nothing),
         cmocka_unit_test(a_write_of_the_host_into_translated_code_is_seen),
+        cmocka_unit_test(other_code_of_the_same_length_is_counted_as_it_is),
+        cmocka_unit_test(code_that_another_vcpu_has_written_is_counted_as_it_is),
         cmocka_unit_test(a_fault_in_the_middle_of_a_block_counts_what_was_executed),
         cmocka_unit_test(a_hole_reads_its_content_and_loses_what_is_written),
         cmocka_unit_test(many_holes_come_and_go),
