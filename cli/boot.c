@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/case/record.h"
 #include "cli/command.h"
 #include "cli/run/guest.h"
 #include "cli/run/json_text.h"
-#include "cli/case/record.h"
+#include "cli/run/parse.h"
 #include "cli/run/session.h"
 #include "cli/run/snapshot_plan.h"
-#include "cli/run/parse.h"
 #include "emu/engine.h"
 #include "emu/snapshot_file.h"
 

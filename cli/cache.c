@@ -8,8 +8,8 @@
 #include <time.h>
 
 #include "cli/command.h"
-#include "cli/run/snapshot_case.h"
 #include "cli/run/parse.h"
+#include "cli/run/snapshot_case.h"
 #include "emu/base/plural.h"
 #include "emu/snapshot_cache.h"
 

@@ -10,9 +10,9 @@
 
 #include "cli/case/case.h"
 #include "cli/case/case_guest.h"
-#include "cli/run/child.h"
-#include "cli/command.h"
 #include "cli/case/record.h"
+#include "cli/command.h"
+#include "cli/run/child.h"
 #include "emu/base/count.h"
 #include "emu/schedule.h"
 

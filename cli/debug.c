@@ -7,18 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/run/attach.h"
 #include "cli/case/case.h"
 #include "cli/case/case_guest.h"
 #include "cli/case/case_search.h"
 #include "cli/command.h"
 #include "cli/debugger/gdb_link.h"
 #include "cli/debugger/gdb_server.h"
+#include "cli/run/attach.h"
 #include "cli/run/guest.h"
-#include "cli/run/post_mortem.h"
 #include "cli/run/parse.h"
-#include "emu/player.h"
+#include "cli/run/post_mortem.h"
 #include "emu/base/plural.h"
+#include "emu/player.h"
 #include "emu/schedule.h"
 #include "emu/snapshot_file.h"
 

@@ -7,16 +7,16 @@
 #include "cli/doctor.h"
 #include "cli/edit.h"
 #include "cli/elfnotes.h"
+#include "cli/fuzz.h"
 #include "cli/merge.h"
 #include "cli/operations.h"
 #include "cli/patches.h"
-#include "cli/fuzz.h"
-#include "cli/run/json_text.h"
 #include "cli/replay.h"
 #include "cli/report.h"
+#include "cli/run/json_text.h"
+#include "cli/run/utf8.h"
 #include "cli/snapshot.h"
 #include "cli/symbols.h"
-#include "cli/run/utf8.h"
 
 #include <stdio.h>
 #include <string.h>

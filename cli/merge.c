@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/command.h"
-#include "cli/run/json_text.h"
 #include "cli/campaign/search_part.h"
 #include "cli/campaign/search_report.h"
+#include "cli/command.h"
+#include "cli/run/json_text.h"
 #include "fuzz/search/source.h"
 
 static const char doc[] =

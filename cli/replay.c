@@ -11,11 +11,11 @@
 #include "cli/case/case.h"
 #include "cli/case/case_guest.h"
 #include "cli/case/case_search.h"
+#include "cli/case/load.h"
+#include "cli/case/outcome.h"
 #include "cli/command.h"
 #include "cli/run/diverge.h"
 #include "cli/run/json_text.h"
-#include "cli/case/load.h"
-#include "cli/case/outcome.h"
 #include "cli/run/parse.h"
 #include "cli/run/session.h"
 

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/run/attach.h"
 #include "cli/command.h"
+#include "cli/run/attach.h"
 #include "cli/run/guest.h"
 #include "cli/run/json_text.h"
 #include "cli/run/post_mortem.h"

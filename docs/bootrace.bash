@@ -16,7 +16,7 @@ _bootrace_options() {
 
 _bootrace_values() {
     case $1 in
-        --mode) echo pvh hvm ;;
+        --mode) echo pvh hvm pv dom0 ;;
         --xen) echo 4.1 4.2 4.3 4.4 4.5 4.6 4.7 4.8 4.9 4.10 4.11 4.12 4.13 4.14 4.15 4.16 4.17 4.18 4.19 4.20 ;;
         --console-stream) echo auto ring io both ;;
         --inject) "$_bootrace_program" fuzz --help 2>/dev/null | sed -nE '/^Sources of --inject:/,$s/^  ([a-z]+:?)[A-Z]* .*/\1/p' ;;

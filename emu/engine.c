@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-#include "emu/engine_clock.h"
 #include "emu/base/ensure.h"
+#include "emu/engine_clock.h"
 
 #define TCG_BUFFER_BYTES (256u << 20)
 

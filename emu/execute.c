@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "emu/base/ensure.h"
+#include "emu/base/plural.h"
 #include "emu/exception.h"
 #include "emu/machine_state.h"
-#include "emu/base/plural.h"
 
 #define MSR_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC_FIRST 0x802u

@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "emu/decide.h"
 #include "emu/base/ensure.h"
 #include "emu/base/plural.h"
+#include "emu/decide.h"
 #include "emu/vcpu.h"
 
 #define NOT_KNOWN UINT64_MAX

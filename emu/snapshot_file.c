@@ -11,9 +11,9 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "emu/base/plural.h"
 #include "emu/machine_state.h"
 #include "emu/memory_pages.h"
-#include "emu/base/plural.h"
 #include "emu/snapshot_state.h"
 #include "emu/wire.h"
 

@@ -19,8 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "emu/build_id.h"
 #include "emu/base/diag.h"
+#include "emu/build_id.h"
 #include "emu/machine.h"
 
 #define SNAPSHOT_FILE_FORMAT         2u

@@ -8,8 +8,8 @@
 
 #include "emu/base/count.h"
 #include "emu/base/ensure.h"
-#include "emu/machine_state.h"
 #include "emu/base/plural.h"
+#include "emu/machine_state.h"
 
 #define REASON_BYTES_MAX   256u
 #define DETECTOR_BYTES_MAX 64u

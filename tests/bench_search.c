@@ -15,8 +15,8 @@
 
 #include "cli/run/guest.h"
 #include "emu/base/count.h"
-#include "emu/engine.h"
 #include "emu/base/ensure.h"
+#include "emu/engine.h"
 #include "emu/memory.h"
 #include "emu/snapshot.h"
 #include "emu/vcpu.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "tests/cmocka_tap.h"
 #include "emu/base/count.h"
-#include "tests/played_machine.h"
+#include "tests/cmocka_tap.h"
 #include "tests/image_builder.h"
+#include "tests/played_machine.h"
 
 #include "emu/image/image.h"
 #include "models/boot_protocol.h"

@@ -3,8 +3,8 @@
 #include "tests/toy_machine.h"
 
 #include "emu/base/count.h"
-#include "emu/snapshot.h"
 #include "emu/image/symbols.h"
+#include "emu/snapshot.h"
 #include "fuzz/detect/divergence.h"
 
 #define COUNTER (DATA + 0x500)

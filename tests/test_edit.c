@@ -3,8 +3,8 @@
  * Edits by meaning on small made kernels: what fits changes exactly its bytes and entries, what does not changes
  * nothing and says why. BOOTRACE_KERNEL adds a real kernel.
  */
-#include "tests/given_kernel.h"
 #include "emu/base/count.h"
+#include "tests/given_kernel.h"
 #include "tests/patch_builder.h"
 
 #include "models/linux/edit.h"

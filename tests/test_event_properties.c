@@ -5,8 +5,8 @@
  * port's status and who polls must agree. The guest answers its upcalls the way the interface's texts tell it, one
  * event at a time, so that the vCPUs interleave. A sequence that fails is made shorter and printed with its seed.
  */
-#include "tests/event_reference.h"
 #include "emu/base/count.h"
+#include "tests/event_reference.h"
 #include "tests/xen_guest.h"
 
 #include <inttypes.h>

@@ -4,8 +4,8 @@
 
 #include "emu/base/count.h"
 #include "emu/guest_words.h"
-#include "emu/snapshot.h"
 #include "emu/image/symbols.h"
+#include "emu/snapshot.h"
 #include "fuzz/detect/guest_panic.h"
 #include "fuzz/search/search.h"
 #include "models/linux/linux_words.h"

@@ -2,8 +2,8 @@
 /*
  * The machine's promises, with small guests on the toy machine.
  */
-#include "emu/progress.h"
 #include "emu/base/count.h"
+#include "emu/progress.h"
 #include "tests/toy_machine.h"
 
 /* ---- when interrupts are taken ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "tests/cmocka_tap.h"
 #include "emu/base/count.h"
+#include "tests/cmocka_tap.h"
 #include "tests/played_machine.h"
 
 #include "models/pc/cpuid.h"

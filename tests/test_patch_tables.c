@@ -3,8 +3,8 @@
  * Every arrangement of every table is built and read back; tables that make no sense are refused. BOOTRACE_KERNEL adds
  * a real kernel.
  */
-#include "tests/given_kernel.h"
 #include "emu/base/count.h"
+#include "tests/given_kernel.h"
 #include "tests/patch_builder.h"
 
 #include <string.h>

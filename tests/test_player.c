@@ -13,9 +13,9 @@
 #include "emu/base/count.h"
 #include "emu/base/ensure.h"
 #include "emu/decide.h"
+#include "emu/image/symbols.h"
 #include "emu/player.h"
 #include "emu/snapshot.h"
-#include "emu/image/symbols.h"
 
 /* sti; 1: inc ecx; inc edx; jmp 1b */
 #define STEPS_LOOP 0xfb, 0x41, 0x42, 0xeb, 0xfc

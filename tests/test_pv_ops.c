@@ -2,8 +2,8 @@
 /*
  * Operation tables of made kernels, with their callers in either table of sites. BOOTRACE_KERNEL adds a real kernel.
  */
-#include "tests/given_kernel.h"
 #include "emu/base/count.h"
+#include "tests/given_kernel.h"
 #include "tests/patch_builder.h"
 
 #include "models/linux/call_site.h"

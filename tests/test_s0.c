@@ -14,8 +14,8 @@
 #include <string.h>
 
 #include "emu/base/count.h"
-#include "emu/machine.h"
 #include "emu/image/symbols_elf.h"
+#include "emu/machine.h"
 #include "emu/trace.h"
 #include "fuzz/detect/op_table.h"
 #include "fuzz/detect/op_table_text.h"

@@ -25,7 +25,8 @@ def search(variant, source="timer", more=(), window="alternative_instructions", 
 def kind(reason):
     """How a torn state ends, told by what follows it. A loop may be proved a hang before the search gives it up."""
     end = reason.partition("; then ")[2]
-    return (end.split(",")[0] if end.startswith("#") else "loop" if end.startswith(("it does not return", "all that the guest uses repeats")) else
+    return (end.split(",")[0] if end.startswith("#") else
+            "loop" if end.startswith(("it does not return", "all that the guest uses repeats")) else
             "registers" if end.startswith("it returns, and wrong_registers") else
             "memory" if end.startswith("it returns, and wrong_memory") else end)
 

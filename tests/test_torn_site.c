@@ -8,8 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "emu/machine.h"
 #include "emu/image/symbols.h"
+#include "emu/machine.h"
 #include "emu/vcpu.h"
 
 #define RAM_BYTES 0x400000u

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 
 #include "cli/case/outcome.h"
-#include "cli/run/post_mortem.h"
 #include "cli/case/record.h"
+#include "cli/run/post_mortem.h"
 
 #define DECISIONS_SHOWN 12u
 

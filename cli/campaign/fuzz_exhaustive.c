@@ -11,17 +11,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/run/console.h"
 #include "cli/campaign/fuzz_case.h"
+#include "cli/campaign/search_part.h"
+#include "cli/run/console.h"
 #include "cli/run/host_time.h"
 #include "cli/run/json_text.h"
-#include "cli/campaign/search_part.h"
 #include "cli/run/snapshot_case.h"
+#include "emu/base/plural.h"
 #include "emu/build_id.h"
 #include "emu/machine.h"
-#include "emu/base/plural.h"
-#include "emu/vcpu.h"
 #include "emu/snapshot.h"
+#include "emu/vcpu.h"
 #include "fuzz/search/search.h"
 #include "fuzz/search/window.h"
 

@@ -4,15 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/run/console.h"
 #include "cli/campaign/fuzz_case.h"
+#include "cli/run/console.h"
 #include "cli/run/json_text.h"
 #include "emu/machine.h"
 #include "emu/snapshot.h"
 #include "emu/vcpu.h"
+#include "fuzz/detect/torn_site.h"
 #include "fuzz/search/failing_run.h"
 #include "fuzz/search/search.h"
-#include "fuzz/detect/torn_site.h"
 
 #define KEEP_MAX       8u /* cases of one source */
 #define KEEP_TRIES_MAX 32u

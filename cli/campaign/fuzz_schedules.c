@@ -6,14 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/run/approach.h"
-#include "cli/run/status.h"
-#include "cli/run/console.h"
 #include "cli/campaign/fuzz_case.h"
+#include "cli/run/approach.h"
+#include "cli/run/console.h"
 #include "cli/run/host_time.h"
 #include "cli/run/json_text.h"
 #include "cli/run/post_mortem.h"
 #include "cli/run/same.h"
+#include "cli/run/status.h"
 #include "emu/base/plural.h"
 #include "emu/snapshot.h"
 #include "emu/vcpu.h"

@@ -4,8 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "cli/run/json_text.h"
 #include "cli/campaign/search_part.h"
+#include "cli/run/json_text.h"
 #include "emu/base/plural.h"
 #include "fuzz/search/exhaustive.h"
 

@@ -9,8 +9,8 @@
 #include <yaml.h>
 
 #include "cli/case/case_fields.h"
-#include "cli/run/pattern.h"
 #include "cli/run/parse.h"
+#include "cli/run/pattern.h"
 #include "cli/run/utf8.h"
 #include "emu/base/count.h"
 

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "cli/run/json_text.h"
-#include "cli/run/status.h"
 #include "cli/run/pattern.h"
 #include "cli/run/post_mortem.h"
+#include "cli/run/status.h"
 
 void outcome_init(struct outcome *o)
 {

@@ -7,10 +7,10 @@
 
 #include "cli/debugger/gdb_link.h"
 #include "cli/debugger/gdb_registers.h"
-#include "cli/run/guest.h"
 #include "cli/debugger/history.h"
 #include "cli/debugger/monitor.h"
 #include "cli/debugger/stops.h"
+#include "cli/run/guest.h"
 #include "emu/base/count.h"
 #include "emu/vcpu.h"
 

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/run/guest.h"
 #include "cli/debugger/history.h"
+#include "cli/run/guest.h"
 #include "cli/run/post_mortem.h"
 #include "emu/base/count.h"
+#include "emu/base/plural.h"
 #include "emu/model.h"
 #include "emu/player.h"
-#include "emu/base/plural.h"
 #include "emu/timer.h"
 #include "emu/vcpu.h"
 #include "models/xen/xen.h"

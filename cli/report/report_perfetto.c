@@ -5,8 +5,8 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "cli/run/json_text.h"
 #include "cli/report/story.h"
+#include "cli/run/json_text.h"
 #include "emu/delivery.h"
 #include "emu/exception.h"
 

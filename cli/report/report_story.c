@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "cli/report/story.h"
-#include "emu/delivery.h"
 #include "emu/base/plural.h"
-#include "emu/image/symbols.h"
+#include "emu/delivery.h"
 #include "emu/exception.h"
+#include "emu/image/symbols.h"
 
 #define DECISIONS_TOLD     3u
 #define CONSOLE_LINES      3u

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/run/post_mortem.h"
 #include "cli/report/story.h"
 #include "cli/report/timeline_axis.h"
+#include "cli/run/post_mortem.h"
 
 #define COLUMNS      72u
 #define TEXT_COLUMNS 100u

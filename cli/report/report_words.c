@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "emu/delivery.h"
 #include "emu/base/plural.h"
-#include "emu/image/symbols.h"
+#include "emu/delivery.h"
 #include "emu/exception.h"
+#include "emu/image/symbols.h"
 #include "models/xen/xen.h"
 
 #define ERRNO_END 200

@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "cli/report/code_map.h"
+#include "emu/base/ensure.h"
 #include "emu/delivery.h"
 #include "emu/engine.h"
-#include "emu/base/ensure.h"
-#include "emu/image/symbols.h"
 #include "emu/exception.h"
+#include "emu/image/symbols.h"
 
 #define CHUNK_STEPS    256u /* spinning or not is decided for so many */
 #define SPIN_STEPS     64u  /* fewer say nothing */

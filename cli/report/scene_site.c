@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "emu/memory.h"
 #include "emu/image/symbols.h"
+#include "emu/memory.h"
 
 #define SITE_PAUSE_STEPS 4000u /* more between two writes: another change */
 #define CHANGES_MAX      4096u

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/run/detect.h"
 #include "cli/report/report_words.h"
 #include "cli/report/scene_site.h"
+#include "cli/run/detect.h"
 #include "emu/exception.h"
 #include "emu/snapshot.h"
 

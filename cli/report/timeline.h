@@ -15,8 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cli/run/session.h"
 #include "cli/report/scene.h"
+#include "cli/run/session.h"
 #include "emu/trace.h"
 
 #define TIMELINE_BINS          1024u

@@ -12,8 +12,8 @@
 #include "cli/run/guest_options.h"
 #include "emu/base/diag.h"
 #include "emu/image/image.h"
-#include "emu/machine.h"
 #include "emu/image/symbols.h"
+#include "emu/machine.h"
 #include "models/platform.h"
 
 struct guest_panic;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/run/status.h"
 #include "cli/run/parse.h"
+#include "cli/run/status.h"
 #include "emu/machine.h"
 #include "fuzz/detect/detector.h"
 

@@ -8,8 +8,8 @@
 #include "emu/base/diag.h"
 #include "emu/image/image.h"
 #include "emu/image/symbols.h"
-#include "models/linux/kernel_view.h"
 #include "models/linux/edit.h"
+#include "models/linux/kernel_view.h"
 #include "models/linux/patch_tables.h"
 
 struct kernel {

@@ -4,10 +4,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "emu/insn.h"
-#include "emu/machine.h"
 #include "emu/base/plural.h"
 #include "emu/image/symbols.h"
+#include "emu/insn.h"
+#include "emu/machine.h"
 #include "emu/vcpu.h"
 
 #define PLACE_BYTES      160

@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "cli/run/host_time.h"
+#include "cli/run/parse.h"
 #include "cli/run/pattern.h"
 #include "cli/run/post_mortem.h"
-#include "cli/run/parse.h"
-#include "emu/decide.h"
 #include "emu/base/plural.h"
+#include "emu/decide.h"
 #include "emu/vcpu.h"
 
 #define SLICE_STEPS            50000000ull  /* between two looks at the progress line */

@@ -15,9 +15,9 @@
 #include "cli/run/guest.h"
 #include "cli/run/hotplug.h"
 #include "cli/run/hypercall_log.h"
+#include "cli/run/snapshot_plan.h"
 #include "emu/player.h"
 #include "fuzz/search/disturb.h"
-#include "cli/run/snapshot_plan.h"
 
 struct session_options {
     const char *until;               /* symbol, step count or console:REGEX; NULL for none */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "cli/run/snapshot_case.h"
 #include "cli/run/parse.h"
+#include "cli/run/snapshot_case.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "cli/run/snapshot_plan.h"
 #include "cli/run/parse.h"
+#include "cli/run/snapshot_plan.h"
 
 #include <inttypes.h>
 #include <stdio.h>

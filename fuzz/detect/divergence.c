@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "emu/base/count.h"
-#include "emu/machine.h"
 #include "emu/image/symbols.h"
+#include "emu/machine.h"
 #include "emu/trace.h"
 #include "emu/vcpu.h"
 

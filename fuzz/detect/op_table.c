@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "emu/base/ensure.h"
-#include "emu/machine.h"
 #include "emu/base/plural.h"
+#include "emu/machine.h"
 #include "emu/vcpu.h"
 #include "emu/watch.h"
 #include "fuzz/detect/detector.h"

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "emu/machine.h"
 #include "emu/base/plural.h"
+#include "emu/machine.h"
 #include "emu/trace.h"
 #include "fuzz/detect/detector.h"
 

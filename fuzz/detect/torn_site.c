@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "emu/engine.h"
+#include "emu/image/symbols.h"
 #include "emu/insn.h"
 #include "emu/machine.h"
-#include "emu/image/symbols.h"
 #include "emu/vcpu.h"
 #include "fuzz/detect/code_version.h"
 

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "emu/engine.h"
+#include "emu/image/symbols.h"
 #include "emu/insn.h"
 #include "emu/machine.h"
 #include "emu/memory.h"
-#include "emu/image/symbols.h"
 #include "emu/trace.h"
 #include "emu/vcpu.h"
 #include "fuzz/detect/detector.h"

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "emu/image/symbols.h"
 #include "emu/player.h"
 #include "emu/snapshot.h"
-#include "emu/image/symbols.h"
 #include "emu/vcpu.h"
 
 #define ANCHOR_OCCURRENCES_MAX 1000000u

@@ -7,9 +7,9 @@
 
 #include "emu/base/ensure.h"
 #include "emu/decide.h"
+#include "emu/image/symbols.h"
 #include "emu/player.h"
 #include "emu/snapshot.h"
-#include "emu/image/symbols.h"
 #include "emu/vcpu.h"
 #include "fuzz/detect/divergence.h"
 

@@ -24,9 +24,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "emu/engine.h"
 #include "emu/base/ensure.h"
 #include "emu/base/plural.h"
+#include "emu/engine.h"
 #include "emu/trace.h"
 #include "emu/vcpu.h"
 #include "fuzz/search/search.h"

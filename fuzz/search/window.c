@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "emu/engine.h"
 #include "emu/base/ensure.h"
+#include "emu/base/plural.h"
+#include "emu/engine.h"
+#include "emu/image/symbols.h"
 #include "emu/machine.h"
 #include "emu/memory.h"
-#include "emu/base/plural.h"
 #include "emu/regs.h"
-#include "emu/image/symbols.h"
 #include "emu/trace.h"
 #include "emu/vcpu.h"
 #include "fuzz/search/footprint.h"

@@ -19,9 +19,9 @@
 
 #include "emu/base/diag.h"
 #include "emu/image/image.h"
+#include "emu/image/symbols.h"
 #include "emu/insn.h"
 #include "emu/memory.h"
-#include "emu/image/symbols.h"
 #include "models/linux/edit_text.h"
 #include "models/linux/kernel_view.h"
 #include "models/linux/patch_tables.h"

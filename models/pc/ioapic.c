@@ -6,8 +6,8 @@
 #include "emu/base/ensure.h"
 #include "emu/machine.h"
 #include "emu/schedule.h"
-#include "models/pc/irq.h"
 #include "models/pc/bus.h"
+#include "models/pc/irq.h"
 #include "models/pc/pc.h"
 
 /* Datasheet, "Memory Mapped Registers for Accessing IOAPIC Registers" and "IOAPIC Registers". */

@@ -58,7 +58,7 @@ for name in commands:
         point(f"`{said}` --help has examples that can be copied", shown and
               all(line.startswith("  ") and len(line) < 80 for line in shown.split("\n")), shown)
         point(f"`{said}` --help has examples and exit statuses", "Examples:" in text and "Exit status:" in text, text)
-point("values are completed", complete("boot", "--mode", "=", "p") == {"pvh"} and complete("boot", "--mode", "h") == {"hvm"},
+point("values are completed", complete("boot", "--mode", "=", "p") == {"pvh", "pv"} and complete("boot", "--mode", "h") == {"hvm"},
       complete("boot", "--mode", "=", "p"))
 sources = re.search(r"--inject=LIST +(.*)", help_of("fuzz")).group(1)
 sources = set(re.findall(r"(?:: |, |take )([a-z]+:?)(?=[A-Z]*[,.])", sources))
