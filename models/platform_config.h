@@ -17,7 +17,7 @@ enum platform_mode {
     PLATFORM_HVM, /* a PC with PIC, PIT, IO-APIC, RTC and serial port, and Xen's CPUID leaves */
     /* As PLATFORM_PVH, for a guest that is a Xen itself and starts the user's kernel. */
     PLATFORM_PV,   /* xen-shim, and the kernel as its only PV domain */
-    PLATFORM_DOM0, /* the whole hypervisor, and the kernel as its first domain */
+    PLATFORM_DOM0, /* xen-shim as a hypervisor, and the kernel as its first domain */
 };
 
 #define XEN_VERSION(major, minor) ((unsigned)(major) << 16 | (unsigned)(minor))

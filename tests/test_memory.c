@@ -288,6 +288,13 @@ static unsigned mappings_of_ram(void)
     return count;
 }
 
+/* AddressSanitizer's allocator fails like the C library's, instead of ending the test. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
 /* More than a host has: refused before the mapping, at it, or behind it. What was there is there afterwards. */
 static void a_failure_takes_back_what_it_made_and_no_more(void **state)
 {

@@ -37,7 +37,7 @@ static const struct argp_option options[] = {
     {"memory", 'm', "SIZE", 0, "Guest memory, like 512M or 2G (default: 512M)", 0},
     {"mode", KEY_MODE, "pvh|hvm|pv|dom0", 0,
      "How the guest is started (default: pvh); pv and dom0 as a PV kernel in a Xen that is itself the guest: xen-shim, "
-     "or the whole hypervisor",
+     "or xen-shim as a hypervisor",
      0},
     {"module", KEY_MODULE, "FILE[,CMDLINE]", 0, "One more module of a PVH guest, behind the initrd; may be repeated",
      0},

@@ -22,24 +22,22 @@
 /* What scripts/xen has fetched, beside build/cli/bootrace. */
 static enum emu_err find_fetched(enum platform_mode mode, char **path, struct diag *d)
 {
-    const char *name = mode == PLATFORM_PV ? XEN_DEFAULT : "hypervisor-" XEN_DEFAULT;
     char exe[PATH_MAX] = "";
     ssize_t length = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
     exe[length > 0 ? length : 0] = '\0';
     if (strrchr(exe, '/'))
         *strrchr(exe, '/') = '\0';
-    if (asprintf(path, "%s/../../.cache/xen/%s/image", exe, name) < 0) {
+    if (asprintf(path, "%s/../../.cache/xen/" XEN_DEFAULT "/image", exe) < 0) {
         *path = NULL;
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     }
     if (!access(*path, R_OK))
         return EMU_OK;
-    return diag_set(
-        d, EMU_EINPUT,
-        "--mode %s starts a Xen that is itself a PVH guest, and none is here: `scripts/xen%s` fetches Debian's, "
-        "or give --xen-image FILE",
-        platform_mode_name(mode), mode == PLATFORM_PV ? "" : " --hypervisor");
+    return diag_set(d, EMU_EINPUT,
+                    "--mode %s starts a Xen that is itself a PVH guest, and none is here: `scripts/xen` fetches "
+                    "Debian's, or give --xen-image FILE",
+                    platform_mode_name(mode));
 }
 
 enum emu_err modules_find_xen(const struct guest_options *o, char **path, struct diag *d)

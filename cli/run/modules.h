@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * modules: the files that a guest finds in memory beside its kernel. A PV kernel is one too: the machine then starts a
- * Xen that is itself a PVH guest (xen-shim, or the whole hypervisor), which takes the kernel as its first module, with
- * the kernel's own command line, and the initrd as its second.
+ * Xen that is itself a PVH guest (xen-shim, as a shim or as the hypervisor that it is too), which takes the kernel as
+ * its first module, with the kernel's own command line, and the initrd as its second.
  *
  * Source: Xen 4.17 docs/misc/pvh.pandoc; tools/libs/light, libxl_dom.c, "pvshim_path"; xen/arch/x86/pv/shim.c.
  */

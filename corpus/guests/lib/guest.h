@@ -232,8 +232,6 @@ struct guest_boot {
     uint64_t memmap_pa;
     uint32_t memmap_entries;
     uint32_t version;
-    uint32_t modules; /* that start_info lists, by Xen's PVH entry */
-    uint64_t modlist_pa;
     char cmdline[1024];
 };
 extern struct guest_boot guest_boot;

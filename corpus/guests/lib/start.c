@@ -126,8 +126,6 @@ void guest_start(uintptr_t start_info_pa)
     if (info->magic == XEN_HVM_START_MAGIC_VALUE) {
         guest_boot.version = info->version;
         guest_boot.rsdp_pa = info->rsdp_paddr;
-        guest_boot.modules = info->nr_modules;
-        guest_boot.modlist_pa = info->modlist_paddr;
         if (info->version >= 1) {
             guest_boot.memmap_pa = info->memmap_paddr;
             guest_boot.memmap_entries = info->memmap_entries;
