@@ -133,12 +133,11 @@ char *modules_path(const char *text)
 
 static enum emu_err add_file(struct guest *g, const char *text, struct diag *d)
 {
-    struct guest_module *to = &g->module[g->modules];
+    struct guest_module *to = &g->module[g->modules++];
     const char *comma = strchr(text, ',');
     char *path = modules_path(text);
     enum emu_err err = EMU_OK;
 
-    g->modules++;
     if (comma)
         to->cmdline = strdup(comma + 1);
     if (!path || (comma && !to->cmdline))
@@ -149,27 +148,36 @@ static enum emu_err add_file(struct guest *g, const char *text, struct diag *d)
     return err;
 }
 
+/* The Xen, and for it the kernel and the initrd as modules. */
+static enum emu_err read_pv(struct guest *g, struct diag *d)
+{
+    enum emu_err err = check_kernel(g, d);
+
+    if (err == EMU_OK)
+        err = load_xen(g, d);
+    if (err == EMU_OK)
+        err = add_kernel(g, d);
+    if (err == EMU_OK && g->initrd) {
+        g->module[g->modules++] = (struct guest_module){.bytes = g->initrd, .size = g->initrd_bytes};
+        g->initrd = NULL;
+    }
+    return err;
+}
+
 enum emu_err modules_read(struct guest *g, struct diag *d)
 {
     const struct guest_options *o = &g->options;
+    const bool is_pv = platform_mode_is_pv(o->mode);
     enum emu_err err = EMU_OK;
 
     if (o->modules && o->mode == PLATFORM_HVM)
         return diag_set(d, EMU_EINPUT, "--module is for PVH guests; an HVM guest has --initrd alone");
-    if (!platform_mode_is_pv(g->options.mode) && (o->xen_image || o->xen_cmdline))
+    if (!is_pv && (o->xen_image || o->xen_cmdline))
         return diag_set(d, EMU_EINPUT, "--xen-image and --xen-cmdline are for --mode pv and --mode dom0");
-    if (platform_mode_is_pv(g->options.mode) && o->modules + 1 + !!o->initrd > PLATFORM_MODULES_MAX)
+    if (is_pv && o->modules + 1 + !!o->initrd > PLATFORM_MODULES_MAX)
         return diag_set(d, EMU_EINPUT, "the kernel and its modules are more than %u", PLATFORM_MODULES_MAX);
-    if (platform_mode_is_pv(g->options.mode))
-        err = check_kernel(g, d);
-    if (err == EMU_OK && platform_mode_is_pv(g->options.mode))
-        err = load_xen(g, d);
-    if (err == EMU_OK && platform_mode_is_pv(g->options.mode))
-        err = add_kernel(g, d);
-    if (err == EMU_OK && platform_mode_is_pv(g->options.mode) && g->initrd) {
-        g->module[g->modules++] = (struct guest_module){.bytes = g->initrd, .size = g->initrd_bytes};
-        g->initrd = NULL;
-    }
+    if (is_pv)
+        err = read_pv(g, d);
     for (unsigned i = 0; err == EMU_OK && i < o->modules; i++)
         err = add_file(g, o->module[i], d);
     return err;
