@@ -147,9 +147,11 @@ static enum emu_err run_all(const struct options *o, struct diag *d)
     struct report r = {.decoder = NULL};
     struct kernel k;
     enum emu_err err = kernel_init(&k, o->image, d);
+    uint8_t *bytes;
+
     if (err != EMU_OK)
         return err;
-    uint8_t *bytes = malloc(k.view.size);
+    bytes = malloc(k.view.size);
     r.kernel = &k;
     if (bytes) {
         memcpy(bytes, k.view.bytes, k.view.size);
@@ -169,11 +171,13 @@ int edit_run(int argc, char **argv)
 {
     struct options o = {.image = NULL};
     struct diag d;
+    enum emu_err err;
+
     diag_init(&d);
     argp_err_exit_status = COMMAND_INPUT;
     if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o))
         return COMMAND_INPUT;
-    enum emu_err err = run_all(&o, &d);
+    err = run_all(&o, &d);
     if (err == EMU_OK)
         return COMMAND_PASS;
     fflush(stdout);

@@ -155,16 +155,18 @@ int elfnotes_run(int argc, char **argv)
     struct image *img;
     struct diag d;
     bool accepted = true;
+    json_t *versions;
+    enum emu_err err;
 
     argp_err_exit_status = COMMAND_INPUT;
     if (argp_parse(&argp, argc, argv, 0, NULL, &r) != 0)
         return COMMAND_INPUT;
     diag_init(&d);
-    enum emu_err err = image_load_file(r.path, image_formats, &img, &d);
+    err = image_load_file(r.path, image_formats, &img, &d);
     if (err != EMU_OK)
         return command_fail("bootrace elfnotes", err, &d);
 
-    json_t *versions = json_array();
+    versions = json_array();
     if (!r.json)
         printf("%s: %s, %s, Xen notes: %s\n", r.path, img->kind == IMAGE_BZIMAGE ? "bzImage" : "ELF",
                image_machine_name(img->machine), source_name(img));

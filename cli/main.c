@@ -92,9 +92,10 @@ int main(int argc, char **argv)
         return COMMAND_PASS;
     }
     for (const struct command *c = commands; c->name; c++) {
+        char name[64];
+
         if (strcmp(argv[1], c->name))
             continue;
-        char name[64];
         snprintf(name, sizeof(name), "bootrace %s", c->name);
         argv[1] = name;
         return finish(name, c->run(argc - 1, argv + 1));

@@ -80,10 +80,12 @@ static json_t *hex_json(uint64_t value)
 static json_t *entry_json(const struct kernel *k, const struct patch_entry *e)
 {
     char place[TEXT_BYTES];
+    json_t *object;
+
     symbols_print(k->symbols, e->site_gva, place, sizeof(place));
-    json_t *object = json_pack("{s:o, s:o, s:o, s:I, s:o, s:I}", "table", json_text(patch_kind_name(e->kind)), "site",
-                               hex_json(e->site_gva), "place", json_text(place), "bytes", (json_int_t)e->site_bytes,
-                               "entry", hex_json(e->entry_gva), "index", (json_int_t)e->index);
+    object = json_pack("{s:o, s:o, s:o, s:I, s:o, s:I}", "table", json_text(patch_kind_name(e->kind)), "site",
+                       hex_json(e->site_gva), "place", json_text(place), "bytes", (json_int_t)e->site_bytes, "entry",
+                       hex_json(e->entry_gva), "index", (json_int_t)e->index);
     if (e->kind == PATCH_ALTERNATIVE || e->kind == PATCH_PARAVIRT)
         json_object_set_new(object, "feature", json_integer(e->feature));
     if (e->kind == PATCH_ALTERNATIVE) {
@@ -220,12 +222,14 @@ static json_t *tables_json(const struct kernel *k)
 static size_t print_all(const struct options *o, const struct kernel *k, const struct symbol *function)
 {
     size_t count = 1;
+    json_t *object;
+
     if (!o->json) {
         if (!o->list)
             print_tables(k);
         return o->list ? list_sites(o, k, function, NULL) : count;
     }
-    json_t *object = json_pack("{s:o}", "tables", tables_json(k));
+    object = json_pack("{s:o}", "tables", tables_json(k));
     if (o->list) {
         json_t *sites = json_array();
         count = list_sites(o, k, function, sites);
@@ -243,15 +247,18 @@ int patches_run(int argc, char **argv)
     struct symbol function;
     struct kernel k;
     struct diag d;
+    int status = COMMAND_PASS;
+    enum emu_err err;
+    size_t named;
+
     diag_init(&d);
     argp_err_exit_status = COMMAND_INPUT;
     if (argp_parse(&argp, argc, argv, 0, NULL, &o))
         return COMMAND_INPUT;
-    enum emu_err err = kernel_init(&k, o.image, &d);
+    err = kernel_init(&k, o.image, &d);
     if (err != EMU_OK)
         return command_fail(argv[0], err, &d);
-    int status = COMMAND_PASS;
-    size_t named = o.function ? symbols_find_name(k.symbols, o.function, &function) : 1;
+    named = o.function ? symbols_find_name(k.symbols, o.function, &function) : 1;
     if (!named) {
         fprintf(stderr, "%s: no symbol is called '%s'\n", argv[0], o.function);
         status = COMMAND_INPUT;

@@ -145,8 +145,10 @@ static enum emu_err read_all(const struct options *o, struct symbols *s, struct 
 {
     struct diag complaint;
     struct image *img;
+    enum emu_err err;
+
     diag_init(&complaint);
-    enum emu_err err = image_load_file(o->image, image_formats, &img, d);
+    err = image_load_file(o->image, image_formats, &img, d);
     if (err != EMU_OK)
         return err;
     r->bits = img->elf_class;
@@ -174,11 +176,12 @@ static json_t *symbol_json(const struct symbols *s, const struct symbol *symbol,
     char address[32], text[TEXT_BYTES], kind[2] = {symbol->kind, 0};
     const char *file;
     unsigned line;
+    json_t *object;
+
     snprintf(address, sizeof(address), "0x%" PRIx64, symbol->start_gva);
     symbols_print(s, gva, text, sizeof(text));
-    json_t *object =
-        json_pack("{s:o, s:o, s:o, s:I, s:o}", "name", json_text(symbol->name), "address", json_text(address), "kind",
-                  json_text(kind), "bytes", (json_int_t)symbol->bytes, "place", json_text(text));
+    object = json_pack("{s:o, s:o, s:o, s:I, s:o}", "name", json_text(symbol->name), "address", json_text(address),
+                       "kind", json_text(kind), "bytes", (json_int_t)symbol->bytes, "place", json_text(text));
     if (object && symbols_find_line(s, gva, &file, &line)) {
         json_object_set_new(object, "file", json_text(file));
         json_object_set_new(object, "line", json_integer(line));
@@ -202,9 +205,12 @@ static size_t find(const struct symbols *s, const char *what, json_t *found)
 {
     struct symbol symbol;
     char *end;
+    uint64_t gva;
+    size_t count;
+
     errno = 0;
-    uint64_t gva = strtoull(what, &end, 16);
-    size_t count = symbols_find_name(s, what, &symbol);
+    gva = strtoull(what, &end, 16);
+    count = symbols_find_name(s, what, &symbol);
     for (size_t i = 0; i < count; i++) {
         symbols_get_named(s, what, i, &symbol);
         if (found)
@@ -226,6 +232,9 @@ static size_t find(const struct symbols *s, const char *what, json_t *found)
 static size_t print_json(const struct options *o, const struct symbols *s, const struct report *r)
 {
     json_t *sources = json_array(), *found = o->find ? json_array() : NULL;
+    size_t count;
+    json_t *object;
+
     for (unsigned i = 0; i < r->count; i++) {
         const struct source *source = &r->sources[i];
         json_array_append_new(sources,
@@ -233,9 +242,9 @@ static size_t print_json(const struct options *o, const struct symbols *s, const
                                         json_text(source->file), "detail", json_text(source->detail), "symbols",
                                         (json_int_t)source->symbols, "lines", (json_int_t)source->lines));
     }
-    size_t count = o->find ? find(s, o->find, found) : 1;
-    json_t *object = json_pack("{s:I, s:I, s:o}", "symbols", (json_int_t)symbols_count(s), "lines",
-                               (json_int_t)symbols_line_count(s), "sources", sources);
+    count = o->find ? find(s, o->find, found) : 1;
+    object = json_pack("{s:I, s:I, s:o}", "symbols", (json_int_t)symbols_count(s), "lines",
+                       (json_int_t)symbols_line_count(s), "sources", sources);
     if (found)
         json_object_set_new(object, "found", found);
     json_dumpf(object, stdout, JSON_INDENT(2));
@@ -279,19 +288,22 @@ int symbols_run(int argc, char **argv)
     struct options o = {0};
     struct report r = {.count = 0};
     struct diag d;
+    int status = COMMAND_PASS;
+    enum emu_err err;
+    struct symbols *s;
+
     diag_init(&d);
     argp_err_exit_status = COMMAND_INPUT;
     if (argp_parse(&argp, argc, argv, 0, NULL, &o))
         return COMMAND_INPUT;
-    struct symbols *s = symbols_new();
+    s = symbols_new();
     if (!s) {
         fprintf(stderr, "%s: there is not enough memory\n", argv[0]);
         return COMMAND_ERROR;
     }
-    enum emu_err err = read_all(&o, s, &r, &d);
+    err = read_all(&o, s, &r, &d);
     if (err == EMU_OK && o.elf)
         err = write_elf(&o, s, &r, &d);
-    int status = COMMAND_PASS;
     if (err != EMU_OK) {
         status = command_fail(argv[0], err, &d);
     } else if (!(o.json ? print_json(&o, s, &r) : print_text(&o, s, &r))) {

@@ -186,6 +186,7 @@ static uint64_t content_digest(struct engine *e, uint64_t pc, uint32_t size)
 static void fill_block(struct engine *e, struct block *b, uint64_t pc, uint64_t ppn, uint32_t size, uint32_t icount)
 {
     uint8_t code[PAGE_BYTES * 2];
+    struct tally t;
 
     b->pc = pc;
     b->ppn = ppn;
@@ -207,7 +208,7 @@ static void fill_block(struct engine *e, struct block *b, uint64_t pc, uint64_t 
         return;
     }
     peek(e);
-    struct tally t = engine_tally(e, bits_of_hflags(peeked_hflags(e)), pc, size);
+    t = engine_tally(e, bits_of_hflags(peeked_hflags(e)), pc, size);
 
     b->steps = (uint16_t)(icount ? icount : t.steps);
     b->ns = t.ns;
@@ -259,6 +260,9 @@ static void note_cr3(struct engine *e)
 /* NOLINTNEXTLINE(readability-function-size): the order of these checks is the rule */
 static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t pc, uint32_t size)
 {
+    uint64_t ppn;
+    struct block *b;
+
     e->pend_steps = 0;
     e->pend_ns = 0;
     e->hot_limit_ns = e->asked || e->access || e->inspect || e->step != STEP_OFF ? 0 : e->limit_ns;
@@ -310,8 +314,8 @@ static __attribute__((noinline)) void on_block_slow(struct engine *e, uint64_t p
         return;
     }
 
-    uint64_t ppn = engine_code_ppn(e, pc >> PAGE_SHIFT);
-    struct block *b = block_slot(e, pc);
+    ppn = engine_code_ppn(e, pc >> PAGE_SHIFT);
+    b = block_slot(e, pc);
 
     if (ppn == NO_PAGE) {
         e->gpa = 0;
@@ -366,19 +370,23 @@ static void on_block(uc_engine *uc, uint64_t pc, uint32_t size, void *user)
 static void on_edge(uc_engine *uc, uc_tb *tb, uc_tb *from, void *user)
 {
     struct engine *e = user;
+    uint64_t ppn;
 
     /* An instruction that overwrites its own block is rewound and repeated alone: then this block starts inside the one
        that runs, and only what came before it has happened. */
     if (e->pend_steps && tb->icount == 1 && e->step == STEP_OFF && tb->pc >= e->block_pc &&
         tb->pc < e->block_pc + e->block_size) {
         uint8_t code[INSN_BYTES_MAX];
+        struct tally done, whole;
         struct insn insn;
+        unsigned bits;
+        size_t got;
 
         peek(e);
-        unsigned bits = bits_of_hflags(peeked_hflags(e));
-        struct tally done = engine_tally(e, bits, e->block_pc, (uint32_t)(tb->pc - e->block_pc));
-        struct tally whole = engine_tally(e, bits, e->block_pc, e->block_size);
-        size_t got = engine_fetch_code(e, tb->pc, code, sizeof(code));
+        bits = bits_of_hflags(peeked_hflags(e));
+        done = engine_tally(e, bits, e->block_pc, (uint32_t)(tb->pc - e->block_pc));
+        whole = engine_tally(e, bits, e->block_pc, e->block_size);
+        got = engine_fetch_code(e, tb->pc, code, sizeof(code));
 
         if (decoder_decode(e->dec, bits, code, got, &insn) && insn.length == tb->size && done.steps + 1 < whole.steps) {
             e->pend_steps = done.steps;
@@ -387,7 +395,7 @@ static void on_edge(uc_engine *uc, uc_tb *tb, uc_tb *from, void *user)
     }
     if (e->step != STEP_OFF || engine_is_wrapped(e, tb->pc))
         return;
-    uint64_t ppn = engine_code_ppn(e, tb->pc >> PAGE_SHIFT);
+    ppn = engine_code_ppn(e, tb->pc >> PAGE_SHIFT);
 
     if (ppn != NO_PAGE)
         fill_block(e, block_slot(e, tb->pc), tb->pc, ppn, tb->size, tb->icount);

@@ -290,9 +290,13 @@ struct engine_exit engine_run(struct engine *e, uint64_t limit_ns, uint64_t limi
         engine_drop_stale_code(e);
         e->limit_ns = limit_steps - e->steps < limit_ns - e->now_ns ? e->now_ns + (limit_steps - e->steps) : limit_ns;
         if (precise_to) {
+            uint64_t pc;
+            bool is_inside, is_insn;
+
             peek(e);
-            uint64_t pc = peeked_linear_rip(e);
-            bool is_inside = pc >= precise_from && pc < precise_to, is_insn = is_inside && insn_at_rip(e, &insn);
+            pc = peeked_linear_rip(e);
+            is_inside = pc >= precise_from && pc < precise_to;
+            is_insn = is_inside && insn_at_rip(e, &insn);
 
             if (is_inside)
                 e->unreadable_pc = is_insn ? UINT64_MAX : pc;

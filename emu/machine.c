@@ -490,6 +490,8 @@ static bool pick_vcpu(struct machine *m, const struct machine_limits *limits)
 
 static void take_hypercall(struct machine *m, const struct insn *insn)
 {
+    const struct event ud = {.type = EVENT_EXCEPTION, .vector = 6};
+
     for (unsigned i = 0; i < m->config.model_count; i++) {
         const struct model *model = m->config.models[i];
         uint64_t rip = engine_rip(m->engine);
@@ -504,8 +506,6 @@ static void take_hypercall(struct machine *m, const struct insn *insn)
         }
         break;
     }
-    struct event ud = {.type = EVENT_EXCEPTION, .vector = 6};
-
     machine_deliver(m, &ud);
 }
 

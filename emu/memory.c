@@ -310,9 +310,11 @@ bool memory_fill(struct memory *mem, uint64_t gpa, uint8_t byte, size_t bytes)
 
 void memory_set_code(struct memory *mem, uint64_t ppn)
 {
+    uint64_t i;
+
     if (!memory_is_ram(mem, ppn << PAGE_SHIFT, PAGE_BYTES))
         return;
-    uint64_t i = memory_page_index(mem, ppn);
+    i = memory_page_index(mem, ppn);
 
     mem->code[i >> 3] |= (uint8_t)(1u << (i & 7));
 }

@@ -153,6 +153,7 @@ static bool take_open(struct memory *mem, struct memory_snapshot *s)
         uint64_t index = mem->open.page[i];
         const uint8_t *host = memory_page_host(mem, index);
         struct delta *delta;
+        struct page *page;
 
         if (!memcmp(host, content_of(mem, s, index), PAGE_BYTES)) {
             mem->open.idle++;
@@ -163,7 +164,7 @@ static bool take_open(struct memory *mem, struct memory_snapshot *s)
             memcpy(delta->page->content, host, PAGE_BYTES);
             continue;
         }
-        struct page *page = make_room(s, count + 1) ? new_page(host) : NULL;
+        page = make_room(s, count + 1) ? new_page(host) : NULL;
 
         if (!page)
             return false;

@@ -123,17 +123,19 @@ struct built build_elf(const struct elf_recipe *r)
     size_t phdr_bytes = r->elf_class == 64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
     uint16_t segments = 0;
     struct built b = {0};
+    size_t section_notes_at, sections_at, data_at, notes_at;
+    uint16_t phdrs;
 
     while (segments < 4 && r->segments[segments].memory_bytes)
         segments++;
-    uint16_t phdrs = (uint16_t)(segments + (r->segment_notes ? 1 : 0));
-    size_t data_at = header_bytes + phdrs * phdr_bytes;
-    size_t notes_at = data_at;
+    phdrs = (uint16_t)(segments + (r->segment_notes ? 1 : 0));
+    data_at = header_bytes + phdrs * phdr_bytes;
+    notes_at = data_at;
     for (uint16_t i = 0; i < segments; i++)
         notes_at += r->segments[i].file_bytes;
     notes_at = (notes_at + 7) / 8 * 8;
-    size_t section_notes_at = notes_at + (r->segment_notes ? r->segment_notes->size : 0);
-    size_t sections_at = (section_notes_at + (r->section_notes ? r->section_notes->size : 0) + 7) / 8 * 8;
+    section_notes_at = notes_at + (r->segment_notes ? r->segment_notes->size : 0);
+    sections_at = (section_notes_at + (r->section_notes ? r->section_notes->size : 0) + 7) / 8 * 8;
 
     put_header(&b, r, phdrs, sections_at);
     for (uint16_t i = 0; i < segments; i++) {
@@ -236,20 +238,21 @@ struct built build_bzimage(const struct built *payload)
 {
     struct built b = {0};
     const size_t setup_bytes = 1024, stub_bytes = 64;
+    struct setup_header h;
 
     built_append(&b, NULL, setup_bytes + stub_bytes);
     built_append(&b, payload->bytes, payload->size);
     align(&b, 16);
 
-    struct setup_header h = {.setup_sects = 1,
-                             .boot_flag = 0xaa55,
-                             .jump = 0x6aeb,
-                             .header = 0x53726448,
-                             .version = 0x020f,
-                             .loadflags = LOADED_HIGH,
-                             .payload_offset = (uint32_t)stub_bytes,
-                             .payload_length = (uint32_t)payload->size,
-                             .syssize = (uint32_t)((b.size - setup_bytes) / 16)};
+    h = (struct setup_header){.setup_sects = 1,
+                              .boot_flag = 0xaa55,
+                              .jump = 0x6aeb,
+                              .header = 0x53726448,
+                              .version = 0x020f,
+                              .loadflags = LOADED_HIGH,
+                              .payload_offset = (uint32_t)stub_bytes,
+                              .payload_length = (uint32_t)payload->size,
+                              .syssize = (uint32_t)((b.size - setup_bytes) / 16)};
     memcpy(b.bytes + 0x1f1, &h, sizeof(h));
     return b;
 }

@@ -100,9 +100,11 @@ static void put_tokens(struct kallsyms_made *m, const struct kallsyms_layout *l)
 
 static void put_addresses(struct kallsyms_made *m, const struct kallsyms_layout *l)
 {
+    uint64_t base;
+
     m->addresses_at = m->size;
     /* Only the SMP form has two kinds of addresses; there the base is the lowest that is no per-CPU one. */
-    uint64_t base = l->addressing == KALLSYMS_BASE_OR_PERCPU ? m->text_gva : m->gva[0];
+    base = l->addressing == KALLSYMS_BASE_OR_PERCPU ? m->text_gva : m->gva[0];
     for (unsigned i = 0; i < MADE_NAMES; i++)
         switch (l->addressing) {
         case KALLSYMS_ABSOLUTE:

@@ -100,10 +100,13 @@ static void add_tables(struct fixture *f)
 static struct fixture *make(unsigned bits)
 {
     struct fixture *f = calloc(1, sizeof(*f));
+    uint64_t text_gva, function_gva;
+
     assert_non_null(f);
     diag_init(&f->d);
     patched_init(&f->made, bits);
-    uint64_t text_gva = f->made.text_gva, function_gva = text_gva + FUNCTION_AT;
+    text_gva = f->made.text_gva;
+    function_gva = text_gva + FUNCTION_AT;
     *patched_at(&f->made, text_gva + 0x80) = 0xf0;
     *patched_at(&f->made, function_gva) = 0x55;
     put_slot_call(f, AT_SAVE, 0, text_gva + 0x800);
@@ -434,18 +437,17 @@ static void lines_that_are_no_edit_are_refused_with_their_line(void **state)
         {"skip-entry rainbows f", "no table 'rainbows'"},
         {"skip-entry paravirt", "needs a TABLE"},
     };
+    char *line = calloc(1, EDIT_LINE_BYTES + 2);
+    struct edit e;
+    struct diag d;
+
     for (unsigned row = 0; row < COUNT(rows); row++) {
-        struct edit e;
-        struct diag d;
         diag_init(&d);
         assert_int_equal(edit_parse(rows[row].line, 7, &e, &d), EMU_EINPUT);
         if (!strstr(d.text, rows[row].text))
             fail_msg("'%s': '%s' is not about '%s'", rows[row].line, d.text, rows[row].text);
         assert_int_equal(d.line, 7);
     }
-    char *line = calloc(1, EDIT_LINE_BYTES + 2);
-    struct edit e;
-    struct diag d;
     diag_init(&d);
     memset(line, 'x', EDIT_LINE_BYTES + 1);
     assert_int_equal(edit_parse(line, 0, &e, &d), EMU_EINPUT);
@@ -476,12 +478,14 @@ static void guest_memory_is_edited_where_the_image_was_loaded(void **state)
     struct image *img;
     struct memory *mem;
     uint8_t now[6];
+    struct edit_guest guest;
+
     if (image_load_bytes(f->before, f->made.size, image_formats, &img, &f->d) || memory_new(0x2000000, &mem, &f->d))
         fail_msg("%s", f->d.text);
     for (size_t i = 0; i < img->segments_count; i++)
         assert_true(memory_write(mem, img->segments[i].paddr, img->bytes + img->segments[i].offset,
                                  img->segments[i].file_bytes));
-    struct edit_guest guest = {.image = img, .memory = mem};
+    guest = (struct edit_guest){.image = img, .memory = mem};
     f->memory = edit_memory_guest(&guest);
     must_fit(f, "unguard guarded", 2, 5);
     assert_true(memory_read(mem, 0x1000000 + 0x1000 + FUNCTION_AT + AT_DISABLE, now, 6));
@@ -496,10 +500,13 @@ static void a_real_kernel_loses_exactly_its_interrupt_guard(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     struct image *img;
+    size_t changed = 0;
+    uint8_t *bytes;
+
     f->symbols = given_kernel_read(&img, &f->view, &f->tables);
     if (decoder_new(&f->decoder, &f->d))
         fail_msg("%s", f->d.text);
-    uint8_t *bytes = malloc(img->size);
+    bytes = malloc(img->size);
     memcpy(bytes, img->bytes, img->size);
     f->copy = (struct edit_copy){.view = &f->view, .bytes = bytes};
     f->memory = edit_memory_copy(&f->copy);
@@ -507,7 +514,6 @@ static void a_real_kernel_loses_exactly_its_interrupt_guard(void **state)
         fail_msg("%s", f->d.text);
     assert_in_range(f->code_changes, 1, 2);
     assert_int_equal(apply(f, "unguard text_poke_early"), EMU_EINPUT);
-    size_t changed = 0;
     for (size_t i = 0; i < img->size; i++)
         changed += bytes[i] != img->bytes[i];
     assert_in_range(changed, 1, 64);

@@ -77,6 +77,7 @@ static struct built build_guest(unsigned elf_class, const char *features, uint32
                            .segments = {{0x100000, 0x100000, 64, 0x1000}},
                            .segment_notes = in_section ? NULL : &notes,
                            .section_notes = in_section ? &notes : NULL};
+    struct built b;
 
     build_note_string(&notes, XEN_ELFNOTE_GUEST_OS, "linux");
     build_note_string(&notes, XEN_ELFNOTE_XEN_VERSION, "xen-3.0");
@@ -86,7 +87,7 @@ static struct built build_guest(unsigned elf_class, const char *features, uint32
     if (note18)
         build_note_u32(&notes, XEN_ELFNOTE_PHYS32_ENTRY, note18);
     build_note_string(&notes, XEN_ELFNOTE_FEATURES, features);
-    struct built b = build_elf(&r);
+    b = build_elf(&r);
     built_free(&notes);
     return b;
 }
@@ -218,6 +219,7 @@ static void a_note_set_that_is_not_complete_is_rejected_with_its_reason(void **s
                                .entry = 0x100000,
                                .segments = {{0x100000, 0x100000, 64, 0x1000}},
                                .segment_notes = &notes};
+        struct built b;
 
         build_note(&notes, "GNU", 3, "id", 2);
         if (vectors[i].loader)
@@ -234,7 +236,7 @@ static void a_note_set_that_is_not_complete_is_rejected_with_its_reason(void **s
             build_note_u32(&notes, XEN_ELFNOTE_INIT_P2M, vectors[i].init_p2m);
         if (vectors[i].phys32)
             build_note_u32(&notes, XEN_ELFNOTE_PHYS32_ENTRY, vectors[i].phys32);
-        struct built b = build_elf(&r);
+        b = build_elf(&r);
 
         for (int version = 0; version <= VERSIONS; version++) {
             bool pvh = version == VERSIONS;
@@ -261,10 +263,11 @@ static void the_pvh_entry_is_found_or_missed_with_a_sentence(void **state)
         struct image *img;
         struct diag d;
         uint32_t entry_gpa = 0;
+        enum emu_err err;
 
         diag_init(&d);
         assert_int_equal(image_load_bytes(b.bytes, b.size, image_formats, &img, &d), EMU_OK);
-        enum emu_err err = elfnote_phys32_entry(img, &entry_gpa, &d);
+        err = elfnote_phys32_entry(img, &entry_gpa, &d);
         if (vectors[i].text) {
             assert_int_equal(err, EMU_EINPUT);
             assert_non_null(strstr(d.text, vectors[i].text));

@@ -154,8 +154,10 @@ static unsigned reference(struct point *points, unsigned max)
 
     world_init(&w, program, sizeof(program));
     for (;;) {
+        struct engine_exit x;
+
         look(&w, &points[n]);
-        struct engine_exit x = go(w.engine, UINT64_MAX, n + 1);
+        x = go(w.engine, UINT64_MAX, n + 1);
 
         if (x.kind == ENGINE_EXIT_HLT)
             break;
@@ -350,10 +352,11 @@ static void a_fault_in_the_middle_of_a_block_counts_what_was_executed(void **sta
 {
     struct world w;
     static const uint8_t code[] = {0x40, 0x40, 0x8e, 0xd8, 0x40, 0xf4}; /* inc; inc; mov ds, eax (#GP) */
+    struct engine_exit x;
 
     world_init(&w, code, sizeof(code));
     engine_set_gpr(w.engine, GPR_RAX, 0x4560);
-    struct engine_exit x = go(w.engine, UINT64_MAX, UINT64_MAX);
+    x = go(w.engine, UINT64_MAX, UINT64_MAX);
 
     assert_int_equal(x.kind, ENGINE_EXIT_EXCEPTION);
     assert_int_equal(x.vector, 13);
@@ -370,9 +373,10 @@ static void port_and_msr_instructions_are_left_to_the_machine(void **state)
 {
     struct world w;
     static const uint8_t code[] = {0x40, 0xe6, 0x80, 0x40, 0x0f, 0x32, 0xf4}; /* inc; out 0x80, al; inc; rdmsr */
+    struct engine_exit x;
 
     world_init(&w, code, sizeof(code));
-    struct engine_exit x = go(w.engine, UINT64_MAX, UINT64_MAX);
+    x = go(w.engine, UINT64_MAX, UINT64_MAX);
 
     assert_int_equal(x.kind, ENGINE_EXIT_ALONE);
     assert_int_equal(x.insn.kind, INSN_OUT);

@@ -125,6 +125,10 @@ static void notes_of_segments_hide_those_of_sections_and_only_of_the_same_owner(
     for (size_t i = 0; i < COUNT(vectors); i++) {
         struct built segment = {0}, section = {0};
         struct elf_recipe r = two_segments(i % 2 ? 32 : 64);
+        struct built b;
+        struct image *img;
+        struct image_note_cursor c;
+        const struct image_note *n;
 
         if (vectors[i].in_segment)
             build_note(&segment, vectors[i].in_segment, 1, "seg", 3);
@@ -133,10 +137,10 @@ static void notes_of_segments_hide_those_of_sections_and_only_of_the_same_owner(
         r.segment_notes = vectors[i].in_segment ? &segment : NULL;
         r.section_notes = vectors[i].in_section ? &section : NULL;
         r.note_offset_is_zero = vectors[i].offset_is_zero;
-        struct built b = build_elf(&r);
-        struct image *img = load_ok(&b);
-        struct image_note_cursor c = image_notes_of(img, "Xen");
-        const struct image_note *n = image_note_next(&c);
+        b = build_elf(&r);
+        img = load_ok(&b);
+        c = image_notes_of(img, "Xen");
+        n = image_note_next(&c);
 
         assert_int_equal(n ? n->type : 0, vectors[i].type);
         if (n) {
@@ -157,13 +161,15 @@ static void a_note_that_points_outside_ends_the_notes(void **state)
 {
     struct built notes = {0};
     struct elf_recipe r = two_segments(64);
+    struct built b;
+    struct image *img;
 
     build_note_u32(&notes, 1, 7);
     built_append(&notes, &(Elf64_Nhdr){.n_namesz = 4, .n_descsz = 0xfffffff0u, .n_type = 2}, sizeof(Elf64_Nhdr));
     built_append(&notes, "Xen", 4);
     r.segment_notes = &notes;
-    struct built b = build_elf(&r);
-    struct image *img = load_ok(&b);
+    b = build_elf(&r);
+    img = load_ok(&b);
 
     assert_true(img->notes_damaged);
     assert_int_equal(img->notes_count, 1);
@@ -242,9 +248,10 @@ static void an_elf_cut_anywhere_is_refused(void **state)
 static void assert_payload_refused(const void *bytes, size_t size, const char *part)
 {
     struct built payload = {0};
+    struct built b;
 
     built_append(&payload, bytes, size);
-    struct built b = build_bzimage(&payload);
+    b = build_bzimage(&payload);
     assert_refused(b.bytes, b.size, part);
     built_free(&b);
     built_free(&payload);
@@ -360,6 +367,7 @@ static void a_foreign_file_is_named(void **state)
         {0, "MZ", 2, "begins like an EFI program"},
         {0, "BZh9", 4, "begins like bzip2"},
     };
+    uint8_t efi[4096] = {'M', 'Z'};
 
     for (size_t i = 0; i < COUNT(vectors); i++) {
         uint8_t file[4096] = {0};
@@ -368,7 +376,6 @@ static void a_foreign_file_is_named(void **state)
         assert_refused(file, sizeof(file), vectors[i].part);
     }
 
-    uint8_t efi[4096] = {'M', 'Z'};
     efi[0x3c] = 0x80;
     memcpy(efi + 0x80, "PE\0\0\x64\xaa", 6);
     assert_refused(efi, sizeof(efi), "EFI program for arm64");
@@ -394,6 +401,8 @@ static void the_distributions_kernel_loads(void **state)
     const char *path = getenv("BOOTRACE_KERNEL");
     struct image *img;
     struct diag d;
+    struct image_note_cursor c;
+    size_t notes = 0;
 
     diag_init(&d);
     if (image_load_file(path, image_formats, &img, &d) != EMU_OK)
@@ -402,8 +411,7 @@ static void the_distributions_kernel_loads(void **state)
     assert_int_equal(img->machine, EM_X86_64);
     assert_in_range(img->segments_count, 2, 16);
 
-    struct image_note_cursor c = image_notes_of(img, "Xen");
-    size_t notes = 0;
+    c = image_notes_of(img, "Xen");
     while (image_note_next(&c))
         notes++;
     assert_in_range(notes, 10, 32);

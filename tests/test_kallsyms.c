@@ -19,8 +19,10 @@
 static enum emu_err find(const struct kallsyms_made *m, size_t size, struct kallsyms_tables *t, struct diag *d)
 {
     struct kernel_view v;
+    enum emu_err err;
+
     diag_init(d);
-    enum emu_err err = kernel_view_init(&v, m->bytes, size, d);
+    err = kernel_view_init(&v, m->bytes, size, d);
     return err != EMU_OK ? err : kallsyms_find(&v, t, d);
 }
 
@@ -161,8 +163,10 @@ static void a_kernel_cut_anywhere_is_refused(void **state)
             struct diag d;
             uint8_t *exact = malloc(size ? size : 1);
             struct kallsyms_made cut = {.bytes = exact};
+            uint64_t left;
+
             memcpy(exact, m->bytes, size);
-            uint64_t left = size > MADE_HEADERS_BYTES ? size - MADE_HEADERS_BYTES : 0;
+            left = size > MADE_HEADERS_BYTES ? size - MADE_HEADERS_BYTES : 0;
             if (left) /* p_filesz */
                 memcpy(exact + 64 + (kallsyms_layouts[i].bits == 64 ? 32 : 16), &left, kallsyms_layouts[i].bits / 8);
             assert_int_equal(find(&cut, size, &t, &d), EMU_EINPUT);
@@ -234,6 +238,8 @@ static void a_real_kernel_is_read(void **state)
     struct kallsyms_tables t;
     struct symbols *s = symbols_new();
     unsigned known = 0, all = COUNT(kernel_names);
+    struct symbol previous = {0}, next;
+
     diag_init(&d);
     if (image_load_file(path, formats, &img, &d) || kernel_view_init(&v, img->bytes, img->size, &d) ||
         kallsyms_read(&v, s, &t, &d) || symbols_seal(s, &d))
@@ -252,7 +258,6 @@ static void a_real_kernel_is_read(void **state)
     }
     /* Versions rename a few of these; most are there in every one. */
     assert_true(known * 10 >= all * 8);
-    struct symbol previous = {0}, next;
     for (size_t i = 0; i < symbols_count(s); i++, previous = next) {
         symbols_get(s, i, &next);
         assert_true(next.start_gva >= previous.start_gva);

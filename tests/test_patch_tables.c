@@ -62,6 +62,8 @@ static void every_layout_of_alternatives_is_read_back(void **state)
 {
     for (unsigned row = 0; row < COUNT(alternatives); row++) {
         struct fixture f;
+        const struct patch_table *t;
+
         patched_init(&f.made, alternatives[row].bits);
         patched_table(&f.made, ".altinstructions");
         for (unsigned i = 0; i < ENTRIES; i++) {
@@ -69,7 +71,7 @@ static void every_layout_of_alternatives_is_read_back(void **state)
             patched_alternative(&f.made, alternatives[row].layout, &a);
         }
         find_in(&f, true, NULL);
-        const struct patch_table *t = &f.tables.tables[PATCH_ALTERNATIVE];
+        t = &f.tables.tables[PATCH_ALTERNATIVE];
         if (t->refusal[0] ||
             strncmp(patch_table_describe(t), alternatives[row].described, strlen(alternatives[row].described)))
             fail_msg("%s: '%s' %s", alternatives[row].title, patch_table_describe(t), t->refusal);
@@ -93,9 +95,11 @@ static void a_feature_that_must_be_absent_is_told_before_6_3(void **state)
 {
     struct fixture f;
     struct patch_entry e;
+    struct alternative a;
+
     patched_init(&f.made, 64);
     patched_table(&f.made, ".altinstructions");
-    struct alternative a = nth_alternative(&f.made, 0, ALT_3_1);
+    a = nth_alternative(&f.made, 0, ALT_3_1);
     a.feature |= 0x8000;
     patched_alternative(&f.made, ALT_3_1, &a);
     find_in(&f, true, NULL);
@@ -133,6 +137,8 @@ static void alternatives_are_read_back_even_when_the_last_lacks_its_padding(void
     for (unsigned row = 0; row < COUNT(rows); row++) {
         struct fixture f;
         struct patch_entry e;
+        struct alternative last;
+
         patched_init(&f.made, rows[row].bits);
         patched_table(&f.made, ".altinstructions");
         for (unsigned i = 0; i < ENTRIES; i++) {
@@ -144,7 +150,7 @@ static void alternatives_are_read_back_even_when_the_last_lacks_its_padding(void
         find_in(&f, true, NULL);
         assert_string_equal(f.tables.tables[PATCH_ALTERNATIVE].refusal, "");
         assert_int_equal(f.tables.tables[PATCH_ALTERNATIVE].count, ENTRIES);
-        struct alternative last = nth_alternative(&f.made, ENTRIES - 1, rows[row].layout);
+        last = nth_alternative(&f.made, ENTRIES - 1, rows[row].layout);
         patch_tables_get(&f.tables, PATCH_ALTERNATIVE, ENTRIES - 1, &e);
         assert_int_equal(e.site_gva, last.site_gva);
         assert_int_equal(e.replacement_bytes, last.replacement_bytes);
@@ -156,8 +162,11 @@ static void jump_labels_and_static_calls_are_read_back(void **state)
     for (unsigned row = 0; row < 4; row++) {
         struct fixture f;
         struct patch_entry e;
+        uint64_t text_gva, key_gva;
+
         patched_init(&f.made, row & 1 ? 64 : 32);
-        uint64_t text_gva = f.made.text_gva, key_gva = f.made.data_gva + PATCHED_OTHER_AT;
+        text_gva = f.made.text_gva;
+        key_gva = f.made.data_gva + PATCHED_OTHER_AT;
         memcpy(patched_at(&f.made, text_gva + 16), "\xeb\x10", 2);
         memcpy(patched_at(&f.made, text_gva + 32), "\xe9\0\0\0\0", 5);
         memcpy(patched_at(&f.made, text_gva + 48), "\x0f\x84\0\0\0\0", 6);

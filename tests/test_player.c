@@ -205,8 +205,10 @@ static void an_anchor_is_found_where_its_occurrence_is(void **state)
     struct symbols *s = loop_symbols();
 
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct play p;
+        struct play p, by_anchor, by_position;
         uint32_t at;
+        char text[64];
+        uint64_t digest;
 
         play_init(&p, MACHINE(STEPS_LOOP), rows[i].text, s);
         if (play(&p, 2000) != EMU_OK)
@@ -217,10 +219,6 @@ static void an_anchor_is_found_where_its_occurrence_is(void **state)
             fail_msg("%s: at %u, not %u", rows[i].text, interrupted_at(p.m), at);
         play_fini(&p);
         /* the same by position, and so the same run */
-        struct play by_anchor, by_position;
-        char text[64];
-        uint64_t digest;
-
         play_init(&by_anchor, MACHINE(STEPS_LOOP), rows[i].text, s);
         assert_int_equal(play(&by_anchor, 2000), EMU_OK);
         digest = machine_digest(by_anchor.m);

@@ -94,12 +94,14 @@ static void slots_have_names_and_callers_in_every_version(void **state)
         assert_int_equal(f->ops.slot_count, FUNCTIONS);
         assert_int_equal(f->ops.site_count, FUNCTIONS);
         for (unsigned i = 0; i < FUNCTIONS; i++) {
+            const struct pv_site *site;
+
             assert_string_equal(f->ops.slots[i].name, names[i]);
             assert_string_equal(f->ops.slots[i].table, "pv_ops");
             assert_int_equal(f->ops.slots[i].first_gva, function_gva(f, i));
             assert_int_equal(pv_ops_find_name(&f->ops, names[i]), i);
             assert_int_equal(pv_ops_find_slot(&f->ops, slot_gva(f, i)), i);
-            const struct pv_site *site = pv_ops_find_site(&f->ops, f->made.text_gva + 0x100 + 16 * i);
+            site = pv_ops_find_site(&f->ops, f->made.text_gva + 0x100 + 16 * i);
             assert_non_null(site);
             assert_int_equal(site->slot, i);
             assert_int_equal(site->bytes, 6);
@@ -138,11 +140,14 @@ static void an_empty_slot_counts_and_padding_behind_a_table_does_not(void **stat
     for (unsigned padding = 0; padding <= 2; padding++) {
         struct fixture *f = calloc(1, sizeof(*f));
         unsigned bits = padding & 1 ? 32 : 64, word = bits / 8;
+        uint64_t function_gva, table_gva, cpu_gva;
+
         diag_init(&f->d);
         patched_init(&f->made, bits);
         f->symbols = symbols_new();
-        uint64_t function_gva = f->made.text_gva + 0x800, table_gva = f->made.data_gva + SLOTS_AT,
-                 cpu_gva = table_gva + (2 + padding) * word;
+        function_gva = f->made.text_gva + 0x800;
+        table_gva = f->made.data_gva + SLOTS_AT;
+        cpu_gva = table_gva + (2 + padding) * word;
         memset(patched_at(&f->made, table_gva), 0, 64);
         memcpy(patched_at(&f->made, table_gva), &function_gva, word);
         memcpy(patched_at(&f->made, cpu_gva + word), &function_gva, word); /* its first is empty too */
@@ -225,18 +230,22 @@ static void a_real_kernel_has_its_lock_and_interrupt_operations(void **state)
     struct pv_ops o;
     struct symbols *s = given_kernel_read(&img, &v, &t);
     struct diag d;
+    enum emu_err err;
+
     diag_init(&d);
-    enum emu_err err = pv_ops_init(&o, &v, s, &t, &d);
+    err = pv_ops_init(&o, &v, s, &t, &d);
     if (v.bits == 32) { /* Debian's keeps no symbols of data */
         assert_true(err == EMU_OK || strstr(d.text, "--system-map"));
     } else {
+        unsigned lock;
+
         assert_int_equal(err, EMU_OK);
         assert_true(o.slot_count > 60);
         assert_true(o.site_count > 500);
         for (unsigned i = 0; i < COUNT(names); i++)
             if (pv_ops_find_name(&o, names[i]) == o.slot_count)
                 fail_msg("there is no slot %s", names[i]);
-        unsigned lock = pv_ops_find_name(&o, names[0]);
+        lock = pv_ops_find_name(&o, names[0]);
         for (unsigned i = 1; i < 4; i++)
             assert_int_equal(pv_ops_find_name(&o, names[i]), lock + i);
     }

@@ -175,16 +175,17 @@ static void lines_are_found_up_to_the_end_of_their_sequence(void **state)
         const char *file;
         unsigned line;
     } rows[] = {{0x20, "b.c", 7}, {0x10, "a.c", 1}, {0x18, "a.c", 2}, {0x20, "a.c", 0}, {0x30, "b.c", 0}};
-    for (size_t i = 0; i < COUNT(rows); i++)
-        assert_int_equal(symbols_add_line(s, rows[i].start_gva, rows[i].file, rows[i].line, &d), EMU_OK);
-    seal(s);
-    symbols_set_slide(s, 0x1000);
     static const struct {
         uint64_t gva;
         const char *file;
         unsigned line;
     } asked[] = {{0x100f, NULL, 0},  {0x1010, "a.c", 1}, {0x1017, "a.c", 1}, {0x1018, "a.c", 2},
                  {0x1020, "b.c", 7}, {0x102f, "b.c", 7}, {0x1030, NULL, 0}};
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_int_equal(symbols_add_line(s, rows[i].start_gva, rows[i].file, rows[i].line, &d), EMU_OK);
+    seal(s);
+    symbols_set_slide(s, 0x1000);
     for (size_t i = 0; i < COUNT(asked); i++) {
         const char *file = NULL;
         unsigned line = 0;

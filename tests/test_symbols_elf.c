@@ -25,11 +25,13 @@ __attribute__((noinline)) int known_function(int x)
 static uint8_t *read_self(size_t *size)
 {
     FILE *f = fopen("/proc/self/exe", "rb");
+    uint8_t *bytes;
+
     assert_non_null(f);
     assert_int_equal(fseek(f, 0, SEEK_END), 0);
     *size = (size_t)ftell(f);
     rewind(f);
-    uint8_t *bytes = malloc(*size);
+    bytes = malloc(*size);
     assert_non_null(bytes);
     assert_int_equal(fread(bytes, 1, *size, f), *size);
     fclose(f);
@@ -156,8 +158,10 @@ static void a_damaged_copy_never_crashes_the_reader(void **state)
         size_t count, cut = size / 64 * i;
         struct symbols *s = symbols_new();
         uint8_t *exact = malloc(cut ? cut : 1);
+        enum emu_err err;
+
         memcpy(exact, bytes, cut);
-        enum emu_err err = symbols_elf_read(exact, cut, s, &count, &d);
+        err = symbols_elf_read(exact, cut, s, &count, &d);
         /* The section headers are at the end: a cut file has no symbols, whatever else is said of it. */
         assert_true(err != EMU_OK || !count);
         free(exact);

@@ -39,10 +39,12 @@ enum emu_err kernel_read_vmlinux(const char *path, struct symbols *s, struct ker
 static enum emu_err read_symbols(struct kernel *k, struct diag *d)
 {
     size_t found;
+    enum emu_err err;
+
     k->symbols = symbols_new();
     if (!k->symbols)
         return diag_set(d, EMU_EHOST, "there is not enough memory");
-    enum emu_err err = symbols_elf_read(k->image->bytes, k->image->size, k->symbols, &found, d);
+    err = symbols_elf_read(k->image->bytes, k->image->size, k->symbols, &found, d);
     if (err == EMU_OK && !found)
         err = kallsyms_read(&k->view, k->symbols, NULL, d);
     return err != EMU_OK ? err : symbols_seal(k->symbols, d);
@@ -50,8 +52,10 @@ static enum emu_err read_symbols(struct kernel *k, struct diag *d)
 
 enum emu_err kernel_init(struct kernel *k, const char *path, struct diag *d)
 {
+    enum emu_err err;
+
     *k = (struct kernel){.image = NULL};
-    enum emu_err err = image_load_file(path, image_formats, &k->image, d);
+    err = image_load_file(path, image_formats, &k->image, d);
     if (err == EMU_OK)
         err = kernel_view_init(&k->view, k->image->bytes, k->image->size, d);
     if (err == EMU_OK)

@@ -163,6 +163,8 @@ static enum emu_err read_segments(struct image *img, Elf *elf, size_t count, str
 static enum emu_err read_notes_at(struct image *img, Elf *elf, uint64_t offset, uint64_t bytes,
                                   enum image_note_source source, struct diag *d)
 {
+    Elf_Data *data;
+
     if (!in_file(img, offset, bytes)) {
         img->notes_damaged = true;
         return EMU_OK;
@@ -170,13 +172,14 @@ static enum emu_err read_notes_at(struct image *img, Elf *elf, uint64_t offset, 
     if (bytes == 0)
         return EMU_OK;
 
-    Elf_Data *data = elf_getdata_rawchunk(elf, (int64_t)offset, (size_t)bytes, ELF_T_NHDR);
+    data = elf_getdata_rawchunk(elf, (int64_t)offset, (size_t)bytes, ELF_T_NHDR);
     if (!data || data->d_size != bytes)
         return diag_set(d, EMU_EHOST, "the notes of the ELF file can't be read (%s)", elf_errmsg(-1));
 
     for (size_t at = 0, next; at < data->d_size; at = next) {
         GElf_Nhdr nh;
         size_t name_at, desc_at;
+        const char *name;
 
         next = gelf_getnote(data, at, &nh, &name_at, &desc_at);
         if (next == 0) {
@@ -187,7 +190,7 @@ static enum emu_err read_notes_at(struct image *img, Elf *elf, uint64_t offset, 
             return diag_set(d, EMU_EINPUT, "the ELF file has more than %d notes; no guest has so many",
                             IMAGE_NOTES_MAX);
 
-        const char *name = (const char *)img->bytes + offset + name_at;
+        name = (const char *)img->bytes + offset + name_at;
         if (nh.n_namesz && name[nh.n_namesz - 1] != '\0')
             continue; /* not a string, so nobody's */
         img->notes[img->notes_count++] = (struct image_note){
@@ -296,15 +299,18 @@ static enum emu_err parse_elf(struct image *img, Elf *elf, struct diag *d)
 /* Takes `bytes` in every case. */
 static enum emu_err load_elf(struct image *img, uint8_t *bytes, size_t size, struct diag *d)
 {
+    enum emu_err err;
+    Elf *elf;
+
     img->bytes = bytes;
     img->size = size;
     if (elf_version(EV_CURRENT) == EV_NONE)
         return diag_set(d, EMU_EHOST, "libelf is too old");
 
-    Elf *elf = elf_memory((char *)bytes, size);
+    elf = elf_memory((char *)bytes, size);
     if (!elf)
         return diag_set(d, EMU_EINPUT, "the ELF file can't be read (%s); it is damaged or cut short", elf_errmsg(-1));
-    enum emu_err err = parse_elf(img, elf, d);
+    err = parse_elf(img, elf, d);
     elf_end(elf);
     return err;
 }
@@ -377,10 +383,12 @@ static enum emu_err load_owned(uint8_t *file, size_t file_bytes, const struct im
 enum emu_err image_load_bytes(const uint8_t *bytes, size_t size, const struct image_format *const *formats,
                               struct image **out, struct diag *d)
 {
+    uint8_t *copy;
+
     *out = NULL;
     if (size > IMAGE_BYTES_MAX)
         return diag_set(d, EMU_EINPUT, "the image has %zu bytes; no kernel is that large", size);
-    uint8_t *copy = malloc(size ? size : 1);
+    copy = malloc(size ? size : 1);
     if (!copy)
         return diag_set(d, EMU_EHOST, "no memory for the guest image (%zu bytes)", size);
     if (size)
@@ -391,6 +399,8 @@ enum emu_err image_load_bytes(const uint8_t *bytes, size_t size, const struct im
 static enum emu_err read_file(int fd, uint8_t **out, size_t *out_size, struct diag *d)
 {
     struct stat st;
+    size_t size;
+    uint8_t *bytes;
 
     if (fstat(fd, &st) != 0)
         return diag_set(d, EMU_EHOST, "can't be read: %s", strerror(errno));
@@ -400,8 +410,8 @@ static enum emu_err read_file(int fd, uint8_t **out, size_t *out_size, struct di
     if ((uintmax_t)st.st_size > IMAGE_BYTES_MAX)
         return diag_set(d, EMU_EINPUT, "the file has %ju bytes; no kernel is that large", (uintmax_t)st.st_size);
 
-    size_t size = (size_t)st.st_size;
-    uint8_t *bytes = malloc(size ? size : 1);
+    size = (size_t)st.st_size;
+    bytes = malloc(size ? size : 1);
     if (!bytes)
         return diag_set(d, EMU_EHOST, "no memory for the guest image (%zu bytes)", size);
     for (size_t at = 0; at < size;) {
@@ -426,9 +436,10 @@ enum emu_err image_load_file(const char *path, const struct image_format *const 
     uint8_t *bytes = NULL;
     size_t size = 0;
     enum emu_err err;
+    int fd;
 
     *out = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return diag_set_at(d, EMU_EINPUT, path, 0, "can't be opened: %s", strerror(errno));
     err = read_file(fd, &bytes, &size, d);

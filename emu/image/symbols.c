@@ -78,12 +78,15 @@ void symbols_free(struct symbols *s)
 /* Make room for one more element; false when the host has no memory. */
 static bool grow(void **array, size_t *room, size_t needed, size_t element_bytes)
 {
+    void *bigger;
+    size_t wanted;
+
     if (needed <= *room)
         return true;
-    size_t wanted = *room ? *room * 2 : 1024;
+    wanted = *room ? *room * 2 : 1024;
     while (wanted < needed)
         wanted *= 2;
-    void *bigger = reallocarray(*array, wanted, element_bytes);
+    bigger = reallocarray(*array, wanted, element_bytes);
     if (!bigger)
         return false;
     *array = bigger;
@@ -116,14 +119,17 @@ static enum emu_err add_text(struct symbols *s, const char *text, uint32_t *at, 
 enum emu_err symbols_add(struct symbols *s, uint64_t start_gva, uint64_t bytes, char kind, const char *name,
                          struct diag *d)
 {
+    enum emu_err err;
+    struct entry *e;
+
     ensure(!s->sealed);
     if (s->count >= SYMBOLS_MAX)
         return diag_set(d, EMU_EINPUT, "there are more than %u symbols", SYMBOLS_MAX);
     if (!grow((void **)&s->entries, &s->entries_room, s->count + 1, sizeof(*s->entries)))
         return no_memory(d);
-    struct entry *e = &s->entries[s->count];
+    e = &s->entries[s->count];
     *e = (struct entry){.start_gva = start_gva, .bytes = bytes, .sequence = (uint32_t)s->count, .kind = kind};
-    enum emu_err err = add_text(s, name, &e->name_at, d);
+    err = add_text(s, name, &e->name_at, d);
     if (err != EMU_OK)
         return err;
     s->count++;
@@ -132,6 +138,8 @@ enum emu_err symbols_add(struct symbols *s, uint64_t start_gva, uint64_t bytes, 
 
 enum emu_err symbols_add_range(struct symbols *s, uint64_t start_gva, uint64_t bytes, struct diag *d)
 {
+    uint64_t end_gva;
+
     ensure(!s->sealed);
     if (bytes == 0)
         return EMU_OK;
@@ -143,7 +151,7 @@ enum emu_err symbols_add_range(struct symbols *s, uint64_t start_gva, uint64_t b
     if (!grow((void **)&s->ranges, &s->range_room, s->range_count + 1, sizeof(*s->ranges)))
         return no_memory(d);
     /* A range that ends at 2^64 has the end 0 by arithmetic; say 2^64 - 1, no symbol is that close to it. */
-    uint64_t end_gva = start_gva + bytes;
+    end_gva = start_gva + bytes;
     s->ranges[s->range_count++] = (struct range){start_gva, end_gva ? end_gva : UINT64_MAX};
     return EMU_OK;
 }
@@ -189,10 +197,12 @@ static int compare_entries(const void *left, const void *right, void *table)
 {
     const struct entry *a = left, *b = right;
     const struct symbols *s = table;
+    size_t a_underscores, b_underscores;
+
     COMPARE(a->start_gva, b->start_gva);
     COMPARE(is_weak(a->kind), is_weak(b->kind));
-    size_t a_underscores = leading_underscores(s->names + a->name_at);
-    size_t b_underscores = leading_underscores(s->names + b->name_at);
+    a_underscores = leading_underscores(s->names + a->name_at);
+    b_underscores = leading_underscores(s->names + b->name_at);
     COMPARE(a_underscores, b_underscores);
     COMPARE(a->sequence, b->sequence);
     return 0;
@@ -284,13 +294,15 @@ static void fill_extents(struct symbols *s)
     bool has_next = false;
     for (size_t i = s->count; i > 0; i--) {
         struct entry *e = &s->entries[i - 1];
+        uint64_t end_gva;
+
         if (i < s->count && s->entries[i].start_gva != e->start_gva) {
             next_gva = s->entries[i].start_gva;
             has_next = true;
         }
         if (e->bytes || is_end(s, e->start_gva))
             continue;
-        uint64_t end_gva = range_end(s, e->start_gva);
+        end_gva = range_end(s, e->start_gva);
         if (has_next && (!end_gva || next_gva < end_gva))
             end_gva = next_gva;
         e->bytes = end_gva ? end_gva - e->start_gva : 0;
@@ -443,8 +455,11 @@ static size_t name_bound(const struct symbols *s, const char *name, bool past)
 
 size_t symbols_find_name(const struct symbols *s, const char *name, struct symbol *first)
 {
+    size_t begin, end;
+
     ensure(s->sealed);
-    size_t begin = name_bound(s, name, false), end = name_bound(s, name, true);
+    begin = name_bound(s, name, false);
+    end = name_bound(s, name, true);
     if (begin < end)
         symbols_get(s, s->by_name[begin], first);
     return end - begin;
@@ -472,8 +487,11 @@ enum emu_err symbols_resolve(const void *context, const char *name, uint64_t off
 
 bool symbols_get_named(const struct symbols *s, const char *name, size_t n, struct symbol *out)
 {
+    size_t begin, end;
+
     ensure(s->sealed);
-    size_t begin = name_bound(s, name, false), end = name_bound(s, name, true);
+    begin = name_bound(s, name, false);
+    end = name_bound(s, name, true);
     if (n >= end - begin)
         return false;
     symbols_get(s, s->by_name[begin + n], out);
@@ -482,9 +500,11 @@ bool symbols_get_named(const struct symbols *s, const char *name, size_t n, stru
 
 bool symbols_find_line(const struct symbols *s, uint64_t gva, const char **file, unsigned *line)
 {
-    ensure(s->sealed);
-    uint64_t link_gva = gva - s->slide;
+    uint64_t link_gva;
     size_t low = 0, high = s->line_count;
+
+    ensure(s->sealed);
+    link_gva = gva - s->slide;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (s->lines[middle].start_gva <= link_gva)

@@ -20,12 +20,14 @@ static int add_function(Dwarf_Die *function, void *argument)
     struct reader *r = argument;
     Dwarf_Addr start_gva, end_gva;
     const char *name = dwarf_diename(function);
+    Dwarf_Attribute attribute;
+    char kind;
+
     /* Declarations and functions that only exist inlined have no addresses. */
     if (!name || !*name || dwarf_lowpc(function, &start_gva) || dwarf_highpc(function, &end_gva) ||
         end_gva <= start_gva)
         return DWARF_CB_OK;
-    Dwarf_Attribute attribute;
-    char kind = dwarf_attr_integrate(function, DW_AT_external, &attribute) ? 'T' : 't';
+    kind = dwarf_attr_integrate(function, DW_AT_external, &attribute) ? 'T' : 't';
     r->err = symbols_add(r->s, start_gva, end_gva - start_gva, kind, name, r->d);
     if (r->err)
         return DWARF_CB_ABORT;
@@ -45,10 +47,12 @@ static enum emu_err add_lines(Dwarf_Die *unit, struct symbols *s, size_t *lines,
         int line = 0;
         bool is_end = false;
         const char *file = dwarf_linesrc(row, NULL, NULL);
+        enum emu_err err;
+
         if (dwarf_lineaddr(row, &start_gva) || dwarf_lineno(row, &line) || dwarf_lineendsequence(row, &is_end) ||
             !file || !*file || line < 0)
             continue;
-        enum emu_err err = symbols_add_line(s, start_gva, file, is_end ? 0 : (unsigned)line, d);
+        err = symbols_add_line(s, start_gva, file, is_end ? 0 : (unsigned)line, d);
         if (err != EMU_OK)
             return err;
         *lines += 1;
@@ -65,9 +69,11 @@ static enum emu_err read_units(Dwarf *dwarf, struct reader *r, size_t *lines)
     int result, why;
     (void)dwarf_errno(); /* what an earlier file left */
     while ((result = dwarf_get_units(dwarf, unit, &unit, &version, &type, &die, NULL)) == 0) {
+        enum emu_err err;
+
         if (type != DW_UT_compile)
             continue;
-        enum emu_err err = add_lines(&die, r->s, lines, r->d);
+        err = add_lines(&die, r->s, lines, r->d);
         if (err != EMU_OK)
             return err;
         dwarf_getfuncs(&die, add_function, r, 0);
@@ -81,13 +87,16 @@ static enum emu_err read_units(Dwarf *dwarf, struct reader *r, size_t *lines)
 
 enum emu_err symbols_dwarf_read(const char *path, struct symbols *s, size_t *lines, size_t *functions, struct diag *d)
 {
+    struct reader r = {.s = s, .d = d};
+    enum emu_err err = EMU_OK;
+    Dwarf *dwarf;
+    int fd;
+
     *lines = *functions = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return diag_set_at(d, EMU_EINPUT, path, 0, "the file can't be opened: %s", strerror(errno));
-    struct reader r = {.s = s, .d = d};
-    Dwarf *dwarf = dwarf_begin(fd, DWARF_C_READ);
-    enum emu_err err = EMU_OK;
+    dwarf = dwarf_begin(fd, DWARF_C_READ);
     if (dwarf) {
         err = read_units(dwarf, &r, lines);
         dwarf_end(dwarf);

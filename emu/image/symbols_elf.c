@@ -38,19 +38,24 @@ static enum emu_err read_table(Elf *elf, Elf_Scn *section, const GElf_Shdr *head
                                struct diag *d)
 {
     Elf_Data *data = elf_getdata(section, NULL);
+    uint64_t count;
+
     if (!data || !header->sh_entsize)
         return diag_set(d, EMU_EINPUT, "the ELF symbol table can't be read: %s", elf_errmsg(-1));
-    uint64_t count = data->d_size / header->sh_entsize;
+    count = data->d_size / header->sh_entsize;
     for (uint64_t i = 1; i < count && i < SYMBOLS_MAX; i++) {
         GElf_Sym symbol;
+        enum emu_err err;
+        const char *name;
+
         if (!gelf_getsym(data, (int)i, &symbol))
             break;
-        const char *name = elf_strptr(elf, header->sh_link, symbol.st_name);
+        name = elf_strptr(elf, header->sh_link, symbol.st_name);
         if (!is_wanted(&symbol, name))
             continue;
         if (!strcmp(name, "_text"))
             symbols_set_moving_from(s, symbol.st_value);
-        enum emu_err err = symbols_add(s, symbol.st_value, symbol.st_size, symbol_kind(elf, &symbol), name, d);
+        err = symbols_add(s, symbol.st_value, symbol.st_size, symbol_kind(elf, &symbol), name, d);
         if (err != EMU_OK)
             return err;
         ++*found;
@@ -84,18 +89,21 @@ static enum emu_err add_ranges(Elf *elf, struct symbols *s, struct diag *d)
 
 enum emu_err symbols_elf_read(const void *bytes, size_t size, struct symbols *s, size_t *found, struct diag *d)
 {
+    enum emu_err err;
+    Elf *elf;
+
     *found = 0;
     if (size < SELFMAG || memcmp(bytes, ELFMAG, SELFMAG))
         return diag_set(d, EMU_EINPUT, "this is not an ELF file");
     if (elf_version(EV_CURRENT) == EV_NONE)
         return diag_set(d, EMU_EHOST, "libelf does not know the current ELF version");
     /* libelf takes a pointer to writable bytes, and writes only when asked to update; it never is. */
-    Elf *elf = elf_memory((char *)(uintptr_t)bytes, size);
+    elf = elf_memory((char *)(uintptr_t)bytes, size);
     if (!elf || elf_kind(elf) != ELF_K_ELF) {
         elf_end(elf);
         return diag_set(d, EMU_EINPUT, "this is not an ELF file that can be read");
     }
-    enum emu_err err = read_sections(elf, SHT_SYMTAB, s, found, d);
+    err = read_sections(elf, SHT_SYMTAB, s, found, d);
     if (err == EMU_OK && !*found)
         err = read_sections(elf, SHT_DYNSYM, s, found, d);
     if (err == EMU_OK && *found)

@@ -70,8 +70,10 @@ static enum emu_err read_all(struct archive *a, const char *what, const char *ki
                             kind, size_max);
         }
         if (size == room) {
+            uint8_t *moved;
+
             room = room > room_max / 2 ? room_max : 2 * room;
-            uint8_t *moved = realloc(bytes, room);
+            moved = realloc(bytes, room);
             if (!moved) {
                 free(bytes);
                 return diag_set(d, EMU_EHOST, "no memory to decompress %s (%zu bytes)", what, room);
@@ -91,6 +93,7 @@ enum emu_err unpack_bytes(const char *what, const uint8_t *bytes, size_t size, s
     const char *name = kinds[kind].name;
     struct archive_entry *entry;
     enum emu_err err;
+    struct archive *a;
 
     *out = NULL;
     *out_size = 0;
@@ -102,7 +105,7 @@ enum emu_err unpack_bytes(const char *what, const uint8_t *bytes, size_t size, s
                         "or give its vmlinux",
                         what, name);
 
-    struct archive *a = archive_read_new();
+    a = archive_read_new();
     if (!a)
         return diag_set(d, EMU_EHOST, "no memory to decompress %s", what);
     /* ARCHIVE_WARN would mean "by starting another program". */

@@ -115,6 +115,7 @@ static uint64_t read_site(struct op_table *o, const struct op_table_site *site)
     uint8_t code[SITE_BYTES_MAX];
     unsigned bytes = site->bytes < sizeof(code) ? site->bytes : sizeof(code), at = 0;
     int32_t distance;
+    uint64_t target;
 
     if (bytes < 2 || !read_gva(o, site->site_gva, code, bytes))
         return 0;
@@ -125,7 +126,7 @@ static uint64_t read_site(struct op_table *o, const struct op_table_site *site)
     if (code[at] != 0xe8 || bytes - at < 5)
         return INLINED;
     memcpy(&distance, code + at + 1, sizeof(distance));
-    uint64_t target = site->site_gva + at + 5 + (uint64_t)(int64_t)distance;
+    target = site->site_gva + at + 5 + (uint64_t)(int64_t)distance;
     return o->c.bits == 64 ? target : (uint32_t)target;
 }
 

@@ -38,9 +38,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct image *img;
     struct diag d;
+    enum emu_err err;
 
     diag_init(&d);
-    enum emu_err err = image_load_bytes(bytes, size, image_formats, &img, &d);
+    err = image_load_bytes(bytes, size, image_formats, &img, &d);
     if (err == EMU_OK) {
         check_image(img);
         image_free(img);

@@ -15,9 +15,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     struct kallsyms_tables t = {0};
     struct diag d;
     struct symbols *s = symbols_new();
+    enum emu_err err;
+
     ensure(s != NULL);
     diag_init(&d);
-    enum emu_err err = kernel_view_init(&v, bytes, size, &d);
+    err = kernel_view_init(&v, bytes, size, &d);
     if (err == EMU_OK)
         err = kallsyms_read(&v, s, &t, &d);
     if (err == EMU_OK)

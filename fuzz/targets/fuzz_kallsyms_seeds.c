@@ -17,8 +17,10 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < MADE_LAYOUTS; i++) {
         struct kallsyms_made *m = kallsyms_make(&kallsyms_layouts[i]);
         char path[4096];
+        FILE *f;
+
         snprintf(path, sizeof(path), "%s/layout%u", argv[1], i);
-        FILE *f = fopen(path, "wb");
+        f = fopen(path, "wb");
         if (!f || fwrite(m->bytes, 1, m->size, f) != m->size || fclose(f) != 0) {
             perror(path);
             bad = 1;

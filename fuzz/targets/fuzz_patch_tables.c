@@ -42,16 +42,20 @@ static void edit_kernel(const struct kernel_view *v, const struct symbols *s, co
     struct changes seen = {.memory = edit_memory_copy(&copy)};
     struct decoder *dec;
     struct diag d;
+    struct edit_kernel k;
+
     diag_init(&d);
     ensure(copy.bytes != NULL);
     ensure(decoder_new(&dec, &d) == EMU_OK);
-    const struct edit_kernel k = {.view = v, .symbols = s, .tables = t, .decoder = dec};
+    k = (struct edit_kernel){.view = v, .symbols = s, .tables = t, .decoder = dec};
     memcpy(copy.bytes, v->bytes, v->size);
     for (unsigned i = 0; i < COUNT(lines); i++) {
         struct edit e;
+        enum emu_err err;
+
         seen.count = 0;
         ensure(edit_parse(lines[i], 0, &e, &d) == EMU_OK);
-        enum emu_err err = edit_apply(&e, &k, &seen.memory, check_change, &seen, &d);
+        err = edit_apply(&e, &k, &seen.memory, check_change, &seen, &d);
         ensure(err != EMU_OK ? d.text[0] && !seen.count : seen.count > 0);
     }
     decoder_free(dec);
@@ -63,12 +67,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     struct kernel_view v;
     struct patch_tables t;
     struct diag d;
+    struct symbols *s;
+    enum emu_err err = EMU_OK;
+
     diag_init(&d);
     if (kernel_view_init(&v, bytes, size, &d))
         return 0;
-    struct symbols *s = symbols_new();
+    s = symbols_new();
     ensure(s != NULL);
-    enum emu_err err = EMU_OK;
     for (unsigned i = 0; err == EMU_OK && i < v.segment_count; i++)
         err = symbols_add(s, v.segments[i].start_gva, FUNCTION_BYTES, 'T', i ? "g" : "f", &d);
     if (err == EMU_OK)

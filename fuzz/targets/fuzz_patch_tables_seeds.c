@@ -9,9 +9,13 @@
 
 static void make(struct patched *p, unsigned bits, enum alternative_layout layout)
 {
+    uint64_t text_gva, other_gva;
+    bool relative;
+
     patched_init(p, bits);
-    uint64_t text_gva = p->text_gva, other_gva = p->data_gva + PATCHED_OTHER_AT;
-    bool relative = layout >= ALT_3_1;
+    text_gva = p->text_gva;
+    other_gva = p->data_gva + PATCHED_OTHER_AT;
+    relative = layout >= ALT_3_1;
     memcpy(patched_at(p, text_gva), "\xe8\0\0\0\0\xfa\xf0\x01\x00\xfb", 10);
     memcpy(patched_at(p, text_gva + 32), "\xe8\0\0\0\0", 5);
     patched_table(p, ".altinstructions");
@@ -45,9 +49,11 @@ int main(int argc, char **argv)
         for (unsigned bits = 32; bits <= 64; bits += 32) {
             struct patched p;
             char path[4096];
+            FILE *f;
+
             make(&p, bits, (enum alternative_layout)layout);
             snprintf(path, sizeof(path), "%s/layout%u-%u", argv[1], layout, bits);
-            FILE *f = fopen(path, "wb");
+            f = fopen(path, "wb");
             if (!f || fwrite(p.bytes, 1, p.size, f) != p.size || fclose(f) != 0) {
                 perror(path);
                 return 1;

@@ -19,6 +19,8 @@ static int run_file(const char *path)
     }
     for (;;) {
         uint8_t *moved = realloc(bytes, size + 65536);
+        size_t got;
+
         if (!moved) {
             perror(path);
             free(bytes);
@@ -26,7 +28,7 @@ static int run_file(const char *path)
             return 2;
         }
         bytes = moved;
-        size_t got = fread(bytes + size, 1, 65536, f);
+        got = fread(bytes + size, 1, 65536, f);
         size += got;
         if (got == 0)
             break;

@@ -51,6 +51,8 @@ static bool recognise(const uint8_t *file, size_t file_bytes)
 static enum emu_err find_parts(const struct setup_header *h, size_t file_bytes, struct image_linux_boot *boot,
                                struct diag *d)
 {
+    uint64_t needed;
+
     if (h->version < PROTOCOL_MIN)
         return diag_set(d, EMU_EINPUT,
                         "this bzImage has boot protocol %u.%02u (before Linux 2.6.26), which does not say where the "
@@ -60,7 +62,7 @@ static enum emu_err find_parts(const struct setup_header *h, size_t file_bytes, 
     boot->setup_bytes = ((h->setup_sects ? h->setup_sects : SETUP_SECTS_DEFAULT) + (size_t)1) * SECTOR_BYTES;
     boot->protected_offset = boot->setup_bytes;
 
-    uint64_t needed = boot->setup_bytes + (uint64_t)h->syssize * PARAGRAPH_BYTES;
+    needed = boot->setup_bytes + (uint64_t)h->syssize * PARAGRAPH_BYTES;
     if (needed > file_bytes || boot->setup_bytes >= file_bytes)
         return diag_set(d, EMU_EINPUT,
                         "the bzImage is cut short: it has %zu bytes of %" PRIu64 "; fetch the kernel again", file_bytes,
@@ -81,15 +83,18 @@ static enum emu_err unpack(const uint8_t *file, size_t file_bytes, uint8_t **elf
     struct setup_header h;
     enum emu_err err;
     uint32_t size_said;
+    const uint8_t *payload;
+    size_t stream_bytes;
+    enum unpack_kind compression;
 
     read_header(file, file_bytes, &h);
     err = find_parts(&h, file_bytes, boot, d);
     if (err != EMU_OK)
         return err;
 
-    const uint8_t *payload = file + boot->protected_offset + h.payload_offset;
-    size_t stream_bytes = h.payload_length;
-    enum unpack_kind compression = unpack_kind_find(payload, stream_bytes);
+    payload = file + boot->protected_offset + h.payload_offset;
+    stream_bytes = h.payload_length;
+    compression = unpack_kind_find(payload, stream_bytes);
     if (compression == UNPACK_NONE)
         return diag_set(d, EMU_EINPUT,
                         "the kernel in this bzImage is compressed in an unknown way (it begins with %02x %02x %02x "

@@ -17,10 +17,12 @@ enum call_kind call_site_decode(unsigned bits, uint64_t gva, const uint8_t *code
 {
     const uint8_t *b = code, *end = code + bytes;
     int32_t operand;
+    size_t left;
+
     *target_gva = 0;
     while (b < end && is_prefix(bits, *b))
         b++;
-    size_t left = (size_t)(end - b);
+    left = (size_t)(end - b);
     if (left == 5 && b[0] == 0xe8) {
         memcpy(&operand, b + 1, sizeof(operand));
         *target_gva = wrap(bits, gva + bytes + (uint64_t)(int64_t)operand);

@@ -75,10 +75,12 @@ static enum emu_err find_symbol(struct plan *p, const char *name, struct symbol 
 static enum emu_err find_place(struct plan *p, const struct edit_place *place, uint64_t *gva)
 {
     struct symbol s;
+    enum emu_err err;
+
     *gva = place->offset;
     if (!place->name[0])
         return EMU_OK;
-    enum emu_err err = find_symbol(p, place->name, &s);
+    err = find_symbol(p, place->name, &s);
     if (err != EMU_OK)
         return err;
     if (place->offset >= s.bytes && s.bytes)
@@ -108,10 +110,12 @@ static enum emu_err find_function(struct plan *p, const struct edit_place *place
 static enum emu_err add_change(struct plan *p, uint64_t gva, const uint8_t *old_bytes, const uint8_t *new_bytes,
                                size_t bytes, enum patch_kind table, uint64_t site_gva)
 {
+    struct edit_change *c;
+
     ensure(bytes <= EDIT_BYTES_MAX);
     if (p->count == EDIT_CHANGES_MAX)
         return diag_set(p->d, EMU_EINPUT, "one edit makes at most %u changes", EDIT_CHANGES_MAX);
-    struct edit_change *c = &p->changes[p->count++];
+    c = &p->changes[p->count++];
     *c = (struct edit_change){.gva = gva, .bytes = bytes, .table = table, .site_gva = site_gva};
     memcpy(c->old_bytes, old_bytes, bytes);
     memcpy(c->new_bytes, new_bytes, bytes);
@@ -215,6 +219,8 @@ static enum emu_err drop(struct plan *p, const struct place *place)
 {
     uint8_t nop[NOP_BYTES_MAX];
     bool is_jump = place->bytes == JUMP_BYTES && place->code[0] == 0xe9;
+    enum emu_err err;
+
     if (place->bytes > NOP_BYTES_MAX)
         return diag_set(p->d, EMU_EINPUT, "the instruction at 0x%" PRIx64 " has %u bytes, more than a NOP can have",
                         place->gva, place->bytes);
@@ -223,7 +229,7 @@ static enum emu_err drop(struct plan *p, const struct place *place)
         nop[0] = 0xc3;
         edit_nop(nop + 1, JUMP_BYTES - 1);
     }
-    enum emu_err err = add_change(p, place->gva, place->code, nop, place->bytes, PATCH_KINDS, place->gva);
+    err = add_change(p, place->gva, place->code, nop, place->bytes, PATCH_KINDS, place->gva);
     if (err == EMU_OK)
         p->ranges[p->range_count++] = (struct range){.gva = place->gva, .bytes = place->bytes, .dropped = true};
     return err;
@@ -358,15 +364,18 @@ static enum emu_err plan_drop_at(struct plan *p, const struct edit *e, const str
     struct place place = {.gva = f->start_gva + e->call_offset};
     struct insn insn;
     struct call c;
+    enum emu_err err;
+    size_t left;
+
     if (e->call_offset >= f->bytes)
         return diag_set(p->d, EMU_EINPUT, "%s has only 0x%" PRIx64 " bytes", f->name, f->bytes);
-    size_t left = f->bytes - e->call_offset < INSN_BYTES_MAX ? f->bytes - e->call_offset : INSN_BYTES_MAX;
+    left = f->bytes - e->call_offset < INSN_BYTES_MAX ? f->bytes - e->call_offset : INSN_BYTES_MAX;
     if (!p->memory->read(p->memory->context, place.gva, place.code, left))
         return diag_set(p->d, EMU_EINPUT, "%s is not in memory", f->name);
     place.bytes = decoder_decode(p->k->decoder, p->k->view->bits, place.code, left, &insn) ? insn.length : 0;
     if (!place.bytes || !read_call(p, &place, &c))
         return diag_set(p->d, EMU_EINPUT, "%s+0x%" PRIx64 " is not a call", f->name, e->call_offset);
-    enum emu_err err = drop(p, &place);
+    err = drop(p, &place);
     return err != EMU_OK ? err : keep_dropped(p);
 }
 
@@ -494,10 +503,12 @@ static enum emu_err add_call(struct plan *p, const struct place *place)
     struct call c;
     uint64_t gva;
     enum emu_err err = find_padding(p, &gva);
+    unsigned bytes;
+
     if (err != EMU_OK)
         return err;
     ensure(read_call(p, place, &c));
-    unsigned bytes = make_trampoline(p, gva, c.target_gva, p->new_callee_gva, code);
+    bytes = make_trampoline(p, gva, c.target_gva, p->new_callee_gva, code);
     if (!p->memory->read(p->memory->context, gva, before, bytes))
         return diag_set(p->d, EMU_EINPUT, "the padding at 0x%" PRIx64 " is not in memory", gva);
     put_branch(call, 0xe8, place->gva, gva);
@@ -586,10 +597,12 @@ enum emu_err edit_apply(const struct edit *e, const struct edit_kernel *k, const
                         edit_report_fn *report, void *context, struct diag *d)
 {
     struct plan *p = calloc(1, sizeof(*p));
+    enum emu_err err;
+
     if (!p)
         return diag_set(d, EMU_EHOST, "the host has no memory left");
     *p = (struct plan){.k = k, .memory = memory, .d = d};
-    enum emu_err err = make_plan(p, e);
+    err = make_plan(p, e);
     if (err == EMU_OK)
         err = write_plan(p, report, context);
     if (err != EMU_OK && e->line)

@@ -28,11 +28,14 @@ static bool parse_number(const char *text, uint64_t *value)
 
 static enum emu_err parse_place(const char *word, struct edit_place *p, struct diag *d)
 {
+    const char *plus;
+    size_t length;
+
     *p = (struct edit_place){.offset = 0};
     if (parse_number(word, &p->offset))
         return EMU_OK;
-    const char *plus = strchr(word, '+');
-    size_t length = plus ? (size_t)(plus - word) : strlen(word);
+    plus = strchr(word, '+');
+    length = plus ? (size_t)(plus - word) : strlen(word);
     if (!length || length >= sizeof(p->name) || isdigit((unsigned char)*word))
         return diag_set(d, EMU_EINPUT, "'%.80s' is not a place: write FUNCTION, FUNCTION+OFFSET or 0xADDRESS", word);
     memcpy(p->name, word, length);
@@ -106,9 +109,11 @@ static enum emu_err parse_call_after(char **words, unsigned count, struct edit *
 static enum emu_err parse_replace(char **words, unsigned count, struct edit *e, struct diag *d)
 {
     unsigned bytes = 0;
+    enum emu_err err;
+
     if (count != 4)
         return diag_set(d, EMU_EINPUT, "replace needs a FUNCTION+OFFSET, a PATTERN and BYTES");
-    enum emu_err err = parse_bytes(words[2], e->pattern, e->mask, &e->pattern_bytes, d);
+    err = parse_bytes(words[2], e->pattern, e->mask, &e->pattern_bytes, d);
     if (err == EMU_OK)
         err = parse_bytes(words[3], e->bytes, NULL, &bytes, d);
     if (err == EMU_OK && bytes != e->pattern_bytes)
@@ -119,6 +124,8 @@ static enum emu_err parse_replace(char **words, unsigned count, struct edit *e, 
 static enum emu_err parse_words(char **words, unsigned count, struct edit *e, struct diag *d)
 {
     const char *place = words[1];
+    enum emu_err err;
+
     switch (e->kind) {
     case EDIT_SKIP_ENTRY:
         if (count != 3)
@@ -132,26 +139,23 @@ static enum emu_err parse_words(char **words, unsigned count, struct edit *e, st
         if (count != 2)
             return diag_set(d, EMU_EINPUT, "unguard needs one FUNCTION");
         break;
-    case EDIT_DROP_CALL: {
-        enum emu_err err = parse_drop_call(words, count, e, d);
+    case EDIT_DROP_CALL:
+        err = parse_drop_call(words, count, e, d);
+        if (err != EMU_OK)
+            return err;
+        break;
+    case EDIT_CALL_AFTER:
+        err = parse_call_after(words, count, e, d);
+        if (err != EMU_OK)
+            return err;
+        break;
+    case EDIT_REPLACE:
+        err = parse_replace(words, count, e, d);
         if (err != EMU_OK)
             return err;
         break;
     }
-    case EDIT_CALL_AFTER: {
-        enum emu_err err = parse_call_after(words, count, e, d);
-        if (err != EMU_OK)
-            return err;
-        break;
-    }
-    case EDIT_REPLACE: {
-        enum emu_err err = parse_replace(words, count, e, d);
-        if (err != EMU_OK)
-            return err;
-        break;
-    }
-    }
-    enum emu_err err = parse_place(place, &e->place, d);
+    err = parse_place(place, &e->place, d);
     if (err == EMU_OK && e->place.name[0] && e->place.offset && e->kind != EDIT_REPLACE && e->kind != EDIT_SKIP_ENTRY)
         err = diag_set(d, EMU_EINPUT, "%s takes a whole function, without an offset", kind_names[e->kind]);
     return err;
@@ -160,8 +164,9 @@ static enum emu_err parse_words(char **words, unsigned count, struct edit *e, st
 enum emu_err edit_parse(const char *text, unsigned line, struct edit *e, struct diag *d)
 {
     char copy[EDIT_LINE_BYTES], *words[WORDS_MAX], *rest = copy;
-    unsigned count = 0;
+    unsigned count = 0, kind = 0, kinds = COUNT(kind_names);
     enum emu_err err = EMU_OK;
+
     *e = (struct edit){.line = line};
     if (strlen(text) >= sizeof(copy))
         err = diag_set(d, EMU_EINPUT, "an edit has less than %u characters", EDIT_LINE_BYTES);
@@ -169,7 +174,6 @@ enum emu_err edit_parse(const char *text, unsigned line, struct edit *e, struct 
         strcpy(copy, text);
     while (err == EMU_OK && count < WORDS_MAX && (words[count] = strtok_r(rest, " \t\n", &rest)))
         count++;
-    unsigned kind = 0, kinds = COUNT(kind_names);
     while (err == EMU_OK && count && kind < kinds && strcmp(kind_names[kind], words[0]))
         kind++;
     e->kind = (enum edit_kind)kind;

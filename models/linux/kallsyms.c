@@ -70,16 +70,21 @@ static uint64_t align_up(uint64_t at, unsigned to)
 static bool read_tokens(struct finder *f, uint64_t index_at, uint64_t zero_at)
 {
     const struct kernel_view *v = f->v;
+    uint64_t table_at, at, zero_offset;
+
     if (!is_inside(v, index_at, 2 * TOKENS) || get_unsigned(v, index_at, 2) != 0)
         return false;
-    uint64_t zero_offset = get_unsigned(v, index_at + 2 * '0', 2);
+    zero_offset = get_unsigned(v, index_at + 2 * '0', 2);
     if (zero_offset > zero_at)
         return false;
-    uint64_t table_at = zero_at - zero_offset, at = table_at;
+    table_at = zero_at - zero_offset;
+    at = table_at;
     for (unsigned i = 0; i < TOKENS; i++) {
+        struct token *token;
+
         if (table_at + get_unsigned(v, index_at + 2 * i, 2) != at || at >= index_at)
             return false;
-        struct token *token = &f->tokens[i];
+        token = &f->tokens[i];
         token->text = (const char *)v->bytes + at;
         token->bytes = (uint16_t)strnlen(token->text, index_at - at);
         if (token->bytes > TOKEN_BYTES_MAX || at + token->bytes >= index_at)
@@ -121,9 +126,11 @@ static bool find_tokens(struct finder *f, uint64_t zero_at)
 static unsigned name_tokens(const struct finder *f, uint64_t *at, uint64_t end_at)
 {
     const uint8_t *bytes = f->v->bytes;
+    unsigned count;
+
     if (*at >= end_at)
         return 0;
-    unsigned count = bytes[(*at)++];
+    count = bytes[(*at)++];
     if (f->t->long_names && count & 0x80) {
         if (*at >= end_at)
             return 0;
@@ -136,11 +143,11 @@ static unsigned name_tokens(const struct finder *f, uint64_t *at, uint64_t end_a
 static bool skip_name(struct finder *f, uint64_t *at, uint64_t end_at)
 {
     const uint8_t *bytes = f->v->bytes;
-    unsigned count = name_tokens(f, at, end_at);
+    unsigned count = name_tokens(f, at, end_at), text_bytes = 0;
+
     f->steps++;
     if (!count || !f->tokens[bytes[*at]].begins_kind)
         return false;
-    unsigned text_bytes = 0;
     for (unsigned i = 0; i < count; i++) {
         const struct token *token = &f->tokens[bytes[*at + i]];
         if (!token->bytes)
@@ -169,9 +176,10 @@ static bool markers_fit(struct finder *f, uint64_t markers_at, unsigned marker_b
 {
     struct kallsyms_tables *t = f->t;
     uint64_t markers = (t->count + MARKER_EVERY - 1) / MARKER_EVERY;
+    uint64_t at = t->names_at, gap, seqs_bytes;
+
     if (markers_at > t->token_table_at || markers * marker_bytes > t->token_table_at - markers_at)
         return false;
-    uint64_t at = t->names_at;
     for (uint64_t i = 0; i < t->count; i++) {
         if (i % MARKER_EVERY == 0 &&
             get_unsigned(f->v, markers_at + i / MARKER_EVERY * marker_bytes, marker_bytes) != at - t->names_at)
@@ -179,8 +187,8 @@ static bool markers_fit(struct finder *f, uint64_t markers_at, unsigned marker_b
         at += name_tokens(f, &at, t->names_end_at);
     }
     /* Then come the tokens, or seqs_of_names and the tokens; each aligned to a word at most. */
-    uint64_t gap = t->token_table_at - markers_at - markers * marker_bytes;
-    uint64_t seqs_bytes = (uint64_t)t->count * SEQ_BYTES;
+    gap = t->token_table_at - markers_at - markers * marker_bytes;
+    seqs_bytes = (uint64_t)t->count * SEQ_BYTES;
     if (gap >= 8 && (gap < seqs_bytes || gap - seqs_bytes >= 16))
         return false;
     t->markers_at = markers_at;
@@ -213,8 +221,10 @@ static bool find_names(struct finder *f)
     uint64_t lowest_at = token_table_at > LOOK_BACK_BYTES ? token_table_at - LOOK_BACK_BYTES : 0;
     /* A multiple of 4: the file's segments are aligned to more than that, so its offsets are aligned as addresses. */
     for (uint64_t at = token_table_at / 4 * 4; at >= lowest_at + 4 && f->steps < NAME_STEPS_MAX;) {
+        uint64_t count;
+
         at -= 4;
-        uint64_t count = get_unsigned(f->v, at, 4);
+        count = get_unsigned(f->v, at, 4);
         if (count < COUNT_MIN || count > SYMBOLS_MAX || count > (token_table_at - at) / 3)
             continue;
         if (names_fit(f, at, at + 4, (uint32_t)count))
@@ -237,10 +247,13 @@ static uint64_t mask_address(const struct kernel_view *v, uint64_t gva)
 static uint64_t get_address(const struct kernel_view *v, const struct kallsyms_tables *t, uint64_t i,
                             uint64_t place_gva)
 {
+    uint32_t raw;
+    int64_t offset;
+
     if (t->addressing == KALLSYMS_ABSOLUTE)
         return get_unsigned(v, t->addresses_at + i * v->word_bytes, v->word_bytes);
-    uint32_t raw = (uint32_t)get_unsigned(v, t->addresses_at + i * 4, 4);
-    int64_t offset = (int32_t)raw;
+    raw = (uint32_t)get_unsigned(v, t->addresses_at + i * 4, 4);
+    offset = (int32_t)raw;
     switch (t->addressing) {
     case KALLSYMS_BASE:
         return mask_address(v, t->relative_base_gva + raw);
@@ -261,27 +274,31 @@ static bool addresses_fit(struct finder *f)
     struct kallsyms_tables *t = f->t;
     unsigned entry_bytes = t->addressing == KALLSYMS_ABSOLUTE ? v->word_bytes : 4;
     uint64_t place_gva = 0, previous_gva = 0, code = 0, code_inside = 0;
-    bool base_used = false;
+    bool base_used = false, has_base;
+    uint64_t name_at = t->names_at;
+
     if (!is_inside(v, t->addresses_at, (uint64_t)t->count * entry_bytes))
         return false;
     if (t->addressing == KALLSYMS_PLACE && !kernel_view_find_gva(v, t->addresses_at, &place_gva))
         return false;
-    uint64_t name_at = t->names_at;
     for (uint32_t i = 0; i < t->count; i++) {
         uint64_t gva = get_address(v, t, i, place_gva);
+        unsigned tokens;
+        char kind;
+
         if (gva < previous_gva)
             return false;
         previous_gva = gva;
         base_used |= gva == t->relative_base_gva;
-        unsigned tokens = name_tokens(f, &name_at, t->names_end_at);
-        char kind = f->tokens[v->bytes[name_at]].text[0];
+        tokens = name_tokens(f, &name_at, t->names_end_at);
+        kind = f->tokens[v->bytes[name_at]].text[0];
         name_at += tokens;
         if (kind != 't' && kind != 'T')
             continue;
         code++;
         code_inside += kernel_view_holds(v, gva, false);
     }
-    bool has_base = t->addressing == KALLSYMS_BASE || t->addressing == KALLSYMS_BASE_OR_PERCPU;
+    has_base = t->addressing == KALLSYMS_BASE || t->addressing == KALLSYMS_BASE_OR_PERCPU;
     return code && code_inside * 100 >= code * 99 && (!has_base || base_used);
 }
 
@@ -302,10 +319,12 @@ static bool place_before(const struct kernel_view *v, struct kallsyms_tables *t,
 /* The addresses stand behind the tokens. */
 static bool place_after(const struct kernel_view *v, struct kallsyms_tables *t, unsigned align)
 {
-    t->addresses_at = align_up(t->token_index_at + 2 * TOKENS, align);
-    uint64_t entry_bytes = t->addressing == KALLSYMS_ABSOLUTE ? v->word_bytes : 4;
-    uint64_t end_at = t->addresses_at + t->count * entry_bytes;
+    uint64_t entry_bytes, end_at;
     bool has_base = t->addressing == KALLSYMS_BASE || t->addressing == KALLSYMS_BASE_OR_PERCPU;
+
+    t->addresses_at = align_up(t->token_index_at + 2 * TOKENS, align);
+    entry_bytes = t->addressing == KALLSYMS_ABSOLUTE ? v->word_bytes : 4;
+    end_at = t->addresses_at + t->count * entry_bytes;
     if (has_base) {
         uint64_t base_at = align_up(end_at, align);
         if (!is_inside(v, base_at, v->word_bytes))
@@ -405,15 +424,18 @@ static enum emu_err find_tables(struct finder *f, struct diag *d)
     uint64_t at = 0;
     for (unsigned i = 0; i < TOKEN_TABLES_MAX && at < v->size; i++) {
         const uint8_t *zero = memmem(v->bytes + at, v->size - at, digits, sizeof(digits));
+        bool has_names;
+        uint64_t zero_at;
+
         if (!zero)
             break;
-        uint64_t zero_at = (uint64_t)(zero - v->bytes);
+        zero_at = (uint64_t)(zero - v->bytes);
         at = zero_at + 1;
         if (!find_tokens(f, zero_at))
             continue;
         has_tokens = true;
         f->t->long_names = true;
-        bool has_names = find_names(f);
+        has_names = find_names(f);
         if (!has_names) {
             /* Before 6.1 the length is one byte; only a name of 128 tokens would show the difference. */
             f->t->long_names = false;
@@ -431,8 +453,9 @@ static enum emu_err find_tables(struct finder *f, struct diag *d)
 
 enum emu_err kallsyms_find(const struct kernel_view *v, struct kallsyms_tables *t, struct diag *d)
 {
-    *t = (struct kallsyms_tables){0};
     struct finder f = {.v = v, .t = t};
+
+    *t = (struct kallsyms_tables){0};
     return find_tables(&f, d);
 }
 
@@ -455,15 +478,20 @@ enum emu_err kallsyms_read(const struct kernel_view *v, struct symbols *s, struc
 {
     struct kallsyms_tables own;
     struct finder f = {.v = v, .t = t ? t : &own};
+    enum emu_err err;
+    uint64_t place_gva = 0, name_at;
+
     *f.t = (struct kallsyms_tables){0};
-    enum emu_err err = find_tables(&f, d);
-    uint64_t place_gva = 0, name_at = f.t->names_at;
+    err = find_tables(&f, d);
+    name_at = f.t->names_at;
     if (err == EMU_OK && f.t->addressing == KALLSYMS_PLACE)
         kernel_view_find_gva(v, f.t->addresses_at, &place_gva);
     for (uint32_t i = 0; err == EMU_OK && i < f.t->count; i++) {
         char text[NAME_BYTES_MAX];
+        uint64_t gva;
+
         read_name(&f, &name_at, text);
-        uint64_t gva = get_address(v, f.t, i, place_gva);
+        gva = get_address(v, f.t, i, place_gva);
         if (!strcmp(text + 1, "_text"))
             symbols_set_moving_from(s, gva);
         err = symbols_add(s, gva, 0, kind_at(v, gva, text[0]), text + 1, d);

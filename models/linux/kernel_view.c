@@ -44,18 +44,23 @@ static enum emu_err read_segments(struct kernel_view *v, Elf *elf, struct diag *
 static void read_sections(struct kernel_view *v, Elf *elf)
 {
     size_t names_index;
+    Elf_Scn *section = NULL;
+
     if (elf_getshdrstrndx(elf, &names_index))
         return;
-    Elf_Scn *section = NULL;
     while ((section = elf_nextscn(elf, section)) && v->section_count < KERNEL_VIEW_SECTIONS_MAX) {
         GElf_Shdr header;
+        struct kernel_view_section *s;
+        const char *name;
+        bool has_bytes;
+
         if (!gelf_getshdr(section, &header))
             continue;
-        const char *name = elf_strptr(elf, names_index, header.sh_name);
-        bool has_bytes = header.sh_type != SHT_NOBITS;
+        name = elf_strptr(elf, names_index, header.sh_name);
+        has_bytes = header.sh_type != SHT_NOBITS;
         if (!name || !*name || (has_bytes && !is_inside(v->size, header.sh_offset, header.sh_size)))
             continue;
-        struct kernel_view_section *s = &v->sections[v->section_count++];
+        s = &v->sections[v->section_count++];
         *s = (struct kernel_view_section){
             .start_gva = header.sh_flags & SHF_ALLOC ? header.sh_addr : 0,
             .bytes = header.sh_size,
@@ -70,6 +75,10 @@ static void read_sections(struct kernel_view *v, Elf *elf)
 
 enum emu_err kernel_view_init(struct kernel_view *v, const void *bytes, size_t size, struct diag *d)
 {
+    enum emu_err err = EMU_OK;
+    GElf_Ehdr header;
+    Elf *elf;
+
     *v = (struct kernel_view){.bytes = bytes, .size = size};
     if (size < EI_NIDENT || memcmp(bytes, ELFMAG, SELFMAG))
         return diag_set(d, EMU_EINPUT, "the kernel is not an ELF file");
@@ -78,13 +87,11 @@ enum emu_err kernel_view_init(struct kernel_view *v, const void *bytes, size_t s
     if (elf_version(EV_CURRENT) == EV_NONE)
         return diag_set(d, EMU_EHOST, "libelf does not know the current ELF version");
     /* libelf takes a pointer to writable bytes, and writes only when asked to update; it never is. */
-    Elf *elf = elf_memory((char *)(uintptr_t)bytes, size);
-    GElf_Ehdr header;
+    elf = elf_memory((char *)(uintptr_t)bytes, size);
     if (!elf || !gelf_getehdr(elf, &header)) {
         elf_end(elf);
         return diag_set(d, EMU_EINPUT, "the kernel's ELF header can't be read: %s", elf_errmsg(-1));
     }
-    enum emu_err err = EMU_OK;
     if (header.e_machine != EM_X86_64 && header.e_machine != EM_386)
         err = diag_set(d, EMU_EINPUT, "the kernel is for another processor (ELF machine %u), not for x86",
                        header.e_machine);

@@ -102,6 +102,8 @@ const char *patch_table_describe(const struct patch_table *table)
 
 bool patch_tables_is_code(const struct kernel_view *v, uint64_t gva, uint64_t bytes)
 {
+    uint64_t file_at;
+
     if (!bytes || gva + (bytes - 1) < gva)
         return false;
     if (kernel_view_holds(v, gva, true) && kernel_view_holds(v, gva + bytes - 1, true))
@@ -112,7 +114,6 @@ bool patch_tables_is_code(const struct kernel_view *v, uint64_t gva, uint64_t by
             gva - s->start_gva <= s->bytes - bytes)
             return true;
     }
-    uint64_t file_at;
     return !v->section_count && kernel_view_find_file(v, gva, bytes, &file_at);
 }
 
@@ -355,9 +356,11 @@ static void choose_layout(const struct kernel_view *v, enum patch_kind kind, str
     for (unsigned i = 0; i < LAYOUTS; i++) {
         const struct patch_layout *l = &layouts[i];
         char why[200];
+        uint32_t reached;
+
         if (l->kind != kind || (l->bits && l->bits != v->bits))
             continue;
-        uint32_t reached = try_layout(v, l, t, v->bytes + file_at, why, sizeof(why));
+        reached = try_layout(v, l, t, v->bytes + file_at, why, sizeof(why));
         if (!*why) {
             fit++;
             t->layout = l;

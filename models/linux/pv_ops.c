@@ -117,6 +117,8 @@ static enum emu_err read_sites(struct pv_ops *o, const struct kernel_view *v, co
 {
     enum patch_kind kind = t->tables[PATCH_PARAVIRT].is_present ? PATCH_PARAVIRT : PATCH_ALTERNATIVE;
     const struct patch_table *table = &t->tables[kind];
+    size_t kept = 0;
+
     if (table->refusal[0])
         return diag_set(d, EMU_EINPUT, "the callers of the operations are not known, because %s", table->refusal);
     o->sites = calloc(table->count + 1, sizeof(*o->sites));
@@ -126,17 +128,18 @@ static enum emu_err read_sites(struct pv_ops *o, const struct kernel_view *v, co
         struct patch_entry e;
         uint8_t code[PATCH_SITE_BYTES_MAX];
         uint64_t slot_gva;
+        unsigned slot;
+
         patch_tables_get(t, kind, i, &e);
         if ((kind == PATCH_ALTERNATIVE && !(e.flags & DIRECT_CALL)) ||
             !kernel_view_read(v, e.site_gva, code, e.site_bytes) ||
             call_site_decode(v->bits, e.site_gva, code, e.site_bytes, &slot_gva) != CALL_SLOT)
             continue;
-        unsigned slot = pv_ops_find_slot(o, slot_gva);
+        slot = pv_ops_find_slot(o, slot_gva);
         if (slot < o->slot_count)
             o->sites[o->site_count++] = (struct pv_site){.site_gva = e.site_gva, .bytes = e.site_bytes, .slot = slot};
     }
     qsort(o->sites, o->site_count, sizeof(*o->sites), compare_sites);
-    size_t kept = 0;
     for (size_t i = 0; i < o->site_count; i++)
         if (!kept || o->sites[kept - 1].site_gva != o->sites[i].site_gva)
             o->sites[kept++] = o->sites[i];

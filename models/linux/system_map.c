@@ -31,19 +31,21 @@ static enum emu_err parse_line(const char *line, size_t bytes, struct symbols *s
 {
     uint64_t gva = 0;
     size_t at = 0;
+    char name[SYMBOLS_NAME_BYTES_MAX + 2];
+    size_t kind_at, name_bytes, name_at;
+
     for (; at < bytes && hex_digit(line[at]) >= 0; at++)
         gva = gva << 4 | (uint64_t)hex_digit(line[at]);
     if (at == 0 || at > ADDRESS_DIGITS_MAX)
         return diag_set(d, EMU_EINPUT, "a line of a System.map begins with an address of 1 to 16 hexadecimal digits");
-    size_t kind_at = skip_blanks(line, at, bytes);
-    size_t name_at = skip_blanks(line, kind_at + 1, bytes);
+    kind_at = skip_blanks(line, at, bytes);
+    name_at = skip_blanks(line, kind_at + 1, bytes);
     if (kind_at == at || kind_at >= bytes || !(isalpha((unsigned char)line[kind_at]) || strchr("?-", line[kind_at])) ||
         name_at == kind_at + 1 || name_at >= bytes)
         return diag_set(d, EMU_EINPUT, "a line of a System.map is an address, a letter and a name");
     if (!strncmp(line + name_at, "The real System.map is in", 25 < bytes - name_at ? 25 : bytes - name_at))
         return diag_set(d, EMU_EINPUT, "this is Debian's placeholder; %.*s", (int)(bytes - name_at), line + name_at);
-    char name[SYMBOLS_NAME_BYTES_MAX + 2];
-    size_t name_bytes = bytes - name_at;
+    name_bytes = bytes - name_at;
     if (name_bytes >= sizeof(name))
         name_bytes = sizeof(name) - 1; /* symbols_add says that it is too long */
     for (size_t i = 0; i < name_bytes; i++)
@@ -68,8 +70,10 @@ enum emu_err system_map_parse(const char *text, size_t bytes, const char *file, 
         const char *end = memchr(text + at, '\n', bytes - at);
         size_t line_bytes = end ? (size_t)(end - text) - at : bytes - at;
         size_t used_bytes = line_bytes && text[at + line_bytes - 1] == '\r' ? line_bytes - 1 : line_bytes;
+        enum emu_err err;
+
         line++;
-        enum emu_err err = parse_line(text + at, used_bytes, s, &kernel, d);
+        err = parse_line(text + at, used_bytes, s, &kernel, d);
         if (err != EMU_OK) {
             diag_add_place(d, file, line);
             return err;
@@ -86,15 +90,18 @@ enum emu_err system_map_parse(const char *text, size_t bytes, const char *file, 
 enum emu_err system_map_read(const char *path, struct symbols *s, struct diag *d)
 {
     FILE *f = fopen(path, "r");
-    if (!f)
-        return diag_set_at(d, EMU_EINPUT, path, 0, "the System.map can't be opened: %s", strerror(errno));
     char *text = NULL;
     size_t room = 0, bytes = 0, got;
     enum emu_err err = EMU_OK;
+
+    if (!f)
+        return diag_set_at(d, EMU_EINPUT, path, 0, "the System.map can't be opened: %s", strerror(errno));
     do {
         if (bytes == room) {
+            char *bigger;
+
             room = room ? room * 2 : 1u << 20;
-            char *bigger = room > 2 * (size_t)SYSTEM_MAP_BYTES_MAX ? NULL : realloc(text, room);
+            bigger = room > 2 * (size_t)SYSTEM_MAP_BYTES_MAX ? NULL : realloc(text, room);
             if (!bigger) {
                 err = diag_set_at(d, EMU_EINPUT, path, 0, "the System.map is too large");
                 break;

@@ -220,15 +220,15 @@ static void find_extent(const struct image *img, uint64_t *start, uint64_t *end)
 static bool check_addresses(struct check *c)
 {
     const struct parms *p = &c->parms;
-    uint64_t start, end;
+    uint64_t start, end, base, offset, entry;
 
     if (p->paddr_offset != UNSET64 && p->virt_base == UNSET64)
         return reject(c, "note PADDR_OFFSET (%d) is there but VIRT_BASE (%d) is not", XEN_ELFNOTE_PADDR_OFFSET,
                       XEN_ELFNOTE_VIRT_BASE);
 
-    uint64_t base = p->virt_base == UNSET64 || c->in_hvm_container ? 0 : p->virt_base;
-    uint64_t offset = p->paddr_offset == UNSET64 || c->in_hvm_container ? 0 : p->paddr_offset;
-    uint64_t entry = p->virt_entry;
+    base = p->virt_base == UNSET64 || c->in_hvm_container ? 0 : p->virt_base;
+    offset = p->paddr_offset == UNSET64 || c->in_hvm_container ? 0 : p->paddr_offset;
+    entry = p->virt_entry;
     if (c->in_hvm_container && p->phys_entry != UNSET32)
         entry = p->phys_entry;
     else if (entry == UNSET64 || c->in_hvm_container)
@@ -318,6 +318,7 @@ enum emu_err elfnote_phys32_entry(const struct image *img, uint32_t *entry_gpa, 
     const struct image_note *n, *found = NULL;
     bool any = false;
     size_t at;
+    uint64_t entry;
 
     while ((n = image_note_next(&cursor))) {
         any = true;
@@ -329,7 +330,7 @@ enum emu_err elfnote_phys32_entry(const struct image *img, uint32_t *entry_gpa, 
                         "the image has %s, so it can't be booted as a PVH guest; a Linux kernel needs CONFIG_PVH=y",
                         any ? "Xen ELF notes but no PHYS32_ENTRY (18) among them" : "no Xen ELF note");
 
-    uint64_t entry = note_number(found);
+    entry = note_number(found);
     if (entry > UINT32_MAX || !image_find_paddr(img, entry, 1, &at))
         return diag_set(d, EMU_EINPUT,
                         "the image's PVH entry (note PHYS32_ENTRY) is 0x%" PRIx64

@@ -90,12 +90,14 @@ bool elfnote_features_parse(const struct elfnote_rules *rules, const char *text,
     struct elfnote_piece piece = {.number = 0};
 
     while (*text) {
-        take_piece(&text, &piece);
+        bool marked, splits_mark;
+        int bit;
 
-        bool marked = piece.text[0] == '!';
+        take_piece(&text, &piece);
+        marked = piece.text[0] == '!';
         /* 4.1 with required == NULL takes the '!' for a part of the name. */
-        bool splits_mark = marked && (with_required || !rules->rejects_unknown_optional);
-        int bit = find_feature(rules, piece.text + splits_mark);
+        splits_mark = marked && (with_required || !rules->rejects_unknown_optional);
+        bit = find_feature(rules, piece.text + splits_mark);
 
         if (bit >= 0) {
             f->supported |= UINT32_C(1) << bit;
@@ -116,14 +118,14 @@ const char *elfnote_features_print(uint32_t mask, char *to, size_t to_bytes)
     snprintf(to, to_bytes, "none");
     for (unsigned bit = 0; bit < 32; bit++) {
         uint32_t rest = mask >> bit;
+        const char *between = at == 0 ? "" : rest == 1 ? " and " : ", ";
         char number[16];
+        int printed;
 
         if (!(rest & 1))
             continue;
         snprintf(number, sizeof(number), "bit %u", bit);
-        const char *between = at == 0 ? "" : rest == 1 ? " and " : ", ";
-        int printed =
-            snprintf(to + at, to_bytes - at, "%s%s", between, feature_names[bit] ? feature_names[bit] : number);
+        printed = snprintf(to + at, to_bytes - at, "%s%s", between, feature_names[bit] ? feature_names[bit] : number);
         at += (size_t)printed < to_bytes - at ? (size_t)printed : to_bytes - at - 1;
     }
     return to;
