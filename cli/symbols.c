@@ -14,6 +14,8 @@
 #include "models/image_formats.h"
 #include "models/linux/kallsyms.h"
 #include "models/linux/system_map.h"
+#include "models/xen/xen_symbols.h"
+#include "models/xen/xen_words.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -111,8 +113,16 @@ static enum emu_err read_image(const struct image *img, const char *file, struct
 {
     struct kernel_view v;
     struct kallsyms_tables t;
+    uint64_t start_gva;
     size_t found;
-    enum emu_err err = symbols_elf_read(img->bytes, img->size, s, &found, d);
+    enum emu_err err;
+    if (xen_words_are_of(img->bytes, img->size) &&
+        xen_symbols_read(img, "", s, &found, &start_gva, complaint) == EMU_OK) {
+        add_source(r, "Xen's own table", file, "", found, 0);
+        r->bits = 64; /* though its file is one of 32 bits, for the loader */
+        return EMU_OK;
+    }
+    err = symbols_elf_read(img->bytes, img->size, s, &found, d);
     if (err != EMU_OK)
         return err;
     add_source(r, "ELF symbols", file, "", found, 0);

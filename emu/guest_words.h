@@ -17,6 +17,7 @@ enum guest_line {
     GUEST_LINE_PANIC_AFTER, /* it gives up because of what it has reported before */
     GUEST_LINE_PANIC_NEXT,  /* it gives up, and the next line says why */
     GUEST_LINE_FATAL,       /* it gives up at a fault, without its panic function */
+    GUEST_LINE_FATAL_AFTER, /* the same, because of what was reported before: a guest of this kernel gives up */
     GUEST_LINE_END,         /* nothing comes any more but a standstill or a reset */
     GUEST_LINE_ANEW,        /* a kernel begins */
 };

@@ -49,7 +49,22 @@ def too_little_memory_is_the_panic_of_the_inner_xen():
 def a_shim_without_a_kernel_is_its_panic():
     got = run(BOOTRACE, "boot", SHIM, "--vcpus", "1", "--cmdline", "pv-shim console=xen", "--json")
     told = json.loads(got.stdout) if got.stdout.startswith("{") else {}
-    return [] if told.get("reason", "").startswith("Panic on CPU 0: dom0 kernel not specified") else [str(told)]
+    expected = "Panic on CPU 0: dom0 kernel not specified"
+    caller = told.get("place", {}).get("symbol", "")
+    return [] if told.get("reason", "").startswith(expected) and caller.startswith("__start_xen+") else [str(told)]
+
+
+def a_crash_of_the_kernel_shows_both_sides():
+    """The kernel's first function is a UD2 for which it has no handler yet: the inner Xen takes it down."""
+    got, told = boot("--vcpus", "1", "--edit", "replace xen_start_kernel ???? 0f0b")
+    problems = [] if told.get("reason", "").startswith("d1v0 Unhandled: vec 6, #UD") else [f"{told.get('reason')}"]
+    if not told.get("place", {}).get("symbol", "").startswith("xen_start_kernel+0x0/"):
+        problems.append(f"at {told.get('place')}")
+    for said in (r"rip xen:pv_shim_shutdown\+0x", r"Xen's stack \(likely callers\): xen:",
+                 r"the guest under this Xen: rip xen_start_kernel\+0x0/\S+ \(0xffffffff\w+\) .* cs 0xe033"):
+        if not re.search(said, got.stderr):
+            problems.append(f"{said} is not said")
+    return problems
 
 
 def a_kernel_boots_to_its_init(vcpus):
@@ -65,7 +80,8 @@ if not KERNEL or not INITRD or not SHIM:
     skip_all("BOOTRACE_KERNEL, BOOTRACE_INITRD and BOOTRACE_XEN_SHIM are not set")
 checks = [("Debian's kernel finds itself a PV guest, twice in the same state", a_kernel_finds_itself_a_pv_guest),
           ("too little memory is the panic of the inner Xen", too_little_memory_is_the_panic_of_the_inner_xen),
-          ("a shim without a kernel is its panic", a_shim_without_a_kernel_is_its_panic)]
+          ("a shim without a kernel is its panic", a_shim_without_a_kernel_is_its_panic),
+          ("a crash of the kernel shows both sides", a_crash_of_the_kernel_shows_both_sides)]
 if os.environ.get("BOOTRACE_LONG"):
     checks += [(f"with {n} vCPUs to the init, CPU 1 off and on", lambda n=n: a_kernel_boots_to_its_init(n)) for n in (1, 2, 4)]
 run_checks(checks)

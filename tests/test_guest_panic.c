@@ -317,6 +317,29 @@ static void xen_says_why_on_the_next_line(void **state)
     assert_int_equal(xen_words.read_line("(XEN) Reboot in five seconds...", &said), GUEST_LINE_END);
 }
 
+/* The first of these is only printed for the guest; the second ends it. */
+static void a_crash_of_xens_guest_is_told_by_its_fault(void **state)
+{
+    static const uint8_t faulting[] = {0x90, 0x0f, 0x0b};
+    static const char text[] =
+        "(XEN) d1v0 Unhandled: vec 6, #UD[ffffffff]\n(XEN) Domain 1 (vcpu#0) crashed on cpu#0:\n";
+    struct kernel k;
+    const char *said;
+
+    words = &xen_words;
+    set_up(&k, CALLER, text, HALTS, true);
+    put(k.m, CODE + CALLER, faulting, sizeof(faulting));
+    put(k.m, HANDLERS + 64 * FAULT, (const uint8_t[]){0xb8, 0, 0x10, 1, 0, 0xff, 0xd0, 0xf4}, 8); /* call TALK; hlt */
+    check(&k, CALLER + 1, "d1v0 Unhandled: vec 6, #UD[ffffffff]");
+    tear_down(&k);
+    set_up(&k, TALK, text, HALTS, true); /* no fault, and it goes on */
+    put(k.m, CODE + 10, (const uint8_t[]){0xeb, 0xfe}, 2);
+    words = &linux_words;
+    assert_int_equal(end_of(&k)->kind, VERDICT_NONE);
+    tear_down(&k);
+    assert_int_equal(xen_words.read_line("(XEN) Domain 1 (vcpu#0) is up", &said), GUEST_LINE_OTHER);
+}
+
 static void a_panic_of_xen_is_quoted_with_its_reason(void **state)
 {
     static const char text[] = "(XEN) Panic on CPU 0:\n(XEN) Could not set up DOM0 guest OS\n(XEN) ****\n";
@@ -370,6 +393,7 @@ int main(void)
         cmocka_unit_test(two_panics_are_two_failures),
         cmocka_unit_test(numbers_do_not_count_in_texts),
         cmocka_unit_test(xen_says_why_on_the_next_line),
+        cmocka_unit_test(a_crash_of_xens_guest_is_told_by_its_fault),
         cmocka_unit_test(a_panic_of_xen_is_quoted_with_its_reason),
         cmocka_unit_test(parts_of_a_function_report_as_it_does),
         cmocka_unit_test(images_are_known_by_their_banners),

@@ -15,6 +15,7 @@
 #include "emu/player.h"
 #include "emu/timer.h"
 #include "emu/vcpu.h"
+#include "models/xen/pv_frame.h"
 #include "models/xen/xen.h"
 
 #define PLACE_BYTES 160
@@ -70,7 +71,7 @@ static void print_vcpus(const struct monitor *monitor, const char *argument, FIL
     char text[PLACE_BYTES];
 
     for (unsigned v = 0; v < machine_vcpus(m); v++) {
-        struct vcpu_regs r;
+        struct vcpu_regs r, guest;
 
         monitor_describe_vcpu(m, v, text, sizeof(text));
         fprintf(to, "%c %s", v == machine_current(m) ? '*' : ' ', text);
@@ -78,9 +79,33 @@ static void print_vcpus(const struct monitor *monitor, const char *argument, FIL
             vcpu_get_regs(m, v, &r);
             post_mortem_place(monitor->guest->symbols, r.rip, text, sizeof(text));
             fprintf(to, ", at %s, interrupts %s", text, r.rflags & RFLAGS_IF ? "on" : "off");
+            if (pv_frame_read(m, v, &r, &guest)) {
+                post_mortem_place(monitor->guest->symbols, guest.rip, text, sizeof(text));
+                fprintf(to, ", its guest at %s", text);
+            }
         }
         fprintf(to, ", %" PRIu64 " step%s\n", vcpu_position(m, v), plural(vcpu_position(m, v)));
     }
+}
+
+/* In pv mode a vCPU is Xen's while Xen has it; gdb's registers are those, and here are the guest's. */
+static void print_guest(const struct monitor *monitor, const char *argument, FILE *to)
+{
+    struct machine *m = monitor->guest->machine;
+    struct vcpu_regs r, guest;
+    bool found = false;
+
+    for (unsigned v = 0; v < machine_vcpus(m); v++) {
+        if (vcpu_state(m, v) == VCPU_OFFLINE)
+            continue;
+        vcpu_get_regs(m, v, &r);
+        if (!pv_frame_read(m, v, &r, &guest))
+            continue;
+        found = true;
+        post_mortem_print_vcpu(m, v, monitor->guest->symbols, to);
+    }
+    if (!found)
+        fprintf(to, "no vCPU is in a Xen that has a guest under it\n");
 }
 
 static void print_events(const struct monitor *monitor, const char *argument, FILE *to)
@@ -177,6 +202,7 @@ static const struct command_row {
     {"digest", "the digest of the whole state", print_digest},
     {"events", "Xen's event channels: each port's state", print_events},
     {"goto", "goto STEP: go to that step of the run, back or forth", go_to},
+    {"guest", "with --mode pv: the vCPUs that the inner Xen has, and where its guest stands there", print_guest},
     {"help", "this list", print_help},
     {"history", "from where one can go back", print_history},
     {"hypercalls", "the last 64 hypercalls with their results", print_hypercalls},

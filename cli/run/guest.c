@@ -6,66 +6,20 @@
 #include <string.h>
 
 #include "cli/run/detect.h"
+#include "cli/run/guest_symbols.h"
 #include "cli/run/kernel.h"
 #include "cli/run/modules.h"
 #include "cli/run/read_file.h"
 #include "cli/run/same.h"
 #include "cli/run/snapshot_case.h"
-#include "emu/image/symbols_elf.h"
 #include "emu/snapshot_file.h"
 #include "fuzz/detect/guest_panic.h"
 #include "models/boot_protocol.h"
 #include "models/image_formats.h"
 #include "models/linux/edit.h"
-#include "models/linux/kallsyms.h"
-#include "models/linux/kernel_view.h"
 #include "models/linux/linux_words.h"
-#include "models/linux/system_map.h"
 #include "models/xen/pvh_loader.h"
 #include "models/xen/xen_words.h"
-
-/* A kernel without a symbol table is no error; one that the user names and that can't be read is. */
-static enum emu_err load_symbols(struct guest *g, struct diag *d)
-{
-    const struct guest_options *o = &g->options;
-    struct kernel_view view;
-    struct symbols *s = symbols_new();
-    struct diag ignored;
-    enum emu_err err;
-    struct kernel_vmlinux has;
-    size_t found;
-
-    if (!s)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
-    if (o->vmlinux) {
-        err = kernel_read_vmlinux(o->vmlinux, s, &has, d);
-    } else if (o->system_map) {
-        err = system_map_read(o->system_map, s, d);
-    } else {
-        bool has_kallsyms = kernel_view_init(&view, g->image->bytes, g->image->size, &ignored) == EMU_OK &&
-                            kallsyms_read(&view, s, NULL, &ignored) == EMU_OK;
-
-        if (!has_kallsyms) {
-            symbols_free(s);
-            s = symbols_new();
-            if (!s)
-                return diag_set(d, EMU_EHOST, "the host has no memory left");
-        }
-        err = EMU_OK;
-        if (!has_kallsyms && symbols_elf_read(g->image->bytes, g->image->size, s, &found, &ignored) != EMU_OK) {
-            symbols_free(s);
-            return EMU_OK;
-        }
-    }
-    if (err == EMU_OK)
-        err = symbols_seal(s, d);
-    if (err != EMU_OK) {
-        symbols_free(s);
-        return err;
-    }
-    g->symbols = s;
-    return EMU_OK;
-}
 
 /* Change the loaded kernel, by meaning, before its first instruction. */
 static enum emu_err apply_edits(struct guest *g, struct diag *d)
@@ -154,7 +108,7 @@ static enum emu_err listen_to_kernel(struct guest *g, struct diag *d)
     else if (g->image && xen_words_are_of(g->image->bytes, g->image->size))
         err = listen(g, &g->panic, &xen_words, g->symbols, d);
     if (err == EMU_OK && g->xen && xen_words_are_of(g->xen->bytes, g->xen->size))
-        err = listen(g, &g->xen_panic, &xen_words, NULL, d);
+        err = listen(g, &g->xen_panic, &xen_words_below, g->symbols, d);
     return err;
 }
 
@@ -173,8 +127,8 @@ enum emu_err guest_init(struct guest *g, const struct guest_options *options, st
         err = read_file(o->initrd, "initrd", o->ram_bytes, &g->initrd, &g->initrd_bytes, d);
     if (err == EMU_OK && !o->snapshot)
         err = modules_read(g, d);
-    if (err == EMU_OK && (g->image || o->vmlinux || o->system_map))
-        err = load_symbols(g, d);
+    if (err == EMU_OK)
+        err = guest_symbols_read(o, g->image, g->xen, &g->symbols, d);
     if (err == EMU_OK)
         err = make_machine(g, d);
     if (err == EMU_OK)

@@ -9,6 +9,7 @@
 #include "emu/insn.h"
 #include "emu/machine.h"
 #include "emu/vcpu.h"
+#include "models/xen/pv_frame.h"
 
 #define PLACE_BYTES      160
 #define INSNS_AROUND     5
@@ -69,14 +70,14 @@ static void print_code(struct machine *m, unsigned vcpu, const struct vcpu_regs 
 
 /* Without unwind tables a chain is a guess: words on the stack that point behind a call in a known function. */
 static void print_stack(struct machine *m, unsigned vcpu, const struct vcpu_regs *r, const struct symbols *symbols,
-                        FILE *to)
+                        const char *whose, FILE *to)
 {
     unsigned width = regs_code_bits(r) == 64 ? 8 : 4, found = 0;
     uint64_t sp = r->gpr[GPR_RSP];
 
     if (!symbols)
         return;
-    fprintf(to, "   stack (likely callers):");
+    fprintf(to, "   %s (likely callers):", whose);
     for (unsigned i = 0; i < STACK_WORDS_MAX && found < STACK_PLACES_MAX; i++, sp += width) {
         uint64_t word = 0;
         struct symbol s;
@@ -108,6 +109,23 @@ static void print_gprs(const struct vcpu_regs *r, FILE *to)
     }
 }
 
+/* The other side of a vCPU that a Xen below the kernel has. The processor's other registers are Xen's. */
+static void print_guest(struct machine *m, unsigned vcpu, const struct vcpu_regs *r, const struct symbols *symbols,
+                        struct decoder *dec, FILE *to)
+{
+    struct vcpu_regs guest;
+    char place[PLACE_BYTES];
+
+    if (!pv_frame_read(m, vcpu, r, &guest))
+        return;
+    post_mortem_place(symbols, guest.rip, place, sizeof(place));
+    fprintf(to, "   the guest under this Xen: rip %s (0x%" PRIx64 ")  rflags 0x%" PRIx64 "  cs 0x%x\n", place,
+            guest.rip, guest.rflags, guest.seg[SEG_CS].selector);
+    print_gprs(&guest, to);
+    print_code(m, vcpu, &guest, symbols, dec, to);
+    print_stack(m, vcpu, &guest, symbols, "the guest's stack", to);
+}
+
 static void print_vcpu(struct machine *m, unsigned vcpu, const struct symbols *symbols, struct decoder *dec, FILE *to)
 {
     const char *reason = vcpu_wait_reason(m, vcpu);
@@ -127,7 +145,8 @@ static void print_vcpu(struct machine *m, unsigned vcpu, const struct symbols *s
             prefix, place, r.rip, prefix, r.rflags, !!(r.rflags & RFLAGS_IF), regs_cpl(&r), r.cr2, r.cr3);
     print_gprs(&r, to);
     print_code(m, vcpu, &r, symbols, dec, to);
-    print_stack(m, vcpu, &r, symbols, to);
+    print_stack(m, vcpu, &r, symbols, pv_frame_is_xen(&r) ? "Xen's stack" : "stack", to);
+    print_guest(m, vcpu, &r, symbols, dec, to);
 }
 
 void post_mortem_print(struct machine *m, const struct symbols *symbols, FILE *to)

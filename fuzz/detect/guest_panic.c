@@ -201,6 +201,10 @@ static void read_line(const struct guest_panic *p, struct machine *m, struct sta
         s->is_fatal |= place_of_report(p, m, s, machine_current(m)).rip_gva != 0;
         note_panic(p, m, s, said, false);
         return;
+    case GUEST_LINE_FATAL_AFTER:
+        s->is_fatal |= s->report.is_set && s->report.at.rip_gva != 0;
+        note_panic(p, m, s, said, true);
+        return;
     case GUEST_LINE_PANIC:
     case GUEST_LINE_PANIC_AFTER:
         note_panic(p, m, s, said, what == GUEST_LINE_PANIC_AFTER);

@@ -73,7 +73,7 @@ static bool parse_version(const char **text, uint8_t *version, unsigned *bytes)
 
 enum emu_err torn_site_parse(const char *text, const struct symbols *symbols, struct torn_site *site, struct diag *d)
 {
-    const char *colon = strchr(text, ':'), *at;
+    const char *colon = strrchr(text, ':'), *at; /* a symbol may hold one too */
     enum emu_err err;
 
     memset(site, 0, sizeof(*site));
