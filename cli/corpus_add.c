@@ -200,7 +200,7 @@ static enum emu_err without_checks(struct add *a, char **text, struct diag *d)
     if (f) {
         schedule_print(&kept, f);
         if (fclose(f))
-            err = diag_set(d, EMU_EHOST, "the host has no memory left");
+            err = diag_no_memory(d);
     }
     a->c.schedule = kept.count ? *text : NULL;
     if (!a->exact && !depends_on_image(&kept))

@@ -10,6 +10,7 @@
 #include "cli/case/case.h"
 #include "cli/case/case_guest.h"
 #include "cli/command.h"
+#include "emu/base/vec.h"
 
 #define CASES_MAX 100000u
 
@@ -27,10 +28,8 @@ static void add_path(struct corpus_list *l, const char *path)
     struct corpus_entry *e;
     const char *name = strrchr(path, '/');
 
-    if (l->count == l->room) {
-        l->room = l->room ? l->room * 2 : 64;
-        l->entry = corpus_must(realloc(l->entry, l->room * sizeof(*l->entry)));
-    }
+    if (!vec_reserve(&l->entry, &l->room, l->count + 1, 64, sizeof(*l->entry)))
+        corpus_must(NULL);
     e = &l->entry[l->count++];
     *e = (struct corpus_entry){.path = corpus_must(strdup(path)), .message = NULL};
     e->id = corpus_must(strdup(name ? name + 1 : path));

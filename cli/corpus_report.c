@@ -119,7 +119,7 @@ enum emu_err corpus_write_junit(const char *path, const struct corpus_entry *e, 
 
     if (!j.writer) {
         xmlBufferFree(whole);
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     }
     for (size_t i = 0; i < count; i++) {
         failures += e[i].state == CORPUS_DIFFERENT;
@@ -144,7 +144,7 @@ enum emu_err corpus_write_junit(const char *path, const struct corpus_entry *e, 
     if (!j.bad)
         err = write_whole(path, whole, d);
     xmlBufferFree(whole);
-    return j.bad ? diag_set(d, EMU_EHOST, "the host has no memory left") : err;
+    return j.bad ? diag_no_memory(d) : err;
 }
 
 /* ---- SARIF 2.1.0 ---- */

@@ -152,7 +152,7 @@ static enum emu_err parse_strategy(struct fuzz *f, const char *name, struct diag
 static enum emu_err parse_any_sources(struct fuzz *f, struct diag *d)
 {
     char *text = strdup(f->inject ? f->inject : f->guest.vcpus == 1 ? "timer" : "nothing"), *next = text, *one;
-    enum emu_err err = text ? EMU_OK : diag_set(d, EMU_EHOST, "the host has no memory left");
+    enum emu_err err = text ? EMU_OK : diag_no_memory(d);
 
     while (err == EMU_OK && (one = strsep(&next, ","))) {
         if (!strcmp(one, "nothing"))
@@ -194,7 +194,7 @@ static enum emu_err add_source(struct fuzz *f, const char *one, struct diag *d)
 static enum emu_err parse_sources(struct fuzz *f, const char *list, struct diag *d)
 {
     char *text = strdup(list), *next = text, *one;
-    enum emu_err err = text ? EMU_OK : diag_set(d, EMU_EHOST, "the host has no memory left");
+    enum emu_err err = text ? EMU_OK : diag_no_memory(d);
 
     while (err == EMU_OK && (one = strsep(&next, ",")))
         err = add_source(f, one, d);

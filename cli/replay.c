@@ -201,7 +201,7 @@ static enum emu_err run_once(struct replay *r, struct diag *d)
     if (r->c.expect.console) {
         r->console = calloc(1, CONSOLE_BYTES_MAX);
         if (!r->console)
-            return diag_set(d, EMU_EHOST, "the host has no memory left");
+            return diag_no_memory(d);
     }
     err = session_init(&s, &r->guest.options, &o, d);
     if (err != EMU_OK)

@@ -307,7 +307,7 @@ static enum emu_err tell(struct arguments *a, const struct timeline *t, struct d
     enum emu_err err = EMU_OK;
 
     if (!schedule || !again || !report)
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     if (err == EMU_OK)
         err = story_tell(&r.story, &r, d);
     if (err == EMU_OK)

@@ -30,7 +30,7 @@ enum emu_err engine_new(struct memory *mem, unsigned vcpus, const struct engine_
 
     ensure(vcpus <= ENGINE_VCPUS_MAX);
     if (!e)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     e->mem = mem;
     e->vcpus = vcpus;
     e->ops = *ops;

@@ -57,7 +57,7 @@ enum emu_err decoder_new(struct decoder **out, struct diag *d)
     struct decoder *dec = calloc(1, sizeof(*dec));
 
     if (!dec)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     for (int i = 0; i < 3; i++) {
         if (cs_open(CS_ARCH_X86, modes[i], &dec->handle[i]) != CS_ERR_OK) {
             decoder_free(dec);
@@ -68,7 +68,7 @@ enum emu_err decoder_new(struct decoder **out, struct diag *d)
     dec->insn = cs_malloc(dec->handle[2]);
     if (!dec->insn) {
         decoder_free(dec);
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     }
     *out = dec;
     return EMU_OK;

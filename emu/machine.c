@@ -39,7 +39,7 @@ enum emu_err machine_new(const struct machine_config *config, struct machine **o
         return diag_set(d, EMU_EINPUT, "a machine has at most %u models, not %u", MODELS_MAX, config->model_count);
     m = calloc(1, sizeof(*m));
     if (!m)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     m->config = *config;
     for (unsigned i = 0; i < config->model_count; i++) {
         m->arena_offset[i] = m->arena_bytes;
@@ -58,7 +58,7 @@ enum emu_err machine_new(const struct machine_config *config, struct machine **o
             m->deadline_ns[i] = TIMER_NEVER;
         m->expired = calloc(timers + 1, sizeof(*m->expired));
         if (!m->expired)
-            err = diag_set(d, EMU_EHOST, "the host has no memory left");
+            err = diag_no_memory(d);
     }
     if (err == EMU_OK)
         err = engine_new(m->mem, config->vcpus, &machine_engine_ops, m, &m->engine, d);

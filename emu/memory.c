@@ -66,7 +66,7 @@ enum emu_err memory_new_with_area(uint64_t ram_bytes, uint64_t area_bytes, struc
     uint8_t *host;
 
     if (!mem)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     mem->ram_bytes = ram_bytes;
     mem->mapped_bytes = ram_bytes + ((area_bytes + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1));
     mem->pages = mem->mapped_bytes >> PAGE_SHIFT;

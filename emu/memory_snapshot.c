@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "emu/base/ensure.h"
+#include "emu/base/vec.h"
 #include "emu/memory_state.h"
 
 struct page { /* shared between snapshots */
@@ -21,7 +22,8 @@ struct delta {
 
 struct memory_snapshot {
     struct delta *delta; /* ascending */
-    uint64_t count, room;
+    uint64_t count;
+    size_t room;
     uint64_t own;
 };
 
@@ -108,19 +110,7 @@ static struct page *new_page(const uint8_t *content)
 
 static bool make_room(struct memory_snapshot *s, uint64_t count)
 {
-    uint64_t room = s->room ? s->room : 64;
-    struct delta *delta;
-
-    if (count <= s->room)
-        return true;
-    while (room < count)
-        room *= 2;
-    delta = realloc(s->delta, room * sizeof(*delta));
-    if (!delta)
-        return false;
-    s->delta = delta;
-    s->room = room;
-    return true;
+    return vec_reserve(&s->delta, &s->room, count, 64, sizeof(*s->delta));
 }
 
 static int compare_deltas(const void *a, const void *b)
@@ -230,7 +220,7 @@ static enum emu_err take(struct memory *mem, const struct memory_snapshot *paren
     }
     mem->synced = ok ? s : NULL;
     memory_settle_open(mem);
-    return ok ? EMU_OK : diag_set(d, EMU_EHOST, "the host has no memory left");
+    return ok ? EMU_OK : diag_no_memory(d);
 }
 
 enum emu_err memory_snapshot_take(struct memory *mem, struct memory_snapshot *parent, struct memory_snapshot **out,
@@ -240,7 +230,7 @@ enum emu_err memory_snapshot_take(struct memory *mem, struct memory_snapshot *pa
     enum emu_err err = EMU_OK;
 
     if (!s)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     if (!mem->snapshots)
         err = make_base(mem, d);
     mem->snapshots++;

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "emu/base/ensure.h"
+#include "emu/base/read_file.h"
+#include "emu/base/vec.h"
 #include "emu/machine.h"
 
 #define LINE_BYTES_MAX  1024
@@ -89,15 +91,8 @@ enum emu_err schedule_append(struct schedule *s, const struct decision *d, struc
 {
     if (s->count == SCHEDULE_DECISIONS_MAX)
         return diag_set(diag, EMU_EINPUT, "a schedule has at most %u decisions", SCHEDULE_DECISIONS_MAX);
-    if (s->count == s->room) {
-        size_t room = s->room ? s->room * 2 : 16;
-        struct decision *more = realloc(s->decision, room * sizeof(*more));
-
-        if (!more)
-            return diag_set(diag, EMU_EHOST, "the host has no memory left");
-        s->decision = more;
-        s->room = room;
-    }
+    if (!vec_reserve(&s->decision, &s->room, s->count + 1, 16, sizeof(*s->decision)))
+        return diag_no_memory(diag);
     s->decision[s->count++] = *d;
     return EMU_OK;
 }
@@ -427,34 +422,14 @@ enum emu_err schedule_parse(const char *text, size_t bytes, const char *file, un
 
 enum emu_err schedule_read(const char *path, struct schedule *s, struct diag *diag)
 {
-    FILE *f = fopen(path, "rb");
-    size_t room = 1 << 16, got = 0, n;
-    char *text = malloc(room);
-    enum emu_err err = EMU_OK;
+    uint8_t *text;
+    size_t bytes;
+    enum emu_err err = read_file(path, FILE_BYTES_MAX, "is too large for a schedule", &text, &bytes, diag);
 
     schedule_init(s);
-    if (!f)
-        err = diag_set_at(diag, EMU_EINPUT, path, 0, "can't be opened: %s", strerror(errno));
-    else if (!text)
-        err = diag_set(diag, EMU_EHOST, "the host has no memory left");
-    while (err == EMU_OK && (n = fread(text + got, 1, room - got, f)) > 0) {
-        got += n;
-        if (got == room) {
-            char *more = room * 2 > FILE_BYTES_MAX ? NULL : realloc(text, room * 2);
-
-            if (!more)
-                err = diag_set_at(diag, EMU_EINPUT, path, 0, "is too large for a schedule");
-            else
-                text = more;
-            room *= 2;
-        }
-    }
-    if (err == EMU_OK && ferror(f))
-        err = diag_set_at(diag, EMU_EINPUT, path, 0, "can't be read: %s", strerror(errno));
-    if (err == EMU_OK)
-        err = schedule_parse(text, got, path, 1, s, diag);
-    if (f)
-        fclose(f);
+    if (err != EMU_OK)
+        return err;
+    err = schedule_parse((const char *)text, bytes, path, 1, s, diag);
     free(text);
     return err;
 }

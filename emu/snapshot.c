@@ -26,12 +26,12 @@ enum emu_err snapshot_take(struct machine *m, struct snapshot *parent, struct sn
     enum emu_err err;
 
     if (!s)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     err = memory_snapshot_take(m->mem, parent ? parent->memory : NULL, &s->memory, d);
     if (err == EMU_OK) {
         s->engine = engine_save_new(m->engine);
         if (!s->engine)
-            err = diag_set(d, EMU_EHOST, "the host has no memory left");
+            err = diag_no_memory(d);
     }
     if (err != EMU_OK) {
         snapshot_free(m, s);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "emu/base/vec.h"
 #include "emu/build_id.h"
 
 #define XXH_INLINE_ALL
@@ -122,7 +123,7 @@ static int by_use(const void *a, const void *b)
 enum emu_err snapshot_cache_list(const struct snapshot_cache *c, struct snapshot_cache_entry **entries, size_t *count,
                                  struct diag *d)
 {
-    struct snapshot_cache_entry *list = NULL, *more;
+    struct snapshot_cache_entry *list = NULL;
     size_t n = 0, room = 0;
     struct dirent *e;
     DIR *dir = opendir(c->folder);
@@ -134,15 +135,10 @@ enum emu_err snapshot_cache_list(const struct snapshot_cache *c, struct snapshot
 
         if (!is_entry(e->d_name) || fstatat(dirfd(dir), e->d_name, &st, 0) < 0 || !S_ISREG(st.st_mode))
             continue;
-        if (n == room) {
-            room = room ? room * 2 : 64;
-            more = realloc(list, room * sizeof(*list));
-            if (!more) {
-                free(list);
-                closedir(dir);
-                return diag_set(d, EMU_EHOST, "the host has no memory left");
-            }
-            list = more;
+        if (!vec_reserve(&list, &room, n + 1, 64, sizeof(*list))) {
+            free(list);
+            closedir(dir);
+            return diag_no_memory(d);
         }
         memcpy(list[n].key, e->d_name, KEY_DIGITS);
         list[n].key[KEY_DIGITS] = '\0';

@@ -100,8 +100,7 @@ static enum emu_err put_section(struct writer *w, enum section s, struct wire_ou
     w->row[s].offset = w->offset;
     w->row[s].bytes = out->length;
     w->row[s].checksum = XXH3_64bits(out->bytes, out->length);
-    err =
-        out->failed ? diag_set(d, EMU_EHOST, "the host has no memory left") : put_bytes(w, out->bytes, out->length, d);
+    err = out->failed ? diag_no_memory(d) : put_bytes(w, out->bytes, out->length, d);
     free(out->bytes);
     memset(out, 0, sizeof(*out));
     return err;
@@ -118,7 +117,7 @@ static enum emu_err put_pages(struct machine *m, struct writer *w, const uint64_
     enum emu_err err = EMU_OK;
 
     if (!raw || !packed || !zstd || !sum)
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     else
         XXH3_64bits_reset(sum);
     w->row[SECTION_PAGES].offset = w->offset;
@@ -186,7 +185,7 @@ static enum emu_err put_all(struct machine *m, const char *case_text, struct wri
     enum emu_err err;
 
     if (!list)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     pages = memory_pages_list(m->mem, list);
     err = put_bytes(w, no_header, sizeof(no_header), d);
     if (err == EMU_OK)
@@ -230,8 +229,7 @@ static enum emu_err put_all(struct machine *m, const char *case_text, struct wri
         if (lseek(w->fd, 0, SEEK_SET) != 0)
             err = diag_set_at(d, EMU_EINPUT, w->path, 0, "can't be written: %s", strerror(errno));
         else
-            err = out.failed ? diag_set(d, EMU_EHOST, "the host has no memory left")
-                             : put_bytes(w, out.bytes, out.length, d);
+            err = out.failed ? diag_no_memory(d) : put_bytes(w, out.bytes, out.length, d);
         free(out.bytes);
     }
     return err;
@@ -281,7 +279,7 @@ enum emu_err snapshot_file_write(struct machine *m, const char *case_text, const
     if (strlen(case_text) > SNAPSHOT_FILE_CASE_BYTES_MAX)
         return diag_set(d, EMU_EINPUT, "the case is too long for a snapshot (%zu bytes)", strlen(case_text));
     if (asprintf(&temporary, "%s%sXXXXXX", path, SNAPSHOT_FILE_TEMPORARY) < 0)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     w.fd = open_locked(temporary, strlen(temporary) - 6);
     if (w.fd < 0) {
         free(temporary);
@@ -413,7 +411,7 @@ static enum emu_err check_case(struct snapshot_file *f, struct diag *d)
         return say(f, d, "is damaged: its case is not text");
     f->case_text = strndup((const char *)w.at, length);
     if (!f->case_text)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     f->info.case_text = f->case_text;
     return EMU_OK;
 }
@@ -427,7 +425,7 @@ static enum emu_err open_owned(const char *name, uint8_t *bytes, size_t length, 
 
     if (!f) {
         free(bytes);
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     }
     snprintf(f->name, sizeof(f->name), "%s", name);
     f->bytes = bytes;
@@ -452,7 +450,7 @@ enum emu_err snapshot_file_open_bytes(const char *name, const uint8_t *bytes, si
     uint8_t *copy = malloc(length + 1);
 
     if (!copy)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     if (length)
         memcpy(copy, bytes, length);
     return open_owned(name, copy, length, out, d);
@@ -570,7 +568,7 @@ static enum emu_err get_runs(const struct snapshot_file *f, const struct machine
     struct run *run = calloc(room, sizeof(*run));
 
     if (!run)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     *out = run;
     for (;;) {
         uint64_t first = wire_get_number(w, 8), count;
@@ -596,8 +594,7 @@ static enum emu_err load_pages(const struct snapshot_file *f, struct machine *m,
     ZSTD_DCtx *zstd = ZSTD_createDCtx();
     struct run *runs = NULL, *run;
     uint64_t left = f->info.ram_pages;
-    enum emu_err err =
-        raw && zstd ? get_runs(f, m, &w, &runs, d) : diag_set(d, EMU_EHOST, "the host has no memory left");
+    enum emu_err err = raw && zstd ? get_runs(f, m, &w, &runs, d) : diag_no_memory(d);
 
     memory_pages_clear(m->mem);
     for (run = runs; err == EMU_OK && left;) {

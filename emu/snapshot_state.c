@@ -381,7 +381,7 @@ static enum emu_err get_timers(struct machine *m, struct wire_in w, struct snaps
 {
     s->deadline_ns = calloc(timers_of(m) + 1, sizeof(*s->deadline_ns));
     if (!s->deadline_ns)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     for (size_t i = 0; i < timers_of(m); i++) {
         s->deadline_ns[i] = wire_get_number(&w, 8);
         if (s->deadline_ns[i] != TIMER_NEVER &&
@@ -398,7 +398,7 @@ enum emu_err snapshot_state_get(struct machine *m, const struct snapshot_state_p
     enum emu_err err;
 
     if (!s)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     err = get_run(m, parts->run, s, d);
     if (err == EMU_OK)
         err = get_vcpus(m, parts->vcpus, s, d);
@@ -469,5 +469,5 @@ enum emu_err snapshot_state_apply(struct machine *m, struct snapshot_state *s, s
     if (s->verdict.length)
         memcpy(m->run.verdict.text, s->verdict.bytes, s->verdict.length);
     m->run.verdict.text[s->verdict.length] = '\0';
-    return failed ? diag_set(d, EMU_EHOST, "the host has no memory left") : EMU_OK;
+    return failed ? diag_no_memory(d) : EMU_OK;
 }

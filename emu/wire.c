@@ -4,21 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/vec.h"
+
 #define NO_TEXT UINT32_MAX
 
 void wire_put(struct wire_out *w, const void *bytes, size_t length)
 {
-    if (w->room - w->length < length && !w->failed) {
-        size_t room = (w->length + length) * 2;
-        uint8_t *more = realloc(w->bytes, room);
+    size_t needed;
 
-        if (more) {
-            w->bytes = more;
-            w->room = room;
-        } else {
-            w->failed = true;
-        }
-    }
+    if (w->failed || __builtin_add_overflow(w->length, length, &needed) ||
+        !vec_reserve(&w->bytes, &w->room, needed, 256, 1))
+        w->failed = true;
     if (w->failed || !length)
         return;
     memcpy(w->bytes + w->length, bytes, length);

@@ -316,7 +316,7 @@ static char *search_text(const struct fuzz_exhaustive *f, struct guest *g, struc
     text = o ? json_dumps(o, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
     json_decref(o);
     if (!text)
-        (void)!diag_set(d, EMU_EHOST, "the host has no memory left");
+        (void)!diag_no_memory(d);
     return text;
 }
 
@@ -351,7 +351,7 @@ static enum emu_err search(struct search *s, FILE *to, json_t *known)
         mmap(NULL, PIECES_MAX * sizeof(*s->counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (s->counters == MAP_FAILED) {
         s->counters = NULL;
-        return diag_set(s->d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(s->d);
     }
     if (s->f->jobs > 1)
         return do_in_processes(s);
@@ -393,7 +393,7 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, c
     *done = false;
     if (!s) {
         json_decref(known);
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     }
     *s = (struct search){.f = f,
                          .g = g,

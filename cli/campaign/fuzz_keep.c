@@ -175,7 +175,7 @@ enum emu_err fuzz_keep_new(const struct fuzz_exhaustive *f, struct guest *g, con
     enum emu_err err;
 
     if (!k)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     k->f = f;
     k->g = g;
     err = snapshot_take(g->machine, NULL, &k->start, d);

@@ -152,7 +152,7 @@ static enum emu_err add_json(const struct search_failure *x, const char *place, 
     FILE *memory = open_memstream(&text, &bytes);
 
     if (!memory)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     schedule_print(&x->schedule, memory);
     fclose(memory);
     json_array_append_new(
@@ -316,7 +316,7 @@ int fuzz_schedules(const struct fuzz_schedules *f, struct guest *g, FILE *to, js
     int status;
 
     v.as_found = calloc(SEARCH_FAILURES_MAX, sizeof(*v.as_found));
-    err = r && v.as_found ? find_reach(f, g, &o.end, d) : diag_set(d, EMU_EHOST, "the host has no memory left");
+    err = r && v.as_found ? find_reach(f, g, &o.end, d) : diag_no_memory(d);
     if (err == EMU_OK && g->options.same)
         err = same_new(g, g->options.same, o.end.steps_max, &approach, &g->same, d);
     o.end.same = g->same;

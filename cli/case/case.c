@@ -337,7 +337,7 @@ static enum emu_err check_whole(struct reader *r, const yaml_node_t *root)
 static enum emu_err parser_error(const yaml_parser_t *p, const char *path, struct diag *d)
 {
     if (p->error == YAML_MEMORY_ERROR)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     if (p->error == YAML_READER_ERROR)
         return diag_set_at(d, EMU_EINPUT, path, (unsigned)p->mark.line + 1, "not YAML: %s", p->problem);
     return diag_set_at(d, EMU_EINPUT, path, (unsigned)p->problem_mark.line + 1, "not YAML: %s%s%s%s",
@@ -353,11 +353,11 @@ static enum emu_err load_document(const char *path, FILE *file, yaml_document_t 
 
     *out = NULL;
     if (!yaml_parser_initialize(&parser))
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     yaml_parser_set_input_file(&parser, file);
     *out = malloc(sizeof(**out));
     if (!*out) {
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     } else if (!yaml_parser_load(&parser, *out)) {
         err = parser_error(&parser, path, d);
         free(*out);
@@ -435,7 +435,7 @@ struct writer {
 
 static enum emu_err no_memory(struct writer *w)
 {
-    return diag_set(w->d, EMU_EHOST, "the host has no memory left");
+    return diag_no_memory(w->d);
 }
 
 static enum emu_err write_text(struct writer *w, const char *text, yaml_scalar_style_t style, int *node)
@@ -598,7 +598,7 @@ enum emu_err case_write(const struct test_case *c, FILE *to, struct diag *d)
     bool ok;
 
     if (!yaml_emitter_initialize(&emitter))
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     yaml_emitter_set_output_file(&emitter, to);
     yaml_emitter_set_width(&emitter, LINE_WIDTH);
     yaml_emitter_set_unicode(&emitter, 1);

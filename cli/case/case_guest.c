@@ -206,8 +206,7 @@ enum emu_err case_digest_image(const char *path, uint64_t *xxh3, struct diag *d)
         if (f)
             fclose(f);
         XXH3_freeState(state);
-        return f ? diag_set(d, EMU_EHOST, "the host has no memory left")
-                 : diag_set_at(d, EMU_EINPUT, path, 0, "can't be opened: %s", strerror(errno));
+        return f ? diag_no_memory(d) : diag_set_at(d, EMU_EINPUT, path, 0, "can't be opened: %s", strerror(errno));
     }
     XXH3_64bits_reset(state);
     while ((n = fread(bytes, 1, sizeof(bytes), f)) > 0)

@@ -178,7 +178,7 @@ static enum emu_err set_module(const char *module, const char *path, char to[CAS
     size_t used;
 
     if (!file)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     err = record_relative_path(file, path, to, d);
     free(file);
     if (err != EMU_OK || !rest)
@@ -252,7 +252,7 @@ enum emu_err record_write(const struct record *r, const char *path, struct diag 
     if (r->schedule && r->schedule->count) {
         text = schedule_text(r->schedule);
         if (!text && err == EMU_OK)
-            err = diag_set(d, EMU_EHOST, "the host has no memory left");
+            err = diag_no_memory(d);
         c.schedule = text;
     }
     c.limits.until = r->until;

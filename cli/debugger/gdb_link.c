@@ -108,7 +108,7 @@ enum emu_err gdb_link_new(const char *address, struct gdb_link **out, struct dia
     enum emu_err err;
 
     if (!l)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     l->listener = l->peer = -1;
     err = strchr(address, '/') ? listen_unix(l, address, d) : listen_tcp(l, address, d);
     if (err != EMU_OK) {

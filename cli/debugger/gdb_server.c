@@ -650,7 +650,7 @@ enum emu_err gdb_server_new(struct guest *g, const struct player *player, struct
     enum emu_err err;
 
     if (!s)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     s->guest = g;
     s->m = g->machine;
     s->link = l;
@@ -661,7 +661,7 @@ enum emu_err gdb_server_new(struct guest *g, const struct player *player, struct
         s->stops = stops_new(s->m, s->history);
         s->description = gdb_registers_description(s->bits);
         if (!s->stops || !s->description)
-            err = diag_set(d, EMU_EHOST, "the host has no memory left");
+            err = diag_no_memory(d);
     }
     if (err != EMU_OK) {
         gdb_server_free(s);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/vec.h"
 #include "emu/player.h"
 #include "emu/snapshot.h"
 #include "emu/trace.h"
@@ -52,7 +53,8 @@ struct history {
     struct entry *entry[SNAPSHOTS_MAX + 1]; /* ascending by step; the first is the beginning */
     unsigned entries;
     struct change *change; /* ascending by step */
-    unsigned changes, changes_room, applied;
+    unsigned changes, applied;
+    size_t changes_room;
     uint64_t console_seen; /* bytes that were told */
     struct log log;
     struct diag snapshot_diag;
@@ -205,15 +207,8 @@ static bool add_change(struct history *h, const struct change *c)
         forget(h, h->entries - 1);
     while (h->changes > h->applied)
         free(h->change[--h->changes].content);
-    if (h->changes == h->changes_room) {
-        unsigned room = h->changes_room ? h->changes_room * 2 : 16;
-        struct change *more = room > CHANGES_MAX ? NULL : realloc(h->change, room * sizeof(*more));
-
-        if (!more)
-            return false;
-        h->change = more;
-        h->changes_room = room;
-    }
+    if (h->changes == CHANGES_MAX || !vec_reserve(&h->change, &h->changes_room, h->changes + 1, 16, sizeof(*h->change)))
+        return false;
     h->change[h->changes++] = *c;
     h->console_seen = h->log.console_bytes;
     apply_due(h);
@@ -361,7 +356,7 @@ enum emu_err history_new(struct machine *m, const struct player *player, const s
     struct history *h = calloc(1, sizeof(*h));
 
     if (!h)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     h->m = m;
     h->has_player = player != NULL;
     if (player)
@@ -371,7 +366,7 @@ enum emu_err history_new(struct machine *m, const struct player *player, const s
     if (!h->entries) {
         *d = h->snapshot_diag;
         if (!d->text[0])
-            (void)diag_set(d, EMU_EHOST, "the host has no memory left");
+            (void)diag_no_memory(d);
         free(h);
         return EMU_EHOST;
     }

@@ -543,7 +543,7 @@ enum emu_err report_write_html(const struct report *r, FILE *to, struct diag *d)
     enum emu_err err = decoder_new(&dec, d);
 
     if (err == EMU_OK && !h.writer)
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     if (err == EMU_OK) {
         html_raw(&h, "<!DOCTYPE html>\n");
         html_open(&h, "html", "lang", "en", "xmlns", "http://www.w3.org/1999/xhtml", NULL);

@@ -575,7 +575,7 @@ enum emu_err scene_start(struct scene *sc, struct machine *m, const struct symbo
     ensure(sites <= SCENE_SITES_MAX);
     *sc = (struct scene){.machine = m, .symbols = symbols, .site = site, .sites = sites, .from_ns = clock_now_ns(m)};
     if (!allocate(sc))
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     if (err == EMU_OK)
         err = decoder_new(&sc->inside->decoder, d);
     if (err == EMU_OK)

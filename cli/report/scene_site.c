@@ -146,7 +146,7 @@ enum emu_err scene_site_find(const struct scene *sc, unsigned patcher, uint64_t 
     enum emu_err err = decoder_new(&dec, d);
 
     if (err == EMU_OK && !c)
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     if (err == EMU_OK)
         for (size_t i = 0; i < sc->writes; i++)
             if (sc->write[i].vcpu == patcher && sc->write[i].gva != UINT64_MAX)

@@ -311,9 +311,9 @@ static enum emu_err keep_detectors(struct timeline *t, struct diag *d)
     FILE *to = open_memstream(&t->detectors, &bytes);
 
     if (!to)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     detect_print(t->session->guest.detect, to);
-    return fclose(to) ? diag_set(d, EMU_EHOST, "the host has no memory left") : EMU_OK;
+    return fclose(to) ? diag_no_memory(d) : EMU_OK;
 }
 
 static enum emu_err run_whole(struct timeline *t, struct diag *d)
@@ -555,7 +555,7 @@ enum emu_err timeline_collect(struct timeline *t, struct session *s, uint64_t ar
     t->inside = calloc(1, sizeof(*t->inside));
     if (!t->inside || !allocate(t)) {
         timeline_fini(t);
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     }
     t->inside->stride_steps = 1;
     for (unsigned v = 0; v < machine_vcpus(machine_of(t)); v++)

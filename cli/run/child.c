@@ -13,6 +13,7 @@
 
 #include "cli/run/console.h"
 #include "cli/run/host_time.h"
+#include "emu/base/vec.h"
 
 #define CHILDREN_MAX 256u
 #define SHOW_MS      1000
@@ -64,16 +65,9 @@ static void take(struct child *c, unsigned stream)
     size_t room = sizeof(spill);
     ssize_t n;
 
-    if (c->bytes[stream] + 1 >= c->room[stream] && c->room[stream] < CHILD_TEXT_BYTES_MAX) {
-        size_t want = c->room[stream] ? c->room[stream] * 2 : 4096;
-        char *more = realloc(c->text[stream], want);
-
-        if (more) {
-            c->text[stream] = more;
-            c->room[stream] = want;
-            more[c->bytes[stream]] = '\0';
-        }
-    }
+    if (c->bytes[stream] + 2 <= CHILD_TEXT_BYTES_MAX &&
+        vec_reserve(&c->text[stream], &c->room[stream], c->bytes[stream] + 2, 4096, 1))
+        c->text[stream][c->bytes[stream]] = '\0';
     if (c->bytes[stream] + 1 < c->room[stream]) {
         to = c->text[stream] + c->bytes[stream];
         room = c->room[stream] - c->bytes[stream] - 1;

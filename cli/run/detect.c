@@ -160,7 +160,7 @@ static enum emu_err copy_sites(const struct guest *g, struct op_table_config *c,
 
     *sites = calloc(o->site_count + 1, sizeof(**sites));
     if (!*sites)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     for (size_t i = 0; i < o->site_count; i++)
         if (o->sites[i].site_gva < init_gva || o->sites[i].site_gva >= init_end_gva) /* those are freed */
             (*sites)[c->site_count++] = (struct op_table_site){
@@ -178,7 +178,7 @@ static enum emu_err read_linux(const struct guest *g, struct op_table_config *c,
     enum emu_err err = EMU_OK;
 
     if (!t || !o)
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     if (err == EMU_OK)
         err = kernel_view_init(&view, g->image->bytes, g->image->size, d);
     if (err == EMU_OK && !g->symbols)
@@ -298,7 +298,7 @@ static enum emu_err attach_all(const struct guest *g, const struct wanted *w, st
     enum emu_err err;
 
     if (!c)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     err = gather(g, needs(w), x, c, d);
     for (unsigned i = 0; err == EMU_OK && i < DETECTORS; i++)
         if (w->is_wanted[i])
@@ -336,7 +336,7 @@ enum emu_err detect_new(const struct guest *g, struct detect **out, struct diag 
         return err;
     *out = calloc(1, sizeof(**out));
     if (!*out)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     (*out)->machine = g->machine;
     err = attach_all(g, &w, *out, d);
     if (err == EMU_OK && g->options.torn_site)

@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "cli/run/detect.h"
+#include "cli/run/guest_file.h"
 #include "cli/run/guest_symbols.h"
 #include "cli/run/kernel.h"
 #include "cli/run/modules.h"
-#include "cli/run/read_file.h"
 #include "cli/run/same.h"
 #include "cli/run/snapshot_case.h"
 #include "emu/snapshot_file.h"
@@ -49,7 +49,7 @@ static enum emu_err take_case(struct guest *g, struct diag *d)
         return EMU_OK;
     g->case_text = strdup(snapshot_file_info(f)->case_text);
     if (!g->case_text)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     return snapshot_case_apply(snapshot_file_name(f), g->case_text, &g->options, &g->snapshot_case, d);
 }
 
@@ -93,7 +93,7 @@ static enum emu_err listen(struct guest *g, struct guest_panic **panic, const st
 {
     *panic = calloc(1, sizeof(**panic));
     if (!*panic)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     return guest_panic_attach(*panic, g->machine, words, symbols, d);
 }
 
@@ -124,7 +124,7 @@ enum emu_err guest_init(struct guest *g, const struct guest_options *options, st
     if (err == EMU_OK && o->kernel)
         err = image_load_file(o->kernel, image_formats, &g->image, d);
     if (err == EMU_OK && o->initrd && !o->snapshot)
-        err = read_file(o->initrd, "initrd", o->ram_bytes, &g->initrd, &g->initrd_bytes, d);
+        err = guest_file_read(o->initrd, "initrd", o->ram_bytes, &g->initrd, &g->initrd_bytes, d);
     if (err == EMU_OK && !o->snapshot)
         err = modules_read(g, d);
     if (err == EMU_OK)

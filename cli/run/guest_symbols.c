@@ -47,7 +47,7 @@ static enum emu_err read_image(const struct image *img, struct symbols **s, stru
     for (size_t i = 0; img && i < COUNT(readers); i++) {
         *s = symbols_new();
         if (!*s)
-            return diag_set(d, EMU_EHOST, "the host has no memory left");
+            return diag_no_memory(d);
         if (readers[i](img, *s, &ignored) == EMU_OK)
             return EMU_OK;
         symbols_free(*s);
@@ -62,7 +62,7 @@ static enum emu_err read_file_named(const struct guest_options *o, struct symbol
 
     *s = symbols_new();
     if (!*s)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     return o->vmlinux ? kernel_read_vmlinux(o->vmlinux, *s, &has, d) : system_map_read(o->system_map, *s, d);
 }
 
@@ -75,11 +75,10 @@ static enum emu_err add_xen(const struct image *xen, struct symbols **s, struct 
     if (!*s)
         *s = symbols_new();
     if (!*s)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     /* One without a table is no error either. */
-    return xen_symbols_read(xen, XEN_SYMBOLS_PREFIX, *s, &found, &start_gva, &ignored) == EMU_EHOST
-               ? diag_set(d, EMU_EHOST, "the host has no memory left")
-               : EMU_OK;
+    return xen_symbols_read(xen, XEN_SYMBOLS_PREFIX, *s, &found, &start_gva, &ignored) == EMU_EHOST ? diag_no_memory(d)
+                                                                                                    : EMU_OK;
 }
 
 enum emu_err guest_symbols_read(const struct guest_options *o, const struct image *image, const struct image *xen,

@@ -10,7 +10,7 @@
 
 #include "cli/run/guest.h"
 #include "cli/run/kernel.h"
-#include "cli/run/read_file.h"
+#include "cli/run/guest_file.h"
 #include "models/image_formats.h"
 #include "models/linux/edit.h"
 #include "models/xen/elfnote.h"
@@ -30,7 +30,7 @@ static enum emu_err find_fetched(enum platform_mode mode, char **path, struct di
         *strrchr(exe, '/') = '\0';
     if (asprintf(path, "%s/../../.cache/xen/" XEN_DEFAULT "/image", exe) < 0) {
         *path = NULL;
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     }
     if (!access(*path, R_OK))
         return EMU_OK;
@@ -45,7 +45,7 @@ enum emu_err modules_find_xen(const struct guest_options *o, char **path, struct
     if (!o->xen_image)
         return find_fetched(o->mode, path, d);
     *path = strdup(o->xen_image);
-    return *path ? EMU_OK : diag_set(d, EMU_EHOST, "the host has no memory left");
+    return *path ? EMU_OK : diag_no_memory(d);
 }
 
 static enum emu_err load_xen(struct guest *g, struct diag *d)
@@ -67,7 +67,7 @@ static enum emu_err load_xen(struct guest *g, struct diag *d)
         asprintf(&g->xen_cmdline, "%sconsole=xen%s%s", o->mode == PLATFORM_PV ? "pv-shim pv " : "dom0=pv ",
                  o->xen_cmdline ? " " : "", o->xen_cmdline ? o->xen_cmdline : "") < 0) {
         g->xen_cmdline = NULL;
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     }
     return err;
 }
@@ -96,14 +96,14 @@ static enum emu_err read_kernel(struct guest *g, struct guest_module *to, struct
     enum emu_err err;
 
     if (!o->edits)
-        return read_file(o->kernel, "kernel", o->ram_bytes, &to->bytes, &to->size, d);
+        return guest_file_read(o->kernel, "kernel", o->ram_bytes, &to->bytes, &to->size, d);
     err = kernel_init(&kernel, o->kernel, d);
     if (err != EMU_OK)
         return err;
     to->size = kernel.image->size;
     to->bytes = malloc(to->size);
     if (!to->bytes)
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     if (err == EMU_OK) {
         memcpy(to->bytes, kernel.image->bytes, to->size);
         copy = (struct edit_copy){.view = &kernel.view, .bytes = to->bytes};
@@ -120,7 +120,7 @@ static enum emu_err add_kernel(struct guest *g, struct diag *d)
 
     to->cmdline = strdup(g->options.cmdline);
     if (!to->cmdline)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     return read_kernel(g, to, d);
 }
 
@@ -141,9 +141,9 @@ static enum emu_err add_file(struct guest *g, const char *text, struct diag *d)
     if (comma)
         to->cmdline = strdup(comma + 1);
     if (!path || (comma && !to->cmdline))
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     if (err == EMU_OK)
-        err = read_file(path, "module", g->options.ram_bytes, &to->bytes, &to->size, d);
+        err = guest_file_read(path, "module", g->options.ram_bytes, &to->bytes, &to->size, d);
     free(path);
     return err;
 }

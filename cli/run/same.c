@@ -47,7 +47,7 @@ enum emu_err same_new(struct guest *g, const char *list, uint64_t steps_max, con
 
     *out = NULL;
     if (!x)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     err = divergence_parse(list, g->symbols, &parsed, d);
     if (err == EMU_OK)
         err = divergence_attach(x, g->machine, &parsed, d);

@@ -35,7 +35,7 @@ static enum emu_err digest_file(const char *path, char text[DIGEST_TEXT_BYTES], 
     if (!f)
         err = diag_set_at(d, EMU_EINPUT, path, 0, "can't be opened: %s", strerror(errno));
     else if (!state || !bytes)
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     if (err == EMU_OK) {
         XXH3_128bits_reset(state);
         while ((n = fread(bytes, 1, room, f)) > 0)
@@ -75,7 +75,7 @@ static enum emu_err modules_json(const struct guest_options *o, json_t **out, st
     for (unsigned i = 0; err == EMU_OK && i < o->modules; i++) {
         char *path = modules_path(o->module[i]);
 
-        err = path ? digest_file(path, digest, d) : diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = path ? digest_file(path, digest, d) : diag_no_memory(d);
         if (err == EMU_OK)
             err = utf8_check("a module", o->module[i], d);
         if (err == EMU_OK)
@@ -117,7 +117,7 @@ enum emu_err snapshot_case_print(const struct guest_options *o, char **text, str
     ensure(root);
     *text = json_dumps(root, JSON_SORT_KEYS | JSON_COMPACT);
     json_decref(root);
-    return *text ? EMU_OK : diag_set(d, EMU_EHOST, "the host has no memory left");
+    return *text ? EMU_OK : diag_no_memory(d);
 }
 
 struct snapshot_case {
@@ -260,7 +260,7 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
     enum emu_err err;
 
     if (!c)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     c->root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     err = read_case(name, c->root, &t, d);
     if (err == EMU_OK)

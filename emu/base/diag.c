@@ -38,6 +38,11 @@ enum emu_err diag_set_at(struct diag *d, enum emu_err err, const char *file, uns
     return err;
 }
 
+enum emu_err diag_no_memory(struct diag *d)
+{
+    return diag_set(d, EMU_EHOST, "the host has no memory left");
+}
+
 void diag_add_place(struct diag *d, const char *file, unsigned line)
 {
     if (d->file[0] == '\0')

@@ -40,6 +40,9 @@ enum emu_err diag_set(struct diag *d, enum emu_err err, const char *fmt, ...) EM
 enum emu_err diag_set_at(struct diag *d, enum emu_err err, const char *file, unsigned line, const char *fmt, ...)
     EMU_PRINTF(5, 6);
 
+/* The sentence for an allocation that failed; returns EMU_EHOST. */
+enum emu_err diag_no_memory(struct diag *d);
+
 /* Add the file (and line) to what was said by a callee that knew only the text. Keeps a place already set. */
 void diag_add_place(struct diag *d, const char *file, unsigned line);
 

@@ -145,7 +145,7 @@ static enum emu_err fill_table(struct file *f, Elf_Data *table, struct diag *d)
                 continue;
             out.st_name = add_name(f, symbol.name);
             if (!out.st_name)
-                return diag_set(d, EMU_EHOST, "the host has no memory left");
+                return diag_no_memory(d);
             out.st_info =
                 (unsigned char)GELF_ST_INFO(global ? STB_GLOBAL : STB_LOCAL, is_code(symbol.kind)       ? STT_FUNC
                                                                              : is_absolute(symbol.kind) ? STT_NOTYPE
@@ -203,7 +203,7 @@ static enum emu_err write_sections(struct file *f, struct diag *d)
 
     f->table = calloc(1, bytes);
     if (!f->table || !strtab.sh_name)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     for (unsigned i = 0; i < f->count; i++) {
         const struct run *run = &f->runs[i];
         GElf_Shdr section = {.sh_name = run->code ? text : data,
@@ -236,7 +236,7 @@ enum emu_err symbol_file_write(const struct symbols *s, unsigned bits, int fd, s
     f.names = calloc(1, f.names_room);
     f.elf = elf_begin(fd, ELF_C_WRITE, NULL);
     if (!f.runs || !f.names)
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     else if (!f.elf)
         err = fail(d);
     else {

@@ -2,6 +2,7 @@
 #include "emu/image/symbols.h"
 
 #include "emu/base/ensure.h"
+#include "emu/base/vec.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -75,25 +76,6 @@ void symbols_free(struct symbols *s)
     free(s);
 }
 
-/* Make room for one more element; false when the host has no memory. */
-static bool grow(void **array, size_t *room, size_t needed, size_t element_bytes)
-{
-    void *bigger;
-    size_t wanted;
-
-    if (needed <= *room)
-        return true;
-    wanted = *room ? *room * 2 : 1024;
-    while (wanted < needed)
-        wanted *= 2;
-    bigger = reallocarray(*array, wanted, element_bytes);
-    if (!bigger)
-        return false;
-    *array = bigger;
-    *room = wanted;
-    return true;
-}
-
 static enum emu_err no_memory(struct diag *d)
 {
     return diag_set(d, EMU_EHOST, "there is not enough memory for the symbol table");
@@ -108,7 +90,7 @@ static enum emu_err add_text(struct symbols *s, const char *text, uint32_t *at, 
         return diag_set(d, EMU_EINPUT, "a symbol has a name of more than %u bytes", SYMBOLS_NAME_BYTES_MAX);
     if (s->names_bytes + bytes + 1 > SYMBOLS_ARENA_BYTES_MAX)
         return diag_set(d, EMU_EINPUT, "the symbols' names take more than %u bytes", SYMBOLS_ARENA_BYTES_MAX);
-    if (!grow((void **)&s->names, &s->names_room, s->names_bytes + bytes + 1, 1))
+    if (!vec_reserve(&s->names, &s->names_room, s->names_bytes + bytes + 1, 1024, 1))
         return no_memory(d);
     *at = (uint32_t)s->names_bytes;
     memcpy(s->names + s->names_bytes, text, bytes + 1);
@@ -125,7 +107,7 @@ enum emu_err symbols_add(struct symbols *s, uint64_t start_gva, uint64_t bytes, 
     ensure(!s->sealed);
     if (s->count >= SYMBOLS_MAX)
         return diag_set(d, EMU_EINPUT, "there are more than %u symbols", SYMBOLS_MAX);
-    if (!grow((void **)&s->entries, &s->entries_room, s->count + 1, sizeof(*s->entries)))
+    if (!vec_reserve(&s->entries, &s->entries_room, s->count + 1, 1024, sizeof(*s->entries)))
         return no_memory(d);
     e = &s->entries[s->count];
     *e = (struct entry){.start_gva = start_gva, .bytes = bytes, .sequence = (uint32_t)s->count, .kind = kind};
@@ -148,7 +130,7 @@ enum emu_err symbols_add_range(struct symbols *s, uint64_t start_gva, uint64_t b
                         start_gva);
     if (s->range_count >= SYMBOLS_MAX)
         return diag_set(d, EMU_EINPUT, "there are more than %u sections", SYMBOLS_MAX);
-    if (!grow((void **)&s->ranges, &s->range_room, s->range_count + 1, sizeof(*s->ranges)))
+    if (!vec_reserve(&s->ranges, &s->range_room, s->range_count + 1, 1024, sizeof(*s->ranges)))
         return no_memory(d);
     /* A range that ends at 2^64 has the end 0 by arithmetic; say 2^64 - 1, no symbol is that close to it. */
     end_gva = start_gva + bytes;
@@ -161,7 +143,7 @@ enum emu_err symbols_add_line(struct symbols *s, uint64_t start_gva, const char 
     ensure(!s->sealed);
     if (s->line_count >= 8 * (size_t)SYMBOLS_MAX)
         return diag_set(d, EMU_EINPUT, "there are more than %zu line records", s->line_count);
-    if (!grow((void **)&s->lines, &s->line_room, s->line_count + 1, sizeof(*s->lines)))
+    if (!vec_reserve(&s->lines, &s->line_room, s->line_count + 1, 1024, sizeof(*s->lines)))
         return no_memory(d);
     if (!s->has_last_file || strcmp(s->names + s->last_file_at, file)) {
         enum emu_err err = add_text(s, file, &s->last_file_at, d);

@@ -198,7 +198,7 @@ static enum emu_err attach(struct machine *m, const struct detect_input *input, 
     enum emu_err err;
 
     if (!x)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     err = lost_event_attach(x, m, &options, d);
     if (err != EMU_OK) {
         free(x);

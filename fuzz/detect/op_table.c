@@ -623,7 +623,7 @@ enum emu_err op_table_new(struct machine *m, const struct op_table_config *confi
     ensure(config->slot_count <= OP_TABLE_SLOTS_MAX);
     ensure(config->function_count <= OP_TABLE_FUNCTIONS_MAX);
     if (!o)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     o->m = m;
     o->c = *config;
     o->symbols = symbols;

@@ -150,7 +150,7 @@ enum emu_err op_table_parse(const char *text, const struct symbols *symbols, uns
                         TEXT_BYTES_MAX);
     copy = rest = strdup(text);
     if (!copy)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     drop_comments(copy);
     while (err == EMU_OK && (word = strsep(&rest, " \t\r\n")))
         if (*word)

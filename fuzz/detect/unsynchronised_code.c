@@ -374,7 +374,7 @@ static enum emu_err attach(struct machine *m, const struct detect_input *input, 
     enum emu_err err;
 
     if (!x)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     for (unsigned i = 0; i < input->code_ranges; i++) {
         options.range[i].gpa = input->code[i].gpa;
         options.range[i].bytes = input->code[i].bytes;

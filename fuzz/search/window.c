@@ -7,6 +7,7 @@
 
 #include "emu/base/ensure.h"
 #include "emu/base/plural.h"
+#include "emu/base/vec.h"
 #include "emu/engine.h"
 #include "emu/image/symbols.h"
 #include "emu/machine.h"
@@ -51,7 +52,7 @@ struct code_range {
 /* A list that grows; `room` in elements. */
 struct list {
     void *at;
-    uint64_t count, room;
+    size_t count, room;
 };
 
 struct window {
@@ -74,16 +75,7 @@ struct window {
 
 static bool grow(struct list *l, size_t element)
 {
-    if (l->count == l->room) {
-        uint64_t room = l->room ? l->room * 2 : 64;
-        void *at = realloc(l->at, room * element);
-
-        if (!at)
-            return false;
-        l->at = at;
-        l->room = room;
-    }
-    return true;
+    return vec_reserve(&l->at, &l->room, l->count + 1, 64, element);
 }
 
 static void push_word(struct window *w, uint64_t word)

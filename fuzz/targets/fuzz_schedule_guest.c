@@ -155,7 +155,7 @@ static enum emu_err write_case(const struct fuzz_schedule_guest *guest, const st
     FILE *f = open_memstream(&text, &bytes);
 
     if (!f)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     schedule_print(&x->schedule, f);
     fclose(f);
     case_init(&c);

@@ -324,7 +324,7 @@ static enum emu_err walk(struct plan *p, const struct symbol *f, wanted_fn *want
     uint8_t *code = malloc(f->bytes);
     enum emu_err err = EMU_OK;
     if (!code)
-        return diag_set(p->d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(p->d);
     if (!p->memory->read(p->memory->context, f->start_gva, code, f->bytes))
         err = diag_set(p->d, EMU_EINPUT, "%s is not in memory", f->name);
     *seen = 0;
@@ -600,7 +600,7 @@ enum emu_err edit_apply(const struct edit *e, const struct edit_kernel *k, const
     enum emu_err err;
 
     if (!p)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     *p = (struct plan){.k = k, .memory = memory, .d = d};
     err = make_plan(p, e);
     if (err == EMU_OK)

@@ -123,7 +123,7 @@ static enum emu_err read_sites(struct pv_ops *o, const struct kernel_view *v, co
         return diag_set(d, EMU_EINPUT, "the callers of the operations are not known, because %s", table->refusal);
     o->sites = calloc(table->count + 1, sizeof(*o->sites));
     if (!o->sites)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     for (uint32_t i = 0; i < table->count; i++) {
         struct patch_entry e;
         uint8_t code[PATCH_SITE_BYTES_MAX];

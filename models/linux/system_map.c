@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/read_file.h"
+
 #define ADDRESS_DIGITS_MAX 16
 
 static int hex_digit(char c)
@@ -89,35 +91,13 @@ enum emu_err system_map_parse(const char *text, size_t bytes, const char *file, 
 
 enum emu_err system_map_read(const char *path, struct symbols *s, struct diag *d)
 {
-    FILE *f = fopen(path, "r");
-    char *text = NULL;
-    size_t room = 0, bytes = 0, got;
-    enum emu_err err = EMU_OK;
+    uint8_t *text;
+    size_t bytes;
+    enum emu_err err = read_file(path, SYSTEM_MAP_BYTES_MAX, "the System.map is too large", &text, &bytes, d);
 
-    if (!f)
-        return diag_set_at(d, EMU_EINPUT, path, 0, "the System.map can't be opened: %s", strerror(errno));
-    do {
-        if (bytes == room) {
-            char *bigger;
-
-            room = room ? room * 2 : 1u << 20;
-            bigger = room > 2 * (size_t)SYSTEM_MAP_BYTES_MAX ? NULL : realloc(text, room);
-            if (!bigger) {
-                err = diag_set_at(d, EMU_EINPUT, path, 0, "the System.map is too large");
-                break;
-            }
-            text = bigger;
-        }
-        got = fread(text + bytes, 1, room - bytes, f);
-        bytes += got;
-    } while (got);
-    if (err == EMU_OK && ferror(f))
-        err = diag_set_at(d, EMU_EINPUT, path, 0, "the System.map can't be read");
-    if (err == EMU_OK && bytes > SYSTEM_MAP_BYTES_MAX)
-        err = diag_set_at(d, EMU_EINPUT, path, 0, "the System.map is too large");
-    fclose(f);
-    if (err == EMU_OK)
-        err = system_map_parse(text, bytes, path, s, d);
+    if (err != EMU_OK)
+        return err;
+    err = system_map_parse((const char *)text, bytes, path, s, d);
     free(text);
     return err;
 }

@@ -207,7 +207,7 @@ static enum emu_err read_names(const struct tables *t, const char *prefix, struc
             return diag_set(d, EMU_EINPUT, "its symbol %u has a name that makes no sense", i);
         if (asprintf(&to[i].text, "%s%s", prefix, name) < 0) {
             to[i].text = NULL;
-            return diag_set(d, EMU_EHOST, "the host has no memory left");
+            return diag_no_memory(d);
         }
         to[i].last = strrchr(to[i].text + strlen(prefix), ':');
         to[i].last = to[i].last ? to[i].last + 1 : to[i].text + strlen(prefix);
@@ -295,7 +295,7 @@ enum emu_err xen_symbols_read(const struct image *img, const char *prefix, struc
     names = calloc(t.count, sizeof(*names));
     by_last = calloc(t.count, sizeof(*by_last));
     if (!names || !by_last)
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     if (err == EMU_OK)
         err = read_names(&t, prefix, names, d);
     if (err == EMU_OK)
