@@ -156,7 +156,7 @@ static void add_word(FILE *to, const char *word)
     putc('\'', to);
 }
 
-static void add_option(FILE *to, const char *option, const char *value)
+static void add_option(void *to, const char *option, const char *value)
 {
     if (!value)
         return;
@@ -181,29 +181,7 @@ static char *command_of(const struct arguments *a, const struct guest_options *o
         snprintf(number, sizeof(number), "%" PRIu64, a->finding.number);
         add_option(to, "--failure", a->finding.number ? number : NULL);
     } else {
-        add_option(to, "--initrd", o->initrd);
-        add_option(to, "--mode", platform_mode_name(o->mode));
-        snprintf(number, sizeof(number), "%u", o->vcpus);
-        add_option(to, "--vcpus", number);
-        snprintf(number, sizeof(number), "%" PRIu64 "M", (o->ram_bytes >> 20));
-        if (o->ram_bytes % (1 << 20))
-            snprintf(number, sizeof(number), "%" PRIu64, o->ram_bytes);
-        add_option(to, "--memory", number);
-        snprintf(number, sizeof(number), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
-        add_option(to, "--xen", number);
-        add_option(to, "--cmdline", o->cmdline);
-        for (unsigned i = 0; i < o->edits; i++)
-            add_option(to, "--edit", o->edit[i]);
-        for (unsigned i = 0; i < o->modules; i++)
-            add_option(to, "--module", o->module[i]);
-        add_option(to, "--xen-image", o->xen_image);
-        add_option(to, "--xen-cmdline", o->xen_cmdline);
-        add_option(to, "--system-map", o->system_map);
-        add_option(to, "--vmlinux", o->vmlinux);
-        add_option(to, "--detect", o->detect);
-        add_option(to, "--op-table", o->op_table);
-        add_option(to, "--torn-site", o->torn_site);
-        add_option(to, "--same", o->same);
+        guest_options_each(o, add_option, to);
         add_option(to, "--schedule", a->schedule);
         add_option(to, "--until", a->session.until);
         snprintf(number, sizeof(number), "%" PRIu64, a->session.steps_max);

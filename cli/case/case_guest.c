@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 
+#include "cli/run/file_digest.h"
 #include "cli/run/modules.h"
+#include "cli/run/program_folder.h"
 
 static bool is_folder(const char *path)
 {
@@ -22,31 +23,26 @@ static bool is_folder(const char *path)
 
 void case_places_init(struct case_places *p, const char *guests)
 {
-    char exe[CASE_PATH_BYTES] = "";
-    ssize_t length = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-
-    char resolved[PATH_MAX];
+    char folder[CASE_PATH_BYTES - 128], resolved[PATH_MAX];
+    bool is_known = program_folder(folder, sizeof(folder));
 
     memset(p, 0, sizeof(*p));
-    exe[length > 0 ? length : 0] = '\0';
-    if (strrchr(exe, '/'))
-        *strrchr(exe, '/') = '\0';
     if (guests)
         snprintf(p->guests, sizeof(p->guests), "%s", guests);
-    else if (strlen(exe) < CASE_PATH_BYTES - 128) {
+    else if (is_known) {
         /* build/cli/bootrace, or PREFIX/bin/bootrace */
-        sprintf(p->guests, "%s/../corpus/guests", exe);
+        sprintf(p->guests, "%s/../corpus/guests", folder);
         if (!is_folder(p->guests))
-            sprintf(p->guests, "%s/../%s", exe, BOOTRACE_GUESTS);
+            sprintf(p->guests, "%s/../%s", folder, BOOTRACE_GUESTS);
     }
     if (!guests && realpath(p->guests, resolved))
         snprintf(p->guests, sizeof(p->guests), "%s", resolved);
-    if (strlen(exe) < CASE_PATH_BYTES - 128)
-        sprintf(p->cache, "%s/../../.cache", exe);
-    if (is_folder("corpus") || strlen(exe) >= CASE_PATH_BYTES - 128)
+    if (is_known)
+        sprintf(p->cache, "%s/../../.cache", folder);
+    if (is_folder("corpus") || !is_known)
         sprintf(p->corpus, "corpus");
     else
-        sprintf(p->corpus, "%s/../" BOOTRACE_CORPUS, exe);
+        sprintf(p->corpus, "%s/../" BOOTRACE_CORPUS, folder);
     if (!is_folder(p->cache))
         p->cache[0] = '\0';
     else if (realpath(p->cache, resolved))
@@ -194,43 +190,19 @@ enum emu_err case_prepare(const struct test_case *c, const char *guests, struct 
     return err == EMU_OK ? case_find_guest(c, &places, g, d) : err;
 }
 
-enum emu_err case_digest_image(const char *path, uint64_t *xxh3, struct diag *d)
-{
-    FILE *f = fopen(path, "rb");
-    XXH3_state_t *state = XXH3_createState();
-    char bytes[1 << 16];
-    size_t n;
-    bool bad;
-
-    if (!f || !state) {
-        if (f)
-            fclose(f);
-        XXH3_freeState(state);
-        return f ? diag_no_memory(d) : diag_set_at(d, EMU_EINPUT, path, 0, "can't be opened: %s", strerror(errno));
-    }
-    XXH3_64bits_reset(state);
-    while ((n = fread(bytes, 1, sizeof(bytes), f)) > 0)
-        XXH3_64bits_update(state, bytes, n);
-    *xxh3 = XXH3_64bits_digest(state);
-    bad = ferror(f);
-    fclose(f);
-    XXH3_freeState(state);
-    return bad ? diag_set_at(d, EMU_EINPUT, path, 0, "can't be read") : EMU_OK;
-}
-
 static enum emu_err check_file(const struct test_case *c, const char *path, uint64_t wanted, struct diag *d)
 {
-    uint64_t now;
+    struct file_digest now;
     enum emu_err err;
 
     if (wanted == CASE_NONE)
         return EMU_OK;
-    err = case_digest_image(path, &now, d);
-    if (err == EMU_OK && now != wanted)
+    err = file_digest(path, &now, d);
+    if (err == EMU_OK && now.xxh3 != wanted)
         err = diag_set_at(d, EMU_EINPUT, c->path, 0,
                           "the case is about another image: %s has the digest %016" PRIx64 ", and the case says "
                           "%016" PRIx64 "; record it again, or give it the old image",
-                          path, now, wanted);
+                          path, now.xxh3, wanted);
     return err;
 }
 

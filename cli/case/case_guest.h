@@ -38,8 +38,7 @@ enum emu_err case_find_guest(const struct test_case *c, const struct case_places
 enum emu_err case_prepare(const struct test_case *c, const char *guests, struct case_guest *g, struct schedule *s,
                           struct diag *d) EMU_MUST_CHECK;
 
-/* The digest of an image's file; and whether the case's guest still is the one it was written for. */
-enum emu_err case_digest_image(const char *path, uint64_t *xxh3, struct diag *d) EMU_MUST_CHECK;
+/* EMU_EINPUT: the case's guest is not the one that the case was written for. */
 enum emu_err case_check_image(const struct test_case *c, const struct case_guest *g, struct diag *d) EMU_MUST_CHECK;
 
 #endif

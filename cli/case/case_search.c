@@ -3,70 +3,56 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/run/status.h"
-
-#define SEARCH_ARGUMENTS (68 + 2 * GUEST_EDITS_MAX + 2 * PLATFORM_MODULES_MAX)
-#define NUMBERS_MAX      16
+#include "emu/base/vec.h"
 
 struct arguments {
-    const char *argv[SEARCH_ARGUMENTS];
-    unsigned count;
-    char number[NUMBERS_MAX][24];
-    unsigned numbers;
+    char **argv; /* and what it points to, on the heap; NULL behind the last one */
+    size_t count, room;
+    bool no_memory;
 };
 
-static void add(struct arguments *a, const char *option, const char *value)
+static void add_word(struct arguments *a, const char *word)
 {
-    if (!value || a->count + 3 > SEARCH_ARGUMENTS)
+    if (!vec_reserve(&a->argv, &a->room, a->count + 2, 32, sizeof(*a->argv)))
+        a->no_memory = true;
+    if (a->no_memory)
         return;
-    a->argv[a->count++] = option;
-    a->argv[a->count++] = value;
+    a->argv[a->count] = strdup(word);
+    if (!a->argv[a->count])
+        a->no_memory = true;
+    else
+        a->argv[++a->count] = NULL;
+}
+
+static void add(void *arguments, const char *option, const char *value)
+{
+    if (!value)
+        return;
+    add_word(arguments, option);
+    add_word(arguments, value);
 }
 
 static void add_number(struct arguments *a, const char *option, uint64_t value)
 {
-    char *text = a->number[a->numbers < NUMBERS_MAX ? a->numbers : 0];
+    char text[24];
 
-    if (value == CASE_NONE || a->numbers == NUMBERS_MAX - 1)
+    if (value == CASE_NONE)
         return;
-    a->numbers++;
-    snprintf(text, sizeof(a->number[0]), "%" PRIu64, value);
+    snprintf(text, sizeof(text), "%" PRIu64, value);
     add(a, option, text);
 }
 
 static void add_all(struct arguments *a, const struct test_case *c, const struct case_guest *g)
 {
-    const struct guest_options *o = &g->options;
-    char *xen = a->number[NUMBERS_MAX - 1];
-
-    a->argv[a->count++] = "bootrace";
-    a->argv[a->count++] = "fuzz";
-    a->argv[a->count++] = "--json";
-    add(a, "--kernel", o->kernel);
-    add(a, "--initrd", o->initrd);
-    add(a, "--system-map", o->system_map);
-    add(a, "--vmlinux", o->vmlinux);
-    add(a, "--cmdline", o->cmdline);
-    add(a, "--detect", o->detect);
-    add(a, "--op-table", o->op_table);
-    add(a, "--torn-site", o->torn_site);
-    add(a, "--same", o->same);
-    add(a, "--mode", platform_mode_name(o->mode));
-    if (o->xen_version) {
-        snprintf(xen, sizeof(a->number[0]), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
-        add(a, "--xen", xen);
-    }
-    add_number(a, "--vcpus", c->machine.vcpus);
-    add_number(a, "--online", c->machine.online);
-    add_number(a, "--memory", c->machine.memory_bytes);
-    for (unsigned i = 0; i < o->edits; i++)
-        add(a, "--edit", o->edit[i]);
-    for (unsigned i = 0; i < o->modules; i++)
-        add(a, "--module", o->module[i]);
-    add(a, "--xen-image", o->xen_image);
-    add(a, "--xen-cmdline", o->xen_cmdline);
+    add_word(a, "bootrace");
+    add_word(a, "fuzz");
+    add_word(a, "--json");
+    add(a, "--kernel", g->options.kernel);
+    guest_options_each(&g->options, add, a);
     add(a, "--window", c->search.window);
     add(a, "--inject", c->search.inject);
     add(a, "--strategy", c->search.strategy);
@@ -78,18 +64,20 @@ static void add_all(struct arguments *a, const struct test_case *c, const struct
     add_number(a, "--failures", c->search.failures);
     add_number(a, "--window-steps-max", c->search.window_steps_max);
     if (c->search.every_boundary)
-        a->argv[a->count++] = "--every-boundary";
-    a->argv[a->count] = NULL;
+        add_word(a, "--every-boundary");
 }
 
 enum emu_err case_search_run(const struct test_case *c, const struct case_guest *g, struct child *child, struct diag *d)
 {
-    struct arguments a = {.count = 0};
+    struct arguments a = {.argv = NULL};
     char what[128];
     enum emu_err err;
 
     add_all(&a, c, g);
-    err = child_start(child, NULL, (char *const *)(uintptr_t)a.argv, d);
+    err = a.no_memory ? diag_no_memory(d) : child_start(child, NULL, a.argv, d);
+    for (size_t i = 0; i < a.count; i++)
+        free(a.argv[i]);
+    free(a.argv);
     if (err != EMU_OK)
         return err;
     snprintf(what, sizeof(what), "searching %s", c->search.window);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/run/file_digest.h"
 #include "cli/run/modules.h"
 #include "cli/run/utf8.h"
 #include "emu/base/count.h"
@@ -193,13 +194,16 @@ static enum emu_err set_module(const char *module, const char *path, char to[CAS
 static enum emu_err set_modules(struct test_case *c, const struct guest_options *o, const char *path,
                                 struct module_paths *to, struct diag *d)
 {
+    struct file_digest digest;
     enum emu_err err = EMU_OK;
     char *xen = NULL;
 
     if (platform_mode_is_pv(o->mode)) {
         err = modules_find_xen(o, &xen, d);
         if (err == EMU_OK)
-            err = case_digest_image(xen, &c->guest.xen_xxh3, d);
+            err = file_digest(xen, &digest, d);
+        if (err == EMU_OK)
+            c->guest.xen_xxh3 = digest.xxh3;
         free(xen);
     }
     if (err == EMU_OK && o->xen_image) {
@@ -219,6 +223,7 @@ enum emu_err record_write(const struct record *r, const char *path, struct diag 
     char relative[4][CASE_PATH_BYTES], op_table[CASE_PATH_BYTES + 1] = "@", title[sizeof(r->outcome->text) + 32],
                                                                   place[sizeof(r->outcome->place)], said[SAID_BYTES];
     struct module_paths modules;
+    struct file_digest image = {0};
     struct test_case c;
     char *text = NULL;
     enum emu_err err;
@@ -233,7 +238,8 @@ enum emu_err record_write(const struct record *r, const char *path, struct diag 
         r->mechanism ? r->mechanism : "Not known yet: the run was recorded, and nobody has looked into it.";
     c.prose.source = r->source ? r->source : "Recorded by bootrace " BOOTRACE_VERSION ".";
     c.prose.falsified_by = "A replay that ends in another state.";
-    err = case_digest_image(o->kernel, &c.guest.image_xxh3, d);
+    err = file_digest(o->kernel, &image, d);
+    c.guest.image_xxh3 = image.xxh3;
     for (unsigned i = 0; err == EMU_OK && i < 4; i++) {
         if (!files[i])
             continue;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/run/guest_options.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/run/parse.h"
 #include "cli/run/status.h"
+#include "emu/base/count.h"
 #include "emu/machine.h"
 #include "fuzz/detect/detector.h"
 
@@ -71,6 +73,42 @@ void guest_options_complete(struct guest_options *o)
         o->cmdline = GUEST_CMDLINE_DEFAULT;
     if (!o->xen_version)
         o->xen_version = XEN_VERSION(4, 17);
+}
+
+void guest_options_each(const struct guest_options *o, guest_option_fn *tell, void *context)
+{
+    char vcpus[16], online[16], memory[32], xen[32];
+    const char *const single[][2] = {
+        {"--initrd", o->initrd},
+        {"--mode", platform_mode_name(o->mode)},
+        {"--vcpus", o->vcpus ? vcpus : NULL},
+        {"--online", o->online ? online : NULL},
+        {"--memory", o->ram_bytes ? memory : NULL},
+        {"--xen", o->xen_version ? xen : NULL},
+        {"--cmdline", o->cmdline},
+        {"--xen-image", o->xen_image},
+        {"--xen-cmdline", o->xen_cmdline},
+        {"--system-map", o->system_map},
+        {"--vmlinux", o->vmlinux},
+        {"--detect", o->detect},
+        {"--op-table", o->op_table},
+        {"--torn-site", o->torn_site},
+        {"--same", o->same},
+    };
+    bool is_whole = o->ram_bytes % (1 << 20) == 0;
+
+    snprintf(vcpus, sizeof(vcpus), "%u", o->vcpus);
+    snprintf(online, sizeof(online), "%u", o->online);
+    snprintf(memory, sizeof(memory), "%" PRIu64 "%s", is_whole ? o->ram_bytes >> 20 : o->ram_bytes,
+             is_whole ? "M" : "");
+    snprintf(xen, sizeof(xen), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
+    for (unsigned i = 0; i < COUNT(single); i++)
+        if (single[i][1])
+            tell(context, single[i][0], single[i][1]);
+    for (unsigned i = 0; i < o->edits; i++)
+        tell(context, "--edit", o->edit[i]);
+    for (unsigned i = 0; i < o->modules; i++)
+        tell(context, "--module", o->module[i]);
 }
 
 enum emu_err guest_add_edit(struct guest_options *o, const char *edit, struct diag *d)

@@ -53,6 +53,11 @@ enum emu_err guest_add_edit(struct guest_options *o, const char *edit, struct di
 /* Fill in the defaults. */
 void guest_options_complete(struct guest_options *o);
 
+/* Call `tell` for each option that a command line needs to describe the same guest; the image is not one of them. What
+   has its default is told once guest_options_complete() has filled it in. The texts are valid during the call only. */
+typedef void(guest_option_fn)(void *context, const char *option, const char *value);
+void guest_options_each(const struct guest_options *o, guest_option_fn *tell, void *context);
+
 /*
  * The options of every sub-command that runs a guest, as a child of its own parser: give `{&guest_argp, 0, NULL, 0}`
  * among its children and set state->child_inputs[] to a struct guest_options at ARGP_KEY_INIT. An argument that the

@@ -9,8 +9,9 @@
 #include <unistd.h>
 
 #include "cli/run/guest.h"
-#include "cli/run/kernel.h"
 #include "cli/run/guest_file.h"
+#include "cli/run/kernel.h"
+#include "cli/run/program_folder.h"
 #include "models/image_formats.h"
 #include "models/linux/edit.h"
 #include "models/xen/elfnote.h"
@@ -22,13 +23,10 @@
 /* What scripts/xen has fetched, beside build/cli/bootrace. */
 static enum emu_err find_fetched(enum platform_mode mode, char **path, struct diag *d)
 {
-    char exe[PATH_MAX] = "";
-    ssize_t length = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    char folder[PATH_MAX];
 
-    exe[length > 0 ? length : 0] = '\0';
-    if (strrchr(exe, '/'))
-        *strrchr(exe, '/') = '\0';
-    if (asprintf(path, "%s/../../.cache/xen/" XEN_DEFAULT "/image", exe) < 0) {
+    program_folder(folder, sizeof(folder));
+    if (asprintf(path, "%s/../../.cache/xen/" XEN_DEFAULT "/image", folder) < 0) {
         *path = NULL;
         return diag_no_memory(d);
     }

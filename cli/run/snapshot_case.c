@@ -9,54 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
+#include "cli/run/file_digest.h"
 #include "cli/run/json_text.h"
 #include "cli/run/modules.h"
 #include "cli/run/utf8.h"
 #include "emu/base/ensure.h"
 #include "emu/base/plural.h"
 
-#define DIGEST_TEXT_BYTES 33 /* 128 bits */
-
 static_assert(sizeof(struct guest_options) == 344, "a new option that changes a run belongs into the case below");
-
-static enum emu_err digest_file(const char *path, char text[DIGEST_TEXT_BYTES], struct diag *d)
-{
-    FILE *f = fopen(path, "rb");
-    XXH3_state_t *state = XXH3_createState();
-    enum emu_err err = EMU_OK;
-    static const size_t room = 1 << 20;
-    uint8_t *bytes = malloc(room);
-    XXH128_canonical_t sum;
-    size_t n;
-
-    if (!f)
-        err = diag_set_at(d, EMU_EINPUT, path, 0, "can't be opened: %s", strerror(errno));
-    else if (!state || !bytes)
-        err = diag_no_memory(d);
-    if (err == EMU_OK) {
-        XXH3_128bits_reset(state);
-        while ((n = fread(bytes, 1, room, f)) > 0)
-            XXH3_128bits_update(state, bytes, n);
-        if (ferror(f))
-            err = diag_set_at(d, EMU_EINPUT, path, 0, "can't be read: %s", strerror(errno));
-        XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(state));
-        for (unsigned i = 0; i < sizeof(sum.digest); i++)
-            snprintf(text + 2 * i, 3, "%02x", sum.digest[i]);
-    }
-    if (f)
-        fclose(f);
-    XXH3_freeState(state);
-    free(bytes);
-    return err;
-}
 
 /* What the pv modes and --module add: the Xen's digest and its command line, then each module's digest and text. */
 static enum emu_err modules_json(const struct guest_options *o, json_t **out, struct diag *d)
 {
-    char digest[DIGEST_TEXT_BYTES];
+    struct file_digest digest;
     char *xen = NULL;
     json_t *all = json_array();
     enum emu_err err = EMU_OK;
@@ -64,22 +29,22 @@ static enum emu_err modules_json(const struct guest_options *o, json_t **out, st
     if (platform_mode_is_pv(o->mode)) {
         err = modules_find_xen(o, &xen, d);
         if (err == EMU_OK)
-            err = digest_file(xen, digest, d);
+            err = file_digest(xen, &digest, d);
         if (err == EMU_OK && o->xen_cmdline)
             err = utf8_check("the command line of Xen", o->xen_cmdline, d);
         if (err == EMU_OK)
             json_array_append_new(
-                all, json_pack("[o, o]", json_text(digest), json_text(o->xen_cmdline ? o->xen_cmdline : "")));
+                all, json_pack("[o, o]", json_text(digest.xxh3_128), json_text(o->xen_cmdline ? o->xen_cmdline : "")));
         free(xen);
     }
     for (unsigned i = 0; err == EMU_OK && i < o->modules; i++) {
         char *path = modules_path(o->module[i]);
 
-        err = path ? digest_file(path, digest, d) : diag_no_memory(d);
+        err = path ? file_digest(path, &digest, d) : diag_no_memory(d);
         if (err == EMU_OK)
             err = utf8_check("a module", o->module[i], d);
         if (err == EMU_OK)
-            json_array_append_new(all, json_pack("[o, o]", json_text(digest), json_text(o->module[i])));
+            json_array_append_new(all, json_pack("[o, o]", json_text(digest.xxh3_128), json_text(o->module[i])));
         free(path);
     }
     if (err != EMU_OK) {
@@ -92,12 +57,13 @@ static enum emu_err modules_json(const struct guest_options *o, json_t **out, st
 
 enum emu_err snapshot_case_print(const struct guest_options *o, char **text, struct diag *d)
 {
-    char image[DIGEST_TEXT_BYTES], initrd[DIGEST_TEXT_BYTES], xen[32];
+    struct file_digest image, initrd;
+    char xen[32];
     json_t *root, *edits, *modules = NULL;
-    enum emu_err err = digest_file(o->kernel, image, d);
+    enum emu_err err = file_digest(o->kernel, &image, d);
 
     if (err == EMU_OK && o->initrd)
-        err = digest_file(o->initrd, initrd, d);
+        err = file_digest(o->initrd, &initrd, d);
     if (err == EMU_OK)
         err = utf8_check("the command line", o->cmdline, d);
     for (unsigned i = 0; err == EMU_OK && i < o->edits; i++)
@@ -110,8 +76,8 @@ enum emu_err snapshot_case_print(const struct guest_options *o, char **text, str
     for (unsigned i = 0; i < o->edits; i++)
         json_array_append_new(edits, json_text(o->edit[i]));
     snprintf(xen, sizeof(xen), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
-    root = json_pack("{s:o, s:o*, s:o, s:o, s:o, s:i, s:i, s:I, s:o*, s:o*}", "image", json_text(image), "initrd",
-                     json_text(o->initrd ? initrd : NULL), "cmdline", json_text(o->cmdline), "mode",
+    root = json_pack("{s:o, s:o*, s:o, s:o, s:o, s:i, s:i, s:I, s:o*, s:o*}", "image", json_text(image.xxh3_128),
+                     "initrd", json_text(o->initrd ? initrd.xxh3_128 : NULL), "cmdline", json_text(o->cmdline), "mode",
                      json_text(platform_mode_name(o->mode)), "xen", json_text(xen), "vcpus", (int)o->vcpus, "online",
                      (int)o->online, "memory", (json_int_t)o->ram_bytes, "edits", edits, "modules", modules);
     ensure(root);
@@ -143,16 +109,16 @@ static enum emu_err differs(const char *name, const char *what, const char *thei
 
 static enum emu_err check_file(const char *name, const char *what, const char *digest, const char *path, struct diag *d)
 {
-    char ours[DIGEST_TEXT_BYTES];
+    struct file_digest ours;
     enum emu_err err;
 
     if (!path)
         return EMU_OK;
-    err = digest_file(path, ours, d);
-    if (err != EMU_OK || (digest && !strcmp(digest, ours)))
+    err = file_digest(path, &ours, d);
+    if (err != EMU_OK || (digest && !strcmp(digest, ours.xxh3_128)))
         return err;
     return diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: its %s has the digest %s, and %s has %s",
-                       what, digest ? digest : "(none)", path, ours);
+                       what, digest ? digest : "(none)", path, ours.xxh3_128);
 }
 
 static enum emu_err check_edits(const char *name, const json_t *edits, const struct guest_options *o, struct diag *d)

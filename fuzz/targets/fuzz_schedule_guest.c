@@ -10,6 +10,8 @@
 #include "cli/case/case.h"
 #include "cli/case/case_guest.h"
 #include "cli/case/record.h"
+#include "cli/run/file_digest.h"
+#include "cli/run/program_folder.h"
 #include "emu/base/ensure.h"
 #include "emu/engine.h"
 #include "emu/image/image.h"
@@ -78,19 +80,13 @@ static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsi
 /* Beside the program, where a fuzzing service has unpacked both. */
 static bool find_beside(const char *image, char path[PATH_BYTES])
 {
-    char self[PATH_BYTES];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char *slash;
+    char folder[PATH_BYTES];
+    int bytes;
 
-    if (length < 0)
+    if (!program_folder(folder, sizeof(folder)))
         return false;
-    self[length] = '\0';
-    slash = strrchr(self, '/');
-    if (!slash || (size_t)(slash + 1 - self) + strlen(image) >= PATH_BYTES)
-        return false;
-    *slash = '\0';
-    snprintf(path, PATH_BYTES, "%.*s/%s", (int)(slash - self), self, image);
-    return access(path, R_OK) == 0;
+    bytes = snprintf(path, PATH_BYTES, "%s/%s", folder, image);
+    return bytes > 0 && (unsigned)bytes < PATH_BYTES && access(path, R_OK) == 0;
 }
 
 /* In $BOOTRACE_GUESTS, else beside the program, else where they were built. */
@@ -148,6 +144,7 @@ static void get_ready(struct ready *r, const struct fuzz_schedule_guest *guest)
 static enum emu_err write_case(const struct fuzz_schedule_guest *guest, const struct search_failure *x,
                                const char *image_path, const char *path, struct diag *d)
 {
+    struct file_digest image = {0};
     struct test_case c;
     char name[NAME_BYTES], title[VERDICT_TEXT_BYTES + 16], *text = NULL;
     enum emu_err err;
@@ -175,7 +172,8 @@ static enum emu_err write_case(const struct fuzz_schedule_guest *guest, const st
     c.expect.verdict = x->verdict.kind;
     c.expect.detector = x->verdict.detector;
     c.expect.digest = x->digest;
-    err = case_digest_image(image_path, &c.guest.image_xxh3, d);
+    err = file_digest(image_path, &image, d);
+    c.guest.image_xxh3 = image.xxh3;
     if (err == EMU_OK)
         err = record_save(&c, path, d);
     free(text);

@@ -231,6 +231,14 @@ def every_vcpu_has_a_lane():
         expect(len(re.findall(r'class="lane" role="img"', figure)) == 4, figure[:300])
 
 
+def the_command_of_a_report_names_every_option_of_the_guest():
+    machine = ("--vcpus", "3", "--online", "2", "--memory", "33M", "--xen", "4.4", "--mode", "hvm")
+    text = report(os.path.join(GUESTS, "smp64.elf"), *machine)
+    command = shlex.split(re.search(r"RUN IT AGAIN\n  (.*)\n", text).group(1))
+    for option, value in zip(machine[::2], machine[1::2]):
+        expect(option in command and command[command.index(option) + 1] == value, option, "in", command)
+
+
 def the_command_of_a_report_makes_the_same_run():
     text = report(*S1, *BUGGY, "--schedule", race())
     command, digest = re.search(r"RUN IT AGAIN\n  (.*)\n  digest ([0-9a-f]{16})", text).groups()
@@ -350,6 +358,7 @@ TESTS = [the_text_says_what_went_wrong, the_story_has_the_bytes_of_the_source,
          the_page_is_well_formed_as_html_and_as_xml, the_page_needs_nothing_from_elsewhere,
          the_page_says_what_the_text_says, the_page_can_be_used_by_keyboard_and_read_aloud,
          what_the_user_and_the_guest_say_is_escaped, every_vcpu_has_a_lane, the_command_of_a_report_makes_the_same_run,
+         the_command_of_a_report_names_every_option_of_the_guest,
          the_same_run_gives_the_same_report, a_smaller_window_gives_the_same_story, the_trace_is_one_that_viewers_read,
          wrong_input_is_a_sentence_and_status_2, a_browser_runs_the_page_without_an_error,
          keys_zoom_a_timeline_in_a_browser, a_browser_shows_it_light_dark_and_narrow]
