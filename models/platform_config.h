@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct machine;
+struct processor;
 
 enum platform_mode {
     PLATFORM_PVH, /* Xen's toolstack starts the kernel by its PVH entry; no devices but the local APICs */
@@ -44,8 +45,9 @@ struct platform_config {
     /* What follows the initrd in the module list of a PVH guest. */
     struct platform_module module[PLATFORM_MODULES_MAX];
     unsigned modules;
-    unsigned vcpus_online; /* available from the start, the others can be plugged; 0: all */
-    uint64_t wallclock_s;  /* seconds since 1970 at virtual time 0; 0 stands for PLATFORM_WALLCLOCK_DEFAULT_S */
+    const struct processor *processor; /* NULL: processor_default */
+    unsigned vcpus_online;             /* available from the start, the others can be plugged; 0: all */
+    uint64_t wallclock_s; /* seconds since 1970 at virtual time 0; 0 stands for PLATFORM_WALLCLOCK_DEFAULT_S */
 };
 
 /* The configuration of this machine; all zero (PVH, empty command line) if the program gave none. */

@@ -32,7 +32,7 @@ static void features_that_the_engine_can_not_execute_are_hidden(void **state)
         {1, 'c', 3, false, "MONITOR"},
         {1, 'c', 12, false, "FMA"},
         {1, 'c', 17, false, "PCID"},
-        {1, 'c', 21, false, "x2APIC"},
+        {1, 'c', 21, true, "x2APIC"},
         {1, 'c', 24, true, "TSC deadline"},
         {1, 'c', 26, false, "XSAVE"},
         {1, 'c', 27, false, "OSXSAVE"},

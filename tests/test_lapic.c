@@ -5,6 +5,7 @@
 
 #include "models/pc/ioapic.h"
 #include "models/pc/lapic.h"
+#include "models/processor.h"
 
 #define ID        0x020
 #define VERSION   0x030
@@ -439,6 +440,16 @@ static void software_disabling_masks_the_local_vectors(void **state)
     machine_free(m);
 }
 
+static struct machine *machine_with(const char *processor, unsigned vcpus)
+{
+    static struct processor chosen;
+    static const struct platform_config platform = {.processor = &chosen};
+    struct diag d;
+
+    assert_int_equal(processor_parse(processor, &chosen, &d), EMU_OK);
+    return pc_machine_new_platform(vcpus, models, 2, &platform);
+}
+
 static void the_base_register_refuses_what_xen_refuses(void **state)
 {
     static const struct {
@@ -454,7 +465,7 @@ static void the_base_register_refuses_what_xen_refuses(void **state)
         {0xff000000fee00900, MODEL_FAULT_GP},
         {0xfee00100, MODEL_DONE},
     };
-    struct machine *m = enabled(1);
+    struct machine *m = machine_with("intel,-x2apic", 1);
     uint64_t value;
 
     for (unsigned i = 0; i < COUNT(rows); i++)
@@ -470,6 +481,76 @@ static void the_base_register_refuses_what_xen_refuses(void **state)
     assert_int_equal(played_msr_write(m, 0x8ff, 0), MODEL_FAULT_GP);
     assert_int_equal(played_msr_read(m, 0x900, &value), MODEL_NOT_MINE);
     machine_free(m);
+}
+
+static uint64_t x2apic(struct machine *m, unsigned vcpu, unsigned offset)
+{
+    uint64_t value = 0;
+
+    played_set_current(m, vcpu);
+    assert_int_equal(played_msr_read(m, 0x800 + (offset >> 4), &value), MODEL_DONE);
+    return value;
+}
+
+static void enter_x2apic(struct machine *m, unsigned vcpu)
+{
+    uint64_t base;
+
+    played_set_current(m, vcpu);
+    assert_int_equal(played_msr_read(m, MSR_APIC_BASE, &base), MODEL_DONE);
+    assert_int_equal(played_msr_write(m, MSR_APIC_BASE, base | 0x400), MODEL_DONE);
+}
+
+static void x2apic_mode_keeps_the_registers_and_shows_the_whole_id(void **state)
+{
+    struct machine *m = enabled(VCPUS_MAX);
+    uint64_t value;
+
+    set(m, 20, TPR, 0x35);
+    enter_x2apic(m, 20);
+    assert_int_equal(x2apic(m, 20, TPR), 0x35);
+    assert_int_equal(x2apic(m, 20, SVR), 0x1ff);
+    assert_int_equal(x2apic(m, 20, ID), 40);
+    assert_int_equal(x2apic(m, 20, LDR), 0x20100); /* cluster 2, member 8 */
+    assert_int_equal(played_mmio_read(m, LAPIC_GPA + TPR, 4, &value), MODEL_DONE);
+    assert_int_equal(value, 0xffffffff);
+    assert_int_equal(played_mmio_write(m, LAPIC_GPA + TPR, 4, 0), MODEL_DONE);
+    assert_int_equal(x2apic(m, 20, TPR), 0x35);
+    set(m, 0, ICR_HIGH, 40u << 24);
+    set(m, 0, ICR, 0x4610); /* a SIPI, so that INIT does something */
+    set(m, 0, ICR, 0x4500); /* INIT does not end it */
+    assert_int_equal(x2apic(m, 20, TPR), 0);
+    assert_int_equal(x2apic(m, 20, LDR), 0x20100);
+    machine_free(m);
+}
+
+/* vCPUs 0 and 1 are in x2APIC mode, 2 and 3 in xAPIC mode with logical IDs 4 and 8; vCPU 0 sends. */
+static void an_ipi_of_32_bits_reaches_its_destination(void **state)
+{
+    static const struct {
+        uint32_t destination, low;
+        unsigned reached; /* bit v */
+    } rows[] = {
+        {2, 0x00050, 0x2},          {4, 0x00050, 0x4},          {0x102, 0x00050, 0x0},   {0xff, 0x00050, 0xc},
+        {0xffffffff, 0x00050, 0x3}, {0x5, 0x00850, 0x7},        {0x10005, 0x00850, 0x4}, {0, 0x40050, 0x1},
+        {0, 0x80050, 0xf},          {0xff000004, 0x00050, 0x0}, {0, 0xc0050, 0xe},
+    };
+
+    for (unsigned i = 0; i < COUNT(rows); i++) {
+        struct machine *m = enabled(4);
+        unsigned reached = 0;
+
+        enter_x2apic(m, 0);
+        enter_x2apic(m, 1);
+        played_set_current(m, 0);
+        assert_int_equal(played_msr_write(m, 0x830, (uint64_t)rows[i].destination << 32 | rows[i].low), MODEL_DONE);
+        for (unsigned v = 0; v < 4; v++)
+            if (played_pending_vector(m, v) == 0x50)
+                reached |= 1u << v;
+        if (reached != rows[i].reached)
+            fail_msg("row %u reached 0x%x, not 0x%x", i, reached, rows[i].reached);
+        machine_free(m);
+    }
 }
 
 static void odd_accesses_are_bytes_of_a_register_or_nobodys(void **state)
@@ -534,8 +615,8 @@ static void hostile_end(struct machine *m)
         {ID, 0xff000000},     {TPR, 0xff},          {PPR, 0xff},       {EOI, 0},
         {LDR, 0xff000000},    {SVR, 0x3ff},         {ISR, 0xffff0000}, {0x180, 0xffff0000},
         {IRR, 0xffff0000},    {ESR, 0xe0},          {ICR, 0xccfff},    {ICR_HIGH, 0xff000000},
-        {LVT_TIMER, 0x700ff}, {0x330, 0x107ff},     {0x340, 0x107ff},  {LVT_LINT0, 0x1a7ff},
-        {LVT_LINT1, 0x1a7ff}, {LVT_ERROR, 0x100ff}, {DIVIDE, 0xb},
+        {LVT_TIMER, 0x710ff}, {0x330, 0x117ff},     {0x340, 0x117ff},  {LVT_LINT0, 0x1f7ff},
+        {LVT_LINT1, 0x1f7ff}, {LVT_ERROR, 0x110ff}, {DIVIDE, 0xb},
     };
 
     for (unsigned v = 0; v < VCPUS_MAX; v++) {
@@ -546,6 +627,41 @@ static void hostile_end(struct machine *m)
     }
 }
 
+/* Any MSR of x2APIC mode, and ways into it and out of it. */
+static uint64_t hostile_msr(struct machine *m, uint64_t r)
+{
+    uint32_t msr = r & 0x30 ? 0x800 + (r >> 8 & 0x3f) : MSR_APIC_BASE;
+    uint64_t value = 0, state = r, written = played_random(&state);
+
+    played_set_current(m, r >> 48 & 63);
+    if (msr == MSR_APIC_BASE)
+        written = 0xfee00000 | (written & 0xd00);
+    else if (r & 8)
+        written &= 0xff;
+    return r & 4 ? (uint64_t)played_msr_write(m, msr, written) : (uint64_t)played_msr_read(m, msr, &value) + value;
+}
+
+static void hostile_msr_end(struct machine *m)
+{
+    unsigned in_mode = 0;
+
+    for (unsigned v = 0; v < VCPUS_MAX; v++) {
+        uint64_t base;
+
+        played_set_current(m, v);
+        assert_int_equal(played_msr_read(m, MSR_APIC_BASE, &base), MODEL_DONE);
+        assert_int_equal(base & ~0xd00ull, 0xfee00000);
+        if (!(base & 0x400))
+            continue;
+        in_mode++;
+        assert_int_equal(x2apic(m, v, ID), 2 * v);
+        assert_int_equal(x2apic(m, v, TPR) & ~0xffull, 0);
+        assert_int_equal(x2apic(m, v, SVR) & ~0x3ffull, 0);
+        assert_int_equal(x2apic(m, v, ICR) & 0xfff33000, 0);
+    }
+    assert_true(in_mode > 0);
+}
+
 static struct machine *hostile_machine(void)
 {
     return played_machine_new(VCPUS_MAX, models, 2);
@@ -554,6 +670,14 @@ static struct machine *hostile_machine(void)
 static void hostile_accesses_leave_the_host_alone(void **state)
 {
     static const struct pc_hostile h = {hostile_machine, hostile_access, hostile_end, .time_mask = 0xffff,
+                                        .vector_min = 16};
+
+    pc_hostile_accesses(&h);
+}
+
+static void hostile_accesses_by_msr_leave_the_host_alone(void **state)
+{
+    static const struct pc_hostile h = {hostile_machine, hostile_msr, hostile_msr_end, .time_mask = 0xffff,
                                         .vector_min = 16};
 
     pc_hostile_accesses(&h);
@@ -579,9 +703,12 @@ int main(void)
         cmocka_unit_test(init_does_not_release_the_local_pins),
         cmocka_unit_test(software_disabling_masks_the_local_vectors),
         cmocka_unit_test(the_base_register_refuses_what_xen_refuses),
+        cmocka_unit_test(x2apic_mode_keeps_the_registers_and_shows_the_whole_id),
+        cmocka_unit_test(an_ipi_of_32_bits_reaches_its_destination),
         cmocka_unit_test(odd_accesses_are_bytes_of_a_register_or_nobodys),
         cmocka_unit_test(a_halted_vcpu_wakes_when_its_vector_comes),
         cmocka_unit_test(hostile_accesses_leave_the_host_alone),
+        cmocka_unit_test(hostile_accesses_by_msr_leave_the_host_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

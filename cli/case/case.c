@@ -13,6 +13,7 @@
 #include "cli/run/pattern.h"
 #include "cli/run/utf8.h"
 #include "emu/base/count.h"
+#include "models/processor.h"
 
 #define LINE_WIDTH 110
 
@@ -145,6 +146,7 @@ static enum emu_err read_value(struct reader *r, const struct case_field *f, con
     const char *text = scalar_of(n);
     uint64_t *number = to;
     const char **string = to;
+    struct processor processor;
 
     switch (f->type) {
     case CASE_FIELD_WORD:
@@ -188,6 +190,9 @@ static enum emu_err read_value(struct reader *r, const struct case_field *f, con
             return diag_set(r->d, EMU_EINPUT, "a guest is loaded as pv or pvh, not '%s'", text);
         *string = text;
         return EMU_OK;
+    case CASE_FIELD_CPU:
+        *string = text;
+        return processor_parse(text, &processor, r->d);
     case CASE_FIELD_XEN:
         return parse_xen_version(text, to, r->d);
     case CASE_FIELD_VERDICT:
@@ -463,6 +468,7 @@ static bool is_text(enum case_field_type type)
     case CASE_FIELD_INITRD:
     case CASE_FIELD_DETECTOR:
     case CASE_FIELD_LOAD:
+    case CASE_FIELD_CPU:
         return true;
     case CASE_FIELD_SECTION:
     case CASE_FIELD_NUMBER:

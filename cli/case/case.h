@@ -46,7 +46,7 @@ struct test_case {
         uint64_t xen_xxh3;     /* digest of its file */
     } guest;
     struct {
-        const char *cmdline, *xen_cmdline;
+        const char *cmdline, *xen_cmdline, *cpu;
         uint64_t vcpus, online, memory_bytes;
         enum platform_mode mode;
         unsigned xen_version; /* 0 for the default */

@@ -29,6 +29,7 @@ static const struct case_field machine_fields[] = {
     {"mode", CASE_FIELD_MODE, AT(machine.mode), false, NULL, 0, 0, 0},
     {"vcpus", CASE_FIELD_NUMBER, AT(machine.vcpus), false, NULL, 1, VCPUS_MAX, 0},
     {"online", CASE_FIELD_NUMBER, AT(machine.online), false, NULL, 1, VCPUS_MAX, 0},
+    {"cpu", CASE_FIELD_CPU, AT(machine.cpu), false, NULL, 0, 0, 0},
     {"memory", CASE_FIELD_BYTES, AT(machine.memory_bytes), false, NULL, 0, 0, 0},
     {"xen", CASE_FIELD_XEN, AT(machine.xen_version), false, NULL, 0, 0, 0},
     {"cmdline", CASE_FIELD_WORD, AT(machine.cmdline), false, NULL, 0, 0, 0},

@@ -131,6 +131,7 @@ static void take_machine(const struct test_case *c, struct guest_options *o)
     o->cmdline = c->machine.cmdline;
     o->mode = c->machine.mode;
     o->xen_version = c->machine.xen_version;
+    o->cpu = c->machine.cpu;
     if (c->machine.vcpus != CASE_NONE) {
         o->vcpus = (unsigned)c->machine.vcpus;
         o->vcpus_given = true;

@@ -101,6 +101,7 @@ static void set_machine(struct test_case *c, const struct guest_options *o)
     c->machine.cmdline = o->cmdline;
     c->machine.mode = o->mode;
     c->machine.xen_version = o->xen_version;
+    c->machine.cpu = o->cpu;
     c->machine.vcpus = o->vcpus;
     c->machine.online = o->online ? o->online : CASE_NONE;
     c->machine.memory_bytes = o->ram_bytes;

@@ -56,11 +56,16 @@ static enum emu_err take_case(struct guest *g, struct diag *d)
 static enum emu_err make_machine(struct guest *g, struct diag *d)
 {
     const struct guest_options *o = &g->options;
+    enum emu_err err;
 
     if (o->online > o->vcpus)
         return diag_set(d, EMU_EINPUT, "%u vCPUs can't be available of %u; give --vcpus %u", o->online, o->vcpus,
                         o->online);
-    g->platform = (struct platform_config){.mode = o->mode, .cmdline = o->cmdline, .vcpus_online = o->online};
+    err = processor_parse(o->cpu ? o->cpu : processor_default.name, &g->processor, d);
+    if (err != EMU_OK)
+        return err;
+    g->platform = (struct platform_config){
+        .mode = o->mode, .cmdline = o->cmdline, .vcpus_online = o->online, .processor = &g->processor};
     modules_describe(g);
     g->config = (struct machine_config){
         .ram_bytes = o->ram_bytes,

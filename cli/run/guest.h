@@ -15,6 +15,7 @@
 #include "emu/image/symbols.h"
 #include "emu/machine.h"
 #include "models/platform.h"
+#include "models/processor.h"
 
 struct guest_panic;
 struct snapshot_case;
@@ -34,6 +35,7 @@ struct guest {
     unsigned modules;
     struct image *xen; /* NULL in other modes */
     char *xen_path, *xen_cmdline;
+    struct processor processor;
     struct platform_config platform;
     struct machine_config config;
     struct machine *machine;

@@ -11,9 +11,11 @@
 #include "emu/base/count.h"
 #include "emu/machine.h"
 #include "fuzz/detect/detector.h"
+#include "models/processor.h"
 
 enum {
     KEY_CMDLINE = 0x1000,
+    KEY_CPU,
     KEY_MODE,
     KEY_XEN,
     KEY_EDIT,
@@ -36,6 +38,8 @@ static const struct argp_option options[] = {
     {"vcpus", 'c', "N", 0, "Number of vCPUs, 1 to 64 (default: 2)", 0},
     {"online", KEY_ONLINE, "M", 0,
      "So many of them are available from the start, the others can be plugged (default: all)", 0},
+    {"cpu", KEY_CPU, "NAME[,+FEATURE][,-FEATURE]", 0,
+     "The processor that the guest sees (default: intel); features are cpuid-faulting, invariant-tsc and x2apic", 0},
     {"memory", 'm', "SIZE", 0, "Guest memory, like 512M or 2G (default: 512M)", 0},
     {"mode", KEY_MODE, "pvh|hvm|pv|dom0", 0,
      "How the guest is started (default: pvh); pv and dom0 as a PV kernel in a Xen that is itself the guest: xen-shim, "
@@ -85,6 +89,7 @@ void guest_options_each(const struct guest_options *o, guest_option_fn *tell, vo
         {"--online", o->online ? online : NULL},
         {"--memory", o->ram_bytes ? memory : NULL},
         {"--xen", o->xen_version ? xen : NULL},
+        {"--cpu", o->cpu},
         {"--cmdline", o->cmdline},
         {"--xen-image", o->xen_image},
         {"--xen-cmdline", o->xen_cmdline},
@@ -124,6 +129,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct guest_options *o = state->input;
     enum emu_err err = EMU_OK;
+    struct processor processor;
     struct diag d;
     uint64_t n;
 
@@ -147,6 +153,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         err = parse_number("the number of vCPUs", arg, 1, VCPUS_MAX, &n, &d);
         o->vcpus = (unsigned)n;
         o->vcpus_given = true;
+        break;
+    case KEY_CPU:
+        err = processor_parse(arg, &processor, &d);
+        o->cpu = arg;
         break;
     case KEY_ONLINE:
         err = parse_number("the number of available vCPUs", arg, 1, VCPUS_MAX, &n, &d);

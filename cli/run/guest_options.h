@@ -29,6 +29,7 @@ struct guest_options { /* zero means the default */
     uint64_t ram_bytes;
     enum platform_mode mode;
     unsigned xen_version;
+    const char *cpu;                          /* models/processor.h; NULL: processor_default */
     const char *xen_image;                    /* of the pv modes; NULL: that of scripts/xen */
     const char *xen_cmdline;                  /* added to what the pv modes give it; NULL: nothing */
     const char *module[PLATFORM_MODULES_MAX]; /* "FILE" or "FILE,COMMAND LINE" */

@@ -15,8 +15,9 @@
 #include "cli/run/utf8.h"
 #include "emu/base/ensure.h"
 #include "emu/base/plural.h"
+#include "models/processor.h"
 
-static_assert(sizeof(struct guest_options) == 344, "a new option that changes a run belongs into the case below");
+static_assert(sizeof(struct guest_options) == 352, "a new option that changes a run belongs into the case below");
 
 /* What the pv modes and --module add: the Xen's digest and its command line, then each module's digest and text. */
 static enum emu_err modules_json(const struct guest_options *o, json_t **out, struct diag *d)
@@ -58,7 +59,8 @@ static enum emu_err modules_json(const struct guest_options *o, json_t **out, st
 enum emu_err snapshot_case_print(const struct guest_options *o, char **text, struct diag *d)
 {
     struct file_digest image, initrd;
-    char xen[32];
+    struct processor processor;
+    char xen[32], cpu[PROCESSOR_TEXT_BYTES];
     json_t *root, *edits, *modules = NULL;
     enum emu_err err = file_digest(o->kernel, &image, d);
 
@@ -68,6 +70,8 @@ enum emu_err snapshot_case_print(const struct guest_options *o, char **text, str
         err = utf8_check("the command line", o->cmdline, d);
     for (unsigned i = 0; err == EMU_OK && i < o->edits; i++)
         err = utf8_check("an edit", o->edit[i], d);
+    if (err == EMU_OK)
+        err = processor_parse(o->cpu ? o->cpu : processor_default.name, &processor, d);
     if (err == EMU_OK && (o->modules || platform_mode_is_pv(o->mode)))
         err = modules_json(o, &modules, d);
     if (err != EMU_OK)
@@ -76,10 +80,11 @@ enum emu_err snapshot_case_print(const struct guest_options *o, char **text, str
     for (unsigned i = 0; i < o->edits; i++)
         json_array_append_new(edits, json_text(o->edit[i]));
     snprintf(xen, sizeof(xen), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
-    root = json_pack("{s:o, s:o*, s:o, s:o, s:o, s:i, s:i, s:I, s:o*, s:o*}", "image", json_text(image.xxh3_128),
+    root = json_pack("{s:o, s:o*, s:o, s:o, s:o, s:o, s:i, s:i, s:I, s:o*, s:o*}", "image", json_text(image.xxh3_128),
                      "initrd", json_text(o->initrd ? initrd.xxh3_128 : NULL), "cmdline", json_text(o->cmdline), "mode",
-                     json_text(platform_mode_name(o->mode)), "xen", json_text(xen), "vcpus", (int)o->vcpus, "online",
-                     (int)o->online, "memory", (json_int_t)o->ram_bytes, "edits", edits, "modules", modules);
+                     json_text(platform_mode_name(o->mode)), "xen", json_text(xen), "cpu",
+                     json_text(processor_print(&processor, cpu)), "vcpus", (int)o->vcpus, "online", (int)o->online,
+                     "memory", (json_int_t)o->ram_bytes, "edits", edits, "modules", modules);
     ensure(root);
     *text = json_dumps(root, JSON_SORT_KEYS | JSON_COMPACT);
     json_decref(root);
@@ -154,25 +159,26 @@ static enum emu_err check_modules(const char *name, const json_t *modules, const
 
 /* What the text of a snapshot's case says; the pointers are into its JSON. */
 struct told {
-    const char *image, *initrd, *cmdline, *mode, *xen;
+    const char *image, *initrd, *cmdline, *mode, *xen, *cpu;
     json_int_t vcpus, online, memory;
     json_t *edits, *modules;
     struct guest_options options; /* the mode and the Xen version */
+    struct processor processor;
 };
 
 static enum emu_err read_case(const char *name, json_t *root, struct told *t, struct diag *d)
 {
-    static const char form[] = "{s:s, s?s, s:s, s:s, s:s, s:I, s:I, s:I, s:o, s?o !}";
+    static const char form[] = "{s:s, s?s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o, s?o !}";
     bool ok;
 
     memset(t, 0, sizeof(*t));
     ok = root && !json_unpack(root, form, "image", &t->image, "initrd", &t->initrd, "cmdline", &t->cmdline, "mode",
-                              &t->mode, "xen", &t->xen, "vcpus", &t->vcpus, "online", &t->online, "memory", &t->memory,
-                              "edits", &t->edits, "modules", &t->modules);
+                              &t->mode, "xen", &t->xen, "cpu", &t->cpu, "vcpus", &t->vcpus, "online", &t->online,
+                              "memory", &t->memory, "edits", &t->edits, "modules", &t->modules);
     ok = ok && t->vcpus >= 1 && t->vcpus <= VCPUS_MAX && t->online >= 0 && t->online <= t->vcpus && t->memory > 0 &&
          json_is_array(t->edits) && json_array_size(t->edits) <= GUEST_EDITS_MAX &&
          parse_xen_version(t->xen, &t->options.xen_version, d) == EMU_OK &&
-         parse_mode(t->mode, &t->options.mode, d) == EMU_OK;
+         parse_mode(t->mode, &t->options.mode, d) == EMU_OK && processor_parse(t->cpu, &t->processor, d) == EMU_OK;
     for (size_t i = 0; ok && i < json_array_size(t->edits); i++)
         ok = json_is_string(json_array_get(t->edits, i));
     return ok ? EMU_OK : diag_set_at(d, EMU_EINPUT, name, 0, "is damaged: the embedded case is not valid");
@@ -181,7 +187,8 @@ static enum emu_err read_case(const char *name, json_t *root, struct told *t, st
 /* What the user names, numbers and texts, is what the case has. */
 static enum emu_err check_machine(const char *name, const struct told *t, const struct guest_options *o, struct diag *d)
 {
-    char ours[64];
+    char ours[64], cpu[PROCESSOR_TEXT_BYTES];
+    struct processor processor;
 
     if (o->cmdline && strcmp(o->cmdline, t->cmdline))
         return differs(name, "command line", t->cmdline, o->cmdline, d);
@@ -191,6 +198,10 @@ static enum emu_err check_machine(const char *name, const struct told *t, const 
         snprintf(ours, sizeof(ours), "%u.%u", o->xen_version >> 16, o->xen_version & 0xffff);
         return differs(name, "Xen version", t->xen, ours, d);
     }
+    if (o->cpu && processor_parse(o->cpu, &processor, d) != EMU_OK)
+        return EMU_EINPUT;
+    if (o->cpu && strcmp(processor_print(&processor, cpu), t->cpu))
+        return differs(name, "processor", t->cpu, cpu, d);
     if (o->vcpus_given && o->vcpus != (uint64_t)t->vcpus)
         return diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: it has %d vCPU%s, not %u",
                            (int)t->vcpus, plural((uint64_t)t->vcpus), o->vcpus);
@@ -209,6 +220,7 @@ static void take(const struct told *t, struct guest_options *o)
     o->cmdline = t->cmdline;
     o->mode = t->options.mode;
     o->xen_version = t->options.xen_version;
+    o->cpu = t->cpu;
     o->vcpus = (unsigned)t->vcpus;
     o->vcpus_given = true;
     o->online = (unsigned)t->online;

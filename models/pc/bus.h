@@ -29,8 +29,9 @@ enum bus_delivery {
 
 /* An interrupt message on its way to one or more local APICs. */
 struct bus_message {
-    uint8_t destination;
-    bool logical; /* destination is a logical one, else an APIC ID (0xff: all) */
+    uint32_t destination; /* 8 bits, but for who sends in x2APIC mode */
+    bool logical; /* destination is a logical one, else an APIC ID (all ones, of as many bits as the LAPIC that it
+                     reaches knows: all) */
     enum bus_delivery delivery;
     uint8_t vector;
     enum bus_trigger trigger;

@@ -6,6 +6,7 @@
 #include "emu/vcpu.h"
 #include "models/pc/lapic.h"
 #include "models/pc/msr.h"
+#include "models/processor.h"
 
 #include <stddef.h>
 
@@ -51,7 +52,7 @@ struct cpuid_bit {
 };
 
 /* What the engine says but the guest must not use. Everything that the engine itself doesn't say (AVX, AVX2, FMA,
-   INVPCID, PCID, RDPID, RDSEED, MONITOR, x2APIC, RTM, HLE, SMAP …) is absent from the rows above already. */
+   INVPCID, PCID, RDPID, RDSEED, MONITOR, RTM, HLE, SMAP …) is absent from the rows above already. */
 static const struct cpuid_bit hidden_bits[] = {
     {0x01, ECX, 26, "XSAVE", "vCPU state is FXSAVE's; there is no AVX state that would need more"},
     {0x01, ECX, 27, "OSXSAVE", "follows XSAVE"},
@@ -64,6 +65,16 @@ static const struct cpuid_bit added_bits[] = {
     {0x01, ECX, 24, "TSC_DEADLINE", "the LAPIC model has the mode"},
     {0x01, ECX, 31, "HYPERVISOR", "the guest of a hypervisor sees this bit (the engine sets it too)"},
     {0x01, EDX, 28, "HTT", "leaves 1 and 4 describe the topology, as Xen's toolstack sets it for every guest"},
+};
+
+/* What the user may choose: shown if the processor has it. */
+static const struct chosen_bit {
+    struct cpuid_bit bit;
+    size_t at; /* in struct processor */
+} chosen_bits[] = {
+    {{0x01, ECX, 21, "X2APIC", "the LAPIC model has the mode"}, offsetof(struct processor, x2apic)},
+    {{0x80000007, EDX, 8, "INVARIANT_TSC", "every vCPU counts virtual nanoseconds"},
+     offsetof(struct processor, invariant_tsc)},
 };
 
 static uint32_t *reg_of(struct cpuid_regs *r, enum reg reg)
@@ -87,6 +98,13 @@ static void apply_bits(uint32_t leaf, const struct cpuid_bit *bits, size_t count
             *reg_of(r, bits[i].reg) |= 1u << bits[i].bit;
         else if (bits[i].leaf == leaf)
             *reg_of(r, bits[i].reg) &= ~(1u << bits[i].bit);
+}
+
+static void apply_choice(const struct processor *p, uint32_t leaf, struct cpuid_regs *r)
+{
+    for (size_t i = 0; i < COUNT(chosen_bits); i++)
+        if (chosen_bits[i].bit.leaf == leaf && *(const bool *)((const char *)p + chosen_bits[i].at))
+            *reg_of(r, chosen_bits[i].bit.reg) |= 1u << chosen_bits[i].bit.bit;
 }
 
 /* APIC IDs of one package: one for each vCPU and one between, rounded up to a power of two. */
@@ -140,6 +158,7 @@ static enum model_answer cpuid_cpuid(struct machine *m, unsigned vcpu, uint32_t 
         apply_bits(leaf, hidden_bits, COUNT(hidden_bits), false, r);
         apply_bits(leaf, added_bits, COUNT(added_bits), true, r);
     }
+    apply_choice(processor_of(m), leaf, r);
     apply_topology(m, vcpu, leaf, subleaf, r);
     return MODEL_DONE;
 }

@@ -11,42 +11,18 @@
 
 #include <string.h>
 
-/* Register offsets. SDM Vol. 3A, "Local APIC Register Address Map". */
-enum {
-    REG_ID = 0x020,
-    REG_VERSION = 0x030,
-    REG_TPR = 0x080,
-    REG_APR = 0x090,
-    REG_PPR = 0x0a0,
-    REG_EOI = 0x0b0,
-    REG_RRD = 0x0c0,
-    REG_LDR = 0x0d0,
-    REG_DFR = 0x0e0,
-    REG_SVR = 0x0f0,
-    REG_ISR = 0x100,
-    REG_TMR = 0x180,
-    REG_IRR = 0x200,
-    REG_ESR = 0x280,
-    REG_ICR_LOW = 0x300,
-    REG_ICR_HIGH = 0x310,
-    REG_LVT_TIMER = 0x320, /* the six LVT entries follow each other, 0x10 apart */
-    REG_LVT_ERROR = 0x370,
-    REG_TIMER_INITIAL = 0x380,
-    REG_TIMER_CURRENT = 0x390,
-    REG_TIMER_DIVIDE = 0x3e0,
-};
-
 /* Integrated APIC, highest LVT entry 5, no suppression of EOI broadcasts: Xen's VLAPIC_VERSION. */
 #define VERSION 0x00050014u
 
-/* The bits that software can write in each entry. SDM Vol. 3A, "Local Vector Table". */
+/* The bits that software can write in each entry. SDM Vol. 3A, "Local Vector Table"; Xen's vlapic_lvt_mask keeps the
+   delivery status and the remote IRR too. */
 static const uint32_t lvt_writable[LVT_COUNT] = {
-    [LVT_TIMER] = LVT_VECTOR | LVT_MASKED | LVT_TIMER_MODE,
-    [LVT_THERMAL] = LVT_VECTOR | LVT_MODE | LVT_MASKED,
-    [LVT_PERFORMANCE] = LVT_VECTOR | LVT_MODE | LVT_MASKED,
-    [LVT_LINT0] = LVT_VECTOR | LVT_MODE | LVT_POLARITY | LVT_LEVEL | LVT_MASKED,
-    [LVT_LINT1] = LVT_VECTOR | LVT_MODE | LVT_POLARITY | LVT_LEVEL | LVT_MASKED,
-    [LVT_ERROR] = LVT_VECTOR | LVT_MASKED,
+    [LVT_TIMER] = LVT_VECTOR | LVT_STATUS | LVT_MASKED | LVT_TIMER_MODE,
+    [LVT_THERMAL] = LVT_VECTOR | LVT_STATUS | LVT_MODE | LVT_MASKED,
+    [LVT_PERFORMANCE] = LVT_VECTOR | LVT_STATUS | LVT_MODE | LVT_MASKED,
+    [LVT_LINT0] = LVT_VECTOR | LVT_MODE | LVT_STATUS | LVT_POLARITY | LVT_REMOTE_IRR | LVT_LEVEL | LVT_MASKED,
+    [LVT_LINT1] = LVT_VECTOR | LVT_MODE | LVT_STATUS | LVT_POLARITY | LVT_REMOTE_IRR | LVT_LEVEL | LVT_MASKED,
+    [LVT_ERROR] = LVT_VECTOR | LVT_STATUS | LVT_MASKED,
 };
 
 #define SVR_ENABLED  (1u << 8)
@@ -54,14 +30,6 @@ static const uint32_t lvt_writable[LVT_COUNT] = {
 #define LDR_WRITABLE 0xff000000u
 #define DFR_FIXED    0x0fffffffu /* read as ones */
 #define ESR_KNOWN    (ESR_SEND_ILLEGAL_VECTOR | ESR_RECEIVE_ILLEGAL_VECTOR | ESR_ILLEGAL_REGISTER)
-
-#define MSR_APIC_BASE    0x01bu
-#define MSR_TSC_DEADLINE 0x6e0u
-#define MSR_X2APIC_FIRST 0x800u
-#define MSR_X2APIC_LAST  0x8ffu
-
-#define APIC_BASE_BSP    (1u << 8)
-#define APIC_BASE_ENABLE (1u << 11)
 
 struct lapic_state {
     struct lapic lapics[VCPUS_MAX];
@@ -230,13 +198,13 @@ bool lapic_accepts_extint(struct machine *m, unsigned vcpu)
 
 /* ---- registers ---- */
 
-static uint32_t lapic_reg_read(struct machine *m, unsigned vcpu, unsigned offset)
+uint32_t lapic_reg_read(struct machine *m, unsigned vcpu, unsigned offset)
 {
     const struct lapic *l = lapic_of(m, vcpu);
 
     switch (offset) {
     case REG_ID:
-        return (uint32_t)lapic_id(vcpu) << 24;
+        return lapic_is_x2apic(l) ? lapic_id(vcpu) : (uint32_t)lapic_id(vcpu) << 24;
     case REG_VERSION:
         return VERSION;
     case REG_TPR:
@@ -249,7 +217,7 @@ static uint32_t lapic_reg_read(struct machine *m, unsigned vcpu, unsigned offset
     case REG_RRD: /* remote read is not supported since the Pentium 4 */
         return 0;
     case REG_LDR:
-        return l->ldr;
+        return lapic_is_x2apic(l) ? lapic_x2apic_ldr(m, vcpu) : l->ldr;
     case REG_DFR:
         return l->dfr;
     case REG_SVR:
@@ -330,7 +298,7 @@ static void write_lvt(struct machine *m, unsigned vcpu, enum lvt entry, uint32_t
     }
 }
 
-static void lapic_reg_write(struct machine *m, unsigned vcpu, unsigned offset, uint32_t value)
+void lapic_reg_write(struct machine *m, unsigned vcpu, unsigned offset, uint32_t value)
 {
     struct lapic *l = lapic_of(m, vcpu);
 
@@ -385,6 +353,11 @@ static void lapic_reg_write(struct machine *m, unsigned vcpu, unsigned offset, u
     }
 }
 
+static bool has_window(const struct lapic *l)
+{
+    return (l->base_msr & APIC_BASE_ENABLE) && !lapic_is_x2apic(l);
+}
+
 /* The manual promises nothing but aligned 32-bit accesses. Smaller ones inside one register act on its bytes as in
    Xen's vlapic_mmio_read and vlapic_mmio_write; larger and straddling ones are left to nobody, so they end the run. */
 static enum model_answer lapic_mmio_read(struct machine *m, unsigned vcpu, uint64_t gpa, unsigned bytes,
@@ -395,7 +368,7 @@ static enum model_answer lapic_mmio_read(struct machine *m, unsigned vcpu, uint6
 
     if (gpa < LAPIC_GPA || gpa - LAPIC_GPA >= LAPIC_WINDOW_BYTES || byte + bytes > 4)
         return MODEL_NOT_MINE;
-    if (!(lapic_of(m, vcpu)->base_msr & APIC_BASE_ENABLE)) {
+    if (!has_window(lapic_of(m, vcpu))) {
         *value = UINT64_MAX >> (64 - 8 * bytes); /* nothing claims the address then */
         return MODEL_DONE;
     }
@@ -413,61 +386,12 @@ static enum model_answer lapic_mmio_write(struct machine *m, unsigned vcpu, uint
 
     if (gpa < LAPIC_GPA || gpa - LAPIC_GPA >= LAPIC_WINDOW_BYTES || byte + bytes > 4)
         return MODEL_NOT_MINE;
-    if (!(lapic_of(m, vcpu)->base_msr & APIC_BASE_ENABLE) || (offset & 0xc))
+    if (!has_window(lapic_of(m, vcpu)) || (offset & 0xc))
         return MODEL_DONE;
     mask = UINT32_MAX >> (32 - 8 * bytes) << (8 * byte);
     reg = bytes == 4 ? 0 : lapic_reg_read(m, vcpu, offset & ~3u) & ~mask;
     lapic_reg_write(m, vcpu, offset & ~3u, reg | ((uint32_t)value << (8 * byte) & mask));
     return MODEL_DONE;
-}
-
-static enum model_answer lapic_msr_read(struct machine *m, unsigned vcpu, uint32_t msr, uint64_t *value)
-{
-    const struct lapic *l = lapic_of(m, vcpu);
-
-    if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
-        return MODEL_FAULT_GP; /* not in x2APIC mode */
-    switch (msr) {
-    case MSR_APIC_BASE:
-        *value = l->base_msr;
-        return MODEL_DONE;
-    case MSR_TSC_DEADLINE:
-        *value = lapic_timer_read_deadline(l);
-        return MODEL_DONE;
-    default:
-        return MODEL_NOT_MINE;
-    }
-}
-
-/* Xen 4.17 guest_wrmsr_apic_base: the window can't be moved, x2APIC needs its CPUID bit, the BSP flag is the host's. */
-static enum model_answer write_apic_base(struct machine *m, unsigned vcpu, uint64_t value)
-{
-    struct lapic *l = lapic_of(m, vcpu);
-    uint64_t old = l->base_msr;
-
-    if ((value & ~(uint64_t)(APIC_BASE_ENABLE | APIC_BASE_BSP)) != LAPIC_GPA)
-        return MODEL_FAULT_GP;
-    l->base_msr = LAPIC_GPA | (value & APIC_BASE_ENABLE) | (old & APIC_BASE_BSP);
-    /* SDM Vol. 3A, "Enabling or Disabling the Local APIC": disabling it by the MSR loses its state. */
-    if ((old & APIC_BASE_ENABLE) && !(value & APIC_BASE_ENABLE))
-        lapic_reset_registers(m, vcpu);
-    vcpu_kick(m, vcpu);
-    return MODEL_DONE;
-}
-
-static enum model_answer lapic_msr_write(struct machine *m, unsigned vcpu, uint32_t msr, uint64_t value)
-{
-    if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
-        return MODEL_FAULT_GP;
-    switch (msr) {
-    case MSR_APIC_BASE:
-        return write_apic_base(m, vcpu, value);
-    case MSR_TSC_DEADLINE:
-        lapic_timer_write_deadline(m, vcpu, value);
-        return MODEL_DONE;
-    default:
-        return MODEL_NOT_MINE;
-    }
 }
 
 /* SDM Vol. 3A, "Interaction of Task Priorities between CR8 and APIC". */
@@ -583,7 +507,7 @@ static bool registers_are_sound(const struct lapic *l)
             return false;
     return l->tpr <= 0xff && !(l->ldr & ~LDR_WRITABLE) && (l->dfr & DFR_FIXED) == DFR_FIXED &&
            !(l->svr & ~SVR_WRITABLE) && !((l->esr | l->esr_latched) & ~ESR_KNOWN) && !(l->icr_low & ~ICR_WRITABLE) &&
-           !(l->icr_high & ~ICR_DESTINATION) && !(l->timer_divide & ~DIVIDE_WRITABLE);
+           (lapic_is_x2apic(l) || !(l->icr_high & ~ICR_DESTINATION)) && !(l->timer_divide & ~DIVIDE_WRITABLE);
 }
 
 static bool lapic_is_sound(struct machine *m)
@@ -591,9 +515,8 @@ static bool lapic_is_sound(struct machine *m)
     for (unsigned v = 0; v < machine_vcpus(m); v++) {
         const struct lapic *l = lapic_of(m, v);
 
-        if ((l->base_msr & ~(uint64_t)APIC_BASE_ENABLE) != (LAPIC_GPA | (v == 0 ? APIC_BASE_BSP : 0)) ||
-            (l->lint_level[0] | l->lint_level[1] | l->wait_for_sipi) > 1 || !vectors_are_sound(l) ||
-            !registers_are_sound(l) || !lapic_timer_is_sound(m, l))
+        if (!lapic_base_is_sound(m, v) || (l->lint_level[0] | l->lint_level[1] | l->wait_for_sipi) > 1 ||
+            !vectors_are_sound(l) || !registers_are_sound(l) || !lapic_timer_is_sound(m, l))
             return false;
     }
     return true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * lapic: the local APIC of every vCPU, in xAPIC mode at 0xfee00000. x2APIC mode is hidden by CPUID and refused.
+ * lapic: the local APIC of every vCPU, in xAPIC mode at 0xfee00000, in x2APIC mode by MSRs if the processor has it.
  *
  * It holds what is pending and in service per vCPU, sends interprocessor interrupts, keeps the APIC timer, and tells
  * the machine the vector to deliver. Starting vCPUs by INIT and SIPI is here too. Not here: the IO-APIC and the 8259
@@ -20,6 +20,7 @@
 
 #define LAPIC_GPA          0xfee00000ull
 #define LAPIC_WINDOW_BYTES 0x1000u
+#define LAPIC_MSR_SVR      0x80fu /* in x2APIC mode */
 
 extern const struct model lapic_model;
 

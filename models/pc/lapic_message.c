@@ -70,21 +70,36 @@ static void receive(struct machine *m, unsigned vcpu, const struct bus_message *
     }
 }
 
-/* SDM Vol. 3A, "Determining IPI Destination": physical and logical mode, flat and cluster model. */
-static bool matches(struct machine *m, unsigned vcpu, uint8_t destination, bool logical)
+/* SDM Vol. 3A, "Logical Destination Mode in x2APIC Mode"; Xen 4.17 vlapic_match_dest. What the manual says of logical
+   broadcast (all ones) Xen does not do. */
+static bool matches_x2apic(struct machine *m, unsigned vcpu, uint32_t destination, bool logical)
+{
+    uint32_t logical_id = lapic_x2apic_ldr(m, vcpu);
+
+    if (!logical)
+        return destination == UINT32_MAX || destination == lapic_id(vcpu);
+    return logical_id >> 16 == destination >> 16 && (logical_id & destination & 0xffff) != 0;
+}
+
+/* SDM Vol. 3A, "Determining IPI Destination": physical and logical mode, flat and cluster model. Who is in x2APIC mode
+   is not meant by 0xff. */
+static bool matches(struct machine *m, unsigned vcpu, uint32_t destination, bool logical)
 {
     const struct lapic *l = lapic_of(m, vcpu);
     uint8_t logical_id = (uint8_t)(l->ldr >> 24);
 
+    if (lapic_is_x2apic(l))
+        return matches_x2apic(m, vcpu, destination, logical);
     if (!logical)
         return destination == 0xff || destination == lapic_id(vcpu);
+    destination &= 0xff;
     if (destination == 0xff)
         return true;
     switch (l->dfr >> 28) {
     case DFR_FLAT:
         return (logical_id & destination) != 0;
     case DFR_CLUSTER:
-        return logical_id >> 4 == destination >> 4 && (logical_id & destination & 0xf) != 0;
+        return logical_id >> 4 == (int)(destination >> 4) && (logical_id & destination & 0xf) != 0;
     default:
         return false;
     }
@@ -118,7 +133,7 @@ static void deliver_to(struct machine *m, uint64_t targets, const struct bus_mes
             receive(m, v, message);
 }
 
-static uint64_t find_targets(struct machine *m, uint8_t destination, bool logical)
+static uint64_t find_targets(struct machine *m, uint32_t destination, bool logical)
 {
     uint64_t targets = 0;
 
@@ -153,7 +168,7 @@ void lapic_write_icr_low(struct machine *m, unsigned vcpu, uint32_t value)
     struct lapic *l = lapic_of(m, vcpu);
     unsigned vcpus = machine_vcpus(m);
     uint64_t all = vcpus == 64 ? UINT64_MAX : (1ull << vcpus) - 1, self = 1ull << vcpu, targets;
-    const struct bus_message message = {.destination = (uint8_t)(l->icr_high >> 24),
+    const struct bus_message message = {.destination = lapic_is_x2apic(l) ? l->icr_high : l->icr_high >> 24,
                                         .logical = value & ICR_LOGICAL,
                                         .delivery = (value & LVT_MODE) >> LVT_MODE_SHIFT,
                                         .vector = value & ICR_VECTOR,

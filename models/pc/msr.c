@@ -7,6 +7,7 @@
 #include "models/pc/cpuid.h"
 #include "models/pc/tsc.h"
 #include "models/platform_config.h"
+#include "models/processor.h"
 
 #include <stdlib.h>
 
@@ -399,6 +400,13 @@ static enum model_answer write_debugctl(struct machine *m, unsigned vcpu, uint32
     return MODEL_DONE;
 }
 
+static enum model_answer read_platform_info(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
+                                            uint64_t *value)
+{
+    *value = processor_of(m)->cpuid_faulting ? PLATFORM_INFO_CPUID_FAULTING : 0;
+    return MODEL_DONE;
+}
+
 static enum model_answer read_misc_features(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
                                             uint64_t *value)
 {
@@ -409,7 +417,7 @@ static enum model_answer read_misc_features(struct machine *m, unsigned vcpu, ui
 static enum model_answer write_misc_features(struct machine *m, unsigned vcpu, uint32_t msr, const struct msr_row *row,
                                              uint64_t value)
 {
-    if (value & ~MISC_FEATURES_CPUID_FAULTING)
+    if (value & ~(processor_of(m)->cpuid_faulting ? MISC_FEATURES_CPUID_FAULTING : 0))
         return MODEL_FAULT_GP;
     state_of(m, vcpu)->misc_features = value;
     return MODEL_DONE;
@@ -428,7 +436,7 @@ static const struct msr_row rows[] = {
     {0x079, 0x079, "IA32_BIOS_UPDT_TRIG", read_gp, write_gp, 0, "Xen guest_wrmsr: refused to guests"},
     {0x08b, 0x08b, "IA32_BIOS_SIGN_ID", read_value, write_same, 0, "Xen guest_wrmsr: 0 may be written, no more"},
     {0x0c1, 0x0c8, "IA32_PMC0-7", read_value, write_ignored, 0, "Xen vpmu_do_msr: off, reads 0"},
-    {0x0ce, 0x0ce, "PLATFORM_INFO", read_value, write_gp, PLATFORM_INFO_CPUID_FAULTING, "Xen: CPUID faulting"},
+    {0x0ce, 0x0ce, "PLATFORM_INFO", read_platform_info, write_gp, 0, "Xen guest_rdmsr: CPUID faulting"},
     {0x0cf, 0x0cf, "IA32_CORE_CAPABILITIES", read_gp, write_gp, 0, "Xen guest_rdmsr: refused"},
     {0x0e2, 0x0e2, "PKG_CST_CONFIG_CONTROL", read_gp, write_gp, 0, "Xen: not implemented"},
     {0x0e7, 0x0e8, "IA32_MPERF, IA32_APERF", read_gp, write_gp, 0, "Xen: not implemented"},

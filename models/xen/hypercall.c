@@ -14,6 +14,7 @@
 #include "emu/base/count.h"
 #include "emu/base/ensure.h"
 #include "emu/trace.h"
+#include "models/pc/lapic.h"
 #include "models/platform_config.h"
 
 static int64_t refused_enosys(struct xen_call *c)
@@ -338,6 +339,8 @@ enum model_answer xen_msr_write(struct machine *m, unsigned vcpu, uint32_t msr, 
     struct xen_state *x = xen_state(m);
     uint8_t page[PAGE_BYTES];
 
+    if (msr == LAPIC_MSR_SVR)
+        return xen_lapic_svr_msr_write(m, vcpu, value);
     if (msr != XEN_HYPERCALL_MSR)
         return MODEL_NOT_MINE;
     if (value & (PAGE_BYTES - 1) || !xen_gfn_is_backed(m, value >> PAGE_SHIFT))

@@ -220,15 +220,24 @@ void xen_accept_vector(struct machine *m, unsigned vcpu, int vector)
 
 /* An upcall whose edge was lost while the LAPIC was off comes when it is switched on.
    Source: Xen arch/x86/hvm/vlapic.c, vlapic_reg_write(), APIC_SPIV. */
-enum model_answer xen_lapic_svr_write(struct machine *m, unsigned vcpu, unsigned bytes, uint64_t value)
+static enum model_answer svr_written(struct machine *m, unsigned vcpu, enum model_answer answer)
 {
-    enum model_answer answer = lapic_model.mmio_write(m, vcpu, LAPIC_GPA + 0xf0, bytes, value);
     uint8_t vector = xen_state(m)->vcpu[vcpu].upcall_vector;
 
     if (answer == MODEL_DONE && vector != UPCALL_VECTOR_NONE && lapic_is_enabled(m, vcpu) &&
         xen_upcall_pending(m, vcpu))
         lapic_raise(m, vcpu, vector, BUS_EDGE);
     return answer;
+}
+
+enum model_answer xen_lapic_svr_write(struct machine *m, unsigned vcpu, unsigned bytes, uint64_t value)
+{
+    return svr_written(m, vcpu, lapic_model.mmio_write(m, vcpu, LAPIC_GPA + 0xf0, bytes, value));
+}
+
+enum model_answer xen_lapic_svr_msr_write(struct machine *m, unsigned vcpu, uint64_t value)
+{
+    return svr_written(m, vcpu, lapic_model.msr_write(m, vcpu, LAPIC_MSR_SVR, value));
 }
 
 /* The content stays where it is, byte for byte: Xen changes only how it reads the page. */

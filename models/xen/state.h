@@ -362,6 +362,7 @@ void xen_accept_vector(struct machine *m, unsigned vcpu, int vector);
 enum model_answer xen_host_act(struct machine *m, const struct decision *d, struct diag *diag);
 /* The guest writes its LAPIC's spurious-interrupt register: passed on to the LAPIC. */
 enum model_answer xen_lapic_svr_write(struct machine *m, unsigned vcpu, unsigned bytes, uint64_t value);
+enum model_answer xen_lapic_svr_msr_write(struct machine *m, unsigned vcpu, uint64_t value);
 /* Take the word size of the caller for shared_info. */
 void xen_latch_layout(struct machine *m, bool compat);
 /* Move vcpu_info out of shared_info; the answer of VCPUOP_register_vcpu_info. */
