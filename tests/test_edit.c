@@ -35,6 +35,7 @@ struct fixture {
     struct patch_tables tables;
     struct symbols *symbols;
     struct decoder *decoder;
+    bool direct_calls_only;
     struct edit_copy copy;
     struct edit_memory memory;
     unsigned code_changes, entry_changes;
@@ -162,7 +163,7 @@ static void count_change(void *context, const struct edit_change *c)
 
 static enum emu_err apply(struct fixture *f, const char *line)
 {
-    const struct edit_kernel k = {&f->view, f->symbols, &f->tables, f->decoder};
+    const struct edit_kernel k = {&f->view, f->symbols, &f->tables, f->decoder, f->direct_calls_only};
     struct edit e;
     f->code_changes = f->entry_changes = 0;
     diag_init(&f->d);
@@ -283,6 +284,18 @@ static void a_jump_to_a_function_is_dropped_as_its_last_call(void **state)
     struct fixture *f = make(64);
     must_fit(f, "drop-call jumper callee", 1, 0);
     assert_memory_equal(patched_at(&f->made, f->made.text_gva + JUMPER_AT), "\xc3\x0f\x1f\x40\x00", 5);
+    drop_fixture(f);
+}
+
+/* Of a kernel whose alternatives are not known, an indirect call may be written again. */
+static void an_indirect_call_stays_where_tables_are_hidden(void **state)
+{
+    struct fixture *f = make(64);
+    f->direct_calls_only = true;
+    assert_int_equal(apply(f, "drop-call guarded native_save_fl"), EMU_EINPUT);
+    assert_non_null(strstr(f->d.text, "is indirect"));
+    assert_memory_equal(f->made.bytes, f->before, PATCHED_ROOM);
+    must_fit(f, "drop-call guarded callee 1", 1, 0);
     drop_fixture(f);
 }
 
@@ -530,6 +543,7 @@ int main(void)
         cmocka_unit_test(a_call_is_dropped_by_its_callee_or_its_place),
         cmocka_unit_test(a_call_is_added_behind_another_in_the_padding_of_a_function),
         cmocka_unit_test(a_jump_to_a_function_is_dropped_as_its_last_call),
+        cmocka_unit_test(an_indirect_call_stays_where_tables_are_hidden),
         cmocka_unit_test(an_edit_that_does_not_fit_changes_nothing_and_says_why),
         cmocka_unit_test(a_refused_table_stops_the_removal_of_code),
         cmocka_unit_test(bytes_that_match_are_replaced),

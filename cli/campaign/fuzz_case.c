@@ -39,7 +39,7 @@ enum emu_err fuzz_case_write(const struct fuzz_case *c, struct guest *g, char pa
     else
         err = EMU_OK;
     for (char *x = path + strlen(c->folder); err == EMU_OK && *x; x++)
-        if (*x == '#') /* begins a fragment in a URI, as SARIF has them */
+        if (*x == '#' || *x == ':') /* begin a fragment and a scheme in a URI, as SARIF has them */
             *x = '-';
     if (err == EMU_OK)
         err = record_write(&r, path, d);

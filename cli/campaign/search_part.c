@@ -46,9 +46,10 @@ json_t *search_part_window(const struct window *w)
         if (r->hypercall[i])
             json_object_set_new(calls, name, json_integer((json_int_t)r->hypercall[i]));
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "first", (json_int_t)window_first(w),
-                     "steps", (json_int_t)r->steps, "open", (json_int_t)r->open, "closed", (json_int_t)r->closed,
-                     "interrupts", (json_int_t)r->interrupts, "exceptions", (json_int_t)r->exceptions, "leaves",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "first",
+                     (json_int_t)window_first(w), "steps", (json_int_t)r->steps, "open", (json_int_t)r->open, "closed",
+                     (json_int_t)r->closed, "nmi_closed", (json_int_t)r->nmi_closed, "interrupts",
+                     (json_int_t)r->interrupts, "exceptions", (json_int_t)r->exceptions, "leaves",
                      (json_int_t)r->leaves, "code_bytes", (json_int_t)r->code_bytes, "code_writes",
                      (json_int_t)r->code_writes, "writers", writers, "hypercalls", calls);
 }

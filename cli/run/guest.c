@@ -12,6 +12,7 @@
 #include "cli/run/modules.h"
 #include "cli/run/same.h"
 #include "cli/run/snapshot_case.h"
+#include "cli/run/xen_edit.h"
 #include "emu/snapshot_file.h"
 #include "fuzz/detect/guest_panic.h"
 #include "models/boot_protocol.h"
@@ -27,15 +28,17 @@ static enum emu_err apply_edits(struct guest *g, struct diag *d)
     const struct guest_options *o = &g->options;
     struct edit_guest place = {g->image, machine_memory(g->machine)};
     struct edit_memory memory = edit_memory_guest(&place);
+    const char *edit[GUEST_EDITS_MAX];
+    unsigned edits = xen_edit_select(o, false, edit);
     struct kernel kernel;
-    enum emu_err err;
+    enum emu_err err = xen_edit_apply(g, d);
 
-    if (!o->edits)
-        return EMU_OK;
+    if (err != EMU_OK || g->xen || !edits)
+        return err; /* a kernel that is a module was edited as such */
     err = kernel_init(&kernel, o->kernel, d);
     if (err != EMU_OK)
         return err;
-    err = kernel_edit(&kernel, o->edit, o->edits, &memory, d);
+    err = kernel_edit(&kernel, edit, edits, &memory, d);
     kernel_fini(&kernel);
     return err;
 }
@@ -90,7 +93,7 @@ static enum emu_err load_image(struct guest *g, struct diag *d)
         diag_add_place(d, g->xen ? g->xen_path : o->kernel, 0);
         return err;
     }
-    return g->xen ? EMU_OK : apply_edits(g, d);
+    return apply_edits(g, d);
 }
 
 static enum emu_err listen(struct guest *g, struct guest_panic **panic, const struct guest_words *words,

@@ -79,7 +79,7 @@ void kernel_fini(struct kernel *k)
 enum emu_err kernel_edit(const struct kernel *k, const char *const *edit, unsigned edits,
                          const struct edit_memory *memory, struct diag *d)
 {
-    struct edit_kernel kernel = {&k->view, k->symbols, &k->tables, NULL};
+    struct edit_kernel kernel = {.view = &k->view, .symbols = k->symbols, .tables = &k->tables};
     enum emu_err err = decoder_new(&kernel.decoder, d);
 
     for (unsigned i = 0; err == EMU_OK && i < edits; i++) {

@@ -12,6 +12,7 @@
 #include "cli/run/guest_file.h"
 #include "cli/run/kernel.h"
 #include "cli/run/program_folder.h"
+#include "cli/run/xen_edit.h"
 #include "models/image_formats.h"
 #include "models/linux/edit.h"
 #include "models/xen/elfnote.h"
@@ -88,12 +89,14 @@ static enum emu_err check_kernel(const struct guest *g, struct diag *d)
 static enum emu_err read_kernel(struct guest *g, struct guest_module *to, struct diag *d)
 {
     const struct guest_options *o = &g->options;
+    const char *edit[GUEST_EDITS_MAX];
+    unsigned edits = xen_edit_select(o, false, edit);
     struct edit_copy copy;
     struct edit_memory memory;
     struct kernel kernel;
     enum emu_err err;
 
-    if (!o->edits)
+    if (!edits)
         return guest_file_read(o->kernel, "kernel", o->ram_bytes, &to->bytes, &to->size, d);
     err = kernel_init(&kernel, o->kernel, d);
     if (err != EMU_OK)
@@ -106,7 +109,7 @@ static enum emu_err read_kernel(struct guest *g, struct guest_module *to, struct
         memcpy(to->bytes, kernel.image->bytes, to->size);
         copy = (struct edit_copy){.view = &kernel.view, .bytes = to->bytes};
         memory = edit_memory_copy(&copy);
-        err = kernel_edit(&kernel, o->edit, o->edits, &memory, d);
+        err = kernel_edit(&kernel, edit, edits, &memory, d);
     }
     kernel_fini(&kernel);
     return err;

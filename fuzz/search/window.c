@@ -453,8 +453,11 @@ static bool make_report(struct window *w)
 
         if (to > w->last)
             to = w->last;
-        if (to > from)
-            *(o[i].maskable ? &w->report.open : &w->report.closed) += to - from;
+        if (to <= from)
+            continue;
+        *(o[i].maskable ? &w->report.open : &w->report.closed) += to - from;
+        if (!o[i].nmi)
+            w->report.nmi_closed += to - from;
     }
     w->report.code_writes = w->write.count;
     for (uint64_t i = 0; i < w->write.count; i++) {
@@ -491,12 +494,15 @@ const struct window_report *window_report(const struct window *w)
 void window_print(const struct window *w, FILE *to)
 {
     const struct window_report *r = &w->report;
+    char nmi[64] = "";
 
+    if (r->nmi_closed)
+        snprintf(nmi, sizeof(nmi), ", an NMI not at %" PRIu64, r->nmi_closed);
     fprintf(to,
             "window: %" PRIu64 " step%s; interrupts would be taken at %" PRIu64 " boundar%s and not at %" PRIu64
-            "; by itself %" PRIu64 " interrupt%s, %" PRIu64 " exception%s, %" PRIu64 " hypercall%s, and %" PRIu64
+            "%s; by itself %" PRIu64 " interrupt%s, %" PRIu64 " exception%s, %" PRIu64 " hypercall%s, and %" PRIu64
             " step%s in which the machine takes part\n",
-            r->steps, plural(r->steps), r->open, r->open == 1 ? "y" : "ies", r->closed, r->interrupts,
+            r->steps, plural(r->steps), r->open, r->open == 1 ? "y" : "ies", r->closed, nmi, r->interrupts,
             plural(r->interrupts), r->exceptions, plural(r->exceptions), r->hypercalls, plural(r->hypercalls),
             r->leaves, plural(r->leaves));
     fprintf(to, "code changed: %" PRIu64 " byte%s in %" PRIu64 " write%s%s", r->code_bytes, plural(r->code_bytes),

@@ -80,6 +80,7 @@ const struct window_write *window_write(const struct window *w, uint64_t i);
 struct window_report {
     uint64_t steps;
     uint64_t open, closed; /* boundaries by whether a maskable interrupt would be taken */
+    uint64_t nmi_closed;   /* and those at which not even an NMI would be */
     uint64_t blocks, reads, writes;
     uint64_t leaves;                 /* steps in which the machine or a model takes part */
     uint64_t interrupts, exceptions; /* delivered by themselves */

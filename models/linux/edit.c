@@ -214,13 +214,38 @@ static enum emu_err neutralise_table(struct plan *p, enum patch_kind kind, unsig
     return EMU_OK;
 }
 
+/* ---- instructions ---- */
+
+/* The function that a call goes to: for one through memory, that whose address the image has there. 0 if unknown. */
+struct call {
+    bool direct;
+    uint64_t target_gva;
+};
+
+static bool read_call(const struct plan *p, const struct place *place, struct call *c)
+{
+    const struct kernel_view *v = p->k->view;
+    uint64_t target_gva, slot = 0;
+    enum call_kind kind = call_site_decode(v->bits, place->gva, place->code, place->bytes, &target_gva);
+    if (kind == CALL_SLOT)
+        target_gva = kernel_view_read(v, target_gva, &slot, v->word_bytes) ? slot : 0;
+    *c = (struct call){.direct = kind == CALL_DIRECT, .target_gva = target_gva};
+    return kind != CALL_NONE;
+}
+
 /* An instruction becomes a NOP, a jump to a function a return. */
 static enum emu_err drop(struct plan *p, const struct place *place)
 {
     uint8_t nop[NOP_BYTES_MAX];
     bool is_jump = place->bytes == JUMP_BYTES && place->code[0] == 0xe9;
     enum emu_err err;
+    struct call c;
 
+    if (p->k->direct_calls_only && read_call(p, place, &c) && !c.direct)
+        return diag_set(p->d, EMU_EINPUT,
+                        "the call at 0x%" PRIx64
+                        " is indirect, and an alternative may write it again: it can't be dropped",
+                        place->gva);
     if (place->bytes > NOP_BYTES_MAX)
         return diag_set(p->d, EMU_EINPUT, "the instruction at 0x%" PRIx64 " has %u bytes, more than a NOP can have",
                         place->gva, place->bytes);
@@ -244,25 +269,6 @@ static enum emu_err keep_dropped(struct plan *p)
         if (kind != PATCH_CALL && kind != PATCH_ENDBR)
             err = neutralise_table(p, (enum patch_kind)kind, &found);
     return err;
-}
-
-/* ---- instructions ---- */
-
-/* The function that a call goes to: for one through memory, that whose address the image has there. 0 if unknown. */
-struct call {
-    bool direct;
-    uint64_t target_gva;
-};
-
-static bool read_call(const struct plan *p, const struct place *place, struct call *c)
-{
-    const struct kernel_view *v = p->k->view;
-    uint64_t target_gva, slot = 0;
-    enum call_kind kind = call_site_decode(v->bits, place->gva, place->code, place->bytes, &target_gva);
-    if (kind == CALL_SLOT)
-        target_gva = kernel_view_read(v, target_gva, &slot, v->word_bytes) ? slot : 0;
-    *c = (struct call){.direct = kind == CALL_DIRECT, .target_gva = target_gva};
-    return kind != CALL_NONE;
 }
 
 static bool is_called(const struct plan *p, const struct call *c, const char *name)

@@ -34,6 +34,7 @@ struct edit_kernel {
     const struct symbols *symbols; /* sealed, without slide */
     const struct patch_tables *tables;
     struct decoder *decoder;
+    bool direct_calls_only; /* others may be written again by a table that is not among `tables`: they stay */
 };
 
 /* Where its bytes are now, by link address. Both return false if any byte is not there, and then do nothing. */
