@@ -31,6 +31,7 @@
 #include "emu/base/plural.h"
 #include "emu/vcpu.h"
 #include "fuzz/detect/divergence.h"
+#include "models/linux/window_names.h"
 
 static const char doc[] =
     "Search a window of a boot: every boundary, every interrupt, or many schedules of it.\v"
@@ -88,7 +89,9 @@ enum {
 
 static const struct argp_option options[] = {
     {"window", KEY_WINDOW, "SYMBOL[#N][+STEPS]|VCPU:FROM-VCPU:TO", 0,
-     "The function whose execution is searched (its N-th one), or so many steps from its first instruction on", 0},
+     "The function whose execution is searched (its N-th one), or so many steps from its first instruction on; also "
+     "one of the names below, like @text-poke",
+     0},
     {"inject", KEY_INJECT, "LIST", 0, INJECT_HELP, 0},
     {"strategy", KEY_STRATEGY, "NAME", 0, "exhaustive, random, pct or preempt", 0},
     {"runs", KEY_RUNS, "N", 0, "Stop after N runs (default: 10000)", 0},
@@ -373,6 +376,8 @@ static char *complete_help(int key, const char *text, void *input)
         return NULL;
     fprintf(memory, "Sources of --inject:\n");
     source_print_list(memory);
+    fprintf(memory, "Windows of a Linux kernel that are named by what they do:\n");
+    window_names_print_list(memory);
     fclose(memory);
     return all;
 }
@@ -472,6 +477,7 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
     struct approach approach = approach_of(f);
     enum machine_stop_reason why;
     struct approach_place place;
+    char names[SYMBOLS_ALIASES_BYTES];
     bool ends = false;
     struct symbol s;
     size_t n;
@@ -496,10 +502,17 @@ static enum emu_err go_to_window(struct fuzz *f, struct guest *g, uint64_t *end_
     if (err != EMU_OK)
         return err;
     n = symbols_find_name(g->symbols, f->symbol, &s);
+    if (!n && f->symbol[0] == '@') {
+        symbols_print_aliases(g->symbols, names, sizeof(names));
+        return diag_set(d, EMU_EINPUT, "--window %s: this guest has no such window; of the named ones it has %s",
+                        f->window, names);
+    }
     if (n != 1)
         return diag_set(d, EMU_EINPUT,
                         n ? "--window %s: %zu symbols have this name" : "--window %s: no symbol has this name",
                         f->window, n);
+    if (f->symbol[0] == '@')
+        fprintf(stderr, "bootrace fuzz: %s of this kernel is %s\n", f->symbol, s.name);
     place = (struct approach_place){.gva = s.start_gva, .wanted = f->occurrence};
     err = cache_run_to(g, &f->cache, &approach, &place, &why, d);
     if (err != EMU_OK)

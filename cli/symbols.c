@@ -14,6 +14,7 @@
 #include "models/image_formats.h"
 #include "models/linux/kallsyms.h"
 #include "models/linux/system_map.h"
+#include "models/linux/window_names.h"
 #include "models/xen/xen_symbols.h"
 #include "models/xen/xen_words.h"
 
@@ -178,7 +179,11 @@ static enum emu_err read_all(const struct options *o, struct symbols *s, struct 
     if (err == EMU_OK && !r->count)
         err = diag_set_at(d, EMU_EINPUT, o->image, 0, "there are no symbols: %s",
                           complaint.text[0] ? complaint.text : "no ELF symbol table");
-    return err != EMU_OK ? err : symbols_seal(s, d);
+    if (err == EMU_OK)
+        err = symbols_seal(s, d);
+    if (err == EMU_OK)
+        window_names_add(s);
+    return err;
 }
 
 static json_t *symbol_json(const struct symbols *s, const struct symbol *symbol, uint64_t gva)

@@ -189,7 +189,7 @@ static enum emu_err parse_value(const struct action *action, const char *text, u
 
 static bool is_symbol_start(char c)
 {
-    return isalpha((unsigned char)c) || c == '_' || c == '.' || c == '$';
+    return isalpha((unsigned char)c) || c == '_' || c == '.' || c == '$' || c == '@';
 }
 
 static enum emu_err bad_position(const char *text, struct diag *diag)

@@ -108,7 +108,33 @@ expect:
 got = run(program, "replay", "--check", "--guests", guests, path("search.yaml"))
 point("a case may search there", got.returncode == 0, got.stdout, got.stderr)
 
-for window, says in (("patch_copy_byte#0", "is a number from 1 to 4294967295, not '0'"),
+# A window named by what it is for: in a search, as the start of a found schedule, in a case, and where it is not there.
+_, named, err = fuzz(S1, "@alternatives#1+300", *cache)
+_, by_function, _ = fuzz(S1, "alternative_instructions#1+300", *cache)
+point("a window named by its meaning is the function's", len(outcomes(named)) == 110 and
+      named["window"] == "@alternatives#1+300" and outcomes(named) == outcomes(by_function) and
+      "@alternatives of this kernel is alternative_instructions" in err, named, by_function, err)
+with open(path("search.yaml"), encoding="utf-8") as f:
+    text = f.read().replace("patch_copy_byte#3", "'@alternatives#1+300'")
+with open(path("named.yaml"), "w", encoding="utf-8") as f:
+    f.write(re.sub("failing: .*", f"failing: {named['failing']}", text))
+got = run(program, "replay", "--check", "--guests", guests, path("named.yaml"))
+point("a case may search there too", got.returncode == 0, got.stdout, got.stderr)
+digests = set()
+for name in ("@alternatives", "alternative_instructions"):
+    with open(path("schedule"), "w", encoding="utf-8") as f:
+        f.write(f"at 0:{name}~100 nmi 0\n")
+    for option in ("--schedule", path("schedule")), ("--until", name):
+        got = run(program, "boot", *S1, *option, "--json")
+        digests.add(json.loads(got.stdout)["digest"])
+point("so may a schedule and --until", len(digests) == 2, digests)
+got = run(program, "boot", *S1, "--until", "@text-poke")
+point("--until says which there are", got.returncode == 2 and
+      "'@text-poke'; of such names it has @alternatives (alternative_instructions)" in got.stderr, got.stderr)
+
+for window, says in (("@text-poke", "no such window; of the named ones it has @alternatives (alternative_instructions)"),
+                     ("@", "no such window; of the named ones it has @alternatives"),
+                     ("patch_copy_byte#0", "is a number from 1 to 4294967295, not '0'"),
                      ("patch_copy_byte#4294967296", "is a number from 1 to 4294967295"),
                      ("patch_copy_byte#", "is a number from 1"),
                      ("patch_copy_byte#2#3", "is a number from 1"),

@@ -210,6 +210,8 @@ static enum emu_err find_reach(const struct fuzz_schedules *f, struct guest *g, 
     if (!f->reach)
         return EMU_OK;
     n = g->symbols ? symbols_find_name(g->symbols, f->reach, &s) : 0;
+    if (!n && g->symbols && f->reach[0] == '@')
+        return symbols_resolve(g->symbols, f->reach, 0, &end->reach_rip_gva, d);
     if (n != 1)
         return diag_set(d, EMU_EINPUT,
                         n ? "--reach %s: %zu symbols have this name" : "--reach %s: no symbol has this name", f->reach,

@@ -7,6 +7,7 @@
 #include "models/linux/kallsyms.h"
 #include "models/linux/kernel_view.h"
 #include "models/linux/system_map.h"
+#include "models/linux/window_names.h"
 #include "models/xen/xen_symbols.h"
 #include "models/xen/xen_words.h"
 
@@ -96,6 +97,8 @@ enum emu_err guest_symbols_read(const struct guest_options *o, const struct imag
         symbols_free(s);
         s = NULL;
     }
+    if (s)
+        window_names_add(s);
     *out = s;
     return err;
 }

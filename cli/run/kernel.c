@@ -5,6 +5,7 @@
 #include "emu/image/symbols_elf.h"
 #include "models/image_formats.h"
 #include "models/linux/kallsyms.h"
+#include "models/linux/window_names.h"
 
 static enum emu_err read_own_tables(const struct image *image, struct symbols *s, struct diag *d)
 {
@@ -47,7 +48,11 @@ static enum emu_err read_symbols(struct kernel *k, struct diag *d)
     err = symbols_elf_read(k->image->bytes, k->image->size, k->symbols, &found, d);
     if (err == EMU_OK && !found)
         err = kallsyms_read(&k->view, k->symbols, NULL, d);
-    return err != EMU_OK ? err : symbols_seal(k->symbols, d);
+    if (err == EMU_OK)
+        err = symbols_seal(k->symbols, d);
+    if (err == EMU_OK)
+        window_names_add(k->symbols);
+    return err;
 }
 
 enum emu_err kernel_init(struct kernel *k, const char *path, struct diag *d)

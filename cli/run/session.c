@@ -57,6 +57,8 @@ static enum emu_err find_target(struct session *s, struct diag *d)
     if (!s->guest.symbols)
         return diag_set(d, EMU_EINPUT, "--until %s: the image has no symbols; give --system-map or --vmlinux", until);
     n = symbols_find_name(s->guest.symbols, until, &symbol);
+    if (!n && until[0] == '@')
+        return symbols_resolve(s->guest.symbols, until, 0, &s->until_rip_gva, d);
     if (n != 1)
         return diag_set(d, EMU_EINPUT,
                         n ? "--until %s: %zu symbols have this name" : "--until %s: no symbol has this name", until, n);

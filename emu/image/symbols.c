@@ -12,6 +12,8 @@
  * inside a function), three deep in practice. */
 #define ENCLOSING_STEPS_MAX 32
 
+#define ALIAS_BYTES 32
+
 /* How many names of one address are compared to find a repeated one: bounds the work on a hostile table. */
 #define REPETITION_STEPS_MAX 256
 
@@ -53,6 +55,11 @@ struct symbols {
     uint32_t *name_at;
     char *kind;
     uint32_t *by_name; /* indices into the columns, sorted by name, then address */
+    struct alias {
+        char name[ALIAS_BYTES];
+        uint32_t index; /* into the columns */
+    } aliases[SYMBOLS_ALIASES_MAX];
+    unsigned alias_count;
 };
 
 struct symbols *symbols_new(void)
@@ -435,11 +442,55 @@ static size_t name_bound(const struct symbols *s, const char *name, bool past)
     return low;
 }
 
-size_t symbols_find_name(const struct symbols *s, const char *name, struct symbol *first)
+static const struct alias *find_alias(const struct symbols *s, const char *name)
 {
+    for (unsigned i = 0; *name == '@' && i < s->alias_count; i++)
+        if (!strcmp(s->aliases[i].name, name))
+            return &s->aliases[i];
+    return NULL;
+}
+
+bool symbols_add_alias(struct symbols *s, const char *alias, const char *name)
+{
+    struct alias *a;
     size_t begin, end;
 
     ensure(s->sealed);
+    ensure(*alias == '@');
+    ensure(strlen(alias) < ALIAS_BYTES);
+    begin = name_bound(s, name, false);
+    end = name_bound(s, name, true);
+    if (end - begin != 1 || s->alias_count == SYMBOLS_ALIASES_MAX)
+        return false;
+    a = &s->aliases[s->alias_count++];
+    strcpy(a->name, alias);
+    a->index = s->by_name[begin];
+    return true;
+}
+
+void symbols_print_aliases(const struct symbols *s, char *text, size_t bytes)
+{
+    size_t used = 0;
+    struct symbol symbol;
+
+    snprintf(text, bytes, "none");
+    for (unsigned i = 0; i < s->alias_count && used < bytes; i++) {
+        symbols_get(s, s->aliases[i].index, &symbol);
+        used +=
+            (size_t)snprintf(text + used, bytes - used, "%s%s (%s)", i ? ", " : "", s->aliases[i].name, symbol.name);
+    }
+}
+
+size_t symbols_find_name(const struct symbols *s, const char *name, struct symbol *first)
+{
+    const struct alias *alias = find_alias(s, name);
+    size_t begin, end;
+
+    ensure(s->sealed);
+    if (alias) {
+        symbols_get(s, alias->index, first);
+        return 1;
+    }
     begin = name_bound(s, name, false);
     end = name_bound(s, name, true);
     if (begin < end)
@@ -450,12 +501,18 @@ size_t symbols_find_name(const struct symbols *s, const char *name, struct symbo
 enum emu_err symbols_resolve(const void *context, const char *name, uint64_t offset, uint64_t *gva, struct diag *d)
 {
     const struct symbols *s = context;
+    char aliases[SYMBOLS_ALIASES_BYTES];
     struct symbol found;
     size_t n;
 
     if (!s)
         return diag_set(d, EMU_EINPUT, "the guest has no symbols, so '%s' can't be found", name);
     n = symbols_find_name(s, name, &found);
+    if (!n && *name == '@') {
+        symbols_print_aliases(s, aliases, sizeof(aliases));
+        return diag_set(d, EMU_EINPUT, "the guest has nothing that is called '%s'; of such names it has %s", name,
+                        aliases);
+    }
     if (!n)
         return diag_set(d, EMU_EINPUT, "the guest has no symbol named '%s'", name);
     if (n > 1)
@@ -469,9 +526,14 @@ enum emu_err symbols_resolve(const void *context, const char *name, uint64_t off
 
 bool symbols_get_named(const struct symbols *s, const char *name, size_t n, struct symbol *out)
 {
+    const struct alias *alias = find_alias(s, name);
     size_t begin, end;
 
     ensure(s->sealed);
+    if (alias && !n)
+        symbols_get(s, alias->index, out);
+    if (alias)
+        return !n;
     begin = name_bound(s, name, false);
     end = name_bound(s, name, true);
     if (n >= end - begin)

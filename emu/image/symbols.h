@@ -87,6 +87,17 @@ enum emu_err symbols_resolve(const void *context, const char *name, uint64_t off
                              struct diag *d) EMU_MUST_CHECK;
 bool symbols_get_named(const struct symbols *s, const char *name, size_t n, struct symbol *out);
 
+/*
+ * Another name, which begins with '@', for the one symbol `name`. It is found by symbols_find_name and
+ * symbols_get_named (which then answer with the symbol's own name), and is in no list and no count. Only after sealing.
+ * Returns false, and adds nothing, if not exactly one symbol has this name, or there are SYMBOLS_ALIASES_MAX already.
+ */
+#define SYMBOLS_ALIASES_MAX 32u
+bool symbols_add_alias(struct symbols *s, const char *alias, const char *name);
+/* "@text-poke (text_poke_bp_batch), ..." of all of them in the order in which they were added, or "none". */
+void symbols_print_aliases(const struct symbols *s, char *text, size_t bytes);
+#define SYMBOLS_ALIASES_BYTES 1024u /* enough for those of models/linux/window_names.c */
+
 /* Source file and line of a run address. False if unknown. *file lives as long as the table. */
 bool symbols_find_line(const struct symbols *s, uint64_t gva, const char **file, unsigned *line);
 

@@ -64,6 +64,8 @@ void edit_nop(uint8_t *dst, unsigned bytes)
 static enum emu_err find_symbol(struct plan *p, const char *name, struct symbol *out)
 {
     size_t count = symbols_find_name(p->k->symbols, name, out);
+    if (!count && *name == '@')
+        return symbols_resolve(p->k->symbols, name, 0, &out->start_gva, p->d);
     if (!count)
         return diag_set(p->d, EMU_EINPUT, "the kernel has no symbol %s", name);
     if (count > 1)
