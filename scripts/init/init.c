@@ -11,6 +11,8 @@
  *   bootrace.replug=N  take CPU 1 offline and online N times instead of once
  *   bootrace.hotplug=N then bring CPUs online that the host plugs, as udev does, until the set of online CPUs has
  *                      changed N times
+ *   bootrace.load=K,L  then let every other CPU do this kind of work until CPU 0 has done bootrace.do= (load.c)
+ *   bootrace.do=V,W    let CPU 0 do this, one after the other, between a line "begin ..." and a line "end ..." (do.c)
  *   bootrace.kexec=N   then start /boot/vmlinuz of this initramfs by kexec, which does the same with N - 1, and so on
  *   bootrace.panic=K   then load /boot/vmlinuz as crash kernel (the command line needs crashkernel= too) and panic on
  *                      CPU K; the crash kernel's init says so and powers off
@@ -30,7 +32,7 @@ unsigned text_bytes(const char *text)
     return bytes;
 }
 
-static unsigned append(char *line, unsigned at, const char *text)
+unsigned append(char *line, unsigned at, const char *text)
 {
     for (; *text && at < LINE_BYTES - 1; text++)
         line[at++] = *text;
@@ -103,7 +105,7 @@ long write_text(const char *path, const char *text)
     return wrote < 0 ? wrote : 0;
 }
 
-static void mount_at(const char *type, const char *path)
+void mount_at(const char *type, const char *path)
 {
     system_call(__NR_mkdir, (long)path, 0755, 0, 0, 0);
     system_call(__NR_mount, (long)type, (long)path, (long)type, 0, 0);
@@ -130,6 +132,18 @@ unsigned find_number(const char *command_line, const char *name, unsigned otherw
     while (*value >= '0' && *value <= '9')
         number = number * 10 + (unsigned)(*value++ - '0');
     return number;
+}
+
+const char *next_of_list(const char *list, char word[LINE_BYTES])
+{
+    unsigned bytes = 0;
+    if (!*list || *list == ' ')
+        return 0;
+    for (; *list && *list != ' ' && *list != ','; list++)
+        if (bytes < LINE_BYTES - 1)
+            word[bytes++] = *list;
+    word[bytes] = '\0';
+    return *list == ',' ? list + 1 : list;
 }
 
 static struct output open_output(const char *command_line)
@@ -187,12 +201,10 @@ static void replug_cpu1(const struct output *out)
     print_online(out);
 }
 
-#define CPUS_MAX        64
 #define HOTPLUG_WAIT_MS 10
 #define HOTPLUG_WAITS   6000
 
-/* The file that says whether a CPU is online; there while the CPU is plugged, but never for CPU 0. */
-static void cpu_path(char *path, unsigned cpu)
+void cpu_path(char *path, unsigned cpu)
 {
     char number[3] = {(char)('0' + cpu / 10), (char)('0' + cpu % 10), '\0'};
     unsigned end = append(path, 0, "/sys/devices/system/cpu/cpu");
@@ -216,11 +228,31 @@ static void bring_new_cpus_online(const struct output *out, char *was_there)
     }
 }
 
-static int is_same(const char *a, const char *b)
+int is_same(const char *a, const char *b)
 {
     while (*a && *a == *b)
         a++, b++;
     return *a == *b;
+}
+
+int cpu_is_online(unsigned cpu)
+{
+    char path[LINE_BYTES], now[16];
+    cpu_path(path, cpu);
+    return read_line(path, now, sizeof(now)) >= 0 && now[0] == '1';
+}
+
+void sleep_ns(long ns)
+{
+    long pause[2] = {0, ns};
+    system_call(__NR_nanosleep, (long)pause, 0, 0, 0, 0);
+}
+
+long move_to_cpu(unsigned cpu)
+{
+    unsigned char mask[CPUS_MAX / 8] = {0};
+    mask[cpu / 8 % sizeof(mask)] = (unsigned char)(1 << cpu % 8);
+    return system_call(__NR_sched_setaffinity, 0, sizeof(mask), (long)mask, 0, 0);
 }
 
 static void follow_hotplug(const struct output *out, unsigned changes)
@@ -228,7 +260,6 @@ static void follow_hotplug(const struct output *out, unsigned changes)
     static const char path[] = "/sys/devices/system/cpu/online";
     static char was_there[CPUS_MAX];
     char before[LINE_BYTES], now[LINE_BYTES];
-    long pause[2] = {0, HOTPLUG_WAIT_MS * 1000000};
     read_line(path, before, sizeof(before));
     for (unsigned waits = 0; changes && waits < HOTPLUG_WAITS; waits++) {
         bring_new_cpus_online(out, was_there);
@@ -239,7 +270,7 @@ static void follow_hotplug(const struct output *out, unsigned changes)
                 before[at] = now[at];
             changes--;
         }
-        system_call(__NR_nanosleep, (long)pause, 0, 0, 0, 0);
+        sleep_ns(HOTPLUG_WAIT_MS * 1000000);
     }
     if (changes)
         print(out, "FAILED to see the online CPUs change", "");
@@ -260,6 +291,7 @@ void init_main(void)
     for (unsigned left = find_number(command_line, "bootrace.replug=", 1); left; left--)
         replug_cpu1(&out);
     follow_hotplug(&out, find_number(command_line, "bootrace.hotplug=", 0));
+    do_actions(&out, command_line);
     start_next_kernel(&out, command_line);
     print(&out, "done", "");
     long result = reboot(REBOOT_POWER_OFF);

@@ -10,6 +10,11 @@
 #define LINE_BYTES   256
 #define FILE_BYTES   4096
 #define NUMBER_BYTES 16
+#define CPUS_MAX     64
+
+/* What scripts/initrd --module puts into the initramfs. */
+#define MODULE_PATH "/lib/xen-evtchn.ko"
+#define MODULE_NAME "xen_evtchn"
 
 enum { OPEN_READ = 0, OPEN_WRITE = 1 };
 
@@ -61,6 +66,28 @@ long write_text(const char *path, const char *text);
 /* What follows `name` (which ends with '=') at the start of a word, or NULL. */
 const char *find_word(const char *command_line, const char *name);
 unsigned find_number(const char *command_line, const char *name, unsigned otherwise);
+
+int is_same(const char *a, const char *b);
+unsigned append(char *line, unsigned at, const char *text);
+/* The first word of a list with commas, which ends at a blank, and where the next one begins; NULL if there is none. */
+const char *next_of_list(const char *list, char word[LINE_BYTES]);
+/* The file that says whether a CPU is online; there while the CPU is plugged, but never for CPU 0. */
+void cpu_path(char *path, unsigned cpu);
+int cpu_is_online(unsigned cpu);
+void sleep_ns(long ns);
+/* The calling thread runs on this CPU only. */
+long move_to_cpu(unsigned cpu);
+void mount_at(const char *type, const char *path);
+
+/* do.c: CPU 0 does what bootrace.do= asks for, while the other CPUs do what bootrace.load= asks for; returns at once
+   when they ask for nothing. */
+void do_actions(const struct output *out, const char *command_line);
+
+/* load.c: starts the kinds of `list` on each online CPU but CPU 0. Returns whether there is anything to stop. */
+int start_load(const struct output *out, const char *list);
+void stop_load(const struct output *out);
+/* The calling CPU takes the locks for which the loads contend, so many times each. */
+void contend(unsigned rounds);
 
 /* kexec.c: does what bootrace.kexec= and bootrace.panic= ask for; returns when they ask for nothing, or after having
    said what failed. */

@@ -20,7 +20,6 @@
 #define HEADER_FIELDS       13u
 #define HEADER_BYTES        (6 + 8 * HEADER_FIELDS)
 #define COPY_BYTES          65536
-#define CPUS_MAX            1024
 
 struct entry {
     const char *name;
@@ -116,6 +115,7 @@ static long make_initramfs(int with_kernel)
         {"sys", 040755, 0, 0, 0}, {"boot", 040755, 0, 0, 0},        {"init", 0100755, 0, 0, INIT_PATH},
     };
     static const struct entry kernel = {"boot/vmlinuz", 0100644, 0, 0, KERNEL_PATH};
+    static const struct entry module[] = {{"lib", 040755, 0, 0, 0}, {"lib/xen-evtchn.ko", 0100644, 0, 0, MODULE_PATH}};
     static const struct entry end = {"TRAILER!!!", 0, 0, 0, 0};
     struct archive a = {.file = system_call(__NR_memfd_create, (long)"initramfs", 0, 0, 0, 0)};
     if (a.file < 0)
@@ -124,6 +124,10 @@ static long make_initramfs(int with_kernel)
         archive_add(&a, &entries[i]);
     if (with_kernel)
         archive_add(&a, &kernel);
+    long file = open_file(MODULE_PATH, OPEN_READ);
+    for (unsigned i = 0; file >= 0 && i < 2; i++)
+        archive_add(&a, &module[i]);
+    system_call(__NR_close, file, 0, 0, 0, 0);
     archive_add(&a, &end);
     return a.error ? a.error : a.file;
 }
@@ -188,7 +192,6 @@ static void panic_on(const struct output *out, const char *command_line, unsigne
 {
     static const char *const drop[] = {"bootrace.panic=", "crashkernel=", 0};
     static char next[FILE_BYTES];
-    static unsigned char mask[CPUS_MAX / 8];
     char number[NUMBER_BYTES];
     unsigned bytes = make_command_line(next, command_line, drop,
                                        "nr_cpus=1 irqpoll reset_devices bootrace.replug=0 bootrace.crash_kernel");
@@ -197,8 +200,7 @@ static void panic_on(const struct output *out, const char *command_line, unsigne
         print_error(out, "to load the crash kernel", result);
         return;
     }
-    mask[cpu / 8 % sizeof(mask)] = (unsigned char)(1 << cpu % 8);
-    result = system_call(__NR_sched_setaffinity, 0, sizeof(mask), (long)mask, 0, 0);
+    result = move_to_cpu(cpu);
     if (result < 0) {
         print_error(out, "to move to the CPU that is to panic", result);
         return;
