@@ -10,6 +10,7 @@
 #include "cli/case/case.h"
 #include "cli/case/case_guest.h"
 #include "cli/command.h"
+#include "emu/base/analyzer.h"
 #include "emu/base/vec.h"
 
 #define CASES_MAX 100000u
@@ -23,6 +24,7 @@ void *corpus_must(void *p)
     return p;
 }
 
+ANALYZER_LOSES_ELEMENTS_BEGIN
 static void add_path(struct corpus_list *l, const char *path)
 {
     struct corpus_entry *e;
@@ -36,6 +38,7 @@ static void add_path(struct corpus_list *l, const char *path)
     if (case_is_named(e->id))
         e->id[strlen(e->id) - 5] = '\0';
 }
+ANALYZER_LOSES_ELEMENTS_END
 
 void corpus_list_fini(struct corpus_list *l)
 {

@@ -597,7 +597,7 @@ static enum emu_err load_pages(const struct snapshot_file *f, struct machine *m,
     enum emu_err err = raw && zstd ? get_runs(f, m, &w, &runs, d) : diag_no_memory(d);
 
     memory_pages_clear(m->mem);
-    for (run = runs; err == EMU_OK && left;) {
+    for (run = runs; err == EMU_OK && run && left;) {
         uint64_t n = left < CHUNK_PAGES ? left : CHUNK_PAGES, bytes = wire_get_number(&w, 4), at = 0;
         size_t got = 0;
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/run/status.h"
+#include "emu/base/analyzer.h"
 #include "emu/base/vec.h"
 
 struct arguments {
@@ -15,6 +16,7 @@ struct arguments {
     bool no_memory;
 };
 
+ANALYZER_LOSES_ELEMENTS_BEGIN
 static void add_word(struct arguments *a, const char *word)
 {
     if (!vec_reserve(&a->argv, &a->room, a->count + 2, 32, sizeof(*a->argv)))
@@ -27,6 +29,7 @@ static void add_word(struct arguments *a, const char *word)
     else
         a->argv[++a->count] = NULL;
 }
+ANALYZER_LOSES_ELEMENTS_END
 
 static void add(void *arguments, const char *option, const char *value)
 {

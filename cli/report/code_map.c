@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/analyzer.h"
 #include "emu/image/symbols.h"
 #include "emu/vcpu.h"
 
@@ -62,6 +63,7 @@ bool code_map_is_code(const struct code_map *c, uint64_t gva)
            (found.kind == 'T' || found.kind == 't' || found.kind == 'W');
 }
 
+ANALYZER_LOSES_ELEMENTS_BEGIN
 void code_map_add(struct code_map *c, uint64_t gpa, unsigned bytes, uint64_t gva)
 {
     struct code_page *p = make_page(c, gpa / PAGE_BYTES);
@@ -80,6 +82,7 @@ void code_map_add(struct code_map *c, uint64_t gpa, unsigned bytes, uint64_t gva
     for (unsigned i = gpa % PAGE_BYTES; i < gpa % PAGE_BYTES + bytes && i < PAGE_BYTES; i++)
         p->executed[i / 8] |= (uint8_t)(1u << i % 8);
 }
+ANALYZER_LOSES_ELEMENTS_END
 
 bool code_map_was_executed(const struct code_map *c, uint64_t gpa, unsigned bytes)
 {

@@ -143,10 +143,11 @@ enum emu_err scene_site_find(const struct scene *sc, unsigned patcher, uint64_t 
     struct change *c = calloc(CHANGES_MAX, sizeof(*c));
     struct decoder *dec = NULL;
     unsigned count = 0;
-    enum emu_err err = decoder_new(&dec, d);
+    enum emu_err err;
 
-    if (err == EMU_OK && !c)
-        err = diag_no_memory(d);
+    if (!c)
+        return diag_no_memory(d);
+    err = decoder_new(&dec, d);
     if (err == EMU_OK)
         for (size_t i = 0; i < sc->writes; i++)
             if (sc->write[i].vcpu == patcher && sc->write[i].gva != UINT64_MAX)

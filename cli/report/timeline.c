@@ -9,6 +9,7 @@
 #include "cli/report/report_words.h"
 #include "cli/report/scene_site.h"
 #include "cli/run/detect.h"
+#include "emu/base/analyzer.h"
 #include "emu/exception.h"
 #include "emu/snapshot.h"
 
@@ -339,10 +340,13 @@ static enum emu_err run_whole(struct timeline *t, struct diag *d)
     t->end_steps = machine_steps(m);
     t->digest = machine_digest(m);
     t->bins = (unsigned)(t->end_ns / t->bin_ns) + 1;
+    ANALYZER_LOSES_ELEMENTS_BEGIN
     t->events = ring_unroll(&t->inside->events);
     t->hypercalls = ring_unroll(&t->inside->hypercalls);
     t->event = t->inside->events.fact;
     t->hypercall = t->inside->hypercalls.fact;
+    ANALYZER_LOSES_ELEMENTS_END
+
     unroll_decisions(t);
     return keep_detectors(t, d);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emu/base/analyzer.h"
 #include "emu/base/ensure.h"
 #include "emu/base/plural.h"
 #include "emu/base/vec.h"
@@ -78,6 +79,7 @@ static bool grow(struct list *l, size_t element)
     return vec_reserve(&l->at, &l->room, l->count + 1, 64, element);
 }
 
+ANALYZER_LOSES_ELEMENTS_BEGIN
 static void push_word(struct window *w, uint64_t word)
 {
     struct chunk **chunk = w->chunk.at, *last = w->chunk.count ? chunk[w->chunk.count - 1] : NULL;
@@ -310,6 +312,7 @@ static void push_leave(struct window *w, uint64_t position)
     }
     ((uint64_t *)w->leave.at)[w->leave.count++] = position;
 }
+ANALYZER_LOSES_ELEMENTS_END
 
 static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes)
 {
