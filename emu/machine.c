@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * machine: the run loop. The documented fair default schedule is: vCPUs take turns in the order of their numbers; a
- * turn ends after MACHINE_TURN_NS of virtual time, or when the vCPU halts, polls, yields or goes offline. Timers expire
- * at the first instruction boundary at or after their deadline. When no vCPU can run, time jumps to the next deadline.
+ * turn ends after MACHINE_TURN_NS of virtual time, or when the vCPU halts, polls, yields or goes offline. Where more
+ * vCPUs are runnable when a turn begins than MACHINE_ROUND_NS has room for, each gets an equal part of that instead, so
+ * that nobody is away for longer than a round: all share one line of time, and who measures time (a vCPU that
+ * calibrates its delay loop) sees it jump by as much as the others take. The jump is below an eighth of two timer ticks
+ * of 4 ms, which is what Linux's calibration takes for good. Machines of up to four vCPUs never have shorter turns.
+ * Timers expire at the first instruction boundary at or after their deadline. When no vCPU can run, time jumps to the
+ * next deadline.
  *
  * Interrupts are delivered at the first boundary at which they are pending and may be taken (IF, shadow, NMI blocking).
  */
@@ -439,11 +444,33 @@ void machine_take_away(struct machine *m, uint64_t ns)
     tell_switched_in(m, m->run.current);
 }
 
+/* The turn that `vcpu` begins now, by how many are runnable. `*first`: no runnable vCPU has a lower number. */
+static uint64_t turn_ns(const struct machine *m, unsigned vcpu, bool *first)
+{
+    uint64_t runnable = 0;
+
+    *first = true;
+    for (unsigned v = 0; v < m->config.vcpus; v++) {
+        if (m->vcpu[v].state != VCPU_RUNNABLE)
+            continue;
+        runnable++;
+        if (v < vcpu)
+            *first = false;
+    }
+    return runnable > MACHINE_ROUND_NS / MACHINE_TURN_NS ? MACHINE_ROUND_NS / runnable : MACHINE_TURN_NS;
+}
+
 static void begin_turn(struct machine *m, unsigned v)
 {
+    uint64_t ns;
+    bool first;
+
     m->run.yielded = false;
-    m->run.turn_end_ns = engine_now_ns(m->engine) + MACHINE_TURN_NS;
-    hang_check_turn(m);
+    ns = turn_ns(m, v, &first);
+    m->run.turn_end_ns = engine_now_ns(m->engine) + ns;
+    /* Short turns are looked at once a round: who repeats something does so in whole rounds. */
+    if (ns == MACHINE_TURN_NS || first || m->run.hang.pinned)
+        hang_check_turn(m);
     m->host_acts = true;
     switch_to(m, v);
     m->host_acts = false;

@@ -17,8 +17,9 @@
 #include "emu/vcpu.h"
 #include "emu/watch.h"
 
-/* A vCPU's turn in the default schedule. */
-#define MACHINE_TURN_NS 100000ull
+/* A vCPU's turn in the default schedule, and how long the turns of all may take together. */
+#define MACHINE_TURN_NS  100000ull
+#define MACHINE_ROUND_NS 400000ull
 
 struct vcpu {            /* plain data: part of the digest and of snapshots */
     uint32_t state;      /* enum vcpu_state */

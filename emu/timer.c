@@ -44,8 +44,9 @@ uint64_t timer_deadline_ns(const struct machine *m, const struct model *model, u
 uint64_t timer_next_ns(const struct machine *m)
 {
     uint64_t next = TIMER_NEVER;
+    const size_t count = slots(m); /* often asked for: once */
 
-    for (unsigned i = 0; i < slots(m); i++)
+    for (size_t i = 0; i < count; i++)
         if (m->deadline_ns[i] < next)
             next = m->deadline_ns[i];
     return next;

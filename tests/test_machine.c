@@ -337,6 +337,53 @@ static void the_default_schedule_is_fair_to_three_vcpus(void **state)
     machine_free(m);
 }
 
+/* Eight vCPUs that spin; `body` is what each does after vCPU 0 has started them. */
+static struct machine *eight_spin(const uint8_t *body, size_t bytes)
+{
+    struct machine *m = new_machine(8);
+
+    for (unsigned v = 1; v < 8; v++) {
+        const uint8_t start[] = {0xb0, (uint8_t)v, 0xe6, PORT_START}; /* mov al, v; out PORT_START, al */
+
+        assert_true(memory_write(machine_memory(m), CODE + 4 * (v - 1), start, sizeof(start)));
+        assert_true(memory_write(machine_memory(m), CODE + 0x1000 * v, body, bytes));
+    }
+    assert_true(memory_write(machine_memory(m), CODE + 28, body, bytes));
+    return m;
+}
+
+static void nobody_is_away_for_longer_than_a_round(void **state)
+{
+    static const uint8_t count[] = {0x41, 0xeb, 0xfd}; /* 1: inc ecx; jmp 1b */
+    struct machine *m = eight_spin(count, sizeof(count));
+    uint64_t apart_max = 0;
+
+    for (uint64_t steps = 1000000; steps < 3000000; steps += 10000) {
+        uint64_t least = UINT64_MAX, most = 0;
+
+        assert_int_equal(run_to(m, steps), MACHINE_STOPPED_STEPS);
+        for (unsigned v = 1; v < 8; v++) { /* vCPU 0 had a turn of its own before the others were there */
+            uint64_t n = vcpu_position(m, v);
+
+            least = n < least ? n : least;
+            most = n > most ? n : most;
+        }
+        apart_max = most - least > apart_max ? most - least : apart_max;
+    }
+    assert_in_range(apart_max, 45000, 55000); /* an eighth of 400 us, not a turn of 100 us */
+    machine_free(m);
+}
+
+static void eight_that_spin_for_ever_hang(void **state)
+{
+    static const uint8_t spin[] = {0x90, 0xeb, 0xfd}; /* 1: nop; jmp 1b */
+    struct machine *m = eight_spin(spin, sizeof(spin));
+
+    assert_int_equal(run_to(m, 2000000000), MACHINE_STOPPED_VERDICT);
+    assert_verdict(m, VERDICT_FAIL, "the whole state repeats");
+    machine_free(m);
+}
+
 static void a_halted_vcpu_costs_the_others_no_turn(void **state)
 {
     struct machine *m = new_machine(2);
@@ -716,6 +763,8 @@ int main(void)
         cmocka_unit_test(a_loop_whose_state_repeats_is_a_hang),
         cmocka_unit_test(a_loop_that_counts_is_none),
         cmocka_unit_test(the_default_schedule_is_fair_to_three_vcpus),
+        cmocka_unit_test(nobody_is_away_for_longer_than_a_round),
+        cmocka_unit_test(eight_that_spin_for_ever_hang),
         cmocka_unit_test(a_halted_vcpu_costs_the_others_no_turn),
         cmocka_unit_test(an_interrupt_wakes_another_vcpu),
         cmocka_unit_test(a_run_of_one_vcpu_ends_where_it_wakes_another_if_that_is_asked),
