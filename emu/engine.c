@@ -5,6 +5,7 @@
 
 #include "emu/base/ensure.h"
 #include "emu/engine_clock.h"
+#include "emu/engine_jump.h"
 
 #define TCG_BUFFER_BYTES (256u << 20)
 
@@ -37,6 +38,7 @@ enum emu_err engine_new(struct memory *mem, unsigned vcpus, const struct engine_
     e->ops_context = context;
     e->unreadable_pc = UINT64_MAX;
     ensure(engine_clock_is_ours());
+    ensure(engine_jump_is_plain());
     err = engine_find_quirks(&e->quirk, d);
     if (err == EMU_OK)
         err = decoder_new(&e->dec, d);
