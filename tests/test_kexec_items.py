@@ -81,6 +81,15 @@ def check(title, words, expected_of, versions, passes, code):
     return problems
 
 
+def no_soft_reset_ends_the_domain():
+    problems = []
+    for image in ("s2-64", "s2-32"):
+        status, _, answers, text = run("4.4", "variant=soft_reset", image)
+        if status != 1 or answers or "FAIL: the guest asked for a soft reset" not in text:
+            problems += [f"{image}: status {status}, kernel B says {answers}"] + text.split("\n")[-5:]
+    return problems
+
+
 def trap_is_named():
     """The emulated device's pirq: the call succeeds, the line waits for the first kernel's pirq."""
     status, _, _, text = run("4.17", "pirq=1 wait=5000000 variant=evtchn_reset_only vcpu_info=0", detect="lost-event")
@@ -108,6 +117,7 @@ run_checks([
         VERSIONS, False, ("501", "504"))),
     ("a soft reset repairs all items", lambda: check(
         "variant=soft_reset", "variant=soft_reset pirq=1", soft_reset, ("4.7", "4.17", "4.18"), True, None)),
+    ("a Xen that knows no soft reset ends the domain instead", no_soft_reset_ends_the_domain),
     ("an interrupt that a second kernel's pirq never gets is named", trap_is_named),
     ("the host's writes into the second kernel are named, and a soft reset ends them", writes_are_named),
 ])

@@ -34,7 +34,7 @@
 #define UNIT_BYTES    64u /* an area lies in one of these */
 #define WORD_BYTES    4u
 #define COPY_STEPS    24u /* of a unit, to where the guest says that it is copied */
-#define NEAR_STEPS    10u /* every boundary so near to a window's end */
+#define NEAR_STEPS    4u  /* every boundary so near to a window's end */
 #define SPREAD_POINTS 12u /* and so many others */
 #define POINTS_MAX    512u
 #define XEN_4_17      (4u << 16 | 17)

@@ -4,6 +4,7 @@
  * trace: what was sent, where the last instruction is, what the lock's word holds. And the detector on each variant.
  *
  *   test_s0 FOLDER-OF-IMAGES DECLARATION        a few counts
+ *   test_s0 FOLDER-OF-IMAGES DECLARATION 64     the same of the 64-bit guest alone
  *   test_s0 FOLDER-OF-IMAGES DECLARATION all    all 256, printed as a table
  *
  * Source: Linux 3.0 and 3.12, arch/x86/xen/spinlock.c; commits f10cd522c5fb, 816434ec4a67, 26a799952737.
@@ -326,16 +327,16 @@ static void test_detector(const struct guest *g)
 
 int main(int argc, char **argv)
 {
-    bool all = argc == 4 && !strcmp(argv[3], "all");
-    FILE *f = argc >= 3 ? fopen(argv[2], "r") : NULL;
+    bool all = argc == 4 && !strcmp(argv[3], "all"), only_64 = argc == 4 && !strcmp(argv[3], "64");
+    FILE *f = argc == 3 || all || only_64 ? fopen(argv[2], "r") : NULL;
 
     if (!f) {
-        fprintf(stderr, "usage: test_s0 FOLDER-OF-IMAGES DECLARATION [all]\n");
+        fprintf(stderr, "usage: test_s0 FOLDER-OF-IMAGES DECLARATION [64|all]\n");
         return 2;
     }
     declaration[fread(declaration, 1, sizeof(declaration) - 1, f)] = '\0';
     fclose(f);
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = only_64; i < 2; i++) {
         struct guest *g = &guests[i];
 
         load(g, argv[1], i ? 64 : 32);

@@ -25,7 +25,7 @@ BOOTRACE, GUESTS, SOURCES = (os.path.abspath(a) for a in sys.argv[1:4])
 if not {"BOOTRACE_KERNEL", "BOOTRACE_INITRD"} <= set(os.environ):
     skip_all("BOOTRACE_KERNEL and BOOTRACE_INITRD are not set")
 WRONG_INPUT, ERROR, INTERRUPTED = 2, 5, 130
-PROCESSOR_S = 0.5  # of an example that would go on; by then it has long read its kernel
+PROCESSOR_S = 0.25 # of an example that would go on; by then it has long read its kernel
 CLOCK_S = 60       # of one that only waits
 CASES = ("s0-late-module", "s1-timer-byte")  # those that the examples name
 
