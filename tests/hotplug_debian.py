@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Debian's kernel takes a vCPU that the host plugs, and gives back one that it unplugs, as PVH and as HVM guest. Speaks
-TAP.
+"""Debian's kernel takes a vCPU that the host plugs, and gives back one that it unplugs, as PVH and as HVM guest. Before
+that, the HVM guest itself takes CPU 1 offline and online three times. Speaks TAP.
 
 An HVM guest starts with 2 of 3 vCPUs and gets the third by ACPI, as from QEMU. A PVH guest has no ACPI events; Linux looks
 at xenstore there, and can bring online only what the MADT had enabled at the start, so all 3 begin online.
@@ -18,14 +18,15 @@ from tap import run, run_checks, skip_all
 
 BOOTRACE = sys.argv[1]
 KERNEL, INITRD = os.environ.get("BOOTRACE_KERNEL"), os.environ.get("BOOTRACE_INITRD")
-CMDLINE = "console=hvc0 earlyprintk=xen panic=-1 bootrace.replug=0 bootrace.hotplug=2"
-# Behind the start of user space, which then waits; 3 vCPUs that wait make few steps.
+CMDLINE = "console=hvc0 earlyprintk=xen panic=-1 bootrace.hotplug=2 bootrace.replug="
+# Behind the start of user space, which takes CPU 1 off and on and then waits; 3 vCPUs that wait make few steps.
 FIRST_AFTER, SECOND_AFTER, STEPS_MAX = 50_000_000, 200_000_000, 6_000_000_000
+REPLUGS = {"hvm": 3, "pvh": 0}
 
 
 def boot(mode, options):
-    got = run(BOOTRACE, "boot", KERNEL, "--initrd", INITRD, "--vcpus", "3", "--mode", mode, *options, "--cmdline", CMDLINE,
-              "--json", "--steps-max", str(STEPS_MAX))
+    got = run(BOOTRACE, "boot", KERNEL, "--initrd", INITRD, "--vcpus", "3", "--mode", mode, *options, "--cmdline",
+              CMDLINE + str(REPLUGS[mode]), "--json", "--steps-max", str(STEPS_MAX))
     return got, json.loads(got.stdout) if got.stdout.startswith("{") else {}
 
 
@@ -46,7 +47,7 @@ def problems_of(mode, options, first, second, expected):
 
 if not KERNEL or not INITRD:
     skip_all("BOOTRACE_KERNEL and BOOTRACE_INITRD are not set")
-run_checks([("a third vCPU is plugged into an HVM guest and comes online, is unplugged and goes",
-             lambda: problems_of("hvm", ("--online", "2"), "plug", "unplug", ["0-1", "0-2", "0-1"])),
+run_checks([("CPU 1 of an HVM guest goes and comes, a third vCPU is plugged and comes online, is unplugged and goes",
+             lambda: problems_of("hvm", ("--online", "2"), "plug", "unplug", ["0-1"] + ["0", "0-1"] * REPLUGS["hvm"] + ["0-2", "0-1"])),
             ("a vCPU is unplugged from a PVH guest and goes offline, is plugged and comes back",
              lambda: problems_of("pvh", (), "unplug", "plug", ["0-2", "0-1", "0-2"]))])

@@ -36,24 +36,29 @@ def a_guest_out_of_memory_that_panics_and_resets_fails_by_its_line():
     expect_panic(boot("--memory", "64M"), NO_MEMORY, "out_of_memory")
 
 
-def a_panic_that_stays_fails_by_its_line():
-    told = boot("--memory", "64M", "--cmdline", "console=ttyS0 earlyprintk=ttyS0 xen_nopv panic=0")
-    expect_panic(told, NO_MEMORY, "out_of_memory")
-    expect(told["steps"] < STEPS_MAX, "the run goes on after the panic:", told["steps"])
-
-
-def a_panic_that_waits_before_it_resets_fails_by_its_line():
-    told = boot("--memory", "64M", "--cmdline", "console=hvc0 earlyprintk=xen panic=30")
-    expect_panic(told, NO_MEMORY, "out_of_memory")
-    expect(told["virtual_ns"] < 10_000_000_000, "the run waits with the guest:", told["virtual_ns"])
-
-
-def a_starved_timer_check_panics_with_another_line_at_another_place():
+def starved(*options):
+    """A timer check that starves panics long before the memory runs out: the three ends of a panic are seen there."""
     with tempfile.TemporaryDirectory() as folder:
         schedule = os.path.join(folder, "late")
         with open(schedule, "w", encoding="utf-8") as f:
             f.write("at 0:timer_irq_works late 2000000000\n")
-        expect_panic(boot("--schedule", schedule), NO_TIMER, "setup_IO_APIC")
+        told = boot("--schedule", schedule, *options)
+    expect_panic(told, NO_TIMER, "setup_IO_APIC")
+    return told
+
+
+def a_starved_timer_check_panics_with_another_line_at_another_place():
+    starved()
+
+
+def a_panic_that_stays_fails_by_its_line():
+    told = starved("--cmdline", "console=ttyS0 earlyprintk=ttyS0 xen_nopv panic=0")
+    expect(told["steps"] < STEPS_MAX, "the run goes on after the panic:", told["steps"])
+
+
+def a_panic_that_waits_before_it_resets_fails_by_its_line():
+    told = starved("--cmdline", "console=hvc0 earlyprintk=xen panic=30")
+    expect(told["virtual_ns"] < 10_000_000_000, "the run waits with the guest:", told["virtual_ns"])
 
 
 def a_command_line_that_says_panic_is_no_panic():
