@@ -19,7 +19,8 @@
 #include "emu/snapshot_file.h"
 
 static const char doc[] = "Boot a guest kernel on the modelled Xen host, deterministically.\v"
-                          "IMAGE is a bzImage, an ELF vmlinux or a free-standing ELF guest with a Xen PVH entry.\n\n"
+                          "IMAGE is a bzImage, an ELF vmlinux or a free-standing ELF guest with a Xen PVH entry.\n"
+                          "\n"
                           "Examples:\n"
                           "  bootrace boot vmlinuz --initrd initrd.img\n"
                           "  bootrace boot vmlinuz --vcpus 4 --cmdline 'console=hvc0 nokaslr' --digest\n"
@@ -31,10 +32,11 @@ static const char doc[] = "Boot a guest kernel on the modelled Xen host, determi
                           "  bootrace boot vmlinuz --snapshot-at 1000000000 here.snap\n"
                           "  bootrace boot --from here.snap\n"
                           "  bootrace boot vmlinuz --detect op-table\n"
-                          "  bootrace boot vmlinuz --vcpus 4 --detect unsynchronised-code\n\n"
+                          "  bootrace boot vmlinuz --vcpus 4 --detect unsynchronised-code\n"
+                          "\n"
                           "Exit status: 0 PASS, 1 FAIL (crash, hang, or what --detect names), 2 wrong input, 3 "
-                          "UNMODELLED (the guest left the model), 4 BUDGET "
-                          "(--steps-max), 5 ERROR (ours), 130 interrupted.";
+                          "UNMODELLED (the guest left the model), 4 BUDGET (--steps-max), 5 ERROR (bootrace or the "
+                          "host failed), 130 interrupted.";
 
 enum {
     KEY_UNTIL = 256,
@@ -55,33 +57,48 @@ enum {
 };
 
 static const struct argp_option options[] = {
-    {"until", KEY_UNTIL, "PLACE", 0, "Stop with PASS at a symbol, at a step count, or at console:REGEX", 0},
-    {"steps-max", KEY_STEPS_MAX, "N", 0, "Budget of guest steps; then the verdict is BUDGET (default: none)", 0},
-    {"digest", KEY_DIGEST, NULL, 0, "Print the digest of the final state alone on standard output", 0},
-    {"json", KEY_JSON, NULL, 0, "End with one JSON object on standard output; the console goes to standard error", 0},
+    {"until", KEY_UNTIL, "PLACE", 0,
+     "Stop with PASS at a symbol, after a number of steps, or when a line of the console "
+     "matches (console:REGEX)",
+     0},
+    {"steps-max", KEY_STEPS_MAX, "N", 0, "Stop with BUDGET after N guest steps (default: no limit)", 0},
+    {"digest", KEY_DIGEST, NULL, 0, "Print only the digest of the final state on standard output", 0},
+    {"json", KEY_JSON, NULL, 0,
+     "Print one JSON object on standard output at the end; the console goes to standard error", 0},
     {"console", KEY_CONSOLE, "FILE", 0, "Write the guest's console to FILE instead", 0},
     {"console-stream", KEY_CONSOLE_STREAM, "auto|ring|io|both", 0,
-     "Which of the guest's consoles: its console ring, the hypercall console_io (Xen's own console), both as they "
-     "come, "
-     "or (auto, the default) the ring once it is in use",
+     "Which of the guest's consoles to show: its console ring, the hypercall console_io "
+     "(Xen's own console), both as they come, or (auto, the default) the ring once it is in "
+     "use",
      0},
     {"record", KEY_RECORD, "FILE", 0,
-     "Write the run as a case, with digests of its state now and then; `bootrace replay FILE` runs and checks it", 0},
-    {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
-    {"hotplug", KEY_HOTPLUG, "SCRIPT", 0,
-     "Plug and unplug vCPUs as the toolstack does: lines 'STEPS plug N', 'STEPS unplug N' (steps of all vCPUs)", 0},
-    {"disturb", KEY_DISTURB, "SEED[:N]", 0,
-     "An unfair host: about every N steps (default: 1000000) it preempts, lets time pass, or lets a timer expire "
-     "early or late",
+     "Write the run to FILE as a case, with digests of its state at intervals; `bootrace "
+     "replay FILE` runs and checks it",
      0},
-    {"extra-stops", KEY_STOPS, "N", 0, "Stop and go on at arbitrary places, about every N steps: must change nothing",
+    {"schedule", KEY_SCHEDULE, "FILE", 0,
+     "Read the decisions that differ from the default from FILE, one on each line "
+     "(docs/schedule.md)",
+     0},
+    {"hotplug", KEY_HOTPLUG, "SCRIPT", 0,
+     "Plug and unplug vCPUs as the toolstack does: SCRIPT has lines 'STEPS plug N' and 'STEPS "
+     "unplug N' (steps of all vCPUs)",
+     0},
+    {"disturb", KEY_DISTURB, "SEED[:N]", 0,
+     "Make the host unfair: about every N steps (default: 1000000) it preempts a vCPU, lets "
+     "time pass, or lets a timer expire early or late",
+     0},
+    {"extra-stops", KEY_STOPS, "N", 0,
+     "Stop and resume the engine about every N steps, at arbitrary places; the run must stay "
+     "the same",
      0},
     {"calls", KEY_CALLS, "FILE", 0, "Write every hypercall with its answer to FILE", 0},
     {"snapshot-at", KEY_SNAPSHOT_AT, "POSITION FILE", 0,
-     "Write the machine to FILE when so many steps are made: N of all vCPUs, or VCPU:N; may be repeated", 0},
+     "Write a snapshot of the machine to FILE after N steps of all vCPUs, or after N steps of "
+     "one (VCPU:N); may be repeated",
+     0},
     {"from", KEY_FROM, "FILE", 0,
-     "Go on from a snapshot file; IMAGE then only gives the symbols and may be omitted, and so may all options of "
-     "the guest",
+     "Continue from a snapshot file. IMAGE then only gives the symbols; it may be omitted, "
+     "and so may all options of the guest",
      0},
     {"stats", KEY_STATS, NULL, 0, "Print the engine's counters at the end", 0},
     {0},
@@ -176,13 +193,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case ARGP_KEY_END:
         if (b->json && b->digest)
-            argp_error(state, "give one of --json and --digest: the JSON object has the digest in it");
+            argp_error(state, "give either --json or --digest: the JSON object contains the digest");
         if (b->schedule_path && b->session.disturb_seed)
-            argp_error(state, "--disturb makes a schedule of its own, so that --schedule can't be given too");
+            argp_error(state, "--disturb makes its own schedule and can't be combined with --schedule");
         if (!b->guest.kernel && !b->from)
             argp_error(state, "which IMAGE? For example: bootrace boot vmlinuz");
         if (b->from && (b->record_path || b->schedule_path || b->hotplug_path))
-            argp_error(state, "--from can't be combined with --record, --schedule and --hotplug: they begin with the "
+            argp_error(state, "--from can't be combined with --record, --schedule or --hotplug: these begin with the "
                               "boot");
         if (b->from && b->guest.detect)
             argp_error(state, "--from can't be combined with --detect: a detector has to see the boot from its start");

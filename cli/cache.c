@@ -19,8 +19,10 @@ enum { KEY_CACHE = 0x2000, KEY_NO_CACHE };
 
 static const struct argp_option options[] = {
     {"cache", KEY_CACHE, "DIR", 0,
-     "Where snapshots of places in boots are kept (default: bootrace in $XDG_CACHE_HOME or ~/.cache)", 0},
-    {"no-cache", KEY_NO_CACHE, NULL, 0, "Boot to the place, and keep nothing", 0},
+     "Keep snapshots of places in boots in DIR (default: bootrace in $XDG_CACHE_HOME or "
+     "~/.cache)",
+     0},
+    {"no-cache", KEY_NO_CACHE, NULL, 0, "Boot to the place every time, and keep no snapshot", 0},
     {0},
 };
 
@@ -105,12 +107,15 @@ enum emu_err cache_run_to(struct guest *g, const struct cache_options *o, const 
 
 static const char command_doc[] =
     "Show, or empty, the folder of snapshots that searches keep.\v"
-    "list says for each snapshot its size, when it was used last, its step and its case; clear drops all; trim drops "
-    "what was not used for the longest time until the rest is at most SIZE.\n\n"
+    "list shows each snapshot's size, last use, step and case. clear deletes all snapshots. "
+    "trim deletes those that were not used for the longest time, until the others take at "
+    "most SIZE.\n"
+    "\n"
     "Examples:\n"
     "  bootrace cache list\n"
     "  bootrace cache trim 500M\n"
-    "  bootrace cache clear\n\n"
+    "  bootrace cache clear\n"
+    "\n"
     "Exit status: 0, 2 wrong input.";
 
 static const struct argp_option command_options[] = {
@@ -137,11 +142,11 @@ static error_t parse_command(int key, char *arg, struct argp_state *state)
         else if (!c->size && !strcmp(c->what, "trim"))
             c->size = arg;
         else
-            argp_error(state, "'%s' is too much", arg);
+            argp_error(state, "'%s' is one argument too many", arg);
         break;
     case ARGP_KEY_END:
         if (!c->what || (strcmp(c->what, "list") && strcmp(c->what, "clear") && strcmp(c->what, "trim")))
-            argp_error(state, "what about the cache? list, clear or trim SIZE");
+            argp_error(state, "which action? list, clear or trim SIZE");
         if (!strcmp(c->what, "trim") && !c->size)
             argp_error(state, "trim to which size? For example: bootrace cache trim 500M");
         break;
@@ -205,9 +210,9 @@ int cache_run(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &c);
     diag_init(&d);
     if (c.size && parse_bytes(c.size, &bytes_max, &d) != EMU_OK)
-        err = diag_set(&d, EMU_EINPUT, "a size is given like 500M or 2G, from 16M, not '%s'", c.size);
+        err = diag_set(&d, EMU_EINPUT, "a size is a number like 500M or 2G, at least 16M, not '%s'", c.size);
     if (err == EMU_OK && !cache_find_folder(&c.cache, folder))
-        err = diag_set(&d, EMU_EINPUT, "there is no home for a cache; give --cache DIR");
+        err = diag_set(&d, EMU_EINPUT, "there is no home folder for a cache; give --cache DIR");
     if (err == EMU_OK)
         err = snapshot_cache_init(&cache, folder, SNAPSHOT_CACHE_BYTES_MAX_DEFAULT, &d);
     if (err == EMU_OK) {

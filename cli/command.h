@@ -17,12 +17,11 @@ struct command {
     int (*run)(int argc, char **argv); /* argv[0] is "bootrace NAME"; returns an enum command_status */
 };
 
-/* Complains on standard error, in the name of `name` ("bootrace NAME"). Returns the status of what failed so:
-   COMMAND_INPUT for EMU_EINPUT, else COMMAND_ERROR. */
+/* Print `d` on standard error as `name` ("bootrace NAME"). Returns COMMAND_INPUT for EMU_EINPUT, else COMMAND_ERROR. */
 int command_fail(const char *name, enum emu_err err, const struct diag *d);
 
-/* Whether `path` can be written when the run is over, so that a long one is not made for nothing: EMU_EINPUT with a
-   sentence if not. `is_replaced`: another file takes its name, which must not be a device's. Nothing is changed. */
+/* Check before a long run that `path` can be written after it: EMU_EINPUT with a sentence if not. `is_replaced`:
+   another file will take its name, which must not be a device's. Changes nothing. */
 enum emu_err command_check_output(const char *path, bool is_replaced, struct diag *d) EMU_MUST_CHECK;
 /* Close what was opened for `path` (NULL: standard output, which stays open): EMU_EHOST if not all of it was written.
  */

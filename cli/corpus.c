@@ -26,15 +26,18 @@
 
 /* ---- run ---- */
 
-static const char run_doc[] =
-    "Run cases, several at a time, and say which do not end as they expect.\v"
-    "A FOLDER stands for all *.yaml below it; without any argument it is ./corpus, or the one that was installed.\n\n"
-    "Examples:\n"
-    "  bootrace corpus run\n"
-    "  bootrace corpus run corpus/s0-late-module.yaml --verbose\n"
-    "  bootrace corpus run --jobs 8 --junit junit.xml --sarif bootrace.sarif\n\n"
-    "Cases on a kernel of Debian's that `scripts/kernel` has not fetched are skipped.\n"
-    "Exit status: 0 all as expected, 1 some are not, 2 wrong input, 5 some could not be run, 130 interrupted.";
+static const char run_doc[] = "Run cases, several at a time, and say which do not end as they expect.\v"
+                              "A FOLDER stands for all *.yaml below it; without any argument it is ./corpus, or the "
+                              "one that was installed.\n"
+                              "\n"
+                              "Examples:\n"
+                              "  bootrace corpus run\n"
+                              "  bootrace corpus run corpus/s0-late-module.yaml --verbose\n"
+                              "  bootrace corpus run --jobs 8 --junit junit.xml --sarif bootrace.sarif\n"
+                              "\n"
+                              "Cases about a Debian kernel that `scripts/kernel` has not fetched are skipped.\n"
+                              "Exit status: 0 all as expected, 1 some are not, 2 wrong input, 5 some could not be run, "
+                              "130 interrupted.";
 
 enum { KEY_TAP = 256, KEY_JUNIT, KEY_SARIF, KEY_GUESTS, KEY_JSON };
 
@@ -44,7 +47,7 @@ static const struct argp_option run_options[] = {
     {"junit", KEY_JUNIT, "FILE", 0, "Write JUnit XML to FILE", 0},
     {"sarif", KEY_SARIF, "FILE", 0, "Write SARIF 2.1.0 to FILE", 0},
     {"guests", KEY_GUESTS, "FOLDER", 0, "Where free-standing guests are (default: beside this program)", 0},
-    {"verbose", 'v', NULL, 0, "Say also how the cases that are as expected ended", 0},
+    {"verbose", 'v', NULL, 0, "Also say how those cases ended that are as expected", 0},
     {0},
 };
 

@@ -18,26 +18,28 @@
 
 #define NAME_PATTERN "^[a-z][0-9]+-[a-z0-9]+(-[a-z0-9]+)*$"
 
-static const char doc[] =
-    "Put a found failure into a corpus: check it, run it twice, and write it there under a good name.\v"
-    "FOUND is a case as `bootrace fuzz --out` and `bootrace boot --record` write it. It must end as it says, twice in "
-    "the "
-    "same state. NAME begins with the id of the seed or bug, like s1-timer-in-memcpy. What would fail with the next "
-    "change of the model (the digests, the number of steps) is left out, and the image's digest too where no line of "
-    "the "
-    "schedule depends on it; --exact keeps them.\n\n"
-    "Examples:\n"
-    "  bootrace corpus add found/0001.yaml --as s1-timer-in-memcpy \\\n"
-    "      --title 'A tick inside memcpy'\n"
-    "  bootrace corpus add boot.yaml --as b7-boot-hang --to regressions --exact\n\n"
-    "Exit status: 0 added, 1 it does not end as it says, 2 wrong input, 5 it does not fit its guest.";
+static const char doc[] = "Put a found failure into a corpus: check it, run it twice, and write it there under a "
+                          "good name.\v"
+                          "FOUND is a case as `bootrace fuzz --out` and `bootrace boot --record` write it. It is "
+                          "run twice, and must end as it says, in the same state both times. NAME begins with the "
+                          "id of the seed or bug, like s1-timer-in-memcpy. The digests and the number of steps, "
+                          "which change with the model, are left out; so is the image's digest where no line of "
+                          "the schedule depends on it. --exact keeps them.\n"
+                          "\n"
+                          "Examples:\n"
+                          "  bootrace corpus add found/0001.yaml --as s1-timer-in-memcpy \\\n"
+                          "      --title 'A tick inside memcpy'\n"
+                          "  bootrace corpus add boot.yaml --as b7-boot-hang --to regressions --exact\n"
+                          "\n"
+                          "Exit status: 0 added, 1 it does not end as it says, 2 wrong input, 5 it does not fit "
+                          "its guest.";
 
 enum { KEY_AS = 256, KEY_TO, KEY_TITLE, KEY_MECHANISM, KEY_SOURCE, KEY_FALSIFIED, KEY_FORCE, KEY_EXACT };
 
 static const struct argp_option options[] = {
     {"as", KEY_AS, "NAME", 0, "The case's name in the corpus, without .yaml", 0},
     {"to", KEY_TO, "FOLDER", 0, "The corpus (default: corpus)", 0},
-    {"title", KEY_TITLE, "TEXT", 0, "One line, instead of the found case's", 0},
+    {"title", KEY_TITLE, "TEXT", 0, "One line that replaces the title of FOUND", 0},
     {"mechanism", KEY_MECHANISM, "TEXT", 0, "What happens, step by step", 0},
     {"source", KEY_SOURCE, "TEXT", 0, "Commit, report, version", 0},
     {"falsified-by", KEY_FALSIFIED, "TEXT", 0, "What would show that the mechanism is another one", 0},

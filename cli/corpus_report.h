@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * corpus_report: what came of many cases, for machines: TAP, JUnit XML, SARIF.
+ * corpus_report: the outcomes of many cases, for machines: TAP, JUnit XML, SARIF.
  */
 #ifndef BOOTRACE_CLI_CORPUS_REPORT_H
 #define BOOTRACE_CLI_CORPUS_REPORT_H
@@ -30,7 +30,7 @@ struct corpus_entry {
 void corpus_print_tap_plan(size_t count, FILE *to);
 void corpus_print_tap(const struct corpus_entry *e, size_t number, FILE *to);
 
-/* Whole files. EMU_EHOST: they can't be written. */
+/* Write a whole file. EMU_EHOST: it can't be written. */
 enum emu_err corpus_write_junit(const char *path, const struct corpus_entry *e, size_t count,
                                 struct diag *d) EMU_MUST_CHECK;
 enum emu_err corpus_write_sarif(const char *path, const struct corpus_entry *e, size_t count,

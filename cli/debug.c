@@ -24,25 +24,29 @@
 
 #define GDB_ADDRESS_DEFAULT "127.0.0.1:0"
 
-static const char doc[] =
-    "Let gdb look at a run: breakpoints, watchpoints, steps, and the same backwards. The guest waits for gdb before "
-    "its "
-    "first instruction; nothing that gdb does changes the run, but what it writes.\v"
-    "vCPUs are gdb's threads. Breakpoints are never written into the guest's memory. `reverse-stepi` and "
-    "`reverse-continue` go back by executing the run again. `monitor help` in gdb lists what the host knows: event "
-    "channels, timers, hypercalls, the position and digest of the run.\n\n"
-    "CASE is a file (*.yaml) as `bootrace boot --record` and `bootrace fuzz --out` write it; it says all of the guest, "
-    "its machine and its schedule. A case with a search is searched first, and the run is a failure that it finds.\n\n"
-    "Examples:\n"
-    "  bootrace symbols vmlinuz --elf vmlinux.symbols\n"
-    "  bootrace debug vmlinuz --gdb 127.0.0.1:1234\n"
-    "  gdb vmlinux.symbols -ex 'target remote :1234'\n"
-    "  bootrace debug guest.elf --mode hvm --vcpus 4 --gdb /tmp/gdb.socket\n"
-    "  bootrace debug corpus/s0-late-module.yaml --gdb :1234\n"
-    "  bootrace debug corpus/s1-timer-byte.yaml --failure 2 --gdb :1234\n\n"
-    "Exit status: it ends when gdb kills the guest (or quits), with status 0; after `detach` the guest runs on to its "
-    "end, whose "
-    "status `bootrace boot --help` explains. If the connection breaks, another gdb may come.";
+static const char doc[] = "Attach gdb to a run: breakpoints, watchpoints and steps, forwards and backwards. The "
+                          "guest waits for gdb before its first instruction. Nothing that gdb does changes the "
+                          "run, except what it writes.\v"
+                          "vCPUs are gdb's threads. Breakpoints are never written into the guest's memory. "
+                          "`reverse-stepi` and `reverse-continue` go back by executing the run again. `monitor "
+                          "help` in gdb lists what the host knows: event channels, timers, hypercalls, the "
+                          "position and digest of the run.\n"
+                          "\n"
+                          "CASE is a file (*.yaml) as `bootrace boot --record` and `bootrace fuzz --out` write it; "
+                          "it describes the guest, its machine and its schedule. If the case is a search, the "
+                          "search is made first, and the run is one of the failures that it finds.\n"
+                          "\n"
+                          "Examples:\n"
+                          "  bootrace symbols vmlinuz --elf vmlinux.symbols\n"
+                          "  bootrace debug vmlinuz --gdb 127.0.0.1:1234\n"
+                          "  gdb vmlinux.symbols -ex 'target remote :1234'\n"
+                          "  bootrace debug guest.elf --mode hvm --vcpus 4 --gdb /tmp/gdb.socket\n"
+                          "  bootrace debug corpus/s0-late-module.yaml --gdb :1234\n"
+                          "  bootrace debug corpus/s1-timer-byte.yaml --failure 2 --gdb :1234\n"
+                          "\n"
+                          "Exit status: 0 when gdb kills the guest or quits. After `detach` the guest runs on to "
+                          "its end, and the status is that of `bootrace boot`. If the connection breaks, another "
+                          "gdb may connect.";
 
 enum { KEY_GDB = 256, KEY_SCHEDULE, KEY_FROM, KEY_FAILURE, KEY_GUESTS };
 
@@ -51,11 +55,16 @@ static const struct argp_option options[] = {
      "Where to wait for gdb: 127.0.0.1:PORT, :PORT (the same, port 0 for a free one), or the path of a Unix socket "
      "(default: " GDB_ADDRESS_DEFAULT ")",
      0},
-    {"failure", KEY_FAILURE, "N", 0, "Of a case with a search: its N-th failure (default: the first)", 0},
+    {"failure", KEY_FAILURE, "N", 0, "If CASE is a search: take its N-th failure (default: the first)", 0},
     {"guests", KEY_GUESTS, "FOLDER", 0, "Where a case's free-standing guests are (default: beside this program)", 0},
-    {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
+    {"schedule", KEY_SCHEDULE, "FILE", 0,
+     "Read the decisions that differ from the default from FILE, one on each line "
+     "(docs/schedule.md)",
+     0},
     {"from", KEY_FROM, "FILE", 0,
-     "Begin at a snapshot file (bootrace boot --snapshot-at); IMAGE then only gives the symbols and may be omitted", 0},
+     "Start from a snapshot file (`bootrace boot --snapshot-at`). IMAGE then only gives the "
+     "symbols and may be omitted",
+     0},
     {0},
 };
 
@@ -134,7 +143,7 @@ static enum emu_err take_case(struct debug *b, struct diag *d)
         return diag_set(d, EMU_EINPUT, "--schedule %s: a case has its own schedule", b->schedule_path);
     err = case_read(&b->c, b->guest.kernel, d);
     if (err == EMU_OK && b->guest.option_given)
-        err = diag_set(d, EMU_EINPUT, "--%s: a case says all of its guest and machine; change it there",
+        err = diag_set(d, EMU_EINPUT, "--%s: a case describes its whole guest and machine; change the case instead",
                        b->guest.option_given);
     if (err == EMU_OK)
         err = case_prepare(&b->c, b->guests, &b->case_guest, &b->schedule, d);

@@ -27,7 +27,7 @@ struct report {
 };
 
 static const struct argp_option argp_options[] = {
-    {"dry-run", 'n', NULL, 0, "Say what would change in memory; images themselves are never changed", 0},
+    {"dry-run", 'n', NULL, 0, "Only say what would change in memory; images are never changed", 0},
     {0},
 };
 
@@ -53,7 +53,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         if (!o->count)
             argp_error(state, "which EDIT?");
         if (!o->dry_run)
-            argp_error(state, "images are not changed: say --dry-run");
+            argp_error(state, "bootrace edit never changes an image: give --dry-run");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -64,7 +64,7 @@ static const struct argp argp = {
     argp_options,
     parse_option,
     "IMAGE EDIT...",
-    "Says what edits would change in a kernel, in order. Each EDIT is one argument:\n"
+    "Say what edits would change in a kernel, in order. Each EDIT is one argument:\n"
     "  'drop-call FUNCTION CALLEE|+OFFSET [OCCURRENCE]'\n"
     "  'call-after FUNCTION CALLEE NEW [OCCURRENCE]'\n"
     "  'unguard FUNCTION'\n"
@@ -73,8 +73,9 @@ static const struct argp argp = {
     "Examples:\n"
     "  bootrace edit --dry-run vmlinuz 'unguard text_poke_early'\n"
     "  bootrace edit --dry-run vmlinuz \\\n"
-    "      'drop-call alternative_instructions stop_nmi'\n\n"
-    "Exit status: 0 all fit, 2 one does not, 5 our own failure.",
+    "      'drop-call alternative_instructions stop_nmi'\n"
+    "\n"
+    "Exit status: 0 all fit, 2 one does not, 5 bootrace or the host failed.",
     NULL,
     NULL,
     NULL,

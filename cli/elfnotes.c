@@ -15,22 +15,24 @@
 enum { OPTION_XEN = 'x', OPTION_TYPE = 't', OPTION_FEATURES = 'f', OPTION_JSON = 'j' };
 
 static const struct argp_option options[] = {
-    {"xen", OPTION_XEN, "VERSION", 0, "4.1, 4.2, 4.4, 4.17 or all (default: all)", 0},
-    {"type", OPTION_TYPE, "TYPE", 0, "pv, pvh or any: the kind of guest it has to be accepted as (default: any)", 0},
-    {"features", OPTION_FEATURES, "STRING", 0, "the `features=' of the domain's configuration", 0},
-    {"json", OPTION_JSON, NULL, 0, "print one JSON object", 0},
+    {"xen", OPTION_XEN, "VERSION", 0, "The Xen version: 4.1, 4.2, 4.4, 4.17 or all (default: all)", 0},
+    {"type", OPTION_TYPE, "TYPE", 0, "The guest type that IMAGE has to be accepted as: pv, pvh or any (default: any)",
+     0},
+    {"features", OPTION_FEATURES, "STRING", 0, "The features= of the domain's configuration", 0},
+    {"json", OPTION_JSON, NULL, 0, "Print one JSON object", 0},
     {0},
 };
 
-static const char doc[] =
-    "Says for each Xen version whether its toolstack would load IMAGE (a vmlinuz, a vmlinux or a bare ELF guest) as an "
-    "unprivileged guest, which features the image requires and supports, and why.\v"
-    "Examples:\n"
-    "  bootrace elfnotes /boot/vmlinuz\n"
-    "  bootrace elfnotes --xen 4.1 --type pv vmlinuz\n"
-    "  bootrace elfnotes --json vmlinuz | jq '.versions[] | {xen, accepted}'\n\n"
-    "Exit status: 0 every asked version accepts the image as at least one asked kind of guest, 1 one does not, 2 wrong "
-    "input.";
+static const char doc[] = "Say for each Xen version whether its toolstack would load IMAGE (a vmlinuz, a vmlinux "
+                          "or a bare ELF guest) as an unprivileged guest, which features the image requires and "
+                          "supports, and why.\v"
+                          "Examples:\n"
+                          "  bootrace elfnotes /boot/vmlinuz\n"
+                          "  bootrace elfnotes --xen 4.1 --type pv vmlinuz\n"
+                          "  bootrace elfnotes --json vmlinuz | jq '.versions[] | {xen, accepted}'\n"
+                          "\n"
+                          "Exit status: 0 every version asked for accepts the image as at least one of the types "
+                          "asked for, 1 some version does not, 2 wrong input.";
 
 struct request {
     const char *path;

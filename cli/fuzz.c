@@ -33,35 +33,36 @@
 #include "fuzz/detect/divergence.h"
 #include "models/linux/window_names.h"
 
-static const char doc[] =
-    "Search a window of a boot: every boundary, every interrupt, or many schedules of it.\v"
-    "The window is a function: from its first instruction to its return, or for so many steps of all vCPUs; "
-    "or it is what one vCPU does between two positions, counted in its steps. SYMBOL#N is the N-th time since the "
-    "start "
-    "of the boot that one vCPU executes it, the first vCPU to do so; N counts as in the anchors of schedules, and "
-    "stands "
-    "before +STEPS.\n\n"
-    "Strategies: exhaustive (the default) covers every boundary of one vCPU times each source. The others make whole "
-    "runs "
-    "and minimise what fails: random, pct, preempt (every interleaving of the vCPUs with at most --depth "
-    "preemptions).\n\n"
-    "Examples:\n"
-    "  bootrace fuzz vmlinuz --window alternative_instructions --inject timer\n"
-    "  bootrace fuzz guest.elf --cmdline variant=buggy \\\n"
-    "      --window alternative_instructions --inject timer,nmi --json\n"
-    "  bootrace fuzz vmlinuz --window alternative_instructions \\\n"
-    "      --jobs 2 --out search\n"
-    "  bootrace fuzz vmlinuz --mode hvm --vcpus 1 \\\n"
-    "      --window 'jump_label_update#5' --inject timer,nmi\n"
-    "  bootrace fuzz vmlinuz --vcpus 2 --window start_secondary \\\n"
-    "      --strategy preempt --depth 2 --out found\n"
-    "  bootrace fuzz guest.elf --window alternative_instructions --inject nmi \\\n"
-    "      --same registers,wrong_memory --budget 10m --out kept\n\n"
-    "With --same the exhaustive search also fails where the handler returns with something changed that is declared to "
-    "stay the same, `registers` and `cr2` (the interrupted ones) among it; the other strategies compare memory where a "
-    "run "
-    "ends.\n\n"
-    "Exit status: 0 no boundary fails, 1 some do, 2 wrong input, 4 the search is not complete, 130 interrupted.";
+static const char doc[] = "Search a window of a boot: every boundary, every interrupt, or many schedules of it.\v"
+                          "The window is a function, from its first instruction to its return, or for STEPS steps "
+                          "of all vCPUs; or it is what one vCPU does between two positions, counted in the steps "
+                          "of that vCPU. SYMBOL#N is the N-th execution of SYMBOL since the start of the boot by "
+                          "one vCPU, the first that gets there. N counts as in the anchors of schedules, and comes "
+                          "before +STEPS.\n"
+                          "\n"
+                          "Strategies: exhaustive (the default) covers every boundary of one vCPU with each "
+                          "source. The others make whole runs and minimise those that fail: random, pct, preempt "
+                          "(every interleaving of the vCPUs with at most --depth preemptions).\n"
+                          "\n"
+                          "Examples:\n"
+                          "  bootrace fuzz vmlinuz --window alternative_instructions --inject timer\n"
+                          "  bootrace fuzz guest.elf --cmdline variant=buggy \\\n"
+                          "      --window alternative_instructions --inject timer,nmi --json\n"
+                          "  bootrace fuzz vmlinuz --window alternative_instructions \\\n"
+                          "      --jobs 2 --out search\n"
+                          "  bootrace fuzz vmlinuz --mode hvm --vcpus 1 \\\n"
+                          "      --window 'jump_label_update#5' --inject timer,nmi\n"
+                          "  bootrace fuzz vmlinuz --vcpus 2 --window start_secondary \\\n"
+                          "      --strategy preempt --depth 2 --out found\n"
+                          "  bootrace fuzz guest.elf --window alternative_instructions --inject nmi \\\n"
+                          "      --same registers,wrong_memory --budget 10m --out kept\n"
+                          "\n"
+                          "With --same the exhaustive search also fails where the handler returns and has changed "
+                          "something that is declared to stay the same; `registers` and `cr2` stand for the "
+                          "interrupted ones. The other strategies compare memory where a run ends.\n"
+                          "\n"
+                          "Exit status: 0 no boundary fails, 1 some do, 2 wrong input, 4 the search is not "
+                          "complete, 130 interrupted.";
 
 enum {
     KEY_WINDOW = 256,
@@ -84,35 +85,38 @@ enum {
 
 /* With the sources that the exhaustive search takes, and the other ones. */
 #define INJECT_HELP                                                                                                    \
-    "What is injected, several with commas (default: timer): %s. Strategies other than exhaustive also take %s, and "  \
+    "What to inject, separated by commas (default: timer): %s. Strategies other than exhaustive also take %s, and "    \
     "nothing"
 
 static const struct argp_option options[] = {
     {"window", KEY_WINDOW, "SYMBOL[#N][+STEPS]|VCPU:FROM-VCPU:TO", 0,
-     "The function whose execution is searched (its N-th one), or so many steps from its first instruction on; also "
-     "one of the names below, like @text-poke",
+     "Search the execution of this function (its N-th one), or STEPS steps from its first "
+     "instruction on; or a window that is named below, like @text-poke",
      0},
     {"inject", KEY_INJECT, "LIST", 0, INJECT_HELP, 0},
     {"strategy", KEY_STRATEGY, "NAME", 0, "exhaustive, random, pct or preempt", 0},
     {"runs", KEY_RUNS, "N", 0, "Stop after N runs (default: 10000)", 0},
-    {"search-seed", KEY_SEARCH_SEED, "N", 0, "Of the strategy's random choices (default: 1)", 0},
+    {"search-seed", KEY_SEARCH_SEED, "N", 0, "Seed of the strategy's random choices (default: 1)", 0},
     {"depth", KEY_DEPTH, "N", 0,
-     "Actions a run at most (random, default 1), orderings (pct, default 2), preemptions (preempt, default 0)", 0},
+     "At most N actions in a run (random, default 1), orderings (pct, default 2) or "
+     "preemptions (preempt, default 0)",
+     0},
     {"run-steps-max", KEY_STEPS, "N", 0, "Follow each run for N steps from the window's start (default: 20000000)", 0},
-    {"reach", KEY_REACH, "SYMBOL", 0, "A run passes when it gets there, and is out of budget when it does not", 0},
+    {"reach", KEY_REACH, "SYMBOL", 0, "A run passes when it reaches SYMBOL, and is out of budget when it does not", 0},
     {"failures", KEY_FAILURES, "N", 0, "Stop after N different failures", 0},
     {"out", KEY_OUT, "DIR", 0,
-     "Keep the search in this folder, and each failure as a case; the same command goes on where it was stopped", 0},
-    {"jobs", KEY_JOBS, "N", 0, "Processes of the exhaustive search (default: 1)", 0},
-    {"shard", KEY_SHARD, "K/N", 0, "Only the K-th of N parts of the window; `bootrace merge` joins parts", 0},
-    {"every-boundary", KEY_EVERY, NULL, 0, "Leave nothing out: to check the pruning on a small window", 0},
+     "Keep the search in DIR, and each failure as a case; the same command resumes the search", 0},
+    {"jobs", KEY_JOBS, "N", 0, "Number of processes of the exhaustive search (default: 1)", 0},
+    {"shard", KEY_SHARD, "K/N", 0, "Search only the K-th of N parts of the window; `bootrace merge` joins the parts",
+     0},
+    {"every-boundary", KEY_EVERY, NULL, 0, "Run the handler at every boundary, to check the pruning on a small window",
+     0},
     {"budget", KEY_BUDGET, "TIME", 0,
-     "Stop when so much time has passed, like 90s, 10m or 2h; with --out, the same command goes on where the "
-     "exhaustive "
-     "search was",
+     "Stop after this time, like 90s, 10m or 2h; with --out, the same command resumes an "
+     "exhaustive search",
      0},
     {"window-steps-max", KEY_MAX, "N", 0, "End the window after N steps at the latest", 0},
-    {"json", KEY_JSON, NULL, 0, "End with one JSON object on standard output", 0},
+    {"json", KEY_JSON, NULL, 0, "Print one JSON object on standard output at the end", 0},
     {0},
 };
 
@@ -337,7 +341,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         if (!f->window)
             argp_error(state, "which window? For example: --window alternative_instructions");
         if (f->schedules.strategy && f->of_boundaries)
-            argp_error(state, "%s is for the exhaustive search, and --strategy %s makes whole runs", f->of_boundaries,
+            argp_error(state, "%s is for the exhaustive search; --strategy %s makes whole runs", f->of_boundaries,
                        f->schedules.strategy->name);
         if (!f->schedules.strategy && f->of_runs)
             argp_error(state, "%s is for --strategy random, pct or preempt; the exhaustive search covers all",
@@ -693,10 +697,10 @@ static int search_boundaries(struct fuzz *f, struct guest *g, uint64_t end_gva, 
     failing = search_report_sum(found, "failing");
     if (!complete && is_over(f) && !interrupted)
         fprintf(to, "stopped: the budget of %" PRIu64 " s is used up; %s\n", f->budget_s,
-                f->exhaustive.out ? "the same command goes on where it was" : "give --out DIR to make it resumable");
+                f->exhaustive.out ? "the same command resumes it" : "give --out DIR to make it resumable");
     if (interrupted)
         fprintf(to, "interrupted; %s\n",
-                f->exhaustive.out ? "the same command goes on where it was" : "give --out DIR to make it resumable");
+                f->exhaustive.out ? "the same command resumes it" : "give --out DIR to make it resumable");
     fprintf(to,
             "each run ends where the handler returns, and says nothing of what the guest does then; assuming that %s\n",
             SEARCH_ASSUMPTIONS);

@@ -24,19 +24,19 @@
 static const struct command commands[] = {
     {"boot", "boot a guest kernel and say how it ended", boot_run},
     {"cache", "show, or empty, the folder of snapshots that searches keep", cache_run},
-    {"corpus", "run, list, show cases: every bug ever found, and its repair", corpus_run},
-    {"debug", "let gdb look at a boot, forwards and backwards", debug_run},
+    {"corpus", "run, list, show and add cases: every bug ever found, and its repair", corpus_run},
+    {"debug", "attach gdb to a boot, forwards and backwards", debug_run},
     {"doctor", "check what bootrace needs on this machine", doctor_run},
-    {"edit", "what an edit by meaning would change in a kernel", edit_run},
-    {"elfnotes", "would each Xen version's toolstack load this image, and why not", elfnotes_run},
+    {"edit", "say what an edit would change in a kernel", edit_run},
+    {"elfnotes", "say which Xen versions would load an image, and why not", elfnotes_run},
     {"merge", "join the parts of an exhaustive search", merge_run},
-    {"patches", "which of its instructions a kernel patches, and by which tables", patches_run},
+    {"patches", "list the instructions that a kernel patches, and its tables of them", patches_run},
     {"fuzz", "search a window of a boot for the interrupt that breaks it", fuzz_run},
     {"replay", "run a case again and say whether it ends as it should", replay_run},
-    {"operations", "which hypercall operations the Xen model has, and from which version on", operations_run},
+    {"operations", "list the hypercall operations of the Xen model and their versions", operations_run},
     {"report", "tell what happened in a run: story, timeline, bytes; HTML, text or trace", report_run},
-    {"snapshot", "what a snapshot file is of, and where it stands", snapshot_run},
-    {"symbols", "where an image's symbols come from, and what a name or an address is", symbols_run},
+    {"snapshot", "say what a snapshot file contains", snapshot_run},
+    {"symbols", "say where an image's symbols come from; look up a name or an address", symbols_run},
     {NULL, NULL, NULL},
 };
 
@@ -46,8 +46,10 @@ static void print_help(FILE *to)
                 "Boots guest kernels instruction by instruction on a modelled Xen host, deterministically.\n\n");
     for (const struct command *c = commands; c->name; c++)
         fprintf(to, "  %-12s %s\n", c->name, c->summary);
-    fprintf(to, "\n`bootrace COMMAND --help` explains one. Exit status: 0 PASS, 1 FAIL, 2 wrong input, 3 UNMODELLED,\n"
-                "4 BUDGET, 5 ERROR (ours), 130 interrupted.\n");
+    fprintf(to, "\n"
+                "`bootrace COMMAND --help` explains one. Exit status: 0 PASS, 1 FAIL, 2 wrong input, 3 "
+                "UNMODELLED,\n"
+                "4 BUDGET, 5 ERROR (bootrace or the host failed), 130 interrupted.\n");
 }
 
 /* What is lost on its way to a full disk is no success. */

@@ -12,22 +12,24 @@
 #include "cli/run/json_text.h"
 #include "fuzz/search/source.h"
 
-static const char doc[] =
-    "Join the parts of an exhaustive search.\v"
-    "DIR is what `bootrace fuzz --out DIR` wrote, by one shard or several. Parts of different searches are refused. "
-    "What no part covers is named, and a DIR without parts too: run the commands of these shards again.\n\n"
-    "Examples:\n"
-    "  bootrace fuzz vmlinuz --window alternative_instructions \\\n"
-    "      --shard 1/2 --out one\n"
-    "  bootrace fuzz vmlinuz --window alternative_instructions \\\n"
-    "      --shard 2/2 --out two\n"
-    "  bootrace merge one two --json\n\n"
-    "Exit status: as of `bootrace fuzz`; 4 if parts are missing.";
+static const char doc[] = "Join the parts of an exhaustive search.\v"
+                          "DIR is what `bootrace fuzz --out DIR` wrote, by one shard or several. Parts of "
+                          "different searches are refused. Boundaries that no part covers are named, and so is a "
+                          "DIR without parts: run the commands of those shards again.\n"
+                          "\n"
+                          "Examples:\n"
+                          "  bootrace fuzz vmlinuz --window alternative_instructions \\\n"
+                          "      --shard 1/2 --out one\n"
+                          "  bootrace fuzz vmlinuz --window alternative_instructions \\\n"
+                          "      --shard 2/2 --out two\n"
+                          "  bootrace merge one two --json\n"
+                          "\n"
+                          "Exit status: that of `bootrace fuzz`; 4 if parts are missing.";
 
 enum { KEY_JSON = 256 };
 
 static const struct argp_option options[] = {
-    {"json", KEY_JSON, NULL, 0, "End with one JSON object on standard output", 0},
+    {"json", KEY_JSON, NULL, 0, "Print one JSON object on standard output at the end", 0},
     {0},
 };
 
@@ -41,8 +43,8 @@ struct merge {
 static void tell_nothing_in(const char *folder)
 {
     fprintf(stderr,
-            "bootrace merge: %s: there is no part of a search: its shard was not begun, or was killed before the first "
-            "part was written; run its command again\n",
+            "bootrace merge: %s: there is no part of a search: its shard was not started, or was "
+            "killed before the first part was written; run its command again\n",
             folder);
 }
 

@@ -43,7 +43,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         }
         return 0;
     case ARGP_KEY_ARG:
-        argp_error(state, "there is nothing to give but options: '%s'", arg);
+        argp_error(state, "this command takes only options, not '%s'", arg);
         return 0;
     }
     return ARGP_ERR_UNKNOWN;

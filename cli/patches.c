@@ -58,13 +58,16 @@ static const struct argp argp = {
     argp_options,
     parse_option,
     "IMAGE",
-    "Lists the tables by which a Linux kernel patches its own code: alternatives, paravirt, jump_labels, static_calls, "
-    "smp_locks, retpolines, returns, calls, endbr, fentry. With --table or --function also each site.\v"
+    "List the tables by which a Linux kernel patches its own code: alternatives, paravirt, "
+    "jump_labels, static_calls, smp_locks, retpolines, returns, calls, endbr, fentry. With "
+    "--table or --function, list each site too.\v"
     "Examples:\n"
     "  bootrace patches vmlinuz\n"
     "  bootrace patches vmlinuz --table paravirt\n"
-    "  bootrace patches vmlinuz --function _raw_spin_lock --json\n\n"
-    "Exit status: 0 listed, 2 wrong input, no tables, or no site there, 5 our own failure.",
+    "  bootrace patches vmlinuz --function _raw_spin_lock --json\n"
+    "\n"
+    "Exit status: 0 listed, 2 wrong input, no tables, or no site there, 5 bootrace or the "
+    "host failed.",
     children,
     NULL,
     NULL,

@@ -21,34 +21,38 @@
 
 #define CONSOLE_BYTES_MAX (8u << 20) /* of what a pattern is looked for in */
 
-static const char doc[] =
-    "Run a case again: its guest, its machine, its schedule or search.\v"
-    "CASE is a file as `bootrace boot --record` and `bootrace fuzz --out` write it, and as corpus/ holds them; "
-    "docs/case.md describes it. The run is checked against what the case expects, and against the digests that its "
-    "schedule notes.\n\n"
-    "Examples:\n"
-    "  bootrace replay corpus/s0-late-module.yaml\n"
-    "  bootrace replay found.yaml --json --console console.txt\n"
-    "  bootrace replay old.yaml --check && echo still the same\n"
-    "  bootrace replay old.yaml --against ../bootrace-0.1/bootrace\n\n"
-    "Exit status: that of the run: 0 PASS, 1 FAIL, 3 UNMODELLED, 4 BUDGET; 2 wrong input (the case file), 5 ERROR (the "
-    "case does not fit its guest), 130 interrupted. With --check: 0 as expected, 1 not.";
+static const char doc[] = "Run a case again: its guest, its machine, its schedule or search.\v"
+                          "CASE is a file as `bootrace boot --record` and `bootrace fuzz --out` write it, and as "
+                          "corpus/ holds them; docs/case.md describes it. The run is checked against what the case "
+                          "expects, and against the digests in its schedule.\n"
+                          "\n"
+                          "Examples:\n"
+                          "  bootrace replay corpus/s0-late-module.yaml\n"
+                          "  bootrace replay found.yaml --json --console console.txt\n"
+                          "  bootrace replay old.yaml --check && echo still the same\n"
+                          "  bootrace replay old.yaml --against ../bootrace-0.1/bootrace\n"
+                          "\n"
+                          "Exit status: that of the run: 0 PASS, 1 FAIL, 3 UNMODELLED, 4 BUDGET; 2 wrong input "
+                          "(the case file), 5 ERROR (the case does not fit its guest), 130 interrupted. With "
+                          "--check: 0 as expected, 1 not.";
 
 enum { KEY_JSON = 256, KEY_CHECK, KEY_CONSOLE, KEY_GUESTS, KEY_QUIET, KEY_DIGESTS, KEY_AGAINST };
 
 static const struct argp_option options[] = {
     {"against", KEY_AGAINST, "PROGRAM", 0,
-     "Name the first step at which the run differs from that of another bootrace (of the build that recorded the "
-     "case), or "
-     "of this one again",
+     "Name the first step at which the run differs from one by PROGRAM: the bootrace that "
+     "recorded the case, or this one again",
      0},
     {"digests", KEY_DIGESTS, "FIRST,EVERY,LAST", 0,
-     "Print the state's digest at these steps of all vCPUs, a line each; digests in the schedule are not checked", 0},
+     "Print the state's digest at these steps of all vCPUs, one on each line; digests in the "
+     "schedule are not checked",
+     0},
     {"check", KEY_CHECK, NULL, 0, "Exit with 0 if the run ends as the case expects, and with 1 if not", 0},
     {"console", KEY_CONSOLE, "FILE", 0, "Write the guest's console to FILE instead", 0},
     {"guests", KEY_GUESTS, "FOLDER", 0, "Where free-standing guests are (default: beside this program)", 0},
-    {"json", KEY_JSON, NULL, 0, "End with one JSON object on standard output; the console goes to standard error", 0},
-    {"quiet", KEY_QUIET, NULL, 0, "No console and no post mortem", 0},
+    {"json", KEY_JSON, NULL, 0,
+     "Print one JSON object on standard output at the end; the console goes to standard error", 0},
+    {"quiet", KEY_QUIET, NULL, 0, "Show no console and no post mortem", 0},
     {0},
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * replay: the sub-command `bootrace replay CASE`, which runs a case and says whether it ends as the case expects. What
- * `bootrace corpus run` runs for each of its cases, in a process of its own.
+ * replay: the sub-command `bootrace replay CASE`, which runs a case and says whether it ends as the case expects.
+ * `bootrace corpus run` runs it for each case, in a process of its own.
  */
 #ifndef BOOTRACE_CLI_REPLAY_H
 #define BOOTRACE_CLI_REPLAY_H

@@ -16,34 +16,42 @@
 
 #define AROUND_NS_MAX 1000000000ull
 
-static const char doc[] =
-    "Tell what happened in a run: in sentences, on a timeline, with the bytes that were changed.\v"
-    "CASE is a file as `bootrace boot --record` and `bootrace fuzz --out` write it (its name ends in .yaml); or give a "
-    "guest's IMAGE with the options of `bootrace boot`, and a schedule. The run is made again two or three times: as a "
-    "whole, and in detail around the schedule's last decision and around its end. A CASE with a search is searched, "
-    "and "
-    "a failure that it finds is told.\n\n"
-    "Examples:\n"
-    "  bootrace report corpus/s0-late-module.yaml\n"
-    "  bootrace report found.yaml -o report.html\n"
-    "  bootrace report corpus/s1-timer-byte.yaml --failure 2 -o race.html\n"
-    "  bootrace report found.yaml --format perfetto -o trace.json\n"
-    "  bootrace report guest.elf --mode hvm --vcpus 1 --schedule race.txt \\\n"
-    "      -o report.html --around 200000\n\n"
-    "The format follows from FILE's name: .html is one file for a browser, .json a trace for ui.perfetto.dev, all else "
-    "text. Exit status: 0 the report is written "
-    "(whatever the verdict in it), 2 wrong input, 5 ERROR (ours), 130 interrupted.";
+static const char doc[] = "Tell what happened in a run: in sentences, on a timeline, with the bytes that were "
+                          "changed.\v"
+                          "CASE is a file as `bootrace boot --record` and `bootrace fuzz --out` write it (its name "
+                          "ends in .yaml); or give a guest's IMAGE with the options of `bootrace boot`, and a "
+                          "schedule. The run is made again two or three times: as a whole, and in detail around "
+                          "the schedule's last decision and around its end. If CASE is a search, the search is "
+                          "made first, and the report is about one of the failures that it finds.\n"
+                          "\n"
+                          "Examples:\n"
+                          "  bootrace report corpus/s0-late-module.yaml\n"
+                          "  bootrace report found.yaml -o report.html\n"
+                          "  bootrace report corpus/s1-timer-byte.yaml --failure 2 -o race.html\n"
+                          "  bootrace report found.yaml --format perfetto -o trace.json\n"
+                          "  bootrace report guest.elf --mode hvm --vcpus 1 --schedule race.txt \\\n"
+                          "      -o report.html --around 200000\n"
+                          "\n"
+                          "The format follows from FILE's name: .html is one file for a browser, .json a trace for "
+                          "ui.perfetto.dev, all else text. Exit status: 0 the report is written (whatever the "
+                          "verdict in it), 2 wrong input, 5 ERROR (bootrace or the host failed), 130 interrupted.";
 
 enum { KEY_FORMAT = 256, KEY_AROUND, KEY_SCHEDULE, KEY_STEPS_MAX, KEY_UNTIL, KEY_GUESTS, KEY_FAILURE };
 
 static const struct argp_option options[] = {
     {"output", 'o', "FILE", 0, "Write the report to FILE (default: text on standard output)", 0},
-    {"format", KEY_FORMAT, "html|text|perfetto", 0, "Whatever FILE's name says", 0},
-    {"around", KEY_AROUND, "NS", 0, "Virtual time shown in detail before and after (default: 1000000)", 0},
-    {"failure", KEY_FAILURE, "N", 0, "Of a case with a search: its N-th failure (default: the first)", 0},
-    {"schedule", KEY_SCHEDULE, "FILE", 0, "Decisions that differ from the default, one a line (docs/schedule.md)", 0},
-    {"steps-max", KEY_STEPS_MAX, "N", 0, "Budget of guest steps (default: the case's, or none)", 0},
-    {"until", KEY_UNTIL, "PLACE", 0, "Stop with PASS at a symbol, at a step count, or at console:REGEX", 0},
+    {"format", KEY_FORMAT, "html|text|perfetto", 0, "The format (default: as FILE's name says)", 0},
+    {"around", KEY_AROUND, "NS", 0, "How much virtual time to show in detail before and after (default: 1000000)", 0},
+    {"failure", KEY_FAILURE, "N", 0, "If CASE is a search: take its N-th failure (default: the first)", 0},
+    {"schedule", KEY_SCHEDULE, "FILE", 0,
+     "Read the decisions that differ from the default from FILE, one on each line "
+     "(docs/schedule.md)",
+     0},
+    {"steps-max", KEY_STEPS_MAX, "N", 0, "Stop after N guest steps (default: as the case says, or no limit)", 0},
+    {"until", KEY_UNTIL, "PLACE", 0,
+     "Stop with PASS at a symbol, after a number of steps, or when a line of the console "
+     "matches (console:REGEX)",
+     0},
     {"guests", KEY_GUESTS, "FOLDER", 0, "Where a case's free-standing guests are (default: beside this program)", 0},
     {0},
 };
@@ -220,9 +228,9 @@ static enum emu_err prepare_case(struct arguments *a, struct diag *d)
 
     a->has_case = err == EMU_OK;
     if (err == EMU_OK && a->schedule)
-        err = diag_set(d, EMU_EINPUT, "a case has its schedule in it; give the guest by options for another one");
+        err = diag_set(d, EMU_EINPUT, "a case contains its schedule; to use another one, give the guest by options");
     if (err == EMU_OK && a->guest.option_given)
-        err = diag_set(d, EMU_EINPUT, "--%s: a case says all of its guest and machine; change it there",
+        err = diag_set(d, EMU_EINPUT, "--%s: a case describes its whole guest and machine; change the case instead",
                        a->guest.option_given);
     if (err == EMU_OK && a->c.load.as)
         err = diag_set_at(d, EMU_EINPUT, a->c.path, 0, CASE_WITHOUT_RUN);

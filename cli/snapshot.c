@@ -16,13 +16,15 @@
 #include "emu/snapshot_file.h"
 #include "emu/vcpu.h"
 
-static const char doc[] = "Say what a snapshot file is of, where it stands, and how large it is.\v"
-                          "IMAGE, which must be the one that was booted, gives the symbols.\n\n"
+static const char doc[] = "Say what a snapshot file contains: its case, its step, its vCPUs and its size.\v"
+                          "IMAGE, which must be the one that was booted, gives the symbols.\n"
+                          "\n"
                           "Examples:\n"
                           "  bootrace snapshot show here.snap\n"
                           "  bootrace snapshot show here.snap vmlinuz\n"
-                          "  bootrace snapshot show here.snap --json\n\n"
-                          "Exit status: 0, 2 no snapshot of this build.";
+                          "  bootrace snapshot show here.snap --json\n"
+                          "\n"
+                          "Exit status: 0, 2 not a snapshot of this build.";
 
 enum { KEY_JSON = 256 };
 
@@ -49,7 +51,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         else if (!s->image)
             s->image = arg;
         else
-            argp_error(state, "'%s' is too much", arg);
+            argp_error(state, "'%s' is one argument too many", arg);
         break;
     case KEY_JSON:
         s->json = true;

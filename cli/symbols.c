@@ -90,12 +90,14 @@ static const struct argp argp = {
     argp_options,
     parse_option,
     "IMAGE",
-    "Lists where the symbols of a guest image come from: the kernel's own kallsyms tables, its ELF symbol table, a "
-    "System.map, a vmlinux with debug data.\v"
+    "List where the symbols of a guest image come from: the kernel's own kallsyms tables, "
+    "its ELF symbol table, a System.map, a vmlinux with debug data.\v"
     "Examples:\n"
     "  bootrace symbols vmlinuz --find start_kernel\n"
-    "  bootrace symbols vmlinuz --elf vmlinux.symbols && gdb vmlinux.symbols\n\n"
-    "Exit status: 0 found, 2 wrong input, no symbols, or nothing found, 5 our own failure.",
+    "  bootrace symbols vmlinuz --elf vmlinux.symbols && gdb vmlinux.symbols\n"
+    "\n"
+    "Exit status: 0 found, 2 wrong input, no symbols, or nothing found, 5 bootrace or the "
+    "host failed.",
     children,
     NULL,
     NULL,

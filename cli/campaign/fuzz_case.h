@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fuzz_case: a failure that a search has found, as a case in a folder: with its prose, its schedule, and what it ends
- * with, so that `bootrace replay` says whether it still does.
+ * fuzz_case: writes a failure that a search has found as a case into a folder: prose, schedule, and how the run ends,
+ * so that `bootrace replay` can say whether it still ends so.
  */
 #ifndef BOOTRACE_CLI_CAMPAIGN_FUZZ_CASE_H
 #define BOOTRACE_CLI_CAMPAIGN_FUZZ_CASE_H

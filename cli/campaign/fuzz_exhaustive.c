@@ -206,7 +206,7 @@ static enum emu_err reap(struct search *s, unsigned *running, bool *failed)
                 *failed = true;
                 return diag_set(s->d, EMU_EHOST,
                                 "the process that searched boundaries %" PRIu64 " to %" PRIu64
-                                " was killed by signal %d; with --out, the same command goes on where it was",
+                                " was killed by signal %d; with --out, the same command resumes it",
                                 s->piece[i].from, s->piece[i].to, WTERMSIG(status));
             }
             *failed = *failed || WEXITSTATUS(status) != 0;

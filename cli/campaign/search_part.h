@@ -22,13 +22,13 @@ struct exhaustive_report;
 struct symbols;
 struct window;
 
-/* Of one of the keys above; 0 and "" if it is not there. */
+/* The value of one of the keys above; 0 or "" if it is not there. */
 uint64_t search_part_number(const json_t *o, const char *key);
 const char *search_part_text(const json_t *o, const char *key);
 
 json_t *search_part_window(const struct window *w);
 
-/* What `r` says, as a part; the caller's. */
+/* The result `r` as a part; the caller frees it. */
 json_t *search_part_new(const char *search, const char *source, uint64_t from, uint64_t to, json_t *window,
                         const struct exhaustive_report *r, const struct symbols *symbols);
 
@@ -43,7 +43,7 @@ void search_parts_sort(json_t *parts);
 /* Whether all belong to one search; the sentence says what is different. */
 enum emu_err search_parts_check(const json_t *parts, const char *search, struct diag *d) EMU_MUST_CHECK;
 
-/* What is not done yet of [from, to) of a source, as an array of [from, to] pairs. */
+/* The boundaries of a source in [from, to) that are not done yet, as an array of [from, to] pairs. */
 json_t *search_parts_missing(const json_t *parts, const char *source, uint64_t from, uint64_t to);
 
 /* The parts of one source joined: sums, cases in the order of boundaries, neighbours with the same outcome as one; plus

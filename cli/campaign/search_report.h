@@ -19,13 +19,14 @@
     "the handler's course does not depend on the interrupted registers beyond putting them back, nor on the time it "  \
     "reads; memory below the interrupted stack pointer is dead; one vCPU runs"
 
-/* One source, for people. */
+/* Print one source's result for people. */
 void search_report_print(const json_t *joined, FILE *to);
 
-/* Of one of their numbers, over all sources. */
+/* The sum of one of their numbers over all sources. */
 uint64_t search_report_sum(const json_t *sources, const char *key);
 
-/* Of joined parts, one a source (search_parts_join()), whose cases move into it; the caller's. */
+/* The report on joined parts (search_parts_join()), one for each source. Their cases move into the report; the caller
+   frees it. */
 json_t *search_report_new(const char *window, json_t *sources, bool complete);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * case: one file that says all of a run: prose, guest, machine, schedule or search, expectation. What `boot --record`
- * and `fuzz --out` write, what `replay` runs, and what lies in corpus/. The format is described in docs/case.md; the
+ * case: one file that describes a whole run: prose, guest, machine, schedule or search, expectation. `boot --record`
+ * and `fuzz --out` write cases, `replay` runs them, corpus/ keeps them. The format is described in docs/case.md; the
  * tables in case_fields.c are the one place where its keys are named, for reading and for writing.
  *
  * Reading checks everything that can be checked without the guest: syntax, unknown and repeated keys, missing keys,
@@ -21,7 +21,7 @@
 #define CASE_NONE           UINT64_MAX /* a number that the case does not give */
 #define CASE_FILE_BYTES_MAX (64u << 20)
 
-/* What a sub-command that needs a run says of a case that has none (load). */
+/* What a sub-command that needs a run says about a case that has no run (load). */
 #define CASE_WITHOUT_RUN "this case only asks whether its guest is loaded, and has no run; `bootrace replay` answers it"
 
 /* Text is NULL where the case says nothing. */
@@ -92,7 +92,7 @@ bool case_is_named(const char *path);
 
 /* On failure nothing is held. `path` is kept. */
 enum emu_err case_read(struct test_case *c, const char *path, struct diag *d) EMU_MUST_CHECK;
-/* The same of an open file, from its beginning; it stays the caller's. `path` is what messages call it. */
+/* The same for an open file, read from its beginning; it stays the caller's, and messages call it `path`. */
 enum emu_err case_read_from(struct test_case *c, FILE *file, const char *path, struct diag *d) EMU_MUST_CHECK;
 enum emu_err case_write(const struct test_case *c, FILE *to, struct diag *d) EMU_MUST_CHECK;
 

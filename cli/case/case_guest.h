@@ -33,8 +33,8 @@ struct case_guest {
 enum emu_err case_find_guest(const struct test_case *c, const struct case_places *p, struct case_guest *g,
                              struct diag *d) EMU_MUST_CHECK;
 
-/* What a case says of a run: its schedule (left alone if it has none), and the guest, looked for in `guests` or, if
-   that is NULL, beside this program. */
+/* Read a case's schedule into `s`, which stays as it is if there is none, and find its guest: in `guests` or, if that
+   is NULL, beside this program. */
 enum emu_err case_prepare(const struct test_case *c, const char *guests, struct case_guest *g, struct schedule *s,
                           struct diag *d) EMU_MUST_CHECK;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * outcome: how a case's run has ended, and in what that differs from what the case expects.
+ * outcome: how a case's run has ended, and how that differs from what the case expects.
  */
 #ifndef BOOTRACE_CLI_CASE_OUTCOME_H
 #define BOOTRACE_CLI_CASE_OUTCOME_H
@@ -29,7 +29,8 @@ struct outcome {
 };
 
 void outcome_init(struct outcome *o);
-/* The guest may have a hand in a sentence, and what prints it wants text: other bytes than ASCII's become '?'. */
+/* A sentence may contain bytes that the guest chose, but whoever prints it needs text: bytes outside ASCII become '?'.
+ */
 void outcome_clean(char *text);
 void outcome_set_unfit(struct outcome *o, const struct diag *d);
 void outcome_of_session(struct outcome *o, struct session *s);
@@ -38,7 +39,7 @@ void outcome_of_load(struct outcome *o, bool accepted, const char *why);
 /* `report` is what `bootrace fuzz --json` printed, `status` how it ended. False if it is no report. */
 bool outcome_of_search(struct outcome *o, const char *report, int status);
 
-/* Fill the differences; `console` is what the guest wrote, or NULL. */
+/* Fill in the differences; `console` is what the guest wrote, or NULL. */
 void outcome_compare(struct outcome *o, const struct test_case *c, const char *console);
 bool outcome_is_expected(const struct outcome *o);
 

@@ -21,14 +21,14 @@ struct record {
     uint64_t steps_max;              /* its budget; 0 for none */
 };
 
-/* Paths in the case are relative to its folder. A file that is there is replaced, by a whole one. */
+/* Paths in the case are relative to its folder. An existing file is replaced as a whole, or stays. */
 enum emu_err record_write(const struct record *r, const char *path, struct diag *d) EMU_MUST_CHECK;
 
 /* `path` as seen from the folder in which `file` lies; both are resolved. EMU_EINPUT: one of them is not there. */
 enum emu_err record_relative_path(const char *path, const char *file, char relative[CASE_PATH_BYTES],
                                   struct diag *d) EMU_MUST_CHECK;
-/* Before a long run: EMU_EINPUT if the case of `o` could not be written to `path`, since a file's path from there is
-   too long or no text. */
+/* Check before a long run that the case of `o` can be written to `path`: EMU_EINPUT if a file's path from there is too
+   long or not text. */
 enum emu_err record_check(const struct guest_options *o, const char *path, struct diag *d) EMU_MUST_CHECK;
 /* Write a case, by way of a file beside it. */
 enum emu_err record_save(const struct test_case *c, const char *path, struct diag *d) EMU_MUST_CHECK;

@@ -17,7 +17,7 @@ struct gdb_link;
 #define GDB_LINK_ADDRESS_BYTES 128u
 
 /* Listen on "127.0.0.1:PORT", ":PORT" or "localhost:PORT" (the same; port 0: a free one), or on a path with a '/'.
-   EMU_EINPUT: it is none of these, not a loopback address, or in use. */
+   EMU_EINPUT: the address has none of these forms, is not a loopback address, or is in use. */
 enum emu_err gdb_link_new(const char *address, struct gdb_link **out, struct diag *d) EMU_MUST_CHECK;
 void gdb_link_free(struct gdb_link *l);
 
@@ -26,8 +26,8 @@ enum gdb_link_event { GDB_LINK_PACKET, GDB_LINK_INTERRUPT, GDB_LINK_CLOSED, GDB_
 /* What gdb's `target remote` takes. */
 const char *gdb_link_address(const struct gdb_link *l);
 
-/* Wait for a gdb; what was there of the last one is forgotten. GDB_LINK_PAUSE: none came for a while, or a signal did;
-   GDB_LINK_CLOSED: none can come any more; GDB_LINK_PACKET: it is there. */
+/* Wait for a gdb, and forget what the last one sent. GDB_LINK_PAUSE: no gdb came for a while, or a signal did;
+   GDB_LINK_CLOSED: none can come any more; GDB_LINK_PACKET: one is connected. */
 enum gdb_link_event gdb_link_accept(struct gdb_link *l);
 void gdb_link_close(struct gdb_link *l);
 

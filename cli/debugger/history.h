@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * history: a run in which one can go to any step, forwards and backwards. It keeps snapshots, few of the far past and
- * more of what is near, and since a run is a pure function of its inputs, any other step is reached by running there
- * again from the snapshot before it.
+ * more nearby. Since a run is a pure function of its inputs, it reaches any other step by running there again from the
+ * snapshot before it.
  *
  * A step is counted over all vCPUs (machine_steps). What the user changed by hand (history_note_change) is an input of
  * the run from that step on: it is applied again whenever the run comes by, and what came after it is forgotten.
@@ -49,11 +49,11 @@ uint64_t history_begin(const struct history *h); /* the step at which it begins 
 /* Go forwards until one of the limits; *why says which. Every run of the machine under a debugger is this function's.
    False if it ended before: ops.interrupted said so, or history_failure(). */
 bool history_advance(struct history *h, const struct machine_limits *limits, enum machine_stop_reason *why);
-/* Why the schedule can't be played on, NULL if it can; asking forgets it. */
+/* Why the schedule can't be played on, or NULL if it can; asking clears it. */
 const char *history_failure(struct history *h);
 
-/* Go to exactly this step, not before the beginning. Where the run ends before it, there. False if interrupted: then it
-   is somewhere on the way. */
+/* Go to exactly this step, which is not before the beginning; if the run ends before it, go to its end. False if
+   interrupted, somewhere on the way. */
 bool history_go(struct history *h, uint64_t step);
 
 /* The latest step before `step` from which history_go() starts without running: a snapshot's. False before all. */

@@ -27,13 +27,13 @@ enum emu_err child_start(struct child *c, const char *program, char *const *argv
 /* Wait until one of `count` children has ended (then its index), or until `timeout_ms` (then -1). Those with pid 0 are
    left out. A signal ends the wait too. */
 int child_wait_any(struct child *children, unsigned count, int timeout_ms);
-/* Wait until it has ended; on a terminal a line says for how long, and that it is `what`. */
+/* Wait until the child has ended. On a terminal a line shows `what` is being waited for, and for how long. */
 void child_wait_showing(struct child *c, const char *what);
-/* Ask it to end. */
+/* Ask the child to end. */
 void child_stop(struct child *c);
 void child_fini(struct child *c);
 
-/* What it wrote, as text; never NULL. */
+/* What the child wrote, as text; never NULL. */
 const char *child_output(const struct child *c);
 const char *child_errors(const struct child *c);
 

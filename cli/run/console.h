@@ -15,9 +15,9 @@
 
 #define CONSOLE_LINE_BYTES 1024
 
-/* A guest of Xen has two: its console ring, and console_io, which is Xen's own. Many kernels write to both. */
+/* A Xen guest has two consoles: its console ring, and console_io, which is Xen's own. Many kernels write to both. */
 enum console_stream {
-    CONSOLE_AUTO, /* the ring, once it is in use; what is neither is always shown */
+    CONSOLE_AUTO, /* the ring, once it is in use; what comes from neither is always shown */
     CONSOLE_RING,
     CONSOLE_IO,
     CONSOLE_BOTH, /* as they come */
@@ -42,7 +42,7 @@ struct console {
 /* A trace_listener_fn; `context` is the struct console. Stops the machine when the pattern matches. */
 void console_listen(struct machine *m, const struct trace_fact *fact, void *context);
 
-/* Show, replace (and with NULL remove) the progress line on a terminal; nothing when stderr is none. */
+/* Show or replace the progress line, or remove it (NULL). Does nothing if standard error is no terminal. */
 void console_progress(struct console *c, const char *text);
 
 #endif

@@ -271,8 +271,8 @@ static enum emu_err describe_code(const struct guest *g, struct detect_input *in
                 input->code[input->code_ranges++].bytes = g->image->code[i].bytes;
     if (!input->code_ranges)
         return diag_set(d, EMU_EINPUT,
-                        "the image says of none of its parts that it is code, so that "
-                        "--detect unsynchronised-code has nothing to watch");
+                        "no part of the image is marked as code, so --detect unsynchronised-code has nothing to "
+                        "watch");
     return EMU_OK;
 }
 
@@ -329,7 +329,7 @@ enum emu_err detect_new(const struct guest *g, struct detect **out, struct diag 
         is_any |= w.is_wanted[i];
     needs_table = needs(&w) & DETECTOR_NEEDS_OP_TABLE;
     if (err == EMU_OK && g->options.op_table && !needs_table)
-        err = diag_set(d, EMU_EINPUT, "--op-table declares what --detect op-table is to watch: give that too");
+        err = diag_set(d, EMU_EINPUT, "--op-table declares what --detect op-table watches: give --detect op-table too");
     if (err == EMU_OK && needs_table && g->options.snapshot)
         err = diag_set(d, EMU_EINPUT, "--detect op-table has to see the kernel patch itself: boot from the start");
     if (err != EMU_OK || (!is_any && !g->options.torn_site))

@@ -14,16 +14,16 @@ struct detect;
 struct guest;
 
 /*
- * Attach what `g->options` names (detect, op_table, torn_site) to the guest, which is loaded and has not run; *out is
- * NULL if that is nothing. EMU_EINPUT: an unknown name, or a detector that can't find in this guest what it is to
- * watch.
+ * Attach the detectors that `g->options` names (detect, op_table, torn_site) to the guest, which is loaded and has not
+ * run. *out is NULL if it names none. EMU_EINPUT: a name is unknown, or a detector can't find in this guest what it has
+ * to watch.
  */
 enum emu_err detect_new(const struct guest *g, struct detect **out, struct diag *d) EMU_MUST_CHECK;
 void detect_free(struct detect *x);
 
-/* Nothing, or some lines: what the detectors found, beyond the verdict, or that they had nothing to look at. */
+/* Print some lines, or nothing: what the detectors found beyond the verdict, or that they had nothing to look at. */
 void detect_print(const struct detect *x, FILE *to);
-/* The details of the finding, lines; "" if there is none. */
+/* The details of the finding, as lines; "" if there are none. */
 const char *detect_report(const struct detect *x);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * diverge: the first step at which two runs of one case part: this program's, and another's (an older build, or this
- * one again). Both are run from the start as often as needed, each time with digests at fewer and closer places, as
- * `bootrace replay --digests` prints them: a line is "STEP DIGEST VCPU:POSITION PLACE".
+ * diverge: the first step at which two runs of one case differ: a run by this program, and one by another (an older
+ * build, or this one again). Both runs are repeated from the start as often as needed, each time with digests at fewer
+ * and closer steps, as `bootrace replay --digests` prints them: a line is "STEP DIGEST VCPU:POSITION PLACE".
  */
 #ifndef BOOTRACE_CLI_RUN_DIVERGE_H
 #define BOOTRACE_CLI_RUN_DIVERGE_H

@@ -62,7 +62,7 @@ static enum emu_err make_machine(struct guest *g, struct diag *d)
     enum emu_err err;
 
     if (o->online > o->vcpus)
-        return diag_set(d, EMU_EINPUT, "%u vCPUs can't be available of %u; give --vcpus %u", o->online, o->vcpus,
+        return diag_set(d, EMU_EINPUT, "%u of %u vCPUs can't be available; give --vcpus %u", o->online, o->vcpus,
                         o->online);
     err = processor_parse(o->cpu ? o->cpu : processor_default.name, &g->processor, d);
     if (err != EMU_OK)

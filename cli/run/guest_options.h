@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * guest_options: what a user says of the guest he wants to run: the options that all sub-commands share which run one.
+ * guest_options: what a user says about the guest to run: the options that all sub-commands share that run a guest.
  */
 #ifndef BOOTRACE_CLI_RUN_GUEST_OPTIONS_H
 #define BOOTRACE_CLI_RUN_GUEST_OPTIONS_H
@@ -18,14 +18,14 @@ struct snapshot_file;
 
 struct guest_options { /* zero means the default */
     const char *kernel;
-    const char *option_given; /* the name of one of the options that were given, the image aside; NULL: none was */
+    const char *option_given; /* the name of an option that was given, apart from the image; NULL if none was */
     const char *initrd;
     const char *cmdline;
     const char *system_map;
     const char *vmlinux; /* with symbols and DWARF */
     unsigned vcpus;
     bool vcpus_given;
-    unsigned online; /* of them, from the start; 0: all */
+    unsigned online; /* how many of the vCPUs are available from the start; 0: all */
     uint64_t ram_bytes;
     enum platform_mode mode;
     unsigned xen_version;
@@ -36,8 +36,9 @@ struct guest_options { /* zero means the default */
     unsigned modules;
     const char *edit[GUEST_EDITS_MAX]; /* by meaning; models/linux/edit.h */
     unsigned edits;
-    /* The caller's: go on from it instead of loading the image, which then only gives the symbols and may be NULL. What
-       is not said above is the snapshot's; what is said has to be. */
+    /* Continue from this snapshot, which stays the caller's, instead of loading the image; the image then only gives
+       the symbols and may be NULL. Options above that are not given are taken from the snapshot; those that are given
+       must agree with it. */
     const struct snapshot_file *snapshot;
     const char *detect;    /* names of detectors with commas; cli/run/detect.h */
     const char *op_table;  /* a declaration, or @FILE; fuzz/detect/op_table_text.h */

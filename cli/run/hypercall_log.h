@@ -15,7 +15,7 @@
 
 struct operations {
     unsigned count;
-    uint64_t others; /* calls that found no room */
+    uint64_t others; /* calls for which there was no room */
     struct operation_count {
         uint64_t number, operation, calls;
     } at[OPERATIONS_MAX];

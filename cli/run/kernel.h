@@ -25,13 +25,13 @@ struct kernel_vmlinux {      /* what a vmlinux has */
 };
 
 /*
- * Add what a vmlinux says to a table not yet sealed: symbol table and debug data, or of a stripped one the kernel's own
- * tables. EMU_EINPUT: it has none of them, or can't be read; errors name the file.
+ * Add the symbols of a vmlinux to a table that is not yet sealed: from its symbol table and debug data or, if it is
+ * stripped, from the kernel's own tables. EMU_EINPUT: it has none of these, or can't be read; errors name the file.
  */
 enum emu_err kernel_read_vmlinux(const char *path, struct symbols *s, struct kernel_vmlinux *has,
                                  struct diag *d) EMU_MUST_CHECK;
 
-/* Read all of it, or nothing. Errors name the file. Free with kernel_fini, which also bears a zeroed struct. */
+/* Read everything, or hold nothing. Errors name the file. kernel_fini() frees it, and accepts a zeroed struct too. */
 enum emu_err kernel_init(struct kernel *k, const char *path, struct diag *d) EMU_MUST_CHECK;
 void kernel_fini(struct kernel *k);
 

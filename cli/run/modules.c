@@ -61,7 +61,7 @@ static enum emu_err load_xen(struct guest *g, struct diag *d)
                           platform_mode_name(o->mode));
     if (err == EMU_OK && elfnote_phys32_entry(g->xen, &entry_gpa, d) != EMU_OK)
         err = diag_set_at(d, EMU_EINPUT, g->xen_path, 0,
-                          "is no Xen that was built to be a PVH guest: it has no PHYS32_ENTRY note");
+                          "is not a Xen that was built to be a PVH guest: it has no PHYS32_ENTRY note");
     if (err == EMU_OK &&
         asprintf(&g->xen_cmdline, "%sconsole=xen%s%s", o->mode == PLATFORM_PV ? "pv-shim pv " : "dom0=pv ",
                  o->xen_cmdline ? " " : "", o->xen_cmdline ? o->xen_cmdline : "") < 0) {

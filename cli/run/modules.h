@@ -21,8 +21,8 @@ enum emu_err modules_find_xen(const struct guest_options *o, char **path, struct
 char *modules_path(const char *text);
 
 /* Read what g->options names into g->module, and in the pv modes the Xen into g->xen; g->image is loaded. EMU_EINPUT: a
-   file can't be read, the kernel has no PV entry, or the Xen is none that a PVH guest can be. What was read until then
-   is in `g`, for modules_fini(). */
+   file can't be read, the kernel has no PV entry, or the Xen was not built to be a PVH guest. What was read before that
+   stays in `g`, for modules_fini(). */
 enum emu_err modules_read(struct guest *g, struct diag *d) EMU_MUST_CHECK;
 /* Put initrd, modules and command line into g->platform. */
 void modules_describe(struct guest *g);

@@ -14,7 +14,7 @@
 /* A number from `min` to `max`, decimal or 0x; `what` begins the sentence. */
 enum emu_err parse_number(const char *what, const char *text, uint64_t min, uint64_t max, uint64_t *value,
                           struct diag *d) EMU_MUST_CHECK;
-/* The decimal digits at *text, which becomes what is behind them. False, and *text stays, if there is no digit or the
+/* Read the decimal digits at *text and move *text behind them. False, and *text stays, if there is no digit or the
    number is larger than `max`. */
 bool parse_take_number(const char **text, uint64_t max, uint64_t *value);
 /* "512M", "2G", "1048576K" (or bytes): a guest's memory in bytes. */

@@ -15,7 +15,7 @@ struct symbols;
 /* `symbols` may be NULL. */
 void post_mortem_print(struct machine *m, const struct symbols *symbols, FILE *to);
 
-/* The same of one vCPU. */
+/* The same for one vCPU. */
 void post_mortem_print_vcpu(struct machine *m, unsigned vcpu, const struct symbols *symbols, FILE *to);
 
 /* "name+0x1c/0x40", or the address. */

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Its path without a slash at the end. False, and "" there, if the host does not say it or it has `bytes` bytes or
-   more. */
+/* The folder's path, without a slash at the end. False, with "" in `path`, if the host does not tell it or it does not
+   fit into `bytes`. */
 bool program_folder(char *path, size_t bytes);
 
 #endif

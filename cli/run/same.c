@@ -24,7 +24,9 @@ static enum emu_err learn(struct guest *g, struct divergence *x, uint64_t steps_
     if (why == MACHINE_STOPPED_ASKED)
         return diag_set(d, EMU_EINPUT, "--same: stopped before the undisturbed run was made");
     if (why == MACHINE_STOPPED_VERDICT && machine_verdict(g->machine)->kind != VERDICT_PASS)
-        return diag_set(d, EMU_EINPUT, "--same compares with the undisturbed run, and that is no good one: %s: %s",
+        return diag_set(d, EMU_EINPUT,
+                        "--same compares with the undisturbed run, which must end well, and this one ends with "
+                        "%s: %s",
                         verdict_kind_name(machine_verdict(g->machine)->kind), machine_verdict(g->machine)->text);
     if (x->is_known)
         return EMU_OK;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * same: `--same LIST` of whole runs: what the guest declares must not change is learned from the undisturbed run, which
- * is made once from where the machine stands; every later run from there is compared with it
- * (fuzz/detect/divergence.h).
+ * same: `--same LIST` for whole runs. One undisturbed run from where the machine stands shows what the declared memory
+ * must hold; every later run from there is compared with it (fuzz/detect/divergence.h).
  */
 #ifndef BOOTRACE_CLI_RUN_SAME_H
 #define BOOTRACE_CLI_RUN_SAME_H

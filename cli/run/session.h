@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * session: one guest run to its end under the eyes of a user: console, progress line, Ctrl-C, the place to stop at, the
- * budget, under a schedule or by default. `boot` and `replay` are this with different ends.
+ * session: one guest, run to its end while a user watches: console, progress line, Ctrl-C, the place to stop at, the
+ * budget, under a schedule or by default. `boot` and `replay` are sessions with different ends.
  */
 #ifndef BOOTRACE_CLI_RUN_SESSION_H
 #define BOOTRACE_CLI_RUN_SESSION_H
@@ -31,10 +31,11 @@ struct session_options {
     const struct hotplug *hotplug;   /* NULL: none; the caller's */
     uint64_t disturb_seed;           /* makes the host unfair; 0: it is fair. Not together with a schedule */
     uint64_t disturb_steps;          /* for how many steps the host is unfair */
-    /* What the schedule did, and digests of the state at some places, are added here. NULL: not recorded. The caller's.
+    /* The run is recorded here: what the schedule did, and digests of the state at some places. NULL: it is not
+     * recorded. The caller's.
      */
     struct schedule *record;
-    /* At these steps a line is printed here that says the state's digest (diverge.h); the run ends with the last. */
+    /* At these steps, a line with the state's digest (diverge.h) is printed here; the run ends at the last of them. */
     struct {
         uint64_t first, every, last;
         FILE *to; /* NULL: none */
@@ -59,7 +60,7 @@ struct session {
     double started, host_s;
 };
 
-/* Build the guest, find the place to stop at, listen to the console. On failure nothing is held. */
+/* Build the guest, find the place to stop at, and attach the console. On failure nothing is held. */
 enum emu_err session_init(struct session *s, const struct guest_options *guest, const struct session_options *options,
                           struct diag *d) EMU_MUST_CHECK;
 void session_fini(struct session *s);
@@ -67,7 +68,7 @@ void session_fini(struct session *s);
 /* Run until there is a verdict; SIGINT and SIGTERM give VERDICT_INTERRUPTED. EMU_EINPUT: the schedule does not fit the
    guest, or the run differs from the recorded one at a checkpoint; session_failed_check then says which. */
 enum emu_err session_run(struct session *s, struct diag *d) EMU_MUST_CHECK;
-/* The check that has failed, NULL if it was none; and the last one before it, NULL if there is none. */
+/* The check that failed, or NULL; and the last check before it, or NULL. */
 const struct decision *session_failed_check(const struct session *s, const struct decision **last_good);
 
 /* Whether a verdict of this kind is about a place in the guest. */

@@ -107,7 +107,7 @@ void snapshot_case_free(struct snapshot_case *c)
 static enum emu_err differs(const char *name, const char *what, const char *theirs, const char *ours, struct diag *d)
 {
     return diag_set_at(d, EMU_EINPUT, name, 0,
-                       "is a snapshot of another case: its %s is '%s', not '%s'; leave the option away to take the "
+                       "is a snapshot of another case: its %s is '%s', not '%s'; omit the option to take the "
                        "snapshot's",
                        what, theirs ? theirs : "none", ours);
 }
@@ -134,7 +134,7 @@ static enum emu_err check_edits(const char *name, const json_t *edits, const str
         same = !strcmp(json_string_value(json_array_get(edits, i)), o->edit[i]);
     return same || !o->edits
                ? EMU_OK
-               : diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: its edits are others");
+               : diag_set_at(d, EMU_EINPUT, name, 0, "is a snapshot of another case: its edits are different");
 }
 
 /* Only where the user names some; in the pv modes as well as with --module. */
@@ -154,7 +154,7 @@ static enum emu_err check_modules(const char *name, const json_t *modules, const
     json_decref(mine);
     return same ? EMU_OK
                 : diag_set_at(d, EMU_EINPUT, name, 0,
-                              "is a snapshot of another case: its modules, or the Xen that takes them, are others");
+                              "is a snapshot of another case: its modules, or the Xen that loads them, are different");
 }
 
 /* What the text of a snapshot's case says; the pointers are into its JSON. */

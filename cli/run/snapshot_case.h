@@ -13,8 +13,8 @@
 /* `o` is complete (guest_options_complete) and has an image. The caller frees `*text`. */
 enum emu_err snapshot_case_print(const struct guest_options *o, char **text, struct diag *d) EMU_MUST_CHECK;
 
-/* Fill in what `o` does not say from the case of the snapshot `name`, and refuse what it says otherwise. What `o` then
-   points to is in `*keep`, for snapshot_case_free(). */
+/* Fill in what `o` does not say from the case of the snapshot `name`, and refuse what contradicts that case. The texts
+   that `o` then points to belong to `*keep`, for snapshot_case_free(). */
 struct snapshot_case;
 enum emu_err snapshot_case_apply(const char *name, const char *text, struct guest_options *o,
                                  struct snapshot_case **keep, struct diag *d) EMU_MUST_CHECK;

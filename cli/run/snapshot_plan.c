@@ -53,7 +53,7 @@ enum emu_err snapshot_plan_check(const struct snapshot_plan *p, const struct gue
             return diag_set(d, EMU_EINPUT, "--snapshot-at %s: the machine has %u vCPU%s", p->at[i].position,
                             machine_vcpus(g->machine), plural(machine_vcpus(g->machine)));
         if (steps_now(p, i, g->machine) > p->at[i].steps)
-            return diag_set(d, EMU_EINPUT, "--snapshot-at %s: the run begins behind that, at step %" PRIu64,
+            return diag_set(d, EMU_EINPUT, "--snapshot-at %s: the run begins after that, at step %" PRIu64,
                             p->at[i].position, steps_now(p, i, g->machine));
         if (!p->at[i].of_vcpu || v == one || v == other)
             continue;
@@ -62,7 +62,7 @@ enum emu_err snapshot_plan_check(const struct snapshot_plan *p, const struct gue
         else if (other == VCPUS_MAX)
             other = v;
         else
-            return diag_set(d, EMU_EINPUT, "--snapshot-at %s: one run goes to positions of two vCPUs at most",
+            return diag_set(d, EMU_EINPUT, "--snapshot-at %s: the positions of one run may belong to two vCPUs at most",
                             p->at[i].position);
     }
     return EMU_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * snapshot_plan: where on its way a run writes snapshot files (--snapshot-at). Writing one changes nothing of the run.
+ * snapshot_plan: where a run writes snapshot files (--snapshot-at). Writing one does not change the run.
  */
 #ifndef BOOTRACE_CLI_RUN_SNAPSHOT_PLAN_H
 #define BOOTRACE_CLI_RUN_SNAPSHOT_PLAN_H
@@ -29,15 +29,14 @@ struct snapshot_plan {
 /* `position` is N, steps of all vCPUs together, or VCPU:N. */
 enum emu_err snapshot_plan_add(struct snapshot_plan *p, const char *position, const char *path,
                                struct diag *d) EMU_MUST_CHECK;
-/* The positions are there to be reached: the machine has these vCPUs and is not past them. */
+/* Check that the positions can be reached: the machine has these vCPUs and is not past them. */
 enum emu_err snapshot_plan_check(const struct snapshot_plan *p, const struct guest *g, struct diag *d) EMU_MUST_CHECK;
-/* Let the next run of the machine not go further than to the next position. `limits->position_max` and `also` are the
-   plan's. */
+/* Limit the next run of the machine to the next position. The plan sets `limits->position_max` and `also`. */
 void snapshot_plan_limit(const struct snapshot_plan *p, const struct machine *m, struct machine_limits *limits);
-/* Write what is due where the machine stands, and say so, or why not, on standard error. */
+/* Write the snapshots that are due where the machine stands, and say so, or why not, on standard error. */
 void snapshot_plan_take(struct snapshot_plan *p, const struct guest *g);
-/* After the run: false, with a line on standard error each, if there are positions it has not reached, or any file
-   could not be written. */
+/* After the run: false if it has not reached a position, which a line on standard error names, or if a file could not
+   be written. */
 bool snapshot_plan_finish(const struct snapshot_plan *p);
 
 #endif

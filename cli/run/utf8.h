@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * utf8: whether bytes are text. Cases, JSON and reports are UTF-8; what comes from the user is refused where it comes
- * in if it is not, and what a guest or its image says is written with its bytes visible.
+ * utf8: whether bytes are text. Cases, JSON and reports are UTF-8. Input of the user that is not UTF-8 is refused where
+ * it comes in; what a guest or its image says is written with its bytes visible.
  *
  * Source: RFC 3629, "Syntax of UTF-8 Byte Sequences".
  */
@@ -13,7 +13,8 @@
 
 #include "emu/base/diag.h"
 
-/* The bytes of the character that `text` begins with: 1 to 4, and 0 if it is none (at the end, too). */
+/* The number of bytes of the character at the beginning of `text`: 1 to 4, or 0 if there is no character (also at the
+   end). */
 size_t utf8_character(const char *text);
 bool utf8_is_valid(const char *text);
 /* EMU_EINPUT with a sentence if `text`, which is called `what` there, is not UTF-8. */

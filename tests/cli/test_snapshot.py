@@ -144,7 +144,7 @@ def what_the_user_says_has_to_fit():
     refused("--from", file, "--mode", "hvm", says="its mode is 'pvh', not 'hvm'")
     refused("--from", file, "--initrd", initrd, says="its initrd has the digest .none., and")
     refused("--from", file, guest("hello32"), says="its image has the digest [0-9a-f]{32}, and .*hello32.elf has")
-    refused("--from", file, "--edit", "unguard text_poke_early", says="its edits are others")
+    refused("--from", file, "--edit", "unguard text_poke_early", says="its edits are different")
 
 
 def bad_positions_are_refused():
@@ -163,7 +163,7 @@ def bad_positions_are_refused():
     expect(got.returncode == 2 and "/nowhere/at/all: can't be written" in got.stderr, got.returncode, got.stderr)
     expect(not os.path.exists(file), "nothing was to be written")
     end_of(image, "--snapshot-at", "50", file)
-    refused("--from", file, "--snapshot-at", "40", path("x"), says="begins behind that")
+    refused("--from", file, "--snapshot-at", "40", path("x"), says="begins after that")
     expect(sorted(os.listdir(folder.name)).count("never") == 1, os.listdir(folder.name))
 
 
