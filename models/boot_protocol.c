@@ -39,16 +39,32 @@ enum { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3 };
 #define BOOT_CS 0x10
 #define BOOT_DS 0x18
 
+#define SCREEN_COLUMNS 80
+#define SCREEN_LINES   25
+#define FONT_LINES     16
+
 #define PTE_PRESENT_WRITABLE 0x3ull
 #define PTE_LARGE            0x80ull
 #define MAPPED_GIB           4u
 #define ENTRIES              512u
+
+static bool is_in_image(const struct image *img, uint64_t gpa)
+{
+    for (size_t i = 0; i < img->segments_count; i++)
+        if (gpa >= img->segments[i].paddr && gpa - img->segments[i].paddr < img->segments[i].memory_bytes)
+            return true;
+    return false;
+}
 
 static enum emu_err check_kernel(const struct image *img, struct diag *d)
 {
     if (img->entry > UINT32_MAX)
         return diag_set(d, EMU_EINPUT,
                         "the image's entry 0x%" PRIx64 " is not a physical address: is it a Linux kernel?", img->entry);
+    if (!is_in_image(img, img->entry))
+        return diag_set(d, EMU_EINPUT,
+                        "the image's entry 0x%" PRIx64 " is not in it as a physical address: is it a Linux kernel?",
+                        img->entry);
     for (size_t i = 0; i < img->segments_count; i++)
         if (img->segments[i].paddr < HIGH_GPA)
             return diag_set(d, EMU_EINPUT, "a segment of the image at 0x%" PRIx64 " lies in the PC's first megabyte",
@@ -124,6 +140,10 @@ static bool write_boot_params(struct machine *m, const struct image *img, uint64
     b.hdr.ramdisk_image = (uint32_t)initrd_gpa;
     b.hdr.ramdisk_size = (uint32_t)p->initrd_bytes;
     b.acpi_rsdp_addr = rsdp_gpa;
+    b.screen_info.orig_video_mode = 3; /* text, as the set-up code finds it */
+    b.screen_info.orig_video_cols = SCREEN_COLUMNS;
+    b.screen_info.orig_video_lines = SCREEN_LINES;
+    b.screen_info.orig_video_points = FONT_LINES;
     add_e820(&b, 0, EBDA_GPA, E820_RAM);
     add_e820(&b, EBDA_GPA, VIDEO_GPA, E820_RESERVED);
     add_e820(&b, ACPI_GPA, ACPI_GPA + ACPI_BYTES, E820_ACPI);

@@ -83,6 +83,8 @@ static void a_64_bit_kernel_starts_in_long_mode_on_an_identity_map(void **state)
     assert_memory_equal(text, initrd, sizeof(initrd));
     assert_true(memory_read(machine_memory(m), b.acpi_rsdp_addr, text, 8));
     assert_memory_equal(text, "RSD PTR ", 8);
+    assert_int_equal(b.screen_info.orig_video_cols, 80);
+    assert_int_equal(b.screen_info.orig_video_lines, 25);
     assert_int_equal(b.e820_entries, 5);
     assert_int_equal(b.e820_table[3].addr, 0x100000);
     assert_int_equal(b.e820_table[3].size, PLAYED_RAM_BYTES - 0x100000);

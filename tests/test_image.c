@@ -283,10 +283,8 @@ static void a_setup_header_that_is_wrong_is_refused(void **state)
         size_t bytes;
         const char *part;
     } vectors[] = {
-        {0x206, 0x0207, 2, "boot protocol 2.07"}, {0x248, 0x7fffffff, 4, "damaged"},
-        {0x24c, 0xffffffff, 4, "damaged"},        {0x24c, 4, 4, "damaged"},
-        {0x1f4, 0xffffffff, 4, "cut short"},      {0x1f1, 0xff, 1, "cut short"},
-        {0x201, 0, 1, "boot protocol 0.00"},
+        {0x248, 0x7fffffff, 4, "damaged"},   {0x24c, 0xffffffff, 4, "damaged"}, {0x24c, 4, 4, "damaged"},
+        {0x1f4, 0xffffffff, 4, "cut short"}, {0x1f1, 0xff, 1, "cut short"},
     };
     struct elf_recipe r = two_segments(64);
     struct built elf = build_elf(&r);
@@ -301,6 +299,82 @@ static void a_setup_header_that_is_wrong_is_refused(void **state)
     }
     built_free(&payload);
     built_free(&elf);
+}
+
+static void an_old_kernel_without_a_gzip_stream_is_refused(void **state)
+{
+    struct built payload = build_payload(UNPACK_XZ, (const uint8_t *)"not a kernel", 12);
+    struct built b = build_bzimage(&payload);
+
+    memcpy(b.bytes + 0x206, &(uint16_t){0x0207}, 2);
+    assert_refused(b.bytes, b.size, "boot protocol 2.07");
+    b.bytes[0x201] = 0; /* the header ends before its version */
+    assert_refused(b.bytes, b.size, "boot protocol 0.00");
+    built_free(&b);
+    built_free(&payload);
+}
+
+/* Setup code, a decompressor that has what looks like a stream, `part`, and bytes behind it. */
+static struct built flat_bzimage(uint16_t version, const struct built *part)
+{
+    static const uint8_t stub[] = {0xeb, 0xfe, 0x1f, 0x8b, 0x08, 0x55, 0xaa}, behind[] = {1, 2, 3, 4, 5};
+    struct built all = {0}, b;
+
+    built_append(&all, stub, sizeof(stub));
+    built_append(&all, part->bytes, part->size);
+    built_append(&all, behind, sizeof(behind));
+    b = build_bzimage(&all);
+    memcpy(b.bytes + 0x206, &version, sizeof(version));
+    memset(b.bytes + 0x248, 0, 8); /* payload_offset, payload_length */
+    built_free(&all);
+    return b;
+}
+
+static void a_kernel_before_2_6_26_is_the_flat_one_in_its_gzip_stream(void **state)
+{
+    static const uint8_t kernel[] = "a flat kernel";
+    struct built stream = build_payload(UNPACK_GZIP, kernel, sizeof(kernel));
+    static const uint16_t versions[] = {0x0204, 0x0207, 0x0202};
+
+    for (size_t i = 0; i < COUNT(versions); i++) {
+        struct built b = flat_bzimage(versions[i], &stream);
+        struct image *img;
+
+        if (versions[i] < 0x0204) /* half of it means something else there */
+            memset(b.bytes + 0x1f6, 0xff, 2);
+        img = load_ok(&b);
+        assert_int_equal(img->kind, IMAGE_BZIMAGE);
+        assert_int_equal(img->entry, 0x100000);
+        assert_int_equal(img->machine, EM_386);
+        assert_int_equal(img->segments_count, 1);
+        assert_int_equal(img->segments[0].paddr, 0x100000);
+        assert_int_equal(img->segments[0].file_bytes, sizeof(kernel));
+        assert_memory_equal(img->bytes + img->segments[0].offset, kernel, sizeof(kernel));
+        image_free(img);
+        built_free(&b);
+    }
+    built_free(&stream);
+}
+
+static void what_has_no_compressed_kernel_is_run_as_it_is(void **state)
+{
+    struct built part = {0}, b;
+    struct image *img;
+
+    built_append(&part, "memory test", 11);
+    b = flat_bzimage(0x020c, &part);
+    memcpy(b.bytes + 0x260, &(uint32_t){0x30000}, 4); /* init_size */
+    /* Rounded up to paragraphs, it may lack the last bytes. */
+    b.size -= 8;
+    img = load_ok(&b);
+    assert_int_equal(img->entry, 0x100000);
+    assert_int_equal(img->segments[0].file_bytes, b.size - 1024);
+    assert_int_equal(img->segments[0].memory_bytes, 0x30000);
+    assert_memory_equal(img->bytes + img->segments[0].offset, b.bytes + 1024, b.size - 1024);
+    image_free(img);
+    assert_refused(b.bytes, b.size - 8, "cut short");
+    built_free(&b);
+    built_free(&part);
 }
 
 static void an_elf_that_cannot_be_a_guest_is_refused_with_its_reason(void **state)
@@ -432,6 +506,9 @@ int main(void)
         cmocka_unit_test(a_bzimage_of_every_compression_loads_its_vmlinux),
         cmocka_unit_test(a_compressed_elf_loads),
         cmocka_unit_test(a_bzimage_cut_anywhere_is_refused),
+        cmocka_unit_test(an_old_kernel_without_a_gzip_stream_is_refused),
+        cmocka_unit_test(a_kernel_before_2_6_26_is_the_flat_one_in_its_gzip_stream),
+        cmocka_unit_test(what_has_no_compressed_kernel_is_run_as_it_is),
         cmocka_unit_test(an_elf_cut_anywhere_is_refused),
         cmocka_unit_test(a_bad_payload_is_refused_with_its_reason),
         cmocka_unit_test(a_setup_header_that_is_wrong_is_refused),

@@ -19,6 +19,7 @@
 #include "models/image_formats.h"
 #include "models/linux/edit.h"
 #include "models/linux/linux_words.h"
+#include "models/xen/elfnote.h"
 #include "models/xen/pvh_loader.h"
 #include "models/xen/xen_words.h"
 
@@ -81,11 +82,20 @@ static enum emu_err make_machine(struct guest *g, struct diag *d)
     return machine_new(&g->config, &g->machine, d);
 }
 
+/* What has no other entry is started as Linux is: a bzImage, and an ELF file without a PVH entry. */
+static bool is_for_boot_protocol(const struct image *img)
+{
+    struct diag ignored;
+    uint32_t entry_gpa;
+
+    return img->kind == IMAGE_BZIMAGE || elfnote_phys32_entry(img, &entry_gpa, &ignored) != EMU_OK;
+}
+
 static enum emu_err load_image(struct guest *g, struct diag *d)
 {
     const struct guest_options *o = &g->options;
     const struct image *started = g->xen ? g->xen : g->image;
-    enum emu_err err = o->mode == PLATFORM_HVM && started->kind == IMAGE_BZIMAGE
+    enum emu_err err = o->mode == PLATFORM_HVM && is_for_boot_protocol(started)
                            ? boot_protocol_load(g->machine, started, d)
                            : pvh_load(g->machine, started, d);
 

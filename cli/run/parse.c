@@ -64,8 +64,12 @@ enum emu_err parse_bytes(const char *text, uint64_t *bytes, struct diag *d)
         end++;
         break;
     }
+    if (isdigit((unsigned char)text[0]) && !*end && !errno && *bytes <= RAM_BYTES_MAX >> shift &&
+        *bytes << shift >= RAM_BYTES_MIN && (*bytes << shift) % PAGE_BYTES)
+        return diag_set(d, EMU_EINPUT, "memory is given in whole pages, a multiple of %uK: '%s' is not",
+                        (unsigned)PAGE_BYTES >> 10, text);
     if (!isdigit((unsigned char)text[0]) || *end || errno || *bytes > RAM_BYTES_MAX >> shift ||
-        *bytes << shift < RAM_BYTES_MIN || (*bytes << shift) % PAGE_BYTES)
+        *bytes << shift < RAM_BYTES_MIN)
         return diag_set(d, EMU_EINPUT, "memory is given like 512M or 2G, from %" PRIu64 "M to %" PRIu64 "G, not '%s'",
                         (uint64_t)RAM_BYTES_MIN >> 20, (uint64_t)RAM_BYTES_MAX >> 30, text);
     *bytes <<= shift;

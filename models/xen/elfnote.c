@@ -327,7 +327,8 @@ enum emu_err elfnote_phys32_entry(const struct image *img, uint32_t *entry_gpa, 
     }
     if (!found)
         return diag_set(d, EMU_EINPUT,
-                        "the image has %s, so it can't be booted as a PVH guest; a Linux kernel needs CONFIG_PVH=y",
+                        "the image has %s, so it can't be booted as a PVH guest; a Linux kernel needs CONFIG_PVH=y, or "
+                        "--mode hvm",
                         any ? "Xen ELF notes but no PHYS32_ENTRY (18) among them" : "no Xen ELF note");
 
     entry = note_number(found);

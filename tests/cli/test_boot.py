@@ -101,6 +101,14 @@ def an_elf_file_without_a_xen_note_is_refused():
     refused("no note, 32 bits", file_with("no-note-32", elf(machine=3, bits=32)), says="(?i)note|entry")
 
 
+def an_elf_file_without_a_xen_note_starts_as_linux_in_mode_hvm():
+    for bits, machine in ((64, 62), (32, 3)):
+        got = run("boot", file_with("plain", elf(machine=machine, bits=bits, payload=b"\xfa\xf4")), "--mode", "hvm")
+        expect(got.returncode == 0 and got.stdout.split("\n")[-2].startswith("2 steps"), bits, "runs to its HLT:", got.stdout[-300:], got.stderr)
+    refused("an entry that is no physical address", file_with("virtual", elf(payload=b"")), "--mode", "hvm", says="entry 0x100000|loadable")
+    refused("no note in pvh mode", file_with("plain", elf()), says="or --mode hvm")
+
+
 def a_truncated_elf_file_is_refused_at_every_length():
     whole = open(HELLO, "rb").read()
     headers = 64 + 56 * 4
@@ -134,6 +142,7 @@ def an_unknown_payload_compression_is_refused():
 def memory_that_is_no_size_or_too_small_is_refused():
     for size in ("0", "4M", "x", "", "-1", "512MM", "99999999999G", "17000001", "1e9"):
         refused(f"--memory {size!r}", HELLO, "--memory", size, says="memory")
+    refused("memory that is no whole pages", HELLO, "--memory", "300001K", says="a multiple of 4K: '300001K' is not")
 
 
 def an_initrd_that_can_not_be_loaded_is_refused():
@@ -441,6 +450,7 @@ TESTS = (
     what_is_no_image_is_refused,
     kernels_of_other_processors_are_refused,
     an_elf_file_without_a_xen_note_is_refused,
+    an_elf_file_without_a_xen_note_starts_as_linux_in_mode_hvm,
     a_truncated_elf_file_is_refused_at_every_length,
     a_truncated_kernel_is_refused_at_a_hundred_lengths,
     an_unknown_payload_compression_is_refused,
