@@ -154,7 +154,7 @@ static void what_lies_on_the_interrupted_stack_can_not_be_declared(void **state)
 
     assert_int_equal(exhaustive_new(m, &o, &r, &x, &d), EMU_OK);
     assert_int_equal(exhaustive_cover(x, r.first_position, r.last_position), EMU_EINPUT);
-    assert_non_null(strstr(d.text, "--same stack: it lies where the interrupted stack ends"));
+    assert_non_null(strstr(d.text, "--same stack: this memory lies just below the interrupted stack pointer"));
     exhaustive_free(x);
     exhaustive_report_fini(&r);
     machine_free(m);

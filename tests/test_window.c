@@ -192,7 +192,7 @@ static void a_run_that_does_not_get_through_is_refused_with_its_reason(void **st
     struct diag d;
 
     assert_int_equal(window_record(m, &o, &w, &d), EMU_EINPUT);
-    assert_non_null(strstr(d.text, "does not get through the window: "));
+    assert_non_null(strstr(d.text, "does not reach the end of the window: "));
     machine_free(m);
 }
 

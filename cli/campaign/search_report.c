@@ -16,7 +16,7 @@ static const char *why_nothing(const json_t *joined)
     const json_t *open = json_object_get(json_object_get(joined, "window"), "open");
 
     if (!source || !source->why_nothing)
-        return "it would be taken nowhere in the window";
+        return "it would be taken at no boundary of the window";
     if (source->decision != DECISION_NMI && json_is_integer(open) && !json_integer_value(open))
         return "no boundary of the window takes interrupts, which keeps out everything but --inject nmi";
     return source->why_nothing;

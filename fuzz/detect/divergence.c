@@ -61,7 +61,7 @@ static enum emu_err parse_range(char *text, const struct symbols *symbols, struc
     enum emu_err err = EMU_OK;
 
     if (out->ranges == DIVERGENCE_RANGES_MAX)
-        return diag_set(d, EMU_EINPUT, "--same takes at most %u pieces of memory", DIVERGENCE_RANGES_MAX);
+        return diag_set(d, EMU_EINPUT, "--same takes at most %u ranges of memory", DIVERGENCE_RANGES_MAX);
     if (bytes_text)
         *bytes_text++ = '\0';
     snprintf(r->name, sizeof(r->name), "%s", text);
@@ -166,9 +166,9 @@ static const struct part parts[] = {
     PART("ds", seg[SEG_DS].selector),
     PART("fs", seg[SEG_FS].selector),
     PART("gs", seg[SEG_GS].selector),
-    PART("the base of fs", seg[SEG_FS].base),
-    PART("the base of gs", seg[SEG_GS].base),
-    PART("the kernel's base of gs", kernel_gs_base),
+    PART("the base of FS", seg[SEG_FS].base),
+    PART("the base of GS", seg[SEG_GS].base),
+    PART("the kernel's base of GS", kernel_gs_base),
     PART("dr0", dr[0]),
     PART("dr1", dr[1]),
     PART("dr2", dr[2]),

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * divergence: what the guest declares must not change, against the undisturbed run: memory by symbols, and the
+ * divergence: compares what the guest declares must not change with the undisturbed run: memory by symbols, and the
  * interrupted registers. It says that they differ, not why.
  *
- * Two ways to compare. Around an interrupt handler (exhaustive.h): what is there when it returns to the interrupted
- * boundary must be what was there when it was taken, since that is what the undisturbed run has at this boundary. And
- * in whole runs (struct divergence): when the guest ends by itself, or comes to a place, the declared memory must hold
- * what the undisturbed run has left there at that moment. A run that comes to neither is not compared.
+ * There are two ways to compare. Around an interrupt handler (exhaustive.h): when the handler returns to the
+ * interrupted boundary, the declared values must be what they were when the interrupt was taken, since that is what the
+ * undisturbed run has at this boundary. In whole runs (struct divergence): when the guest ends by itself or reaches a
+ * place, the declared memory must hold what the undisturbed run had there at that moment. A run that reaches neither is
+ * not compared.
  *
- * A declaration is a list with commas of `registers`, `cr2` (apart, since it is dead most of the time), SYMBOL (all of
- * it), SYMBOL:BYTES, and SYMBOL+OFFSET:BYTES; then perhaps @SYMBOL, the place of the second way.
+ * A declaration is a list, separated by commas, of `registers`, `cr2` (apart from them, since it is dead most of the
+ * time), SYMBOL (all of it), SYMBOL:BYTES and SYMBOL+OFFSET:BYTES; @SYMBOL may follow, the place at which whole runs
+ * are compared.
  */
 #ifndef BOOTRACE_FUZZ_DETECT_DIVERGENCE_H
 #define BOOTRACE_FUZZ_DETECT_DIVERGENCE_H
@@ -47,28 +49,28 @@ struct divergence_list {
 enum emu_err divergence_parse(const char *text, const struct symbols *symbols, struct divergence_list *out,
                               struct diag *d) EMU_MUST_CHECK;
 
-/* What is declared, as it was at one moment. */
+/* The declared values at one moment. */
 struct divergence_values {
     struct vcpu_regs regs;
     unsigned code_bits;
     uint8_t memory[DIVERGENCE_BYTES_MAX]; /* range after range */
 };
 
-/* Read it, of the current vCPU. EMU_EINPUT: a byte of it is not mapped. */
+/* Read them, for the current vCPU. EMU_EINPUT: a declared byte is not mapped. */
 enum emu_err divergence_read(const struct divergence_list *list, struct machine *m, struct divergence_values *out,
                              struct diag *d) EMU_MUST_CHECK;
-/* Whether what is declared is otherwise now; `text` names the first difference, with both values. */
+/* Whether a declared value has changed; `text` names the first difference, with both values. */
 bool divergence_differs(const struct divergence_list *list, const struct divergence_values *expected, struct machine *m,
                         char text[DIVERGENCE_TEXT_BYTES]);
-/* The same of the registers alone. */
+/* The same for the registers alone. */
 bool divergence_registers_differ(const struct divergence_list *list, const struct divergence_values *expected,
                                  struct machine *m, char text[DIVERGENCE_TEXT_BYTES]);
 /* Give the current vCPU other values in every register that a handler has to put back and may not depend on: all but
    the stack pointer, what execution itself stands on, and the x87 registers. */
 void divergence_disturb_registers(struct machine *m);
 
-/* In whole runs. The first run that comes to the comparison is the undisturbed one, which says what is expected; each
-   later one (from the same snapshot) that differs ends with the verdict FAIL, detector "divergence". */
+/* For whole runs. The first run that reaches the comparison is the undisturbed one; its values are expected. Each later
+   run (from the same snapshot) that differs ends with the verdict FAIL, detector "divergence". */
 struct divergence {
     struct divergence_list list;
     struct watcher watcher;
@@ -82,7 +84,7 @@ struct divergence {
 enum emu_err divergence_attach(struct divergence *x, struct machine *m, const struct divergence_list *list,
                                struct diag *d) EMU_MUST_CHECK;
 void divergence_detach(struct divergence *x);
-/* Whether the run that the machine is in has come to the comparison. */
+/* Whether the machine's present run has reached the comparison. */
 bool divergence_was_compared(const struct divergence *x);
 
 #endif

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * guest_panic: makes the guest's own account of its end the verdict. A kernel that panics ends in a reset, a shutdown
- * or a standstill, all panics at the same place; what it says on its console, and who called its panic function, tells
- * one panic from another. So such an end is told by that sentence and that place, and a guest that has panicked and
- * stays fails too.
+ * or a standstill, and all panics end at the same place; what the kernel says on its console, and who called its panic
+ * function, tells one panic from another. So the verdict has that sentence and that place. A guest that panics and then
+ * stays where it is fails too.
  *
- * What a console line means, emu/guest_words.h says. Where the kernel's panic function is known, only what is said
- * after it was entered counts: a guest may print anything. A panic after which another kernel is to run (a crash
- * kernel) is none, once that is entered.
+ * emu/guest_words.h says what a console line means. Where the kernel's panic function is known, only lines count that
+ * come after it was entered: a guest may print anything. A panic that hands over to another kernel (a crash kernel) is
+ * no failure once that kernel is entered.
  *
- * It changes no run but by ending it: where the guest itself says that nothing more comes, or where nothing more has
- * come for QUIET_NS. Its state is the machine's (watch.h); a snapshot file does not keep it.
+ * It changes a run only by ending it: where the guest itself says that it has ended, or where it has said nothing more
+ * for GUEST_PANIC_QUIET_NS. Its state is kept by the machine (watch.h), but not by a snapshot file.
  *
- * ASSUMES: where a kernel's symbols are unknown, that only its own log prints a line that begins as its panic does.
+ * ASSUMES: if a kernel's symbols are unknown, only the kernel's own log prints lines that begin as its panic line does.
  */
 #ifndef BOOTRACE_FUZZ_DETECT_GUEST_PANIC_H
 #define BOOTRACE_FUZZ_DETECT_GUEST_PANIC_H

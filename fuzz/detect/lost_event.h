@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * lost_event: finds interrupts and events that do not reach the guest: one that the host dropped, since there was
- * nowhere to note it; an upcall that its vCPU has not taken for longer than `patience_ns`, as when an event was bound
- * to a vCPU that the guest has stopped; and an interrupt line that waited so long for a pirq to which nobody listens.
- * Other waiting events (masked ones, those of a vCPU that is not up) are no failures by themselves: a guest may mean
- * it. They are listed with their reasons when the run has ended, which is what one wants to see behind a hang.
+ * lost_event: finds interrupts and events that do not reach the guest: an event that the host dropped, since it had
+ * nowhere to note it; an upcall that its vCPU has not taken for longer than `patience_ns`, for example because the
+ * event is bound to a vCPU that the guest has stopped; and an interrupt line that has waited as long for a pirq to
+ * which nobody listens. Other waiting events (masked events, events of a vCPU that is not up) are no failures by
+ * themselves: the guest may intend them. They are listed with their reasons when the run has ended, as one wants to see
+ * them after a hang.
  *
- * It can't see that an event reached a vCPU which the guest did not mean; the guest notices that.
+ * It can't see that an event reached another vCPU than the guest intended; the guest notices that itself.
  *
  * The models say what waits and why (model.h, held_events). Its state is the machine's (watch.h).
  */
@@ -49,7 +50,7 @@ struct lost_event_report {
 enum emu_err lost_event_attach(struct lost_event *l, struct machine *m, const struct lost_event_options *options,
                                struct diag *d) EMU_MUST_CHECK;
 const struct lost_event_report *lost_event_report(const struct lost_event *l, struct machine *m);
-/* What it found, and what waits now; a line each, nothing if there is nothing. */
+/* Print what it found and what waits now, one line for each; nothing if there is nothing. */
 void lost_event_print(const struct lost_event *l, struct machine *m, FILE *to);
 
 extern const struct detector lost_event_detector; /* its row; detector.h */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * op_table: the detector of operation tables that change under their callers. A kernel calls some operations through a
- * table of functions, and at boot patches every call site into a direct call to (or into the code of) the function that
- * the table holds then. Three things may go wrong, each reported where it happens, long before its effect:
+ * table of functions. At boot it patches every call site into a direct call to the function that the table holds at
+ * that time, or into that function's code. Three things may go wrong; each is reported where it happens, long before
+ * its effect:
  *
  *   switch  a slot changes while patched sites still call, or contain, the function before; or patching ends with sites
  *           that do not do what the slot says
@@ -10,9 +11,9 @@
  *   locks   a lock is released under another protocol than the one it was taken, or is waited for, under: at the
  * release
  *
- * It knows no kernel: what to watch is a configuration, read from a declaration (op_table_text.h) or made of what is
- * known of a kernel. It judges from the first call of a patching function on. It changes nothing in the run; its state
- * goes back with snapshots. The report of a finding is the first one's since it was attached.
+ * It knows no kernel: what to watch is a configuration, read from a declaration (op_table_text.h) or made from what is
+ * known about a kernel. It judges from the first call of a patching function on. It does not change the run; its state
+ * goes back with snapshots. It reports the first finding since it was attached.
  *
  * Not seen: a lock whose taker's call was forgotten because OP_TABLE_HELD_MAX others came after it.
  */
@@ -49,7 +50,7 @@ struct op_table_slot {
     char table[OP_TABLE_NAME_BYTES], name[OP_TABLE_NAME_BYTES];
 };
 
-/* `sites` must be such that stay: code that the guest frees would be taken for patched. */
+/* `sites` must stay code: memory that the guest frees would be taken for patched code. */
 struct op_table_site {
     uint64_t site_gva;
     unsigned bytes;
@@ -97,7 +98,7 @@ enum emu_err op_table_new(struct machine *m, const struct op_table_config *confi
 /* The machine must not run any more. */
 void op_table_free(struct op_table *o);
 
-/* All slots and sites of the first finding, lines; "" if there was none. */
+/* All slots and sites of the first finding, as lines; "" if there is no finding. */
 const char *op_table_report(const struct op_table *o);
 /* Whether a patching function was called, with the table where it was looked for, so that "no finding" means something.
  */

@@ -42,7 +42,7 @@ static enum emu_err parse_table(struct parser *p, char *value)
     enum emu_err err = copy_name(p, p->table, value);
 
     if (err == EMU_OK && p->table_gva)
-        err = diag_set(p->d, EMU_EINPUT, "the operations table: table= comes once");
+        err = diag_set(p->d, EMU_EINPUT, "the operations table: table= is given twice");
     return err == EMU_OK ? find_symbol(p, value, &p->table_gva) : err;
 }
 
@@ -53,7 +53,7 @@ static enum emu_err parse_slots(struct parser *p, char *value)
     char *name;
 
     if (c->slot_count)
-        return diag_set(p->d, EMU_EINPUT, "the operations table: slots= comes once");
+        return diag_set(p->d, EMU_EINPUT, "the operations table: slots= is given twice");
     while (err == EMU_OK && (name = strsep(&value, ","))) {
         if (c->slot_count == OP_TABLE_SLOTS_MAX)
             return diag_set(p->d, EMU_EINPUT, "the operations table: more than %u slots", OP_TABLE_SLOTS_MAX);

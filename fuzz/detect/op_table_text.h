@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * op_table_text: the declaration of an operations table of a free-standing guest, words with blanks or lines between:
+ * op_table_text: the declaration of an operations table of a free-standing guest: words, separated by blanks or lines:
  *
  *   table=SYMBOL                the table
  *   slots=NAME,NAME,…           its slots in order, each a pointer
@@ -17,7 +17,7 @@
 
 #include "fuzz/detect/op_table.h"
 
-/* EMU_EINPUT: what does not fit, and what would. `c` is whole only if EMU_OK. */
+/* EMU_EINPUT with a sentence that says what does not fit, and what would. `c` is complete only on EMU_OK. */
 enum emu_err op_table_parse(const char *text, const struct symbols *symbols, unsigned bits, struct op_table_config *c,
                             struct diag *d) EMU_MUST_CHECK;
 

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * stale_owner: finds that the host writes guest memory that has another owner than the one who gave it to the host. A
- * kernel registers an area (vcpu_info, runstate, …), then starts another kernel by kexec without taking it back; the
- * host does not know and writes on, into the next kernel's image.
+ * stale_owner: finds that the host writes guest memory whose owner is no longer the one who gave it to the host. A
+ * kernel registers an area (vcpu_info, runstate, …), then starts another kernel by kexec without taking the area back;
+ * the host does not know that and goes on writing, into the next kernel's image.
  *
  * It listens to the trace: TRACE_HOST_AREA says who gave what when, TRACE_OWNER when memory changed hands,
- * TRACE_HOST_WRITE what the host wrote. A write is stale when its area was given before the memory that it hits changed
- * hands; one that puts there what was there harms nobody and is only counted. Three outcomes are told apart by what is
- * known of the memory: it is still to be digested (the digest will not match), its digest has been taken (the damage is
- * silent), or the next kernel runs already.
+ * TRACE_HOST_WRITE what the host wrote. A write is stale if its area was given before the memory that it hits changed
+ * hands. A stale write that changes no byte harms nobody and is only counted. Three outcomes are told apart by what is
+ * known about the memory: its digest has not been taken yet (and will not match), its digest has been taken (the damage
+ * is silent), or the next kernel already runs.
  *
- * For a kernel that says nothing about owners, give the instruction at which it leaves for the next one: from there on
- * all memory is the next kernel's.
+ * For a kernel that says nothing about owners, give the instruction at which it leaves for the next kernel: from there
+ * on all memory belongs to the next kernel.
  *
- * It is not a search: it looks at the one run that it is attached to. Its state is the machine's (watch.h), so that
- * snapshots keep it. It follows STALE_OWNER_AREAS_MAX areas and STALE_OWNER_RANGES_MAX ranges of each kind; what is
- * more than that is not followed, and said so.
+ * It is not a search: it looks at the one run that it is attached to. The machine keeps its state (watch.h), and so do
+ * snapshots. It follows at most STALE_OWNER_AREAS_MAX areas and STALE_OWNER_RANGES_MAX ranges of each kind; it says so
+ * if there were more.
  */
 #ifndef BOOTRACE_FUZZ_DETECT_STALE_OWNER_H
 #define BOOTRACE_FUZZ_DETECT_STALE_OWNER_H
@@ -84,9 +84,9 @@ struct stale_owner {
    too many watchers. */
 enum emu_err stale_owner_attach(struct stale_owner *s, struct machine *m, const struct stale_owner_options *options,
                                 struct diag *d) EMU_MUST_CHECK;
-/* What it has found so far; valid until the machine runs on. */
+/* What it has found so far; valid until the machine runs again. */
 const struct stale_owner_report *stale_owner_report(const struct stale_owner *s, struct machine *m);
-/* One paragraph for a user; nothing if there is nothing to say. */
+/* Print one paragraph for a user, or nothing if there is nothing to say. */
 void stale_owner_print(const struct stale_owner *s, struct machine *m, FILE *to);
 
 extern const struct detector stale_owner_detector; /* its row; detector.h */

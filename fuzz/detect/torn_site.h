@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * torn_site: the detector of torn code in a single run. torn_code knows from a recorded window what a site of code is
- * before and after its change, and finds where it is executed in between; here the versions of one site are declared,
- * so that such a finding is a case that replays, whatever the guest does with the torn instruction afterwards.
+ * torn_site: the detector of torn code in a single run. torn_code knows from a recorded window what a site of code
+ * holds before and after its change, and finds where the site is executed in between. Here the versions of one site are
+ * declared, so that such a finding becomes a case that replays, whatever the guest does with the torn instruction
+ * afterwards.
  *
- * Whoever executes an instruction that begins in the site must find one of a declared version (code_version.h); INT3 is
- * one of each, but where it is padding of one version and instructions of others lead into it. A version that is not
- * declared is torn, so declare all that the site has while the run is watched.
+ * An instruction that is executed and begins in the site must belong to a declared version (code_version.h). INT3
+ * belongs to every version, except where it is the padding of one version and instructions of others lead into it. A
+ * version that is not declared counts as torn, so declare all versions that the site has while the run is watched.
  *
  * ASSUMES: the site begins at an instruction, in every version.
  */
@@ -37,7 +38,7 @@ struct torn_site {
    all of one length. EMU_EINPUT with a sentence. `symbols` may be NULL. */
 enum emu_err torn_site_parse(const char *text, const struct symbols *symbols, struct torn_site *site,
                              struct diag *d) EMU_MUST_CHECK;
-/* The same text of a site. */
+/* Print a site as that text. */
 void torn_site_print(const struct torn_site *site, const struct symbols *symbols, char *text, size_t text_bytes);
 
 struct torn_site_detector {
@@ -46,8 +47,8 @@ struct torn_site_detector {
     struct watcher watcher;
 };
 
-/* Attach it: the first finding is the verdict, FAIL "torn-code". `x` is the caller's, and must outlive the machine's
-   running. EMU_EHOST: too many watchers or places. */
+/* Attach it: the first finding is the verdict, FAIL "torn-code". `x` is the caller's, and must stay valid as long as
+   the machine runs. EMU_EHOST: too many watchers or places. */
 enum emu_err torn_site_attach(struct torn_site_detector *x, struct machine *m, const struct torn_site *site,
                               struct diag *d) EMU_MUST_CHECK;
 /* Watch this site from now on instead; NULL: none. */

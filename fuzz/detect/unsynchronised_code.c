@@ -353,7 +353,7 @@ void unsynchronised_code_print(const struct unsynchronised_code *u, FILE *to)
     const struct unsynchronised_code_report *r = unsynchronised_code_report(u);
 
     if (!u->is_watching) {
-        fprintf(to, "unsynchronised-code: there never was a second vCPU\n");
+        fprintf(to, "unsynchronised-code: no second vCPU ever ran\n");
         return;
     }
     fprintf(to, "unsynchronised-code: %" PRIu64 " changes of code by one vCPU while another was up\n", r->changes);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * unsynchronised_code: finds that a vCPU executes code which another vCPU has changed since the executing one last
- * serialised. The machine executes what memory holds; a processor may execute the bytes of before, or a mixture, until
- * it has executed a serialising instruction. So what is found here need not fail in this run: it fails on hardware.
+ * serialised. The machine executes what memory holds; a processor may execute the earlier bytes, or a mixture, until it
+ * has executed a serialising instruction. So what is found here need not fail in this run: it can fail on hardware.
  *
  * The values that a byte *may have* for a vCPU are the present one and those that other vCPUs have overwritten since it
- * last serialised. An instruction may be executed if each of its bytes may have one value only. The one exception is
- * the protocol of the breakpoint, which kernels depend on: the first byte may besides be INT3 (0xCC), if whoever
- * changed it to or from INT3 changed that byte alone; the bytes behind must then be settled for the instruction that
- * the other value would begin. So text_poke_bp() of Linux passes: INT3 first, synchronise, the rest, synchronise, the
- * first byte, synchronise; and it does not if one of the first two synchronisations is missing.
+ * last serialised. An instruction may be executed if each of its bytes may have only one value. The one exception is
+ * the protocol of the breakpoint, which kernels depend on: the first byte may also be INT3 (0xCC), if whoever changed
+ * it to or from INT3 changed that byte alone; the bytes behind it must then be settled for the instruction that the
+ * other value would begin. So text_poke_bp() of Linux passes: INT3 first, synchronise, the rest, synchronise, the first
+ * byte, synchronise; and it does not if one of the first two synchronisations is missing.
  *
  * What serialises: CPUID, IRET, MOV to a control register (not CR8) or a debug register, INVLPG, LGDT, LIDT, LLDT, LTR,
  * INVD, WBINVD, WRMSR (but of the deadline timer and the x2APIC), SERIALIZE. Not: interrupts and exceptions, locked
@@ -18,14 +18,14 @@
  * up. ASSUMES: a vCPU that was offline comes back serialised, also by VCPUOP_up without INIT: the host has loaded its
  * control registers.
  *
- * Watched is the code that it is told of, from when a second vCPU runs. Not seen: code elsewhere (modules, code made at
- * run time), and changes that the host or a device makes. Loading new code is changing it, too, if it is watched.
+ * It watches the code that it is told of, from when a second vCPU runs. It does not see code elsewhere (modules, code
+ * made at run time), nor changes that the host or a device makes. Loading new code into watched memory is a change too.
  *
- * The exhaustive search knows only memory by which to leave runs out: with it, what was not synchronised when its
- * window began may be missed. The other searches leave nothing out for which this matters.
+ * The exhaustive search compares only memory when it leaves runs out: it may miss what was not synchronised when its
+ * window began. The other searches leave out nothing for which this matters.
  *
- * Its state is the machine's (watch.h), so that snapshots in memory keep it; one from a file begins with nothing
- * changed.
+ * The machine keeps its state (watch.h), and so do snapshots in memory; after a snapshot file it begins with no change
+ * noted.
  *
  * Source: SDM Vol. 3A, "Handling Self- and Cross-Modifying Code" and "Serializing Instructions"; that changes to and
  * from INT3 are safe without: Linux, arch/x86/kernel/alternative.c, text_poke_bp_batch() (fd4363fff3d9), after what its
@@ -75,7 +75,7 @@ enum emu_err unsynchronised_code_attach(struct unsynchronised_code *u, struct ma
                                         const struct unsynchronised_code_options *options,
                                         struct diag *d) EMU_MUST_CHECK;
 const struct unsynchronised_code_report *unsynchronised_code_report(const struct unsynchronised_code *u);
-/* What was watched, in a line or two. */
+/* Print what was watched, in a line or two. */
 void unsynchronised_code_print(const struct unsynchronised_code *u, FILE *to);
 
 extern const struct detector unsynchronised_code_detector; /* its row; detector.h */

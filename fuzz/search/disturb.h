@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * disturb: a host that is not fair: now and then, at random boundaries, it gives the turn to another vCPU, lets time
- * pass, or lets a timer expire early or late. Nothing of that may harm a correct guest. What it did is legal, and can
- * be recorded as a schedule that replays the run.
+ * disturb: a host that is not fair: at random boundaries it gives the turn to another vCPU, lets time pass, or lets a
+ * timer expire early or late. All of this is legal and must not harm a correct guest; it can be recorded as a schedule
+ * that replays the run.
  */
 #ifndef BOOTRACE_FUZZ_SEARCH_DISTURB_H
 #define BOOTRACE_FUZZ_SEARCH_DISTURB_H

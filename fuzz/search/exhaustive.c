@@ -322,7 +322,8 @@ static enum emu_err note_same(struct exhaustive *s)
 
         if (r->gva < sp && r->gva + r->bytes > sp - DEAD_STACK_BYTES)
             return diag_set(s->d, EMU_EINPUT,
-                            "--same %s: it lies where the interrupted stack ends, which every interrupt changes",
+                            "--same %s: this memory lies just below the interrupted stack pointer, where every "
+                            "interrupt writes",
                             r->name);
     }
     return divergence_read(s->o.same, s->m, s->before, s->d);
@@ -529,7 +530,7 @@ enum emu_err exhaustive_cover(struct exhaustive *s, uint64_t from, uint64_t to)
             break;
         }
         if (!run_to(s, delivered))
-            return diag_set(s->d, EMU_EHOST, "the window runs otherwise than it was recorded");
+            return diag_set(s->d, EMU_EHOST, "the window does not run as it was recorded");
         rip = vcpu_rip(s->m);
         s->changing = torn_code_begin(s->torn, delivered);
         s->course = find_course(s, delivered);

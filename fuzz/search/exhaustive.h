@@ -8,8 +8,8 @@
  * handler is needed only behind it. Boundaries at which the interrupt would not be taken have the outcome of the first
  * one after them at which it is.
  *
- * Nor is it run where memory holds, in all that an earlier run has read, what it held then, unless the window has asked
- * something of the machine or its models meanwhile: that run would be repeated.
+ * The handler is also not run where all memory that an earlier run has read holds the same values again, unless the
+ * window has used the machine or its models in between: that run would only be repeated.
  *
  * A run fails when the guest ends in a failure, when the handler raises an exception that handlers do not raise, when
  * it executes torn code (torn_code.h), when it does not return, or when it returns with something changed that was
@@ -21,7 +21,7 @@
  * back is therefore run once more with other values in them; only if it puts back those too it does so for the whole
  * stretch, else each boundary of it is run for itself.
  *
- * With `every_boundary` nothing is left out: to check the pruning on small windows.
+ * With `every_boundary` the handler is run at every boundary, to check the pruning on small windows.
  *
  * ASSUMES: that the handler's course does not depend on the interrupted registers beyond putting them back; that it
  * does not depend on the time it reads; that memory below the interrupted stack pointer is dead; that one vCPU runs;

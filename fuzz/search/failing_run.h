@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * failing_run: what becomes of a failing schedule: it is played again on the machine, made simpler (minimise.h), and
- * its exact positions become anchors, which survive a rebuilt guest. What is returned was run.
+ * failing_run: plays a failing schedule again on the machine, makes it simpler (minimise.h), and turns its exact
+ * positions into anchors, which survive a rebuilt guest. The schedule that it returns has been run.
  */
 #ifndef BOOTRACE_FUZZ_SEARCH_FAILING_RUN_H
 #define BOOTRACE_FUZZ_SEARCH_FAILING_RUN_H

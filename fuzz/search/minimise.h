@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * minimise: from a failing schedule to the simplest one that fails in the same way: first the fewest decisions, then
- * the simplest kinds, then the lowest positions. It knows no machine: an oracle says of each schedule whether it fails
- * (failing_run.h is the one that runs it). What is returned was asked of it, and failed.
+ * the simplest kinds, then the lowest positions. It knows no machine: an oracle says whether a schedule fails
+ * (failing_run.h is the oracle that runs it). The schedule that it returns was given to the oracle, and failed.
  */
 #ifndef BOOTRACE_FUZZ_SEARCH_MINIMISE_H
 #define BOOTRACE_FUZZ_SEARCH_MINIMISE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * search: many runs of one window under a strategy, each from the same snapshot, and what came of them.
+ * search: many runs of one window under a strategy, each from the same snapshot, and their outcomes.
  *
  * A run passes when it reaches its end (the guest's own PASS, a place, or so many steps), and fails when the machine or
  * a detector says FAIL. Runs that leave the model, or that do not reach the place in time, are counted apart: they are
@@ -91,7 +91,7 @@ struct search_options {
     void *context;
 };
 
-/* The machine stands at the window's start; it stands there again on return. A run that is abandoned is in no count. */
+/* The machine stands at the window's start, before and after. An abandoned run is not counted. */
 enum emu_err search_run(const struct search_options *o, struct search_report *r, struct diag *d) EMU_MUST_CHECK;
 void search_report_fini(struct search_report *r);
 

@@ -14,19 +14,19 @@ static const struct source_kind kinds[] = {
      "no timer is armed wherever an interrupt would be taken; --mode hvm has a PIT, and --inject nmi or vector:N needs "
      "no timer"},
     {"nmi", DECISION_NMI, SOURCE_VALUE_NONE, false, "an NMI",
-     "no boundary of the window takes an NMI (the handler of one keeps out others); another --window may"},
-    {"vector", DECISION_VECTOR, SOURCE_VALUE_VECTOR, false, "an external interrupt with this vector, from nowhere",
-     "it would be taken nowhere in the window"},
-    {"irq", DECISION_IRQ, SOURCE_VALUE_LINE, true, "an edge on this line of the PC, if not masked",
+     "no boundary of the window takes an NMI (an NMI's handler keeps out others); another "
+     "--window may"},
+    {"vector", DECISION_VECTOR, SOURCE_VALUE_VECTOR, false, "an external interrupt with this vector, from no device",
+     "it would be taken at no boundary of the window"},
+    {"irq", DECISION_IRQ, SOURCE_VALUE_LINE, true, "an edge on this line of the PC, if it is not masked",
      "the line is masked wherever an interrupt would be taken, or this mode has no lines (only --mode hvm does); "
      "--inject vector:N needs no line"},
-    {"ipi", DECISION_IPI, SOURCE_VALUE_VECTOR, false, "this vector at the local APIC, where it would take it",
-     "the local APIC takes it nowhere; --inject vector:N needs none"},
+    {"ipi", DECISION_IPI, SOURCE_VALUE_VECTOR, false, "an IPI with this vector, where the local APIC would take it",
+     "the local APIC takes it at no boundary; --inject vector:N does not need it to"},
     {"upcall", DECISION_UPCALL, SOURCE_VALUE_NONE, false, "Xen's upcall, without an event", NULL},
     {"event", DECISION_EVENT, SOURCE_VALUE_PORT, false, "the other end of this event-channel port raises it", NULL},
-    {"late", DECISION_LATE, SOURCE_VALUE_NS, false, "the earliest armed timer expires so many ns later than it should",
-     NULL},
-    {"pass", DECISION_PASS, SOURCE_VALUE_NS, false, "so many ns pass while no vCPU runs", NULL},
+    {"late", DECISION_LATE, SOURCE_VALUE_NS, false, "the earliest armed timer expires this many ns late", NULL},
+    {"pass", DECISION_PASS, SOURCE_VALUE_NS, false, "this many ns pass while no vCPU runs", NULL},
     {"plug", DECISION_PLUG, SOURCE_VALUE_VCPU, false, "the toolstack makes this vCPU available", NULL},
     {"unplug", DECISION_UNPLUG, SOURCE_VALUE_VCPU, false, "the toolstack asks the guest to give this vCPU back", NULL},
 };
@@ -73,7 +73,7 @@ static enum emu_err parse_value(const struct source_kind *kind, const char *text
     char line[96];
 
     if (strlen(text) > VALUE_CHARACTERS_MAX)
-        return diag_set(d, EMU_EINPUT, "--inject %s wants %s, not '%.40s...'", kind->name, words->what, text);
+        return diag_set(d, EMU_EINPUT, "--inject %s needs %s, not '%.40s...'", kind->name, words->what, text);
     snprintf(line, sizeof(line), "then %s %s%s", decision_kind_name(kind->decision), words->before, text);
     if (decision_parse(line, &decision, d) != EMU_OK)
         return EMU_EINPUT;
@@ -102,7 +102,7 @@ enum emu_err source_parse(const char *text, struct source *source, struct diag *
     if (kind->value == SOURCE_VALUE_NONE)
         return EMU_OK;
     if (!text[bytes])
-        return diag_set(d, EMU_EINPUT, "--inject %s wants %s, like %s:%s", kind->name, values[kind->value].what,
+        return diag_set(d, EMU_EINPUT, "--inject %s needs %s, like %s:%s", kind->name, values[kind->value].what,
                         kind->name, values[kind->value].example);
     return parse_value(kind, text + bytes + 1, source, d);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * source: what a search may inject besides the vCPUs' interleaving: a row a source in source.c. The program's help and
- * messages, the parts that an exhaustive search keeps, and their joining take names, values and words from the rows.
+ * source: what a search may inject: one row for each source in source.c. The program's help and messages, the parts
+ * that an exhaustive search keeps, and `merge` take names, values and words from the rows.
  *
- * What a source does in the guest is its decision's business (schedule.h), and so is which values are legal.
+ * The source's decision (schedule.h) says what happens in the guest, and which values are legal.
  */
 #ifndef BOOTRACE_FUZZ_SEARCH_SOURCE_H
 #define BOOTRACE_FUZZ_SEARCH_SOURCE_H
@@ -59,7 +59,7 @@ enum emu_err source_parse(const char *text, struct source *source, struct diag *
 #define SOURCE_NAMES_BYTES 256u
 enum source_set { SOURCES_ALL, SOURCES_EXHAUSTIVE, SOURCES_OF_RUNS_ONLY };
 void source_print_names(enum source_set set, char *text, size_t bytes);
-/* A line a source: its name, and what it is. */
+/* Print one line for each source: its name, and what it is. */
 void source_print_list(FILE *to);
 
 #endif

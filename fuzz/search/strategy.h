@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * strategy: who decides what the world does next in a run of a search. A strategy proposes, the machine disposes: what
- * it proposes and the machine refuses does not happen, and the strategy goes on.
+ * strategy: decides what the host does next in a run of a search. A strategy proposes, the machine disposes: a proposal
+ * that the machine refuses does not happen, and the strategy goes on.
  *
  * One strategy is one file and one line in strategy.c. It sees the machine at boundaries of its own choice and changes
  * nothing in it. What it did is recorded by the search as a schedule with exact positions.

@@ -513,7 +513,7 @@ static void preempt_statement(void *state, char *text, size_t bytes)
 
 const struct strategy strategy_preempt = {
     .name = "preempt",
-    .what = "every interleaving of the vCPUs with at most so many preemptions",
+    .what = "every interleaving of the vCPUs with at most --depth preemptions",
     .covers = true,
     .init = preempt_init,
     .fini = preempt_fini,

@@ -44,14 +44,14 @@ enum emu_err torn_code_new(const struct window *w, struct torn_code **out, struc
 void torn_code_free(struct torn_code *t);
 uint64_t torn_code_changes(const struct torn_code *t);
 
-/* What follows happens at this boundary of the window. True if a change is under way there. */
+/* Say that what follows happens at this boundary of the window. True if a change is under way there. */
 bool torn_code_begin(struct torn_code *t, uint64_t position);
 /* The current vCPU of `m` is about to execute the code [gva, gva + bytes), which lies at `gpa` within one page. True if
    that is torn. */
 bool torn_code_check(struct torn_code *t, struct machine *m, uint64_t gva, uint64_t gpa, unsigned bytes,
                      struct torn_code_finding *finding);
-/* All versions that the site of the change under way has in the window, from the first to the last; of more than `max`
-   those around this change. Returns how many. */
+/* All versions of the site whose change is under way, from the first to the last in the window; if there are more than
+   `max`, those around this change. Returns their number. */
 unsigned torn_code_versions(const struct torn_code *t, uint8_t (*version)[TORN_CODE_SITE_BYTES_MAX], unsigned max);
 /* "f0 83 04 (old), 0f 83 04 (now), 0f ae f0 (new)" */
 void torn_code_print(const struct torn_code_finding *finding, char *text, size_t text_bytes);

@@ -400,12 +400,12 @@ static enum emu_err run(struct window *w, struct diag *d)
         if (w->no_memory)
             return diag_set(d, EMU_EHOST, "the host has no memory for the record of the window");
         if (w->stopped)
-            return diag_set(d, EMU_EINPUT, "given up while the window was recorded");
+            return diag_set(d, EMU_EINPUT, "stopped while the window was recorded");
         if (why == MACHINE_STOPPED_ASKED || (why == MACHINE_STOPPED_RIP && vcpu_gpr(w->m, GPR_RSP) < sp))
             continue;
         if (why == MACHINE_STOPPED_RIP || why == MACHINE_STOPPED_POSITION)
             return EMU_OK;
-        return diag_set(d, EMU_EINPUT, "the undisturbed run does not get through the window: %s",
+        return diag_set(d, EMU_EINPUT, "the undisturbed run does not reach the end of the window: %s",
                         why == MACHINE_STOPPED_VERDICT ? machine_verdict(w->m)->text : "the vCPU waits");
     }
 }

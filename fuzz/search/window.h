@@ -95,7 +95,7 @@ struct window_report {
     uint64_t record_bytes; /* of host memory */
 };
 const struct window_report *window_report(const struct window *w);
-/* In a few lines for people. */
+/* Print the report in a few lines, for people. */
 void window_print(const struct window *w, FILE *to);
 
 #endif
