@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's kernel as a PV guest of Debian's xen-shim, which is the machine's PVH guest. Speaks TAP.
 
-Usage: pv_debian.py BOOTRACE. BOOTRACE_KERNEL and BOOTRACE_INITRD name the kernel and the test initramfs, BOOTRACE_XEN_SHIM
+Usage: pv_debian.py BOOTRACE GUEST_FOLDER. BOOTRACE_KERNEL and BOOTRACE_INITRD name the kernel and the test initramfs, BOOTRACE_XEN_SHIM
 the xen-shim. By default up to where the kernel says what it runs on; with BOOTRACE_LONG in the environment to the init's
 power-off, with 1, 2 and 4 vCPUs.
 """
@@ -13,7 +13,7 @@ import sys
 
 from tap import run, run_checks, skip_all
 
-BOOTRACE = sys.argv[1]
+BOOTRACE, GUESTS = sys.argv[1:3]
 KERNEL, INITRD, SHIM = (os.environ.get("BOOTRACE_" + name) for name in ("KERNEL", "INITRD", "XEN_SHIM"))
 LANDMARKS = (r"\(XEN\) Xen version 4\.\d+", r"\(XEN\) ELF: addresses:|\(XEN\)  Xen  kernel: 64-bit", r"Linux version 6\.",
              r"Hypervisor detected: Xen PV")
@@ -80,6 +80,26 @@ def an_edit_of_the_wrong_side_is_one_sentence():
     return problems
 
 
+def what_is_no_guest_or_no_xen_is_one_sentence():
+    problems = []
+    pv32, hello = (os.path.join(GUESTS, name + ".elf") for name in ("pv32-s3", "hello64"))
+    for says, image, *options in (
+            ("is no Xen; --mode pv needs one there", KERNEL, "--mode", "pv", "--xen-image", hello),
+            ("is a Linux kernel; --mode dom0 needs a Xen there", KERNEL, "--mode", "dom0", "--xen-image", KERNEL),
+            ("not a kernel image", KERNEL, "--mode", "pv", "--xen-image", __file__),
+            ("can't be booted as a PV guest", SHIM, "--mode", "pv", "--xen-image", SHIM),
+            ("can't be booted as a PV guest", hello, "--mode", "pv", "--xen-image", SHIM),
+            ("one IMAGE is enough", KERNEL, KERNEL, "--mode", "pv", "--xen-image", SHIM),
+            ("--xen-image and --xen-cmdline are for --mode pv", KERNEL, "--xen-cmdline", "quiet"),
+            ("--module is for PVH guests", KERNEL, "--mode", "hvm", "--module", INITRD),
+            ('"hvm_callback_vector", is no feature that Xen 4.1 knows', pv32, "--mode", "pv", "--xen-image", SHIM, "--xen", "4.1"),
+            ("which a host of Xen 4.9 or later has", pv32, "--mode", "pv", "--xen-image", SHIM, "--xen", "4.4")):
+        got = run(BOOTRACE, "boot", image, *options)
+        if got.returncode != 2 or says not in got.stderr or got.stdout or len(got.stderr.splitlines()) > 2:
+            problems.append(f"{says}: {got.returncode}, {got.stderr}")
+    return problems
+
+
 def search(window, inject, *edits):
     got = run(BOOTRACE, "fuzz", KERNEL, "--initrd", INITRD, "--mode", "pv", "--xen-image", SHIM, "--vcpus", "1", "--window", window,
               "--inject", inject, *(f"--edit={edit}" for edit in edits), "--json")
@@ -118,6 +138,7 @@ if not KERNEL or not INITRD or not SHIM:
 checks = [("Debian's kernel finds itself a PV guest, twice in the same state", a_kernel_finds_itself_a_pv_guest),
           ("too little memory is the panic of the inner Xen", too_little_memory_is_the_panic_of_the_inner_xen),
           ("a shim without a kernel is its panic", a_shim_without_a_kernel_is_its_panic),
+          ("what is no guest or no Xen is one sentence", what_is_no_guest_or_no_xen_is_one_sentence),
           ("an edit of the wrong side is one sentence", an_edit_of_the_wrong_side_is_one_sentence),
           ("a crash of the kernel shows both sides", a_crash_of_the_kernel_shows_both_sides)]
 if os.environ.get("BOOTRACE_LONG"):

@@ -132,6 +132,34 @@ static void the_pruned_search_says_the_same(void **state)
     assert_true(pruned_runs < all_runs / 2);
 }
 
+/* Of a guest under another kernel the exception is not the processor's, but the one that this kernel hands on. */
+static void the_guests_own_trap_is_a_failure(void **state)
+{
+    static const uint8_t handler[] = {0xeb, 0x0e}; /* to its 16th byte, which returns: the guest's entry or not */
+
+    for (unsigned listed = 0; listed < 2; listed++) {
+        struct machine *m = new_machine_with(window_code, sizeof(window_code));
+        const uint64_t entry = HANDLERS + 64 * HANDLER_VECTOR + 0x10;
+        struct exhaustive_options o = {.source = {.kind = DECISION_VECTOR, .value = HANDLER_VECTOR},
+                                       .traps = {.trap[0] = {listed ? entry : entry + 1, 13}, .count = 1},
+                                       .steps_max = WINDOW_STEPS,
+                                       .handler_steps_max = 100,
+                                       .confirm_steps_max = 1000};
+        struct exhaustive_report r;
+        struct exhaustive *x;
+        struct diag d;
+
+        put(m, HANDLERS + 64 * HANDLER_VECTOR, handler, sizeof(handler));
+        put(m, (uint32_t)entry, (const uint8_t[]){0xcf}, 1);
+        assert_int_equal(exhaustive_new(m, &o, &r, &x, &d), EMU_OK);
+        assert_int_equal(exhaustive_cover(x, r.first_position, r.last_position), EMU_OK);
+        assert_int_equal(r.failing, listed ? WINDOW_STEPS : 0);
+        exhaustive_free(x);
+        exhaustive_report_fini(&r);
+        machine_free(m);
+    }
+}
+
 static void a_divergence_is_named_by_its_detector(void **state)
 {
     struct seen seen;
@@ -165,6 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_handler_fails_where_it_should),
         cmocka_unit_test(the_pruned_search_says_the_same),
+        cmocka_unit_test(the_guests_own_trap_is_a_failure),
         cmocka_unit_test(a_divergence_is_named_by_its_detector),
         cmocka_unit_test(what_lies_on_the_interrupted_stack_can_not_be_declared),
     };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/campaign/fuzz_exhaustive.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -24,6 +25,7 @@
 #include "emu/vcpu.h"
 #include "fuzz/search/search.h"
 #include "fuzz/search/window.h"
+#include "models/linux/pv_traps.h"
 
 #define HANDLER_STEPS_MAX 300000ull
 #define CONFIRM_STEPS_MAX 5000000ull
@@ -368,6 +370,17 @@ struct decision fuzz_exhaustive_decision(const struct source *source, unsigned v
                              .at = {.kind = POSITION_STEPS, .vcpu = vcpu, .steps = position}};
 }
 
+/* In the pv modes the kernel's exceptions go through Xen. */
+static void find_traps(const struct symbols *symbols, struct guest_traps *to)
+{
+    struct symbol entry;
+
+    static_assert(PV_TRAPS <= GUEST_TRAPS_MAX, "all of them have room");
+    for (unsigned i = 0; symbols && i < PV_TRAPS; i++)
+        if (symbols_find_name(symbols, pv_traps[i].entry, &entry) == 1)
+            to->trap[to->count++] = (struct guest_trap){.entry_gva = entry.start_gva, .vector = pv_traps[i].vector};
+}
+
 /* NOLINTNEXTLINE(readability-function-size): one search from its options to its report */
 enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, const struct source *source, FILE *to,
                              json_t **joined, bool *done, struct diag *d)
@@ -417,6 +430,8 @@ enum emu_err fuzz_exhaustive(const struct fuzz_exhaustive *f, struct guest *g, c
         err = search_parts_load(f->out, known, d);
     if (err == EMU_OK)
         err = search_parts_check(known, s->text, d);
+    if (platform_mode_is_pv(g->options.mode))
+        find_traps(g->symbols, &o.traps);
     if (err == EMU_OK)
         err = exhaustive_new(g->machine, &o, &s->report, &s->x, d);
     if (err != EMU_OK && s->endless)

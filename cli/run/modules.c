@@ -13,11 +13,14 @@
 #include "cli/run/kernel.h"
 #include "cli/run/program_folder.h"
 #include "cli/run/xen_edit.h"
+#include "emu/base/count.h"
 #include "models/image_formats.h"
 #include "models/linux/edit.h"
 #include "models/xen/elfnote.h"
+#include "models/xen/xen_words.h"
 
 #define XEN_DEFAULT "4.17" /* of the images that scripts/xen fetches */
+#define HOST_OLDEST XEN_VERSION(4, 9)
 
 /* ---- the Xen that is started ---- */
 
@@ -59,6 +62,9 @@ static enum emu_err load_xen(struct guest *g, struct diag *d)
         err = diag_set_at(d, EMU_EINPUT, g->xen_path, 0,
                           "is a Linux kernel; --mode %s needs a Xen there, and the kernel as IMAGE",
                           platform_mode_name(o->mode));
+    if (err == EMU_OK && g->xen->kind != IMAGE_BZIMAGE && !xen_words_are_of(g->xen->bytes, g->xen->size))
+        err = diag_set_at(d, EMU_EINPUT, g->xen_path, 0, "is no Xen; --mode %s needs one there",
+                          platform_mode_name(o->mode));
     if (err == EMU_OK && elfnote_phys32_entry(g->xen, &entry_gpa, d) != EMU_OK)
         err = diag_set_at(d, EMU_EINPUT, g->xen_path, 0,
                           "is not a Xen that was built to be a PVH guest: it has no PHYS32_ENTRY note");
@@ -73,16 +79,47 @@ static enum emu_err load_xen(struct guest *g, struct diag *d)
 
 /* ---- the kernel as a module ---- */
 
-static enum emu_err check_kernel(const struct guest *g, struct diag *d)
+/* Those of the version, or of the last one before it whose rules differ. */
+static const struct elfnote_rules *rules_of(uint32_t xen_version)
 {
+    const struct elfnote_rules *found = elfnote_rules;
+
+    for (const struct elfnote_rules *r = elfnote_rules; r->version; r++) {
+        unsigned major, minor;
+
+        if (sscanf(r->version, "%u.%u", &major, &minor) == 2 && XEN_VERSION(major, minor) <= xen_version)
+            found = r;
+    }
+    return found;
+}
+
+/* By the rules of the host's toolstack, and of the Xen that runs it. */
+static enum emu_err check_kernel(const struct guest *g, const struct image *kernel, struct diag *d)
+{
+    const struct elfnote_rules *const rules[] = {rules_of(g->options.xen_version), elfnote_rules_find("4.17")};
     struct elfnote_verdict v;
 
-    elfnote_check(elfnote_rules_find("4.17"), g->image, ELFNOTE_PV, NULL, &v);
-    if (v.accepted)
-        return EMU_OK;
-    return diag_set_at(d, EMU_EINPUT, g->options.kernel, 0,
-                       "can't be booted as a PV guest (%.300s); `bootrace elfnotes` says what it can be booted as",
-                       v.why);
+    for (size_t i = 0; i < COUNT(rules); i++) {
+        elfnote_check(rules[i], kernel, ELFNOTE_PV, NULL, &v);
+        if (!v.accepted)
+            return diag_set_at(
+                d, EMU_EINPUT, g->options.kernel, 0,
+                "can't be booted as a PV guest (%.300s); `bootrace elfnotes` says what it can be booted as", v.why);
+    }
+    return EMU_OK;
+}
+
+/* As it is after edits, which may change its notes. */
+static enum emu_err check_edited(const struct guest *g, const struct guest_module *m, struct diag *d)
+{
+    struct image *edited;
+    enum emu_err err = image_load_bytes(m->bytes, m->size, image_formats, &edited, d);
+
+    if (err == EMU_OK) {
+        err = check_kernel(g, edited, d);
+        image_free(edited);
+    }
+    return err;
 }
 
 /* The kernel's file as it is; edited, the ELF that was in it. */
@@ -112,6 +149,8 @@ static enum emu_err read_kernel(struct guest *g, struct guest_module *to, struct
         err = kernel_edit(&kernel, edit, edits, &memory, d);
     }
     kernel_fini(&kernel);
+    if (err == EMU_OK)
+        err = check_edited(g, to, d);
     return err;
 }
 
@@ -152,8 +191,13 @@ static enum emu_err add_file(struct guest *g, const char *text, struct diag *d)
 /* The Xen, and for it the kernel and the initrd as modules. */
 static enum emu_err read_pv(struct guest *g, struct diag *d)
 {
-    enum emu_err err = check_kernel(g, d);
+    enum emu_err err = check_kernel(g, g->image, d);
 
+    if (err == EMU_OK && g->options.xen_version < HOST_OLDEST)
+        err = diag_set(d, EMU_EINPUT,
+                       "--mode %s starts a Xen that is itself a PVH guest, which a host of Xen 4.9 or later has; give "
+                       "another --xen",
+                       platform_mode_name(g->options.mode));
     if (err == EMU_OK)
         err = load_xen(g, d);
     if (err == EMU_OK)

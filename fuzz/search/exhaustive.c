@@ -73,6 +73,7 @@ struct exhaustive {
     bool is_torn;   /* it was about to execute torn code */
     unsigned vector;
     uint64_t exception_rip_gva;
+    uint64_t below_gva; /* where the last exception was raised that the kernel below has taken */
     uint64_t followed_vector;
     struct torn_code_finding finding;
 
@@ -80,10 +81,37 @@ struct exhaustive {
     unsigned unobserved_count;
 };
 
+/* The guest's own handler of an exception begins. */
+static void look_for_trap(struct exhaustive *s, uint64_t gva)
+{
+    const struct guest_trap *trap = guest_traps_at(&s->o.traps, gva);
+
+    if (!trap)
+        return;
+    if (s->following) {
+        if (s->followed_vector == NO_VECTOR || !exception_is_fatal(s->followed_vector))
+            s->followed_vector = trap->vector;
+        return;
+    }
+    if (s->exception)
+        return;
+    s->exception = true;
+    s->vector = trap->vector;
+    s->exception_rip_gva = s->below_gva;
+    machine_stop(s->m);
+}
+
 static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes)
 {
     struct exhaustive *s = context;
+    uint64_t block_gva, gva;
 
+    if (!s->handling && !s->following)
+        return;
+    block_gva = kind == ENGINE_FETCH ? engine_access_block_gva(machine_engine(s->m)) : 0;
+    gva = block_gva % PAGE_BYTES == gpa % PAGE_BYTES ? block_gva : (block_gva | (PAGE_BYTES - 1)) + 1;
+    if (kind == ENGINE_FETCH && s->o.traps.count)
+        look_for_trap(s, gva);
     if (!s->handling)
         return;
     if (kind == ENGINE_LEAVE) {
@@ -92,9 +120,6 @@ static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsi
     }
     footprint_add(s->course->footprint, kind == ENGINE_WRITE, gpa, bytes);
     if (kind == ENGINE_FETCH && s->changing && !s->is_torn) {
-        uint64_t block_gva = engine_access_block_gva(machine_engine(s->m));
-        uint64_t gva = block_gva % PAGE_BYTES == gpa % PAGE_BYTES ? block_gva : (block_gva | (PAGE_BYTES - 1)) + 1;
-
         if (torn_code_check(s->torn, s->m, gva, gpa, bytes, &s->finding)) {
             s->is_torn = true;
             machine_stop(s->m);
@@ -106,6 +131,9 @@ static void on_fact(struct machine *m, const struct trace_fact *fact, void *cont
 {
     struct exhaustive *s = context;
 
+    if ((s->following || s->handling) && fact->kind == TRACE_EXCEPTION &&
+        guest_traps_goes_below(&s->o.traps, m, fact, &s->below_gva))
+        return;
     if (s->following && fact->kind == TRACE_EXCEPTION &&
         (s->followed_vector == NO_VECTOR || !exception_is_fatal(s->followed_vector)))
         s->followed_vector = fact->a;

@@ -11,7 +11,8 @@
  * The handler is also not run where all memory that an earlier run has read holds the same values again, unless the
  * window has used the machine or its models in between: that run would only be repeated.
  *
- * A run fails when the guest ends in a failure, when the handler raises an exception that handlers do not raise, when
+ * A run fails when the guest ends in a failure, when the handler raises an exception that handlers do not raise (of a
+ * guest under another kernel: when that kernel gives it such an exception, guest_traps.h), when
  * it executes torn code (torn_code.h), when it does not return, or when it returns with something changed that was
  * declared to stay the same (divergence.h). It is stopped there, and followed once more, without looking: to the first
  * exception, the handler's return, and the guest's own end if that is near.
@@ -36,6 +37,7 @@
 #include "emu/base/diag.h"
 #include "emu/verdict.h"
 #include "fuzz/detect/torn_site.h"
+#include "fuzz/search/guest_traps.h"
 #include "fuzz/search/source.h"
 
 struct divergence_list;
@@ -76,6 +78,7 @@ struct exhaustive_options {
     uint64_t confirm_steps_max; /* how long a failing run is followed to its verdict */
     bool every_boundary;
     const struct symbols *symbols;      /* say where code is; may be NULL, then torn code is not seen */
+    struct guest_traps traps;           /* if the code under test is a guest of another kernel's */
     const struct divergence_list *same; /* what must be as before when the handler returns; may be NULL */
     /* Called now and then; true stops the search (the report then says that it is not complete). */
     bool (*progress)(void *context, const struct exhaustive_report *r, uint64_t position);
