@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * code_map: which bytes of guest-physical memory a watched run has executed, and at which virtual addresses. A write to
- * memory is told by its physical address; what it means to a reader is the code that it changes.
+ * memory has a physical address; a reader wants to know which code it changes.
  */
 #ifndef BOOTRACE_CLI_REPORT_CODE_MAP_H
 #define BOOTRACE_CLI_REPORT_CODE_MAP_H
@@ -23,11 +23,11 @@ struct code_map {
     uint64_t text_gva, text_gpa; /* of a place in the kernel's code; text_gva 0: none is known */
 };
 
-/* False if there is no memory; code_map_fini() bears that, and a zeroed map. */
+/* False if the host has no memory; code_map_fini() accepts that map then, and a zeroed one. */
 bool code_map_init(struct code_map *c, struct machine *m, const struct symbols *symbols);
 void code_map_fini(struct code_map *c);
 
-/* `bytes` at `gpa`, all on one page, were executed at `gva`. What there is no room for is forgotten. */
+/* Note that `bytes` at `gpa`, all on one page, were executed at `gva`. Does nothing when the map is full. */
 void code_map_add(struct code_map *c, uint64_t gpa, unsigned bytes, uint64_t gva);
 
 /* Whether any of these bytes was executed. */

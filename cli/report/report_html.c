@@ -319,8 +319,8 @@ static void write_bytes(struct html *h, const struct report *r, struct decoder *
         return;
     section(h, "bytes", "The bytes that were being changed");
     html_element(h, "p", "soft",
-                 "Underlined bytes are already as they were to become; dashed ones are still as they were before; the "
-                 "others are the same in both.");
+                 "Underlined bytes already have their new value; dashed bytes still have their old value; "
+                 "the others are the same in both.");
     for (unsigned i = 0; i < t->sites; i++) {
         const struct scene_site *s = &t->site[i];
         char place[160];
@@ -488,7 +488,7 @@ static void write_again(struct html *h, const struct report *r)
     write_pre(h, "wrap", r->command_report);
     html_element(h, "h3", NULL, "The schedule");
     if (!bytes) {
-        html_element(h, "p", NULL, "There is none: all goes by the documented default.");
+        html_element(h, "p", NULL, "There is no schedule: the run follows the documented default.");
     } else {
         const char *from = r->schedule;
 
@@ -498,7 +498,7 @@ static void write_again(struct html *h, const struct report *r)
             from = newline ? newline + 1 : r->schedule + bytes - SCHEDULE_SHOWN;
         }
         if (from > r->schedule)
-            html_element(h, "p", "soft", "Its end; the whole is in the file.");
+            html_element(h, "p", "soft", "This is its end; the file has all of it.");
         write_pre(h, NULL, from);
     }
     html_close(h);

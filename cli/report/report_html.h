@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * report_html: the pieces of which the HTML report is written: a writer that escapes what it is given, whose errors are
- * looked at once at the end, and the two parts that are files of their own. The page is well-formed XML, too.
+ * report_html: the pieces of the HTML report: a writer that escapes its text and keeps its errors for one check at the
+ * end, and the two parts that have files of their own. The page is well-formed XML, too.
  */
 #ifndef BOOTRACE_CLI_REPORT_REPORT_HTML_H
 #define BOOTRACE_CLI_REPORT_REPORT_HTML_H

@@ -457,7 +457,7 @@ static void write_figure(struct figure *f, const char *name, const char *caption
     html_close(f->h);
     write_axis_data(f);
     if (f->marks >= MARKS_MAX)
-        html_element(f->h, "p", "soft", "There are more marks than can be shown; those shown matter most.");
+        html_element(f->h, "p", "soft", "There are more marks than can be shown; these matter most.");
     html_close(f->h);
 }
 
@@ -564,8 +564,8 @@ void html_timelines(struct html *h, const struct report *r)
     f.high = t->end_ns ? t->end_ns : 1;
     f.zero_ns = f.marks = 0;
     snprintf(caption, sizeof(caption),
-             "What each vCPU did for most of every %s, and below how many interrupts, exceptions and hypercalls there "
-             "were (logarithmic). Framed: what is shown in detail.",
+             "What each vCPU did for most of every %s; below that, how many interrupts, exceptions "
+             "and hypercalls there were (logarithmic). The frames mark what is shown in detail.",
              words_time(t->bin_ns, bin, sizeof(bin)));
     write_figure(&f, "The whole run", caption);
 }

@@ -209,7 +209,8 @@ static void tell_decisions(struct story *s, const struct report *r)
     char n[32];
 
     if (!t->decisions) {
-        say(s, "No decision of a schedule interfered: interrupts came and vCPUs took turns as by default.");
+        say(s, "No decision of a schedule interfered: interrupts and the vCPUs' turns followed the "
+               "default.");
         return;
     }
     if (t->decisions_made > DECISIONS_TOLD)
@@ -458,7 +459,7 @@ static void tell_console(struct story *s, const struct report *r)
         from += length + (from + length < end);
     }
     if (text[0])
-        say(s, "The last that the guest wrote on its console: “%s”.", text);
+        say(s, "The last line that the guest wrote on its console: “%s”.", text);
 }
 
 static void tell_finding(struct story *s, const struct report *r)
@@ -466,7 +467,7 @@ static void tell_finding(struct story *s, const struct report *r)
     const struct case_search_failure *f = r->finding;
 
     if (f)
-        say(s, "The case is a search; this is failure %" PRIu64 " of %" PRIu64 " that it finds. There it says: %s.",
+        say(s, "The case is a search, and this is failure %" PRIu64 " of %" PRIu64 " that it finds. There it says: %s.",
             f->number, f->count, f->text);
 }
 

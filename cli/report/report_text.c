@@ -305,7 +305,7 @@ enum emu_err report_write_text(const struct report *r, FILE *to, struct diag *d)
     fputs("AT THE END\n", to);
     post_mortem_print(t->session->guest.machine, t->session->guest.symbols, to);
     fprintf(to, "\nSCHEDULE\n%s\nRUN IT AGAIN\n  %s\n  digest %016" PRIx64 "\n",
-            r->schedule[0] ? r->schedule : "(empty: all by default)\n", r->command, t->digest);
+            r->schedule[0] ? r->schedule : "(empty: the run follows the default)\n", r->command, t->digest);
     decoder_free(dec);
     return EMU_OK;
 }

@@ -38,7 +38,7 @@ struct words_insn {
 };
 
 /* The instructions of `code`, which lies at `gva`; the last may reach behind `n` into what memory holds there. Returns
-   how many, `most` at most. */
+   their number, `most` at most. */
 unsigned words_code(struct machine *m, const struct symbols *s, struct decoder *dec, unsigned bits, uint64_t gva,
                     const uint8_t *code, size_t n, struct words_insn *insn, unsigned most);
 

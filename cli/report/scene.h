@@ -4,7 +4,7 @@
  * handlers from entry to return, which bytes of code were changed, and the last instructions before a place. The
  * machine is watched access by access meanwhile, which costs speed and changes nothing.
  *
- * All of it is bounded: what is more than a bound is counted and left out, and says so in `dropped`.
+ * Everything is bounded: what exceeds a bound is left out and counted in `dropped`.
  */
 #ifndef BOOTRACE_CLI_REPORT_SCENE_H
 #define BOOTRACE_CLI_REPORT_SCENE_H
@@ -90,7 +90,7 @@ struct scene_site {
     unsigned store_bytes; /* the widest store */
 };
 
-/* An instruction was executed that is neither one of the code before a change nor one of the code after it. */
+/* An executed instruction that belongs neither to the code before a change nor to the code after it. */
 struct scene_torn {
     unsigned site, vcpu, bits, length;
     uint64_t position, time_ns, gva;
@@ -136,7 +136,7 @@ enum emu_err scene_start(struct scene *sc, struct machine *m, const struct symbo
 void scene_freeze_at_exception(struct scene *sc);
 /* Time is about to pass without any vCPU running. */
 void scene_pause(struct scene *sc);
-/* No longer watch; sort and shorten what was seen. The machine stands at the scene's end. */
+/* Stop watching; sort and shorten what was seen. The machine stands at the scene's end. */
 enum emu_err scene_stop(struct scene *sc, struct diag *d) EMU_MUST_CHECK;
 void scene_fini(struct scene *sc);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * scene_site: which code was being changed at a place of a scene, and what its bytes were before, there and afterwards.
- * The scene goes on behind that place, until the change is done; it is one in which nothing interfered.
+ * scene_site: which code was being changed at a place of a scene, and what its bytes were before that place, at it, and
+ * afterwards. The scene is one in which nothing interfered, and it goes on until the change is done.
  */
 #ifndef BOOTRACE_CLI_REPORT_SCENE_SITE_H
 #define BOOTRACE_CLI_REPORT_SCENE_SITE_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * story: a run as a person wants to read it: what happened in sentences, timelines, the bytes that were changed, the
- * registers, the schedule, and the command that does it again. As one HTML file, as text, or as a trace for a viewer.
+ * story: a run as a person wants to read it: what happened, in sentences; timelines; the bytes that were changed; the
+ * registers; the schedule; and the command that makes the run again. It is written as one HTML file, as text, or as a
+ * trace for a viewer.
  */
 #ifndef BOOTRACE_CLI_REPORT_STORY_H
 #define BOOTRACE_CLI_REPORT_STORY_H

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * timeline: all that a report says of a run. The run is made twice or three times, which gives the same: once as a
- * whole, of which only sums over time and the last events are kept, and again with one or two scenes in detail
- * (scene.h), around the last decision (or the exception that ends it) and before its end. Where code was being changed
- * when the last decision interfered, the change is followed once more without that decision, to know what it would have
- * led to.
+ * timeline: all facts of a report on a run. The same run is made two or three times: once as a whole, of which only
+ * sums over time and the last events are kept, and again with one or two scenes in detail (scene.h), around the last
+ * decision (or the exception that ends the run) and before its end. If code was being changed when the last decision
+ * interfered, one more run follows the change without that decision, to know what it would have led to.
  *
  * Bounded: how much is kept does not depend on how long the run is.
  */

@@ -24,7 +24,7 @@ struct timeline_axis {
 };
 
 void timeline_axis_init(struct timeline_axis *a, const struct scene *sc);
-/* Where a time is on the axis, from 0 to `length`, and which time is there. */
+/* The position of a time on the axis, from 0 to `length`, and the time at a position. */
 uint64_t timeline_axis_at(const struct timeline_axis *a, uint64_t time_ns);
 uint64_t timeline_axis_time(const struct timeline_axis *a, uint64_t at);
 
