@@ -19,7 +19,7 @@
 struct decision;
 struct machine;
 
-/* What of a vCPU decides which decisions are legal. */
+/* What decides which decisions about a vCPU are legal. */
 struct vcpu_view {
     enum vcpu_state state;
     const char *wait_reason; /* vcpu_wait_reason(); NULL if it does not wait */
@@ -32,18 +32,19 @@ struct vcpu_view {
 /* What one decision looks at. */
 struct decide_view {
     unsigned vcpus;        /* of the machine */
-    struct vcpu_view vcpu; /* the one that the decision names, if it does and the machine has it */
-    uint64_t deadline_ns;  /* of the timer that it is about: the next of its vCPU's for `expire V`, of all for others */
+    struct vcpu_view vcpu; /* the vCPU that the decision names, if it names one that the machine has */
+    uint64_t deadline_ns;  /* of the timer that the decision is about: for `expire V` the next one of that vCPU, for
+                              others the next of all */
 };
 
-/* Look at the machine, which stays as it is, with its loaded vCPU loaded. */
+/* Look at the machine, which stays as it is; the same vCPU stays loaded. */
 void decide_view(struct machine *m, const struct decision *d, struct decide_view *view);
 /* Whether the decision is legal by this view; EMU_EINPUT and one sentence if not. What only a model knows, and the
    digest of `check`, is not asked here. */
 enum emu_err decide_check(const struct decision *d, const struct decide_view *view, struct diag *diag) EMU_MUST_CHECK;
 
-/* EMU_EINPUT and one sentence if it is illegal here: the machine is unchanged then, so that a run in which some were
-   refused is the run of those that were not. `at`, and how DECISION_RUN_TO gets to its end, are the player's job. */
+/* Carry out a decision. EMU_EINPUT and one sentence if it is illegal here; the machine is unchanged then, so that
+   refused decisions need not be recorded. The player's job are `at`, and how DECISION_RUN_TO gets to its end. */
 enum emu_err machine_decide(struct machine *m, const struct decision *d, struct diag *diag) EMU_MUST_CHECK;
 
 #endif

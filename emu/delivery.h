@@ -36,7 +36,8 @@ enum delivery_result {
     DELIVERY_UNMODELLED, /* *why is a static string */
 };
 
-/* On return `delivered` is the event that was entered, which after faults is another than the one asked for. */
+/* On return `delivered` is the event whose handler was entered; after a fault of the delivery it is not the event asked
+   for. */
 enum delivery_result delivery_enter(struct memory *mem, struct vcpu_regs *r, const struct event *event,
                                     struct event *delivered, const char **why);
 

@@ -68,9 +68,9 @@ struct engine_ops {
        number of steps before it. */
     void (*written)(void *context, uint64_t gpa, unsigned bytes, const uint8_t *before, uint64_t rip_gva,
                     uint64_t position);
-    /* Of a vCPU that is inspected (engine_inspect). May be NULL if none ever is. `inspect`: whether code that is to run
-       next, within a page, has to be gone through one instruction at a time. `inspected`: this one is next (length 0:
-       it can't be decoded); it is told again if something else comes first. `serialised`: a serialising instruction was
+    /* For vCPUs that are inspected (engine_inspect); NULL if none ever is. `inspect`: whether the code that runs next,
+       within a page, has to be executed one instruction at a time. `inspected`: this instruction is next (length 0: it
+       can't be decoded); it is told again if something else comes first. `serialised`: a serialising instruction was
        executed. */
     bool (*inspect)(void *context, uint64_t gpa, unsigned bytes);
     void (*inspected)(void *context, uint64_t gva, const struct insn *insn);
@@ -91,9 +91,10 @@ void engine_ask_attention(struct engine *e);
 /* Stop after an instruction that may have set IF, or after an IRET, was executed. */
 void engine_watch(struct engine *e, bool interrupt_flag, bool iret);
 
-/* Inspect these vCPUs (one bit each) from their next block on: of each block ops.inspect is asked, and blocks for which
-   it says yes, and those with serialising instructions, are gone through one instruction at a time. Costs speed while
-   such a vCPU is loaded and changes nothing else. WRMSR, which the machine executes, is not told as serialising. */
+/* Inspect these vCPUs (one bit each) from their next block on: ops.inspect is asked about each block, and blocks for
+ * which it says yes, and blocks with serialising instructions, are executed one instruction at a time. This costs speed
+ * while such a vCPU is loaded and changes nothing else. WRMSR, which the machine executes, is not told as serialising.
+ */
 void engine_inspect(struct engine *e, uint64_t vcpus);
 
 /* Breakpoints by linear address, for every vCPU. They cost nothing elsewhere, and change no count. Replaces the set;
@@ -111,13 +112,13 @@ void engine_set_now_ns(struct engine *e, uint64_t now_ns); /* only forwards: idl
 uint64_t engine_steps(const struct engine *e, unsigned vcpu);
 uint64_t engine_steps_all(const struct engine *e);
 
-/* What a snapshot file says of an engine that has not run: the time, and every vCPU's steps. */
+/* Set what a snapshot file says, in an engine that has not run: the time, and every vCPU's steps. */
 void engine_set_counts(struct engine *e, uint64_t now_ns, const uint64_t *steps);
 
 /* Registers of the loaded vCPU, all or one. */
 void engine_get_regs(struct engine *e, struct vcpu_regs *r);
 void engine_set_regs(struct engine *e, const struct vcpu_regs *r);
-/* Of any vCPU, loaded or not, without loading it. */
+/* The same for any vCPU, loaded or not, without loading it. */
 void engine_glance(struct engine *e, unsigned vcpu, uint64_t *rip, uint64_t *rflags, bool *interrupt_shadow);
 /* Those that event delivery reads (everything but x87, SSE, debug registers), and those that it changes: RIP, RFLAGS,
    RSP, CS, SS, CR2; in virtual-8086 returns all segments. Ends an interrupt shadow. */
@@ -140,7 +141,7 @@ uint64_t engine_msr(struct engine *e, enum engine_msr msr);
 void engine_set_msr(struct engine *e, enum engine_msr msr, uint64_t value);
 void engine_get_paging(struct engine *e, struct paging *p);
 struct decoder *engine_decoder(struct engine *e);
-/* Of Unicorn, which has a part in what a guest does. */
+/* Unicorn's version, which is a part of the build id. */
 void engine_library_version(unsigned *major, unsigned *minor, unsigned *patch);
 
 /* All vCPUs' registers, counters and the time at an exact boundary, in this process. NULL if the host has no memory. */
@@ -161,7 +162,7 @@ enum engine_access { ENGINE_READ, ENGINE_WRITE, ENGINE_FETCH, ENGINE_LEAVE };
 typedef void(engine_access_fn)(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes);
 enum emu_err engine_watch_accesses(struct engine *e, engine_access_fn *fn, void *context,
                                    struct diag *d) EMU_MUST_CHECK;
-/* The same for the machine's own purposes, which nobody else takes away. */
+/* The same for the machine's own purposes; other callers do not replace it. */
 enum emu_err engine_watch_own_accesses(struct engine *e, engine_access_fn *fn, void *context,
                                        struct diag *d) EMU_MUST_CHECK;
 /* Within that callback: the number of steps of the loaded vCPU before the instruction that makes the access; and, when

@@ -3,9 +3,10 @@
  * engine_clock: the host's time as the library sees it. It stands still: gettimeofday() of the whole program always
  * says the same, and the library uses no other clock.
  *
- * The library asks for the time whenever it empties its TLB: if more than a tenth of a second of the host has passed
- * since it last resized it, it may make it smaller. Which translations are forgotten early would follow from that, and
- * a guest that relies on one that it has not flushed can tell. Now the size follows from what the guest uses alone.
+ * The library asks for the time whenever it empties its TLB: if more than a tenth of a second of the host's time has
+ * passed since the last resize, it may make the TLB smaller. The host's time would then decide which translations are
+ * forgotten early, and a guest that relies on a translation that it has not flushed could tell. With a time that stands
+ * still, the size depends on the guest alone.
  *
  * Nothing else in the program wants gettimeofday(); what measures the host's time uses clock_gettime().
  */
@@ -14,7 +15,7 @@
 
 #include <stdbool.h>
 
-/* True if the libraries of this process get that gettimeofday(). */
+/* True if the libraries of this process call this gettimeofday(). */
 bool engine_clock_is_ours(void);
 
 #endif

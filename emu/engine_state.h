@@ -46,7 +46,7 @@ enum stop {
     STOP_INVALID,
     STOP_SYSCALL,
     STOP_SYSENTER,
-    STOP_WRAPPED, /* at a target beyond 4 GiB of 32-bit code (engine_is_wrapped) */
+    STOP_WRAPPED, /* at a branch target of 32-bit code beyond 4 GiB (engine_is_wrapped) */
     STOP_DEVICE,  /* a device access, to be repeated alone */
     STOP_NO_MEMORY,
     STOP_BAD_CR3, /* behind a MOV to CR3 of reserved bits */
@@ -256,7 +256,8 @@ bool engine_add_exit_hooks(struct engine *e);
 uint64_t engine_device_read(uc_engine *uc, uint64_t offset, unsigned bytes, void *user);
 void engine_device_write(uc_engine *uc, uint64_t offset, unsigned bytes, uint64_t value, void *user);
 
-/* engine_faults.c. Both valid after peek(). The exception that the processor has at RIP where the library has `vector`.
+/* engine_faults.c. Both valid after peek(). The exception that the processor raises at RIP where the library raises
+ * `vector`.
  */
 unsigned engine_true_vector(struct engine *e, unsigned vector, uint32_t error_code);
 /* RIP may not be canonical, behind a branch that ended the code at `end_gva` and is the last of `done`: then it is as

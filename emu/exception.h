@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * exception: what the architecture says of each exception, in one table. Source: SDM Vol. 3A, "Protected-Mode
+ * exception: what the architecture says about each exception, in one table. Source: SDM Vol. 3A, "Protected-Mode
  * Exceptions and Interrupts" and "Interrupt and Exception Classes".
  */
 #ifndef BOOTRACE_EMU_EXCEPTION_H
@@ -37,15 +37,15 @@ enum exception_vector {
 /* Two of a kind, one while the other is delivered, may be a double fault. */
 enum exception_class { EXCEPTION_BENIGN, EXCEPTION_CONTRIBUTORY, EXCEPTION_PAGE_FAULT };
 
-/* Whether `vector` pushes an error code. False of a vector that is no exception. */
+/* Whether `vector` pushes an error code; false if `vector` is no exception. */
 bool exception_has_error_code(uint64_t vector);
 enum exception_class exception_class(uint64_t vector);
-/* Whether a kernel's handler that raises it has failed: it needs no such exception for its work, as it may need a page
-   fault, a breakpoint, or #NM to load the FPU. */
+/* Whether a kernel's interrupt handler has failed if it raises this exception. A handler may need a page fault, a
+   breakpoint, or #NM to load the FPU; it needs no other exceptions. */
 bool exception_is_fatal(uint64_t vector);
-/* "#PF", "#GP", …; "vector 0x9" of a reserved one, "an interrupt" of no exception. */
+/* "#PF", "#GP", …; "vector 0x9" for a reserved vector, "an interrupt" if it is no exception. */
 const char *exception_name(uint64_t vector);
-/* "page fault", …; NULL of a reserved vector and of no exception. */
+/* "page fault", …; NULL for a reserved vector, and if it is no exception. */
 const char *exception_meaning(uint64_t vector);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * guest_words: what lines of a guest's console mean, for who looks for the guest's own account of its end. What a
- * kernel prints, and which of its functions only report, is the business of those who know that kernel
- * (models/linux/linux_words.c, models/xen/xen_words.c); who asks (fuzz/detect/guest_panic.h) knows none.
+ * guest_words: what lines of a guest's console mean, for those who look for the guest's own account of its end. Only
+ * the implementations (models/linux/linux_words.c, models/xen/xen_words.c) know what a kernel prints and which of its
+ * functions only report; those who ask (fuzz/detect/guest_panic.h) know no kernel.
  */
 #ifndef BOOTRACE_EMU_GUEST_WORDS_H
 #define BOOTRACE_EMU_GUEST_WORDS_H
@@ -18,7 +18,7 @@ enum guest_line {
     GUEST_LINE_PANIC_NEXT,  /* it gives up, and the next line says why */
     GUEST_LINE_FATAL,       /* it gives up at a fault, without its panic function */
     GUEST_LINE_FATAL_AFTER, /* the same, because of what was reported before: a guest of this kernel gives up */
-    GUEST_LINE_END,         /* nothing comes any more but a standstill or a reset */
+    GUEST_LINE_END,         /* the guest has nothing more to say; a standstill or a reset follows */
     GUEST_LINE_ANEW,        /* a kernel begins */
 };
 

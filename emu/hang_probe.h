@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hang_probe: a proof that vCPUs that take turns do nothing new, although memory changes: the host writes time records
- * at every switch, which nobody need read.
+ * hang_probe: proves that vCPUs that take turns do nothing new, although memory changes: the host writes time records
+ * at every switch, which no guest has to read.
  *
  * A period begins with a turn and ends with a later one before which all registers are the same. During the period it
  * collects each word that the guest fetches, reads or writes, with its value before. If at the end all these words are
@@ -12,7 +12,7 @@
  * such timer has expired twice, without any fact, and looks once more whether registers and words are those of the
  * beginning at the beginning of a turn: what the guest does from there it has done before.
  *
- * It makes the guest run slowly, so it is tried for short periods only, and more and more seldom. ASSUMES: the host
+ * It slows the guest down, so it is tried for short periods only, and less and less often. ASSUMES: the host
  * writes no page tables, and does not change a word that the guest uses and change it back while the timers expire.
  */
 #ifndef BOOTRACE_EMU_HANG_PROBE_H
@@ -24,11 +24,11 @@
 struct machine;
 struct hang_probe; /* no part of any state: a snapshot put back ends it */
 
-/* Begin at this turn, with these registers. Nothing if the host has no memory.
+/* Begin at this turn, with these registers. Does nothing if the host has no memory.
  */
 void hang_probe_begin(struct machine *m, uint64_t registers, uint64_t now_ns);
 bool hang_probe_is_on(const struct machine *m);
-/* A turn begins: true if that is proof. It ends itself when it can be none. */
+/* Say that a turn begins; true if a hang is proved. The probe ends itself when no proof is possible. */
 bool hang_probe_look(struct machine *m, uint64_t registers, uint64_t now_ns, uint64_t *period_ns);
 void hang_probe_end(struct machine *m);
 void hang_probe_free(struct machine *m);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * insn: one guest instruction as far as the machine must know it: its length, what kind it is, what it costs.
+ * insn: what the machine must know about one guest instruction: its length, its kind, its price.
  *
  * Virtual time is one nanosecond a step plus a fixed price for slow instructions; the prices are the table in insn.c.
  */

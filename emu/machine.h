@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * machine: everything that changes during a run hangs from here: vCPUs, memory, clock, timers, the models' arena,
- * trace and verdict. A machine is built once (machine_new), loaded (loaders in models/), then run.
+ * machine: owns everything that changes during a run: vCPUs, memory, clock, timers, the models' arena, trace and
+ * verdict. A machine is built once (machine_new), loaded (loaders in models/), then run.
  *
  * For models: the services in the second half. For programs: the first half.
  */
@@ -76,11 +76,11 @@ void machine_stop(struct machine *m);
 /* The host lets time pass: the clock jumps to the earliest armed deadline, and what is due expires. (A host may always
    have run somebody else meanwhile.) False if no timer is armed. */
 bool machine_pass_time(struct machine *m);
-/* The same up to a given time; nothing if that is not in the future. */
+/* The same up to a given time. Does nothing if that time is not in the future. */
 void machine_pass_time_to(struct machine *m, uint64_t time_ns);
 /* The host takes the processor from the current vCPU for so long: the models see it switched out, and in again. */
 void machine_take_away(struct machine *m, uint64_t ns);
-/* vCPU's turn begins; false, and nothing has changed, if it is not runnable. */
+/* Begin the vCPU's turn. False, with nothing changed, if the vCPU is not runnable. */
 bool machine_give_turn(struct machine *m, unsigned vcpu);
 /* The vector that `vcpu` would take first if its IF allowed it; MODEL_NO_VECTOR (model.h) if none. */
 int machine_pending_vector(struct machine *m, unsigned vcpu);
@@ -93,7 +93,7 @@ const struct verdict *machine_verdict(const struct machine *m);
 /* Set the verdict; the first one stays. `detector` is a static string or NULL. The place is the current vCPU's. */
 void machine_set_verdict(struct machine *m, enum verdict_kind kind, const char *detector, const char *fmt, ...)
     EMU_PRINTF(4, 5);
-/* The run ends here, by its caller's limit and without a verdict: who watches may know one (watch.h, judges). */
+/* Say that the run ends here by its caller's limit, without a verdict; a watcher may have one (watch.h, judges). */
 void machine_conclude(struct machine *m);
 /* The guest left the model: `fmt` names operation and operands. */
 void machine_unmodelled(struct machine *m, const char *fmt, ...) EMU_PRINTF(2, 3);
@@ -116,7 +116,7 @@ unsigned machine_current(const struct machine *m);
    time; where models may use it is a table in tests/test_rules.py. */
 uint64_t clock_read_ns(struct machine *m);
 uint64_t clock_now_ns(const struct machine *m);
-/* Charging a fixed price for something slow. */
+/* Charge a fixed price for something slow. */
 void clock_charge(struct machine *m, uint64_t ns);
 
 /* A byte of guest console output (any console device). */

@@ -151,7 +151,8 @@ bool hang_check_idle(struct machine *m, bool begins);
 void hang_check_turn(struct machine *m);
 /* The machine's state was put back. */
 void hang_restored(struct machine *m);
-/* From here on only this vCPU runs (and 1; 0: all do): what was seen before says nothing about it. */
+/* Say which vCPU alone runs from here on (1 + its number; 0: all run). What was seen before proves nothing about that
+   run. */
 void hang_set_pinned(struct machine *m, uint64_t pinned);
 
 /* watch.c: what the engine reports, and passing it on at a boundary. */

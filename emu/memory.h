@@ -55,8 +55,8 @@ void memory_watch(struct memory *mem, memory_watch_fn *fn, void *context);
 bool memory_is_ram(const struct memory *mem, uint64_t gpa, uint64_t bytes);
 
 /*
- * Holes: pages of RAM that are no memory to the guest. What is no RAM to memory_is_ram() can't be read or written here
- * either, but its content stays (memory_peek()): the guest reads it, and its writes are lost.
+ * Holes: pages of RAM that are no memory to the guest. memory_is_ram() is false for them and they can't be read or
+ * written here, but their content stays (memory_peek()). The guest can read it; the guest's writes are lost.
  *
  * The list is not part of any state: whoever makes holes says so again after a snapshot was restored
  * (model->restored()).

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * memory_pages: the content of guest RAM page by page, for what stores it elsewhere. Pages are counted from 0 without
- * a gap where the PCI hole is. Zeros are what is not listed.
+ * memory_pages: the content of guest RAM, page by page, for code that stores it elsewhere. Pages are counted from 0
+ * without a gap where the PCI hole is. Zeros are what is not listed.
  */
 #ifndef BOOTRACE_EMU_MEMORY_PAGES_H
 #define BOOTRACE_EMU_MEMORY_PAGES_H
@@ -18,7 +18,7 @@ uint64_t memory_pages_list(struct memory *mem, uint64_t *list);
 /* Copy `count` pages from `first` on, out or in. */
 void memory_pages_read(const struct memory *mem, uint64_t first, uint64_t count, void *to);
 void memory_pages_write(struct memory *mem, uint64_t first, uint64_t count, const void *from);
-/* All RAM is zero, as when it was made. */
+/* Make all RAM zero, as when it was made. */
 void memory_pages_clear(struct memory *mem);
 
 #endif

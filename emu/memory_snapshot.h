@@ -19,13 +19,13 @@ struct memory_snapshot;
 /* `parent` may be NULL; it is where this run came from, and only saves room. */
 enum emu_err memory_snapshot_take(struct memory *mem, struct memory_snapshot *parent, struct memory_snapshot **out,
                                   struct diag *d) EMU_MUST_CHECK;
-/* `s` becomes the present content, as if it were taken now. */
+/* Make `s` hold the present content, as if it were taken now. */
 enum emu_err memory_snapshot_update(struct memory *mem, struct memory_snapshot *s, struct diag *d) EMU_MUST_CHECK;
-/* RAM is as it was when `s` was taken; translated code of changed pages is stale. */
+/* Make RAM what it was when `s` was taken; translated code of changed pages becomes stale. */
 void memory_snapshot_restore(struct memory *mem, const struct memory_snapshot *s);
 void memory_snapshot_free(struct memory *mem, struct memory_snapshot *s);
 
-/* Pages that it holds besides the base, and those of them that are its own. */
+/* How many pages it holds besides the base, and how many of them are its own. */
 uint64_t memory_snapshot_pages(const struct memory_snapshot *s);
 uint64_t memory_snapshot_own_pages(const struct memory_snapshot *s);
 

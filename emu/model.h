@@ -93,15 +93,15 @@ struct model {
        machine's own. MODEL_DONE, MODEL_NOT_MINE, or MODEL_REFUSED and one sentence in `diag`. */
     enum model_answer (*host_act)(struct machine *m, const struct decision *d, struct diag *diag);
 
-    /* What waits for the guest and is not taken, and why, at most `max`; returns how many. For reports: nothing
-     * changes.
+    /* List what waits for the guest and is not taken, and why, at most `max` entries; returns their number. For
+     * reports: changes nothing.
      */
     unsigned (*held_events)(struct machine *m, struct held_event *out, unsigned max);
 
     /* A timer of this model (timer.h) has reached its deadline. */
     void (*timer_expired)(struct machine *m, unsigned timer_kind, unsigned vcpu);
 
-    /* Whether the host changes any of these bytes of guest memory by itself as time passes: who reads them reads the
+    /* Whether the host changes any of these bytes of guest memory as time passes, so that reading them is reading the
        time. NULL if it changes none. */
     bool (*tells_time)(struct machine *m, uint64_t gpa, unsigned bytes);
 

@@ -3,7 +3,7 @@
  * player: runs a machine under a schedule. It brings the machine to each decision's place, has it carried out, and goes
  * on by the default after the last one. The machine's own limits work as without a schedule.
  *
- * The struct is plain data: who takes a snapshot of the machine copies the player beside it, and puts both back.
+ * The struct is plain data: to take a snapshot of the machine, copy the player too, and put both back.
  */
 #ifndef BOOTRACE_EMU_PLAYER_H
 #define BOOTRACE_EMU_PLAYER_H
@@ -43,7 +43,7 @@ struct player {
 void player_init(struct player *p, struct machine *m, const struct schedule *schedule, player_resolve_fn *resolve,
                  const void *resolve_context, const char *file);
 
-/* All decisions were carried out. */
+/* Whether all decisions were carried out. */
 bool player_is_done(const struct player *p);
 
 /*

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * progress: a loop of ours that starts the guest again and again must make steps, or time must pass. Where neither
- * happens for PROGRESS_STARTS_MAX turns of the loop, the loop would go round for ever, which is our error: it ends the
- * run and says where.
+ * progress: a loop of ours that starts the guest again and again must make steps or let time pass. If neither happens
+ * for PROGRESS_STARTS_MAX turns, the loop would go on for ever. That is our error, so it ends the run and says where.
  */
 #ifndef BOOTRACE_EMU_PROGRESS_H
 #define BOOTRACE_EMU_PROGRESS_H

@@ -7,8 +7,8 @@
  * A place in a run is a position: so many steps of one vCPU since the start, or an anchor that survives a rebuilt
  * guest: symbol+offset#occurrence, and so many steps behind it. docs/schedule.md describes the language.
  *
- * Here are only words: whether a decision is legal at its place is the machine's business (decide.h), getting there is
- * the player's (player.h).
+ * This file is about words only: the machine says whether a decision is legal at its place (decide.h), and the player
+ * gets there (player.h).
  */
 #ifndef BOOTRACE_EMU_SCHEDULE_H
 #define BOOTRACE_EMU_SCHEDULE_H
@@ -94,7 +94,7 @@ enum emu_err schedule_read(const char *path, struct schedule *s, struct diag *di
 void schedule_forget_checks(struct schedule *s);
 /* The canonical text; parsing it gives the same decisions. */
 void schedule_print(const struct schedule *s, FILE *to);
-/* Of an assertion that fails (ensure.h): the first `count` decisions, without allocating anything. */
+/* For a failed assertion (ensure.h): print the first `count` decisions without allocating anything. */
 void schedule_print_last_words(const struct schedule *s, size_t count, int fd);
 
 /* One position ("0:1234", "1:schedule+0x10#2~5"), one decision ("at 0:1234 nmi 0"), without a newline. */
@@ -103,10 +103,10 @@ void position_print(const struct position *p, char *text, size_t bytes);
 enum emu_err decision_parse(const char *text, struct decision *d, struct diag *diag) EMU_MUST_CHECK;
 void decision_print(const struct decision *d, char *text, size_t bytes);
 const char *decision_kind_name(enum decision_kind kind);
-/* Whether it is about one vCPU. */
+/* Whether the decision is about one vCPU. */
 bool decision_names_vcpu(const struct decision *d);
 
-/* The same decision at the same place; where it was read does not count. */
+/* Whether both are the same decision at the same place; where they were read does not matter. */
 bool decision_equal(const struct decision *a, const struct decision *b);
 
 #endif

@@ -17,10 +17,10 @@ struct snapshot;
    Fails with EMU_EHOST. */
 enum emu_err snapshot_take(struct machine *m, struct snapshot *parent, struct snapshot **out,
                            struct diag *d) EMU_MUST_CHECK;
-/* `s` becomes the machine as it is now: cheaper than a new one, in proportion to the pages written since `s` was taken
-   or gone back to. If it fails `s` can only be freed. */
+/* Make `s` the machine as it is now. That is cheaper than a new snapshot: it costs in proportion to the pages written
+   since `s` was taken or gone back to. If it fails, `s` can only be freed. */
 enum emu_err snapshot_update(struct machine *m, struct snapshot *s, struct diag *d) EMU_MUST_CHECK;
-/* The machine is as it was, verdict and trace digest included; listeners stay. */
+/* Make the machine what it was, verdict and trace digest included; listeners stay. */
 void snapshot_restore(struct machine *m, const struct snapshot *s);
 void snapshot_free(struct machine *m, struct snapshot *s);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * snapshot_cache: a folder of snapshot files, so that a long way to a place is gone once. A file's name is its key: a
- * digest over everything that it depends on (the build, the case, the place). The folder may be shared by any number of
- * processes, which may be killed at any time: a file is whole or not there.
+ * snapshot_cache: a folder of snapshot files, so that a long way to a place is run only once. A file's name is its key:
+ * a digest over everything that it depends on (the build, the case, the place). The folder may be shared by any number
+ * of processes, which may be killed at any time: a file is whole or not there.
  *
- * It keeps to a bound by dropping what was not used for the longest time (by the files' times; nothing else here looks
- * at the host's clock, and no run depends on it).
+ * It stays within a bound by deleting the files that were not used for the longest time (by the files' times; nothing
+ * else here looks at the host's clock, and no run depends on it).
  */
 #ifndef BOOTRACE_EMU_SNAPSHOT_CACHE_H
 #define BOOTRACE_EMU_SNAPSHOT_CACHE_H
@@ -32,11 +32,11 @@ enum emu_err snapshot_cache_init(struct snapshot_cache *c, const char *folder, u
 /* The key of a place (any text) of a case, for this build. */
 void snapshot_cache_key(const char *case_text, const char *place, char key[SNAPSHOT_CACHE_KEY_BYTES]);
 
-/* Open the file of `key`, which is then the one used last; NULL in `*out` if there is none. One that is damaged, or was
-   made by another build, is removed and is none. EMU_EHOST only. */
+/* Open the file of `key`, which then counts as the one used last; `*out` is NULL if there is none. A file that is
+   damaged, or was made by another build, is removed. Fails with EMU_EHOST only. */
 enum emu_err snapshot_cache_get(const struct snapshot_cache *c, const char *key, struct snapshot_file **out,
                                 struct diag *d) EMU_MUST_CHECK;
-/* Write the machine as the file of `key`, then drop what is too much. */
+/* Write the machine as the file of `key`, then delete files until the rest is within the bound. */
 enum emu_err snapshot_cache_put(const struct snapshot_cache *c, const char *key, struct machine *m,
                                 const char *case_text, struct diag *d) EMU_MUST_CHECK;
 

@@ -6,12 +6,12 @@
  * ASSUMES: the guest's memory does not depend on what the TLB holds, which is not in a file: a guest that clears the
  * accessed bits of page-table entries and uses them on without flushing would find them set again earlier.
  *
- * Not in it: what watchers (watch.h) have seen; a detector begins where the run is resumed. And a schedule's player.
+ * Not in it: what watchers (watch.h) have seen, so a detector begins where the run is resumed; and a schedule's player.
  *
- * A file goes with the build that wrote it (build_id.h) and with a case: a text that says what was booted and how,
- * which is the program's business and only kept here. Every byte of a file is under a checksum (XXH3): damage is found
- * when a file is opened. The checksums are no signature: who takes a file from strangers runs their guest in the state
- * that they chose.
+ * A file belongs to the build that wrote it (build_id.h) and to a case: a text that says what was booted and how; the
+ * program understands it, here it is only kept. Every byte of a file is under a checksum (XXH3), so damage is found
+ * when the file is opened. The checksums are no signature: a file from strangers runs their guest in a state that they
+ * chose.
  */
 #ifndef BOOTRACE_EMU_SNAPSHOT_FILE_H
 #define BOOTRACE_EMU_SNAPSHOT_FILE_H
@@ -59,14 +59,15 @@ void snapshot_file_close(struct snapshot_file *f);
 const struct snapshot_file_info *snapshot_file_info(const struct snapshot_file *f);
 const char *snapshot_file_name(const struct snapshot_file *f);
 
-/* The machine is as it was when it was written: machine_digest() says the same. `m` was made with the same
-   configuration and has not run; what a loader put into its memory is replaced. Fails with EMU_EINPUT where the content
-   does not fit `m`; then `m` can only be freed. */
+/* Make `m` the machine that was written; machine_digest() says the same. `m` was made with the same configuration and
+   has not run; what a loader put into its memory is replaced. Fails with EMU_EINPUT where the content does not fit `m`;
+   then `m` can only be freed. */
 enum emu_err snapshot_file_load(const struct snapshot_file *f, struct machine *m, struct diag *d) EMU_MUST_CHECK;
 
-/* For tests and fuzzing: make the checksums of changed bytes right again, where the header allows to find them. */
+/* For tests and fuzzing: correct the checksums of changed bytes, if the header lets them be found. */
 void snapshot_file_seal(uint8_t *bytes, size_t length);
-/* The same: take the digest, steps and time that the machine has after loading for those that the file says. */
+/* Also for tests and fuzzing: believe the digest, steps and time that the machine has after loading, instead of those
+   in the file. */
 void snapshot_file_believe(struct snapshot_file *f);
 
 /* Where snapshot_file_write() writes before it renames: `path` with this and six characters behind it, locked (flock)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * snapshot_state: what a machine is besides its RAM, field by field in fixed sizes and little-endian order, for
+ * snapshot_state: the state of a machine besides its RAM, field by field in fixed sizes and little-endian order, for
  * snapshot files: the run, every vCPU with its registers, the models' states, the timers. No pointer, no padding and
  * nothing of the engine's own contexts is written.
  *
  * Reading takes bytes that nobody vouches for: every number that is used as an index, a flag or an enumeration is
- * checked. The models' states are plain copies: what is in them is between the model and the checksums of the file.
+ * checked. The models' states are plain copies; each model checks its own (is_sound).
  */
 #ifndef BOOTRACE_EMU_SNAPSHOT_STATE_H
 #define BOOTRACE_EMU_SNAPSHOT_STATE_H

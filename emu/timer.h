@@ -20,11 +20,12 @@ void timer_disarm(struct machine *m, const struct model *model, unsigned kind, u
 /* TIMER_NEVER if it is not armed. */
 uint64_t timer_deadline_ns(const struct machine *m, const struct model *model, unsigned kind, unsigned vcpu);
 
-/* The earliest deadline of all, TIMER_NEVER if none; and expiring what is due at `now_ns`, in order. */
+/* The earliest deadline of all, TIMER_NEVER if there is none; and expire the timers that are due at `now_ns`, in order.
+ */
 uint64_t timer_next_ns(const struct machine *m);
 /* The earliest of one vCPU's timers. */
 uint64_t timer_next_of_vcpu_ns(const struct machine *m, unsigned vcpu);
-/* The timer that expires next does so `delay_ns` later. False if none is armed. */
+/* Let the timer that expires next do so `delay_ns` later. False if none is armed. */
 bool timer_delay_next(struct machine *m, uint64_t delay_ns);
 void timer_expire_due(struct machine *m, uint64_t now_ns);
 

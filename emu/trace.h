@@ -55,7 +55,7 @@ typedef void(trace_listener_fn)(struct machine *m, const struct trace_fact *fact
 
 void trace_add(struct machine *m, enum trace_kind kind, unsigned vcpu, uint64_t a, uint64_t b, uint64_t c);
 void trace_listen(struct machine *m, trace_listener_fn *fn, void *context);
-/* Nothing if it does not listen. */
+/* Does nothing if it does not listen. */
 void trace_unlisten(struct machine *m, trace_listener_fn *fn, void *context);
 const char *trace_kind_name(enum trace_kind kind);
 

@@ -66,8 +66,9 @@ bool vcpu_nmi_pending(const struct machine *m, unsigned vcpu);
 /* An NMI has been delivered and no IRET executed since. */
 bool vcpu_nmi_blocked(const struct machine *m, unsigned vcpu);
 
-/* Make one external interrupt with this vector pending, besides what the models say: a spurious one, as a host may send
-   at any time. It is delivered once, before any other, and ends polling, as one that comes through the local APIC. */
+/* Make one external interrupt with this vector pending, in addition to those of the models: a spurious interrupt, as a
+   host may send one at any time. It is delivered once, before any other, and ends polling, as an interrupt through the
+   local APIC does. */
 void vcpu_raise_vector(struct machine *m, unsigned vcpu, uint8_t vector);
 
 /* Let the current vCPU wait. A halted vCPU runs on when a vector (IF and priorities allowing the wake: HLT rules) or
@@ -78,7 +79,7 @@ void vcpu_wake(struct machine *m, unsigned vcpu);
 /* End the current vCPU's turn in the default schedule. */
 void vcpu_yield(struct machine *m, unsigned vcpu);
 
-/* Take down: the vCPU stops after this instruction and stays off until started. */
+/* Take the vCPU down: it stops after this instruction and stays off until it is started. */
 void vcpu_stop(struct machine *m, unsigned vcpu);
 /* The state after INIT (SDM Vol. 3A, "Processor State After Reset"): offline, waiting for a SIPI. */
 void vcpu_reset(struct machine *m, unsigned vcpu);

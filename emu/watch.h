@@ -4,7 +4,8 @@
  * instructions have written chosen bytes of memory. Whoever runs the machine notices nothing, and the run is the same:
  * a watcher may read everything and set a verdict, and changes nothing else.
  *
- * Its own changing state lies in the machine: snapshots save it and put it back, digests leave it out. Plain data.
+ * The watcher's own changing state is plain data in the machine: snapshots save it and put it back, digests leave it
+ * out.
  */
 #ifndef BOOTRACE_EMU_WATCH_H
 #define BOOTRACE_EMU_WATCH_H
