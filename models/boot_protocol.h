@@ -6,6 +6,8 @@
  * The decompressed vmlinux is loaded where it is linked, and entered as the kernel's own decompressor enters it: 64-bit
  * kernels in long mode with an identity map, 32-bit kernels in protected mode without paging.
  *
+ * DEVIATION: an HVM guest of Xen has an HPET (device and table); here it has none, so that such a kernel takes another
+ * timer. With `acpi=off` no MP tables name its other processors: it sees one.
  * DEVIATION: neither firmware nor decompressor runs, so that a kernel is never relocated (no KASLR), real-mode code of
  * the kernel's setup is not met, and BIOS data areas are zero.
  *

@@ -4,6 +4,7 @@
 #include "emu/base/ensure.h"
 #include "models/pc/ioapic.h"
 #include "models/pc/pic.h"
+#include "models/platform_config.h"
 #include "models/xen/xen.h"
 
 #define ISA_LINES 16
@@ -20,7 +21,7 @@ void irq_set_level(struct machine *m, unsigned irq, bool level)
 
     if (irq < ISA_LINES)
         pic_set_line(m, irq, level);
-    ioapic_set_pin(m, gsi, !xen_gsi_is_event(m, gsi, level) && level);
+    ioapic_set_pin(m, gsi, !(platform_has_xen(m) && xen_gsi_is_event(m, gsi, level)) && level);
 }
 
 void irq_pulse(struct machine *m, unsigned irq)
@@ -35,5 +36,5 @@ bool irq_would_reach(struct machine *m, unsigned irq)
 
     if (irq < ISA_LINES && pic_would_reach(m, irq))
         return true;
-    return xen_gsi_has_event(m, gsi) ? xen_gsi_would_reach(m, gsi) : ioapic_would_reach(m, gsi);
+    return platform_has_xen(m) && xen_gsi_has_event(m, gsi) ? xen_gsi_would_reach(m, gsi) : ioapic_would_reach(m, gsi);
 }

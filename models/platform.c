@@ -14,6 +14,7 @@
 #include "models/pc/power.h"
 #include "models/pc/rtc.h"
 #include "models/pc/serial.h"
+#include "models/pc/test_ports.h"
 #include "models/xen/xen.h"
 
 /* One a line. */
@@ -32,5 +33,20 @@ const struct model *const platform_models[] = {
     &owner_port_model,
     &ports_model, /* last: what is there answers first */
 };
+
+const struct model *const platform_bare_models[] = {
+    &test_ports_model, /* before CPUID, of which it hides what tells of a hypervisor, and before absent ports */
+    &pic_model,
+    &lapic_model,
+    &ioapic_model,
+    &pit_model,
+    &rtc_model,
+    &serial_model,
+    &power_model,
+    &msr_model,
+    &cpuid_model,
+    &ports_model,
+};
 /* clang-format on */
 const unsigned platform_model_count = COUNT(platform_models);
+const unsigned platform_bare_model_count = COUNT(platform_bare_models);

@@ -13,5 +13,8 @@ struct model;
 /* In the order in which they are asked: Xen before the PC. */
 extern const struct model *const platform_models[];
 extern const unsigned platform_model_count;
+/* Those of a bare PC (PLATFORM_MULTIBOOT). */
+extern const struct model *const platform_bare_models[];
+extern const unsigned platform_bare_model_count;
 
 #endif

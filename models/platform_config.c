@@ -27,8 +27,11 @@ uint64_t platform_wallclock_s(const struct machine *m)
 
 const char *platform_mode_name(enum platform_mode mode)
 {
-    static const char *const names[] = {
-        [PLATFORM_PVH] = "pvh", [PLATFORM_HVM] = "hvm", [PLATFORM_PV] = "pv", [PLATFORM_DOM0] = "dom0"};
+    static const char *const names[] = {[PLATFORM_PVH] = "pvh",
+                                        [PLATFORM_HVM] = "hvm",
+                                        [PLATFORM_PV] = "pv",
+                                        [PLATFORM_DOM0] = "dom0",
+                                        [PLATFORM_MULTIBOOT] = "multiboot"};
 
     return names[mode];
 }
@@ -38,7 +41,12 @@ bool platform_mode_is_pv(enum platform_mode mode)
     return mode == PLATFORM_PV || mode == PLATFORM_DOM0;
 }
 
+bool platform_has_xen(const struct machine *m)
+{
+    return platform_config(m)->mode != PLATFORM_MULTIBOOT;
+}
+
 bool platform_is_pvh(const struct machine *m)
 {
-    return platform_config(m)->mode != PLATFORM_HVM;
+    return platform_config(m)->mode != PLATFORM_HVM && platform_has_xen(m);
 }

@@ -17,8 +17,9 @@ enum platform_mode {
     PLATFORM_PVH, /* Xen's toolstack starts the kernel by its PVH entry; no devices but the local APICs */
     PLATFORM_HVM, /* a PC with PIC, PIT, IO-APIC, RTC and serial port, and Xen's CPUID leaves */
     /* As PLATFORM_PVH, for a guest that is a Xen itself and starts the user's kernel. */
-    PLATFORM_PV,   /* xen-shim, and the kernel as its only PV domain */
-    PLATFORM_DOM0, /* xen-shim as a hypervisor, and the kernel as its first domain */
+    PLATFORM_PV,        /* xen-shim, and the kernel as its only PV domain */
+    PLATFORM_DOM0,      /* xen-shim as a hypervisor, and the kernel as its first domain */
+    PLATFORM_MULTIBOOT, /* as PLATFORM_HVM without Xen: a bare PC */
 };
 
 #define XEN_VERSION(major, minor) ((unsigned)(major) << 16 | (unsigned)(minor))
@@ -57,8 +58,10 @@ unsigned platform_vcpus_online(const struct machine *m);
 uint64_t platform_wallclock_s(const struct machine *m);
 /* Whether the guest is a Xen that starts the user's kernel. */
 bool platform_mode_is_pv(enum platform_mode mode);
-/* "pvh", "hvm", "pv", "dom0". */
+/* "pvh", "hvm", "pv", "dom0", "multiboot". */
 const char *platform_mode_name(enum platform_mode mode);
+/* Whether there is a Xen below the guest. */
+bool platform_has_xen(const struct machine *m);
 /* Whether the guest is a PVH one for the models: it is no PC. */
 bool platform_is_pvh(const struct machine *m);
 

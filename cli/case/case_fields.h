@@ -23,7 +23,7 @@ enum case_field_type {
     CASE_FIELD_NUMBER,   /* from `min` to `max` */
     CASE_FIELD_HEX,      /* 16 hexadecimal digits */
     CASE_FIELD_BYTES,    /* 512M */
-    CASE_FIELD_MODE,     /* pvh, hvm, pv or dom0 */
+    CASE_FIELD_MODE,     /* pvh, hvm, pv, dom0 or multiboot */
     CASE_FIELD_CPU,      /* a processor (models/processor.h) */
     CASE_FIELD_LOAD,     /* pv or pvh */
     CASE_FIELD_XEN,      /* 4.17 */

@@ -113,6 +113,10 @@ static void print_events(const struct monitor *monitor, const char *argument, FI
     struct machine *m = monitor->guest->machine;
     struct xen_port_description p;
 
+    if (!platform_has_xen(m)) {
+        fprintf(to, "there is no Xen\n");
+        return;
+    }
     for (uint32_t port = 1; xen_describe_port(m, port, &p); port++) {
         if (!p.state)
             continue;

@@ -16,6 +16,7 @@
 #include "emu/snapshot_file.h"
 #include "fuzz/detect/guest_panic.h"
 #include "models/boot_protocol.h"
+#include "models/multiboot.h"
 #include "models/image_formats.h"
 #include "models/linux/edit.h"
 #include "models/linux/linux_words.h"
@@ -60,6 +61,7 @@ static enum emu_err take_case(struct guest *g, struct diag *d)
 static enum emu_err make_machine(struct guest *g, struct diag *d)
 {
     const struct guest_options *o = &g->options;
+    const bool is_bare = o->mode == PLATFORM_MULTIBOOT;
     enum emu_err err;
 
     if (o->online > o->vcpus)
@@ -75,8 +77,8 @@ static enum emu_err make_machine(struct guest *g, struct diag *d)
         .ram_bytes = o->ram_bytes,
         .vcpus = o->vcpus,
         .xen_version = o->xen_version,
-        .models = platform_models,
-        .model_count = platform_model_count,
+        .models = is_bare ? platform_bare_models : platform_models,
+        .model_count = is_bare ? platform_bare_model_count : platform_model_count,
         .platform = &g->platform,
     };
     return machine_new(&g->config, &g->machine, d);
@@ -95,7 +97,8 @@ static enum emu_err load_image(struct guest *g, struct diag *d)
 {
     const struct guest_options *o = &g->options;
     const struct image *started = g->xen ? g->xen : g->image;
-    enum emu_err err = o->mode == PLATFORM_HVM && is_for_boot_protocol(started)
+    enum emu_err err = o->mode == PLATFORM_MULTIBOOT ? multiboot_load(g->machine, started, d)
+                       : o->mode == PLATFORM_HVM && is_for_boot_protocol(started)
                            ? boot_protocol_load(g->machine, started, d)
                            : pvh_load(g->machine, started, d);
 

@@ -41,10 +41,10 @@ static const struct argp_option options[] = {
     {"cpu", KEY_CPU, "NAME[,+FEATURE][,-FEATURE]", 0,
      "The processor that the guest sees (default: intel); features are cpuid-faulting, invariant-tsc and x2apic", 0},
     {"memory", 'm', "SIZE", 0, "Guest memory, like 512M or 2G (default: 512M)", 0},
-    {"mode", KEY_MODE, "pvh|hvm|pv|dom0", 0,
+    {"mode", KEY_MODE, "pvh|hvm|pv|dom0|multiboot", 0,
      "How the guest is started (default: pvh). With pv and dom0 the machine starts a Xen, "
      "which runs the kernel as a PV guest: as a shim (pv), or as a hypervisor whose first "
-     "domain the kernel is (dom0)",
+     "domain the kernel is (dom0). multiboot is a bare PC with the usual test-exit port 0xf4, for images of unit tests",
      0},
     {"module", KEY_MODULE, "FILE[,CMDLINE]", 0, "Another module for a PVH guest, after the initrd; may be repeated", 0},
     {"xen-image", KEY_XEN_IMAGE, "FILE", 0,

@@ -93,11 +93,11 @@ enum emu_err parse_xen_version(const char *text, unsigned *version, struct diag 
 
 enum emu_err parse_mode(const char *text, enum platform_mode *mode, struct diag *d)
 {
-    for (enum platform_mode each = PLATFORM_PVH; each <= PLATFORM_DOM0; each++) {
+    for (enum platform_mode each = PLATFORM_PVH; each <= PLATFORM_MULTIBOOT; each++) {
         if (!strcmp(text, platform_mode_name(each))) {
             *mode = each;
             return EMU_OK;
         }
     }
-    return diag_set(d, EMU_EINPUT, "the mode is pvh, hvm, pv or dom0, not '%s'", text);
+    return diag_set(d, EMU_EINPUT, "the mode is pvh, hvm, pv, dom0 or multiboot, not '%s'", text);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pc: which machines have a PC's devices at all: HVM guests do, PVH guests have only their local APICs.
+ * pc: which machines have a PC's devices at all: HVM guests do, and bare PCs; PVH guests have only their local APICs.
  *
  * Every device model asks before it answers, so that one list of models serves both.
  */
@@ -17,7 +17,7 @@ static inline bool pc_is_present(const struct machine *m)
 {
     const struct platform_config *c = machine_config(m)->platform;
 
-    return c && c->mode == PLATFORM_HVM;
+    return c && (c->mode == PLATFORM_HVM || c->mode == PLATFORM_MULTIBOOT);
 }
 
 /* A timer of Xen's virtual platform never ticks faster than this, so that no guest can drown in its own ticks.

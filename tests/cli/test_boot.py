@@ -109,6 +109,33 @@ def an_elf_file_without_a_xen_note_starts_as_linux_in_mode_hvm():
     refused("no note in pvh mode", file_with("plain", elf()), says="or --mode hvm")
 
 
+# Code that ends with the number of processors that it did not expect, then a Multiboot header.
+MULTIBOOT = bytes((
+    0x3d, 0x02, 0xb0, 0xad, 0x2b,  # cmp eax, the loader's magic
+    0x75, 0x14,  # jne to the last OUT
+    0x66, 0xba, 0x10, 0x05, 0x66, 0xb8, 0x05, 0x00, 0x66, 0xef,  # select the number of processors
+    0x66, 0xba, 0x11, 0x05, 0xec,  # in al, 0x511
+    0x2c, 0x03, 0x0f, 0xb6, 0xc0,  # less 3
+    0xe7, 0xf4, 0xf4)).ljust(32, b"\xf4")
+
+
+def multiboot(flags=0):
+    return MULTIBOOT + struct.pack("<III", 0x1BADB002, flags, (-0x1BADB002 - flags) & 0xffffffff)
+
+
+def a_multiboot_image_ends_by_the_test_exit_port():
+    image = file_with("multiboot", elf(machine=3, bits=32, payload=multiboot(flags=3)))
+    got = run("boot", image, "--mode", "multiboot", "--vcpus", "3")
+    expect(got.returncode == 0 and "PASS: the guest wrote 0 to the test-exit port" in got.stdout, got.stdout, got.stderr)
+    got = run("boot", image, "--mode", "multiboot", "--vcpus", "5")
+    expect(got.returncode == 1 and "FAIL: the guest wrote 2 to the test-exit port" in got.stdout, got.stdout, got.stderr)
+    refused("an image that wants a video mode", file_with("video", elf(machine=3, bits=32, payload=multiboot(flags=4))),
+            "--mode", "multiboot", says="flags 0x4")
+    refused("an image without a header", HELLO, "--mode", "multiboot", says="no Multiboot header")
+    refused("a checksum that is wrong", file_with("sum", elf(machine=3, bits=32, payload=multiboot()[:-1] + b"\0")),
+            "--mode", "multiboot", says="no Multiboot header")
+
+
 def a_truncated_elf_file_is_refused_at_every_length():
     whole = open(HELLO, "rb").read()
     headers = 64 + 56 * 4
@@ -434,7 +461,7 @@ def modules_that_can_not_be_are_refused():
 def a_pv_kernel_needs_a_xen():
     refused("a free-standing guest as PV kernel", HELLO, "--mode", "pv", says="can't be booted as a PV guest")
     refused("a Xen in another mode", HELLO, "--xen-image", HELLO, says="are for --mode pv")
-    refused("an unknown mode", HELLO, "--mode", "pvx", says="the mode is pvh, hvm, pv or dom0, not 'pvx'")
+    refused("an unknown mode", HELLO, "--mode", "pvx", says="the mode is pvh, hvm, pv, dom0 or multiboot, not 'pvx'")
     kernel = os.environ.get("BOOTRACE_KERNEL")
     if not kernel:
         raise Skip("BOOTRACE_KERNEL names no kernel")
@@ -451,6 +478,7 @@ TESTS = (
     kernels_of_other_processors_are_refused,
     an_elf_file_without_a_xen_note_is_refused,
     an_elf_file_without_a_xen_note_starts_as_linux_in_mode_hvm,
+    a_multiboot_image_ends_by_the_test_exit_port,
     a_truncated_elf_file_is_refused_at_every_length,
     a_truncated_kernel_is_refused_at_a_hundred_lengths,
     an_unknown_payload_compression_is_refused,
