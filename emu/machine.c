@@ -384,265 +384,7 @@ static uint64_t deliver_pending(struct machine *m)
     return steps;
 }
 
-static bool is_to_wake(struct machine *m, unsigned vcpu)
-{
-    const struct vcpu *v = &m->vcpu[vcpu];
-    const struct model *from;
-
-    return v->state == VCPU_HALTED && v->kicked &&
-           (v->nmi_pending || (!v->halt_masked && pending_vector(m, vcpu, &from) != MODEL_NO_VECTOR));
-}
-
-bool machine_can_run(struct machine *m, unsigned vcpu)
-{
-    return m->vcpu[vcpu].state == VCPU_RUNNABLE || is_to_wake(m, vcpu);
-}
-
-/* A halted vCPU whose interrupt has come runs on. */
-static void wake_halted(struct machine *m)
-{
-    for (unsigned i = 0; i < m->config.vcpus; i++) {
-        if (is_to_wake(m, i))
-            vcpu_wake(m, i);
-        else if (m->vcpu[i].state == VCPU_HALTED && m->vcpu[i].kicked)
-            m->vcpu[i].kicked = 0;
-    }
-}
-
 /* ---- the loop ---- */
-
-static void tell_switched_out(struct machine *m, unsigned v)
-{
-    for (unsigned k = 0; k < m->config.model_count; k++)
-        if (m->config.models[k]->vcpu_switched_out)
-            m->config.models[k]->vcpu_switched_out(m, v);
-}
-
-static void tell_switched_in(struct machine *m, unsigned v)
-{
-    for (unsigned k = 0; k < m->config.model_count; k++)
-        if (m->config.models[k]->vcpu_switched_in)
-            m->config.models[k]->vcpu_switched_in(m, v);
-}
-
-static void switch_to(struct machine *m, unsigned v)
-{
-    if (v == m->run.current) {
-        if (m->vcpu[v].regs_waiting)
-            machine_switch(m, v);
-        return;
-    }
-    tell_switched_out(m, m->run.current);
-    machine_switch(m, v);
-    tell_switched_in(m, v);
-}
-
-void machine_take_away(struct machine *m, uint64_t ns)
-{
-    tell_switched_out(m, m->run.current);
-    machine_pass_time_to(m, engine_now_ns(m->engine) + ns);
-    tell_switched_in(m, m->run.current);
-}
-
-/* The turn that `vcpu` begins now, by how many are runnable. `*first`: no runnable vCPU has a lower number. */
-static uint64_t turn_ns(const struct machine *m, unsigned vcpu, bool *first)
-{
-    uint64_t runnable = 0;
-
-    *first = true;
-    for (unsigned v = 0; v < m->config.vcpus; v++) {
-        if (m->vcpu[v].state != VCPU_RUNNABLE)
-            continue;
-        runnable++;
-        if (v < vcpu)
-            *first = false;
-    }
-    return runnable > MACHINE_ROUND_NS / MACHINE_TURN_NS ? MACHINE_ROUND_NS / runnable : MACHINE_TURN_NS;
-}
-
-static void begin_turn(struct machine *m, unsigned v)
-{
-    uint64_t ns;
-    bool first;
-
-    m->run.yielded = false;
-    ns = turn_ns(m, v, &first);
-    m->run.turn_end_ns = engine_now_ns(m->engine) + ns;
-    /* Short turns are looked at once a round: who repeats something does so in whole rounds. */
-    if (ns == MACHINE_TURN_NS || first || m->run.hang.pinned)
-        hang_check_turn(m);
-    m->host_acts = true;
-    switch_to(m, v);
-    m->host_acts = false;
-}
-
-bool machine_give_turn(struct machine *m, unsigned vcpu)
-{
-    ensure(vcpu < m->config.vcpus);
-    if (!machine_can_run(m, vcpu))
-        return false;
-    wake_halted(m);
-    begin_turn(m, vcpu);
-    return true;
-}
-
-/* Whose turn it is now; false if nobody can run. */
-static bool pick_vcpu(struct machine *m, const struct machine_limits *limits)
-{
-    unsigned n = m->config.vcpus;
-    bool turn_over = m->run.yielded || engine_now_ns(m->engine) >= m->run.turn_end_ns;
-
-    wake_halted(m);
-    if (limits->pinned) {
-        if (m->vcpu[limits->vcpu].state != VCPU_RUNNABLE)
-            return false;
-        if (m->run.current != limits->vcpu || turn_over || m->vcpu[limits->vcpu].regs_waiting)
-            begin_turn(m, limits->vcpu);
-        return true;
-    }
-    if (m->vcpu[m->run.current].state == VCPU_RUNNABLE && !turn_over) {
-        switch_to(m, m->run.current);
-        return true;
-    }
-    for (unsigned i = 1; i <= n; i++) {
-        unsigned v = (m->run.current + i) % n;
-
-        if (m->vcpu[v].state == VCPU_RUNNABLE) {
-            begin_turn(m, v);
-            return true;
-        }
-    }
-    return false;
-}
-
-static void take_hypercall(struct machine *m, const struct insn *insn)
-{
-    const struct event ud = {.type = EVENT_EXCEPTION, .vector = 6};
-
-    for (unsigned i = 0; i < m->config.model_count; i++) {
-        const struct model *model = m->config.models[i];
-        uint64_t rip = engine_rip(m->engine);
-        enum model_answer answer = model->hypercall ? model->hypercall(m, m->run.current) : MODEL_NOT_MINE;
-
-        if (answer == MODEL_NOT_MINE)
-            continue;
-        if (answer == MODEL_DONE) {
-            if (m->run.verdict.kind != VERDICT_UNMODELLED)
-                engine_complete(m->engine, insn, engine_rip(m->engine) != rip);
-            return;
-        }
-        break;
-    }
-    machine_deliver(m, &ud);
-}
-
-/* The instruction is the last of its block. If its bytes can't be read any more, since the block itself has taken their
-   page away, it counts as one without prefix. */
-static unsigned transition_bytes(const struct insn *insn)
-{
-    return insn->length ? insn->length : 2;
-}
-
-static void take_transition(struct machine *m, bool syscall, const struct insn *insn)
-{
-    struct vcpu_regs r;
-    struct event fault;
-
-    engine_get_regs(m->engine, &r);
-    if (syscall ? transition_syscall(&r, &fault) : transition_sysenter(&r, &fault)) {
-        engine_set_event_regs(m->engine, &r);
-        if (r.rflags & RFLAGS_TF)
-            machine_take_single_step(m);
-        return;
-    }
-    engine_set_rip(m->engine, engine_rip(m->engine) - transition_bytes(insn));
-    machine_deliver(m, &fault);
-}
-
-static void take_halt(struct machine *m)
-{
-    struct vcpu *v = &m->vcpu[m->run.current];
-    bool masked = !(engine_rflags(m->engine) & RFLAGS_IF);
-
-    vcpu_halt(m, m->run.current, masked ? "HLT with interrupts disabled" : "HLT");
-    v->halt_masked = masked;
-    for (unsigned i = 0; masked && i < m->config.model_count; i++) {
-        if (m->config.models[i]->halted_masked)
-            m->config.models[i]->halted_masked(m, m->run.current);
-    }
-}
-
-/* The trap behind an instruction that the machine has executed, if it began with RFLAGS.TF. */
-static void take_trap(struct machine *m, bool was_stepping)
-{
-    if (was_stepping && !m->delivered && m->run.verdict.kind == VERDICT_NONE && !m->vcpu[m->run.current].regs_waiting &&
-        m->vcpu[m->run.current].state != VCPU_OFFLINE)
-        machine_take_single_step(m);
-}
-
-static void take_icebp(struct machine *m, const struct insn *insn)
-{
-    struct event db = {.type = EVENT_EXCEPTION, .vector = VECTOR_DB, .insn_bytes = insn->length};
-
-    engine_complete(m->engine, insn, false);
-    machine_deliver(m, &db);
-}
-
-static void take_exit(struct machine *m, const struct engine_exit *x)
-{
-    bool stepping = (x->kind == ENGINE_EXIT_ALONE || x->kind == ENGINE_EXIT_VMCALL || x->kind == ENGINE_EXIT_HLT) &&
-                    (engine_rflags(m->engine) & RFLAGS_TF);
-
-    m->delivered = false;
-    if (x->insn.flags & INSN_F_IRET) /* executed just before; it was watched because NMIs are blocked */
-        m->vcpu[m->run.current].nmi_blocked = 0;
-    switch (x->kind) {
-    case ENGINE_EXIT_BOUNDARY:
-    case ENGINE_EXIT_BREAK:
-        return;
-    case ENGINE_EXIT_EXCEPTION: {
-        struct event event = {.type = x->software_int ? EVENT_SOFTWARE : EVENT_EXCEPTION,
-                              .vector = (uint8_t)x->vector,
-                              .has_error_code = !x->software_int && exception_has_error_code(x->vector),
-                              .error_code = x->error_code,
-                              .insn_bytes = x->software_int ? x->insn.length : 0};
-
-        machine_deliver(m, &event);
-        return;
-    }
-    case ENGINE_EXIT_ALONE:
-        machine_execute(m, &x->insn);
-        take_trap(m, stepping);
-        return;
-    case ENGINE_EXIT_VMCALL:
-        take_hypercall(m, &x->insn);
-        take_trap(m, stepping);
-        return;
-    case ENGINE_EXIT_ICEBP:
-        take_icebp(m, &x->insn);
-        return;
-    case ENGINE_EXIT_SYSCALL:
-    case ENGINE_EXIT_SYSENTER:
-        take_transition(m, x->kind == ENGINE_EXIT_SYSCALL, &x->insn);
-        return;
-    case ENGINE_EXIT_HLT:
-        if (stepping) /* the trap ends the halt at once */
-            machine_take_single_step(m);
-        else
-            take_halt(m);
-        return;
-    case ENGINE_EXIT_NO_MEMORY:
-        machine_unmodelled(m, "an access to guest-physical 0x%" PRIx64 ", or an instruction fetch from where no RAM is",
-                           x->gpa);
-        return;
-    case ENGINE_EXIT_UNMODELLED:
-        machine_unmodelled(m, "%s", x->text);
-        return;
-    case ENGINE_EXIT_BROKEN:
-        machine_set_verdict(m, VERDICT_ERROR, NULL, "the CPU engine stopped: %s", x->text);
-        return;
-    }
-}
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -667,18 +409,6 @@ static uint64_t steps_to_position(const struct machine *m, const struct machine_
     return left;
 }
 
-/* The host's CPU has nobody to run until then: who was on it last leaves it, as for another vCPU. */
-static void pass_idle_time(struct machine *m, uint64_t deadline_ns)
-{
-    m->host_acts = true;
-    tell_switched_out(m, m->run.current);
-    machine_pass_time_to(m, deadline_ns);
-    wake_halted(m);
-    if (m->vcpu[m->run.current].state == VCPU_RUNNABLE)
-        tell_switched_in(m, m->run.current);
-    m->host_acts = false;
-}
-
 /* Nobody can run: time jumps to the next deadline. False if the pinned vCPU is not helped by that. */
 static bool idle(struct machine *m, const struct machine_limits *limits, uint64_t *idle_turns)
 {
@@ -692,7 +422,7 @@ static bool idle(struct machine *m, const struct machine_limits *limits, uint64_
     if (++*idle_turns > IDLE_TURNS_MAX)
         machine_set_verdict(m, VERDICT_BUDGET, NULL, "timers have expired %u times and woken no vCPU", IDLE_TURNS_MAX);
     else
-        pass_idle_time(m, next);
+        machine_pass_idle_time(m, next);
     return true;
 }
 
@@ -727,7 +457,7 @@ static bool is_limit(const struct machine_limits *limits, uint64_t rip_gva)
 
 static bool is_any_runnable(struct machine *m, uint64_t vcpus)
 {
-    wake_halted(m);
+    machine_wake_halted(m);
     for (unsigned v = 0; v < m->config.vcpus; v++)
         if (vcpus >> v & 1 && m->vcpu[v].state == VCPU_RUNNABLE)
             return true;
@@ -813,7 +543,7 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
         timer_expire_due(m, engine_now_ns(m->engine));
         if (limits->until_runnable && is_any_runnable(m, limits->until_runnable))
             return MACHINE_STOPPED_RUNNABLE;
-        if (!pick_vcpu(m, limits)) {
+        if (!machine_pick_vcpu(m, limits)) {
             if (!idle(m, limits, &idle_turns))
                 return MACHINE_STOPPED_NOT_RUNNABLE;
             continue;
@@ -850,6 +580,6 @@ enum machine_stop_reason machine_run(struct machine *m, const struct machine_lim
             if (is_limit(limits, rip_gva))
                 return MACHINE_STOPPED_RIP;
         }
-        take_exit(m, &x);
+        machine_take_exit(m, &x);
     }
 }

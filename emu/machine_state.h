@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * machine_state: the machine's insides, for the files of emu/ that make up the machine (machine.c, vcpu.c, timer.c,
+ * machine_state: the machine's insides, for the files of emu/ that make up the machine (machine*.c, vcpu.c, timer.c,
  * trace.c, execute.c, hang.c). Not for models.
  */
 #ifndef BOOTRACE_EMU_MACHINE_STATE_H
@@ -168,8 +168,17 @@ void watch_tell_write(struct machine *m);
 void watch_tell_reached(struct machine *m, uint64_t rip_gva);
 void watch_tell_restored(struct machine *m);
 
-/* machine.c: whether it is runnable, or halted and what wakes it has come. */
+/* machine_turns.c: whether the vCPU is runnable, or halted and what wakes it has come. */
 bool machine_can_run(struct machine *m, unsigned vcpu);
+/* Let halted vCPUs run whose interrupt has come. */
+void machine_wake_halted(struct machine *m);
+/* Load the vCPU whose turn it is; false if no vCPU can run. */
+bool machine_pick_vcpu(struct machine *m, const struct machine_limits *limits);
+/* No vCPU runs until then. */
+void machine_pass_idle_time(struct machine *m, uint64_t deadline_ns);
+
+/* machine_exits.c: do what the engine has left to the machine. */
+void machine_take_exit(struct machine *m, const struct engine_exit *x);
 
 /* vcpu.c: load `vcpu` into the engine. */
 void machine_switch(struct machine *m, unsigned vcpu);
