@@ -62,6 +62,15 @@ def kept_areas_problems():
     return []
 
 
+def pv_problems():
+    """A PV kernel has no kexec: loading one maps its page tables by PV operations that don't know them."""
+    status, text, init = boot("bootrace.kexec=1 bootrace.replug=0", "--mode", "pv", "--vcpus", "1", "--memory", "1G")
+    if status != 1 or init.count("started") != 1 or "machine_kexec_prepare+" not in text or not re.search(
+            r"FAIL: BUG: unable to handle page fault for address: \w+; vCPU 0, step \d+, at xen_page_pinned\+", text):
+        return [f"status {status}"] + init + text.split("\n")[-40:]
+    return []
+
+
 def replug_problems(mode):
     status, text, init = boot(f"bootrace.replug={REPLUGS}", "--mode", mode)
     expected = ["online CPUs 0", "online CPUs 0-1"] * REPLUGS
@@ -92,6 +101,7 @@ points = [
     ("the crash kernel boots on vCPU 1 of an HVM guest", lambda: panic_problems("hvm", 1)),
     ("kexec on Xen 4.4, which knows no soft reset, ends the domain", no_soft_reset_problems),
     ("without the soft reset, the host's writes into the next kernel are seen", kept_areas_problems),
+    ("a PV guest fails where it loads the next kernel", pv_problems),
     (f"CPU 1 goes and comes {REPLUGS} times in a PVH guest", lambda: replug_problems("pvh")),
     (f"CPU 1 goes and comes {REPLUGS} times in an HVM guest", lambda: replug_problems("hvm")),
     (f"CPU 1 goes and comes under {RUNS} random schedules in a PVH guest", lambda: random_replug_problems("pvh")),

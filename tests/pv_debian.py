@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 
 from tap import run, run_checks, skip_all
 
@@ -65,6 +66,19 @@ def a_crash_of_the_kernel_shows_both_sides():
         if not re.search(said, got.stderr):
             problems.append(f"{said} is not said")
     return problems
+
+
+def a_snapshot_of_a_started_shim_knows_both_kernels():
+    """Taken before the shim builds its guest: the same end from there, at once, and its functions have their names."""
+    image = os.path.join(GUESTS, "pv32.elf")
+    options = ("--mode", "pv", "--xen-image", SHIM, "--vcpus", "1", "--json")
+    with tempfile.TemporaryDirectory() as folder:
+        snapshot = os.path.join(folder, "s")
+        whole = json.loads(run(BOOTRACE, "boot", image, *options, "--snapshot-at", "69000000", snapshot).stdout)
+        rest = json.loads(run(BOOTRACE, "boot", image, "--from", snapshot, *options).stdout)
+        there = run(BOOTRACE, "boot", image, "--from", snapshot, *options, "--until", "xen:pv_shim_shutdown")
+    problems = [] if whole["verdict"] == "PASS" and whole["digest"] == rest["digest"] else [f"{whole}, and from the snapshot {rest}"]
+    return problems if "reached xen:pv_shim_shutdown" in there.stdout else problems + [there.stdout + there.stderr]
 
 
 def an_edit_of_the_wrong_side_is_one_sentence():
@@ -138,6 +152,7 @@ if not KERNEL or not INITRD or not SHIM:
 checks = [("Debian's kernel finds itself a PV guest, twice in the same state", a_kernel_finds_itself_a_pv_guest),
           ("too little memory is the panic of the inner Xen", too_little_memory_is_the_panic_of_the_inner_xen),
           ("a shim without a kernel is its panic", a_shim_without_a_kernel_is_its_panic),
+          ("a snapshot of a started shim knows both kernels", a_snapshot_of_a_started_shim_knows_both_kernels),
           ("what is no guest or no Xen is one sentence", what_is_no_guest_or_no_xen_is_one_sentence),
           ("an edit of the wrong side is one sentence", an_edit_of_the_wrong_side_is_one_sentence),
           ("a crash of the kernel shows both sides", a_crash_of_the_kernel_shows_both_sides)]

@@ -148,6 +148,8 @@ enum emu_err guest_init(struct guest *g, const struct guest_options *options, st
         err = guest_file_read(o->initrd, "initrd", o->ram_bytes, &g->initrd, &g->initrd_bytes, d);
     if (err == EMU_OK && !o->snapshot)
         err = modules_read(g, d);
+    if (err == EMU_OK && o->snapshot)
+        modules_name_xen(g);
     if (err == EMU_OK)
         err = guest_symbols_read(o, g->image, g->xen, &g->symbols, d);
     if (err == EMU_OK)

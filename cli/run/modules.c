@@ -12,6 +12,7 @@
 #include "cli/run/guest_file.h"
 #include "cli/run/kernel.h"
 #include "cli/run/program_folder.h"
+#include "cli/run/snapshot_case.h"
 #include "cli/run/xen_edit.h"
 #include "emu/base/count.h"
 #include "models/image_formats.h"
@@ -228,11 +229,23 @@ enum emu_err modules_read(struct guest *g, struct diag *d)
     return err;
 }
 
+void modules_name_xen(struct guest *g)
+{
+    struct diag ignored;
+    char *path = NULL;
+
+    if (!platform_mode_is_pv(g->options.mode))
+        return;
+    if (modules_find_xen(&g->options, &path, &ignored) == EMU_OK && snapshot_case_has_xen(g->case_text, path))
+        (void)!image_load_file(path, image_formats, &g->xen, &ignored);
+    free(path);
+}
+
 void modules_describe(struct guest *g)
 {
     g->platform.initrd = g->initrd;
     g->platform.initrd_bytes = g->initrd ? g->initrd_bytes : 0;
-    if (g->xen)
+    if (g->xen && g->xen_cmdline)
         g->platform.cmdline = g->xen_cmdline;
     for (unsigned i = 0; i < g->modules; i++)
         g->platform.module[i] = (struct platform_module){

@@ -24,6 +24,9 @@ char *modules_path(const char *text);
    file can't be read, the kernel has no PV entry, or the Xen was not built to be a PVH guest. What was read before that
    stays in `g`, for modules_fini(). */
 enum emu_err modules_read(struct guest *g, struct diag *d) EMU_MUST_CHECK;
+/* Of a snapshot in a pv mode: load the Xen into g->xen for its names and its words, if the file that is at hand is the
+ * one. */
+void modules_name_xen(struct guest *g);
 /* Put initrd, modules and command line into g->platform. */
 void modules_describe(struct guest *g);
 void modules_fini(struct guest *g);

@@ -259,3 +259,15 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
     *keep = c;
     return EMU_OK;
 }
+
+bool snapshot_case_has_xen(const char *text, const char *path)
+{
+    json_t *root = json_loads(text, 0, NULL);
+    const char *theirs = json_string_value(json_array_get(json_array_get(json_object_get(root, "modules"), 0), 0));
+    struct file_digest ours;
+    struct diag ignored;
+    bool same = theirs && file_digest(path, &ours, &ignored) == EMU_OK && !strcmp(theirs, ours.xxh3_128);
+
+    json_decref(root);
+    return same;
+}

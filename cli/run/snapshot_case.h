@@ -20,4 +20,7 @@ enum emu_err snapshot_case_apply(const char *name, const char *text, struct gues
                                  struct snapshot_case **keep, struct diag *d) EMU_MUST_CHECK;
 void snapshot_case_free(struct snapshot_case *c);
 
+/* Whether the file is the Xen below the kernel in the case of a snapshot in a pv mode. */
+bool snapshot_case_has_xen(const char *text, const char *path);
+
 #endif

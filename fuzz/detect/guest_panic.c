@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "emu/base/count.h"
 #include "emu/delivery.h"
 #include "emu/exception.h"
 #include "emu/guest_words.h"
@@ -243,6 +244,24 @@ static uint64_t fault_gva(struct machine *m, const struct trace_fact *fact)
     return vcpu_read_gva(m, fact->vcpu, sp, &rip_gva, width, NULL) ? rip_gva : 0;
 }
 
+/* Whether it is a PV kernel that asks the one below for the time or for CPUID, as it does while it reports a fault:
+   RDTSC, RDTSCP, CPUID, or Xen's prefix for the latter. Source: Xen public/arch-x86/xen.h, XEN_EMULATE_PREFIX. */
+static bool is_asking(struct machine *m, const struct trace_fact *fact, uint64_t gva)
+{
+    static const uint8_t asking[][6] = {
+        {2, 0x0f, 0x31}, {3, 0x0f, 0x01, 0xf9}, {2, 0x0f, 0xa2}, {5, 0x0f, 0x0b, 0x78, 0x65, 0x6e}};
+    uint64_t sp = vcpu_gpr(m, GPR_RSP) + (exception_has_error_code(fact->a) ? 8 : 0), cs = 0;
+    uint8_t code[5];
+
+    if (vcpu_code_bits(m) != 64 || !vcpu_read_gva(m, fact->vcpu, sp + 8, &cs, sizeof(cs), NULL) || (cs & 3) != 3 ||
+        !vcpu_read_gva(m, fact->vcpu, gva, code, sizeof(code), NULL))
+        return false;
+    for (size_t i = 0; i < COUNT(asking); i++)
+        if (!memcmp(code, asking[i] + 1, asking[i][0]))
+            return true;
+    return false;
+}
+
 /* Said where only a kernel that panics could say it. */
 static bool has_said(const struct guest_panic *p, const struct state *s)
 {
@@ -258,7 +277,10 @@ static void listen(struct machine *m, const struct trace_fact *fact, void *conte
         hear(p, m, s, (char)fact->a);
         s->said_ns = fact->time_ns;
     } else if (fact->kind == TRACE_EXCEPTION) {
-        s->fault[fact->vcpu] = (struct place){fault_gva(m, fact), fact->position};
+        uint64_t gva = fault_gva(m, fact);
+
+        if (!is_asking(m, fact, gva))
+            s->fault[fact->vcpu] = (struct place){gva, fact->position};
     }
     if (has_said(p, s) && !s->crash_kernel &&
         (s->is_over || (s->entered && fact->time_ns - s->said_ns > GUEST_PANIC_QUIET_NS)))
