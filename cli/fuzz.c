@@ -42,7 +42,7 @@ static const char doc[] = "Search a window of a boot: every boundary, every inte
                           "\n"
                           "Strategies: exhaustive (the default) covers every boundary of one vCPU with each "
                           "source. The others make whole runs and minimise those that fail: random, pct, preempt "
-                          "(every interleaving of the vCPUs with at most --depth preemptions).\n"
+                          "(every interleaving of the vCPUs with at most --depth preemptions and interrupts).\n"
                           "\n"
                           "Examples:\n"
                           "  bootrace fuzz vmlinuz --window alternative_instructions --inject timer\n"
@@ -54,6 +54,8 @@ static const char doc[] = "Search a window of a boot: every boundary, every inte
                           "      --window 'jump_label_update#5' --inject timer,nmi\n"
                           "  bootrace fuzz vmlinuz --vcpus 2 --window start_secondary \\\n"
                           "      --strategy preempt --depth 2 --out found\n"
+                          "  bootrace fuzz vmlinuz --mode hvm --vcpus 2 --window '@text-poke#1' \\\n"
+                          "      --strategy preempt --depth 1 --inject nmi\n"
                           "  bootrace fuzz guest.elf --window alternative_instructions --inject nmi \\\n"
                           "      --same registers,wrong_memory --budget 10m --out kept\n"
                           "\n"
@@ -75,6 +77,8 @@ enum {
     KEY_SEARCH_SEED,
     KEY_DEPTH,
     KEY_STEPS,
+    KEY_SETTLE,
+    KEY_FOLLOW,
     KEY_REACH,
     KEY_FAILURES,
     KEY_OUT,
@@ -99,10 +103,13 @@ static const struct argp_option options[] = {
     {"search-seed", KEY_SEARCH_SEED, "N", 0, "Seed of the strategy's random choices (default: 1)", 0},
     {"depth", KEY_DEPTH, "N", 0,
      "At most N actions in a run (random, default 1), orderings (pct, default 2) or "
-     "preemptions (preempt, default 0)",
+     "preemptions and interrupts (preempt, default 0)",
      0},
     {"run-steps-max", KEY_STEPS, "N", 0, "Follow each run for N steps from the window's start (default: 20000000)", 0},
     {"reach", KEY_REACH, "SYMBOL", 0, "A run passes when it reaches SYMBOL, and is out of budget when it does not", 0},
+    {"settle", KEY_SETTLE, "N", 0,
+     "Preempt follows each run for N steps of all vCPUs behind the window's end (default: 20000)", 0},
+    {"follow", KEY_FOLLOW, NULL, 0, "Preempt too follows each run for --run-steps-max", 0},
     {"failures", KEY_FAILURES, "N", 0, "Stop after N different failures", 0},
     {"out", KEY_OUT, "DIR", 0,
      "Keep the search in DIR, and each failure as a case; the same command resumes the search", 0},
@@ -136,6 +143,7 @@ struct fuzz {
     const char *inject;
     const char *of_boundaries; /* the first option seen that only the exhaustive search has, for the error message */
     const char *of_runs;       /* the first one that only schedule searches have */
+    const char *of_preempt;    /* … that only preempt has */
     const char *same;          /* what is declared; NULL for nothing */
     struct divergence_list same_parsed;
     char same_memory[SAME_BYTES]; /* the part of `same` that whole runs can compare */
@@ -265,6 +273,11 @@ static void note_option(struct fuzz *f, int key)
     case KEY_STEPS:
         f->of_runs = "--run-steps-max";
         break;
+    case KEY_SETTLE:
+    case KEY_FOLLOW:
+        f->of_runs = key == KEY_SETTLE ? "--settle" : "--follow";
+        f->of_preempt = f->of_runs;
+        break;
     case KEY_FAILURES:
         f->of_runs = "--failures";
         break;
@@ -307,6 +320,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_STEPS:
         err = parse_number("the steps of a run", arg, 1, UINT64_MAX / 4, &f->schedules.steps_max, &f->diag);
         break;
+    case KEY_SETTLE:
+        err = parse_number("the steps behind the window", arg, 1, UINT64_MAX / 4, &f->schedules.settle_steps, &f->diag);
+        break;
+    case KEY_FOLLOW:
+        f->schedules.follow = true;
+        break;
     case KEY_REACH:
         f->schedules.reach = arg;
         break;
@@ -343,6 +362,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         if (f->schedules.strategy && f->of_boundaries)
             argp_error(state, "%s is for the exhaustive search; --strategy %s makes whole runs", f->of_boundaries,
                        f->schedules.strategy->name);
+        if (f->of_preempt && f->schedules.strategy && f->schedules.strategy != &strategy_preempt)
+            argp_error(state, "%s is for --strategy preempt", f->of_preempt);
         if (!f->schedules.strategy && f->of_runs)
             argp_error(state, "%s is for --strategy random, pct or preempt; the exhaustive search covers all",
                        f->of_runs);

@@ -259,40 +259,76 @@ static void preempt_says_no_more_than_its_runs_have_gone_through(void **state)
     search_report_fini(&r);
 }
 
-/* Wherever it is stopped, also within its last run: it is finished, and says so, or it is not, and says that. */
+/* Wherever it is stopped, also within its last run: it is not finished, and says that. */
 static void preempt_that_was_stopped_is_not_finished(void **state)
 {
     static struct search_report r;
-    unsigned all = preempt(6, 1000100, false, 0, &r); /* a look within each run */
-    const unsigned stops[] = {1, all - 2, all - 1, all};
+    unsigned all = preempt(6, 20100, false, 0, &r); /* a look within each run */
+    const unsigned stops[] = {1, all / 2, all - 1};
     uint64_t runs = r.runs;
-    unsigned finished = 0;
 
+    assert_says(&r, "every interleaving", true);
     search_report_fini(&r);
     assert_true(all > 4);
     for (unsigned i = 0; i < COUNT(stops); i++) {
-        preempt(6, 1000100, false, stops[i], &r);
-        assert_says(&r, "every interleaving", r.runs == runs);
-        assert_says(&r, "not finished", r.runs != runs);
-        finished += r.runs == runs;
+        preempt(6, 20100, false, stops[i], &r);
+        assert_true(r.runs <= runs);
+        assert_false(r.exhausted);
+        assert_says(&r, "every interleaving", false);
+        assert_says(&r, "not finished", true);
         search_report_fini(&r);
     }
-    assert_true(finished > 0 && finished < 3);
 }
 
-static void preempt_takes_no_source(void **state)
+static void what_preempt_can_not_do_is_refused_in_a_sentence(void **state)
 {
-    struct machine *m = two_counters();
+    static const struct {
+        unsigned vcpus, depth, sources;
+        enum decision_kind kind;
+        const char *says;
+    } rows[] = {
+        {1, 1, 0, DECISION_NMI, "two or more vCPUs; give --vcpus, or --inject"},
+        {2, 5, 0, DECISION_NMI, "at most 4 moves, not 5"},
+        {2, 1, 1, DECISION_PLUG, "sources that interrupt a vCPU: timer, nmi"},
+        {2, 1, 1, DECISION_PASS, "not pass"},
+    };
+
+    for (unsigned i = 0; i < COUNT(rows); i++) {
+        struct machine *m = rows[i].vcpus == 1 ? one_counter() : two_counters();
+        struct seen seen = {.found = 0};
+        struct search_options o = options_of(m, &strategy_preempt, &seen);
+        static struct search_report r;
+        struct diag d;
+
+        o.strategy_options.interleave = true;
+        o.strategy_options.depth = rows[i].depth;
+        o.strategy_options.sources = rows[i].sources;
+        o.strategy_options.source[0] = (struct source){.kind = rows[i].kind, .vcpu = DECISION_ANY_VCPU};
+        assert_int_equal(search_run(&o, &r, &d), EMU_EINPUT);
+        if (!strstr(d.text, rows[i].says))
+            fail_msg("'%s' does not say '%s'", d.text, rows[i].says);
+        machine_free(m);
+    }
+}
+
+/* One vCPU, and an NMI that ends it: found wherever it is, and said to be a move. */
+static void preempt_moves_interrupts_too(void **state)
+{
+    struct machine *m = one_counter();
     struct seen seen = {.found = 0};
     struct search_options o = options_of(m, &strategy_preempt, &seen);
     static struct search_report r;
     struct diag d;
 
-    o.strategy_options.interleave = true;
+    assert_int_equal(run_to(m, 1), MACHINE_STOPPED_STEPS);
     o.strategy_options.sources = 1;
     o.strategy_options.source[0] = (struct source){.kind = DECISION_NMI, .vcpu = DECISION_ANY_VCPU};
-    assert_int_equal(search_run(&o, &r, &d), EMU_EINPUT);
-    assert_non_null(strstr(d.text, "it takes no --inject"));
+    assert_int_equal(search_run(&o, &r, &d), EMU_OK);
+    assert_true(r.exhausted);
+    assert_int_equal(r.failures, 1);
+    assert_int_equal(r.failure[0].schedule.decision[0].kind, DECISION_NMI);
+    assert_says(&r, "every interleaving of 1 vCPU with at most 1 interrupt (nmi) in the window (20 steps", true);
+    search_report_fini(&r);
     machine_free(m);
 }
 
@@ -325,7 +361,8 @@ int main(void)
         cmocka_unit_test(a_run_that_is_abandoned_is_in_no_count),
         cmocka_unit_test(preempt_says_no_more_than_its_runs_have_gone_through),
         cmocka_unit_test(preempt_that_was_stopped_is_not_finished),
-        cmocka_unit_test(preempt_takes_no_source),
+        cmocka_unit_test(what_preempt_can_not_do_is_refused_in_a_sentence),
+        cmocka_unit_test(preempt_moves_interrupts_too),
         cmocka_unit_test(random_and_pct_name_what_their_runs_went_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -277,19 +277,6 @@ static void pct_takes_each_source_once(void **state)
     assert_int_equal(watched.taken_max, 1);
 }
 
-static void preempt_preempts_as_often_as_it_may_and_then_is_done(void **state)
-{
-    for (unsigned depth = 0; depth <= 1; depth++) {
-        struct strategy_options o = options_of(depth, 1);
-
-        o.sources = 0;
-        (void)search_by("preempt", &o, 100000);
-        assert_int_equal(watched.switches_max, depth);
-        assert_true(depth ? watched.runs > 10 : watched.runs == 1);
-        assert_true(watched.is_exhausted);
-    }
-}
-
 static void bytes_make_one_run_of_a_decision_for_three_of_them(void **state)
 {
     static const uint8_t bytes[] = {0, 0, 0, 1, 1, 0, 2, 0x10, 0, 3, 0, 1, 9, 9};
@@ -317,8 +304,6 @@ static void what_a_strategy_can_not_do_is_refused_in_a_sentence(void **state)
         {"pct", "there is nothing to decide", 1, 0, 1, false},
         {"bytes", "there is nothing to decide", 1, 0, 1, false},
         {"pct", "pct takes a depth of 1 to 16, not 17", 2, 1, 17, true},
-        {"preempt", "preempt searches the interleaving of two or more vCPUs", 1, 0, 1, true},
-        {"preempt", "preempt takes at most 4 preemptions, not 5", 2, 0, 5, true},
     };
 
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -353,7 +338,6 @@ int main(void)
         cmocka_unit_test(random_acts_as_often_as_it_may),
         cmocka_unit_test(pct_changes_who_runs_depth_minus_one_times),
         cmocka_unit_test(pct_takes_each_source_once),
-        cmocka_unit_test(preempt_preempts_as_often_as_it_may_and_then_is_done),
         cmocka_unit_test(bytes_make_one_run_of_a_decision_for_three_of_them),
         cmocka_unit_test(what_a_strategy_can_not_do_is_refused_in_a_sentence),
         cmocka_unit_test(strategies_are_found_by_their_names),

@@ -23,6 +23,7 @@
 #define RUNS_MAX_DEFAULT     10000u
 #define STEPS_MAX_DEFAULT    20000000u
 #define MINIMISE_RUNS_MAX    2000u
+#define SETTLE_STEPS_DEFAULT 20000u
 #define WINDOW_STEPS_DEFAULT 100000000u
 
 struct view {
@@ -107,6 +108,8 @@ static enum emu_err measure(const struct fuzz_schedules *f, struct guest *g, con
              (why == MACHINE_STOPPED_RIP && (machine_current(m) != vcpu || vcpu_gpr(m, GPR_RSP) < sp)));
     o->window_steps = machine_steps(m) - first;
     o->window_is_cut = f->end_rip_gva && why == MACHINE_STOPPED_STEPS;
+    if (o->window_is_cut)
+        o->end_rip_gva = 0;
     snapshot_restore(m, start);
     schedule_init(&nothing);
     if (trial_play(m, &nothing, g->symbols, end, &trial, d) != EMU_OK)
@@ -325,6 +328,12 @@ int fuzz_schedules(const struct fuzz_schedules *f, struct guest *g, FILE *to, js
     *so = (struct strategy_options){.sources = f->sources,
                                     .interleave = machine_vcpus(g->machine) > 1,
                                     .run_steps_max = o.end.steps_max,
+                                    .end_rip_gva = f->end_rip_gva,
+                                    .window_sp = vcpu_gpr(g->machine, GPR_RSP),
+                                    .window_vcpu = machine_current(g->machine),
+                                    .settle_steps = f->follow         ? 0
+                                                    : f->settle_steps ? f->settle_steps
+                                                                      : SETTLE_STEPS_DEFAULT,
                                     .seed = f->seed ? f->seed : 1,
                                     .depth = f->depth};
     memcpy(so->source, f->source, sizeof(f->source));

@@ -19,6 +19,8 @@ struct fuzz_schedules {
     struct source source[STRATEGY_SOURCES_MAX];
     unsigned sources;
     uint64_t runs_max, seed, steps_max, failures_max; /* 0: the default */
+    uint64_t settle_steps;                            /* of preempt; 0: the default */
+    bool follow;                                      /* preempt too follows runs for steps_max */
     unsigned depth;
     const char *reach; /* symbol; NULL for none */
     const char *out;   /* folder for cases; NULL for none */

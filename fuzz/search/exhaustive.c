@@ -17,16 +17,16 @@
 #include "emu/trace.h"
 #include "emu/vcpu.h"
 #include "fuzz/detect/divergence.h"
+#include "fuzz/search/dead_stack.h"
 #include "fuzz/search/footprint.h"
 #include "fuzz/search/torn_code.h"
 #include "fuzz/search/window.h"
 
-#define CONFIRMED_MAX    256u
-#define CONFIRMED_TORN   256u
-#define COURSES_MAX      32u
-#define END_TEXT_BYTES   200u
-#define NO_VECTOR        UINT64_MAX
-#define DEAD_STACK_BYTES (2 * PAGE_BYTES) /* of note_dead_stack(), at most */
+#define CONFIRMED_MAX  256u
+#define CONFIRMED_TORN 256u
+#define COURSES_MAX    32u
+#define END_TEXT_BYTES 200u
+#define NO_VECTOR      UINT64_MAX
 
 /* What a handler did, from where, and how it ended: it does so again wherever memory holds the same where it read. */
 struct course {
@@ -204,17 +204,6 @@ static enum outcome deliver(struct exhaustive *s)
     else if (!machine_pass_time(s->m))
         return OUTCOME_NOTHING_TO_DELIVER;
     return OUTCOME_RETURNED;
-}
-
-static void note_dead_stack(struct exhaustive *s, uint64_t sp)
-{
-    uint64_t top_gpa, below_gpa, used = (sp - 1) % PAGE_BYTES + 1;
-
-    if (!vcpu_translate(s->m, s->o.vcpu, sp - 1, &top_gpa))
-        return;
-    footprint_add_dead(s->course->footprint, top_gpa + 1 - used, top_gpa + 1);
-    if (vcpu_translate(s->m, s->o.vcpu, sp - used - 1, &below_gpa))
-        footprint_add_dead(s->course->footprint, below_gpa + 1 - PAGE_BYTES, below_gpa + 1);
 }
 
 /* Run the handler until it returns to the interrupted instruction. */
@@ -486,7 +475,7 @@ static enum outcome handle(struct exhaustive *s, struct verdict *v)
     s->course->register_effect_is_local = false;
     s->course->torn.versions = 0;
     footprint_clear(s->course->footprint);
-    note_dead_stack(s, vcpu_gpr(s->m, GPR_RSP));
+    dead_stack_note(s->course->footprint, s->m);
     if (s->o.same)
         note_same_as_read(s);
     s->exception = s->is_torn = false;

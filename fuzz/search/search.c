@@ -38,8 +38,7 @@ bool trial_is_same_failure(const struct verdict *a, const struct verdict *b, con
     return has_x == has_y && (has_x ? x.start_gva == y.start_gva : a->rip_gva == b->rip_gva);
 }
 
-static void conclude(struct machine *m, uint64_t start_steps, bool reached, const struct trial_end *end,
-                     struct trial *o)
+void trial_conclude(struct machine *m, uint64_t start_steps, bool reached, const struct trial_end *end, struct trial *o)
 {
     const struct verdict *v = machine_verdict(m);
 
@@ -94,7 +93,7 @@ enum emu_err trial_play(struct machine *m, const struct schedule *schedule, cons
         goes_on = why == MACHINE_STOPPED_ASKED || (why == MACHINE_STOPPED_STEPS && machine_steps(m) < last);
         interrupted = goes_on && end->interrupted && *end->interrupted;
     } while (goes_on && !interrupted);
-    conclude(m, start, why == MACHINE_STOPPED_RIP, end, trial);
+    trial_conclude(m, start, why == MACHINE_STOPPED_RIP, end, trial);
     if (interrupted)
         trial->kind = TRIAL_BUDGET;
     return EMU_OK;
@@ -136,13 +135,6 @@ static enum emu_err decide(struct run *run, struct decision d, bool *legal)
     return err == EMU_OK ? schedule_append(&run->trial.schedule, &d, run->diag) : err;
 }
 
-static bool is_over(const struct run *run)
-{
-    const struct search_options *o = run->o;
-
-    return (o->end.interrupted && *o->end.interrupted) || (o->is_over && o->is_over(o->context));
-}
-
 /* machine_run() with a look now and then whether the search is over. */
 static enum machine_stop_reason run_on(struct run *run, const struct machine_limits *limits)
 {
@@ -157,7 +149,7 @@ static enum machine_stop_reason run_on(struct run *run, const struct machine_lim
         if (why != MACHINE_STOPPED_ASKED &&
             (why != MACHINE_STOPPED_STEPS || machine_steps(run->m) >= limits->steps_max))
             return why;
-        run->abandoned = is_over(run);
+        run->abandoned = search_is_over(run->o);
         if (run->abandoned)
             return why;
     }
@@ -243,7 +235,7 @@ static enum emu_err run_once(struct run *run)
             err = go(run, &move);
     }
     if (err == EMU_OK)
-        conclude(run->m, run->start_steps, run->reached, &run->o->end, &run->trial);
+        trial_conclude(run->m, run->start_steps, run->reached, &run->o->end, &run->trial);
     if (err == EMU_OK && run->lost && run->trial.kind == TRIAL_PASS && !run->reached)
         run->trial.kind = TRIAL_BUDGET; /* it did not come to its end */
     ensure_set_reporter(before);
@@ -252,10 +244,9 @@ static enum emu_err run_once(struct run *run)
 
 /* ---- many ---- */
 
-static enum emu_err note(struct run *run)
+enum emu_err search_note(const struct search_options *so, struct search_report *r, const struct trial *o,
+                         struct diag *d)
 {
-    struct search_report *r = run->r;
-    const struct trial *o = &run->trial;
     enum emu_err err;
 
     r->runs++;
@@ -269,7 +260,7 @@ static enum emu_err note(struct run *run)
     if (!r->first_failing_run)
         r->first_failing_run = r->runs;
     for (unsigned i = 0; i < r->failures; i++)
-        if (trial_is_same_failure(&r->failure[i].verdict, &o->verdict, run->o->symbols)) {
+        if (trial_is_same_failure(&r->failure[i].verdict, &o->verdict, so->symbols)) {
             r->failure[i].count++;
             return EMU_OK;
         }
@@ -277,7 +268,7 @@ static enum emu_err note(struct run *run)
         r->unlisted++;
         return EMU_OK;
     }
-    err = schedule_copy(&r->failure[r->failures].schedule, &o->schedule, run->diag);
+    err = schedule_copy(&r->failure[r->failures].schedule, &o->schedule, d);
     if (err != EMU_OK)
         return err;
     r->failure[r->failures].verdict = o->verdict;
@@ -286,32 +277,28 @@ static enum emu_err note(struct run *run)
     r->failure[r->failures].run = r->runs;
     r->failure[r->failures].count = 1;
     r->failures++;
-    return run->o->found ? run->o->found(run->o->context, r, r->failures - 1, run->diag) : EMU_OK;
+    return so->found ? so->found(so->context, r, r->failures - 1, d) : EMU_OK;
 }
 
-static bool is_enough(const struct run *run)
+bool search_is_over(const struct search_options *o)
 {
-    const struct search_options *o = run->o;
-    const struct search_report *r = run->r;
+    return (o->end.interrupted && *o->end.interrupted) || (o->is_over && o->is_over(o->context));
+}
 
-    return is_over(run) || r->runs >= o->runs_max || (o->failures_max && r->failures >= o->failures_max) ||
+bool search_is_enough(const struct search_options *o, const struct search_report *r)
+{
+    return search_is_over(o) || r->runs >= o->runs_max || (o->failures_max && r->failures >= o->failures_max) ||
            (o->progress && o->progress(o->context, r));
 }
 
-enum emu_err search_run(const struct search_options *o, struct search_report *r, struct diag *d)
+/* Runs under a strategy that proposes, each from the start. */
+static enum emu_err run_all(const struct search_options *o, const struct strategy_options *options,
+                            const struct snapshot *start, struct search_report *r, struct diag *d)
 {
-    struct strategy_options options = o->strategy_options;
     struct run run = {.m = o->machine, .o = o, .r = r, .diag = d};
-    struct snapshot *start = NULL;
-    enum emu_err err;
+    enum emu_err err = o->strategy->init(options, &run.state, d);
 
-    memset(r, 0, sizeof(*r));
-    options.machine = o->machine;
-    options.vcpus = machine_vcpus(o->machine);
-    err = snapshot_take(o->machine, NULL, &start, d);
-    if (err == EMU_OK)
-        err = o->strategy->init(&options, &run.state, d);
-    while (err == EMU_OK && !is_enough(&run)) {
+    while (err == EMU_OK && !search_is_enough(o, r)) {
         if (!o->strategy->begin(run.state)) {
             r->exhausted = true;
             break;
@@ -324,7 +311,7 @@ enum emu_err search_run(const struct search_options *o, struct search_report *r,
             break;
         }
         if (err == EMU_OK)
-            err = note(&run);
+            err = search_note(o, r, &run.trial, d);
         if (err == EMU_OK)
             o->strategy->end(run.state, &run.trial);
         schedule_fini(&run.trial.schedule);
@@ -334,6 +321,21 @@ enum emu_err search_run(const struct search_options *o, struct search_report *r,
         o->strategy->statement(run.state, r->statement, sizeof(r->statement));
         o->strategy->fini(run.state);
     }
+    return err;
+}
+
+enum emu_err search_run(const struct search_options *o, struct search_report *r, struct diag *d)
+{
+    struct strategy_options options = o->strategy_options;
+    struct snapshot *start = NULL;
+    enum emu_err err;
+
+    memset(r, 0, sizeof(*r));
+    options.machine = o->machine;
+    options.vcpus = machine_vcpus(o->machine);
+    err = snapshot_take(o->machine, NULL, &start, d);
+    if (err == EMU_OK)
+        err = o->strategy->search ? o->strategy->search(o, &options, start, r, d) : run_all(o, &options, start, r, d);
     if (start) {
         snapshot_restore(o->machine, start);
         snapshot_free(o->machine, start);

@@ -51,6 +51,11 @@ bool trial_is_same_failure(const struct verdict *a, const struct verdict *b, con
 enum emu_err trial_play(struct machine *m, const struct schedule *schedule, const struct symbols *symbols,
                         const struct trial_end *end, struct trial *trial, struct diag *diag) EMU_MUST_CHECK;
 
+/* The run that began when all vCPUs had made start_steps is over here; `reached`: at end->reach_rip_gva. Sets all of
+ *trial but the schedule and `refused`. */
+void trial_conclude(struct machine *m, uint64_t start_steps, bool reached, const struct trial_end *end,
+                    struct trial *trial);
+
 struct search_failure {
     struct verdict verdict;
     struct schedule schedule; /* of the first run that failed so */
@@ -94,5 +99,13 @@ struct search_options {
 /* The machine stands at the window's start, before and after. An abandoned run is not counted. */
 enum emu_err search_run(const struct search_options *o, struct search_report *r, struct diag *d) EMU_MUST_CHECK;
 void search_report_fini(struct search_report *r);
+
+/* For strategies that make their runs themselves (strategy.h, search). One more run was made: it is counted, and kept
+   if it failed in a new way. */
+enum emu_err search_note(const struct search_options *o, struct search_report *r, const struct trial *trial,
+                         struct diag *d) EMU_MUST_CHECK;
+/* To be asked between runs; within one, only whether the user or the time ends the search. */
+bool search_is_enough(const struct search_options *o, const struct search_report *r);
+bool search_is_over(const struct search_options *o);
 
 #endif

@@ -18,6 +18,9 @@
 #include "emu/schedule.h"
 #include "fuzz/search/source.h"
 
+struct search_options;
+struct search_report;
+struct snapshot;
 struct trial;
 
 #define STRATEGY_SOURCES_MAX 8 /* of a search */
@@ -31,8 +34,14 @@ struct strategy_options {
     uint64_t window_steps;  /* of all vCPUs together, in the undisturbed run */
     bool window_is_cut;     /* the window goes on behind them */
     uint64_t run_steps_max; /* a run is followed for so many steps from the window's start; 0: to its own end */
+    /* Where the window ends: before this instruction on window_vcpu, with the stack as high as window_sp. 0: after
+       window_steps. For strategies that say who runs. */
+    uint64_t end_rip_gva, window_sp;
+    unsigned window_vcpu;
+    uint64_t settle_steps; /* of all vCPUs, for which they follow a run behind the window's end; 0: no such end */
+    bool every_boundary;   /* preempt leaves out nothing: to check what it leaves out */
     uint64_t seed;
-    unsigned depth; /* decisions (random), PCT's d, or preemptions: what the strategy counts */
+    unsigned depth; /* decisions (random), PCT's d, or moves (preempt): what the strategy counts */
     const uint8_t *bytes;
     size_t byte_count; /* of the strategy "bytes" */
 };
@@ -52,6 +61,11 @@ struct strategy {
     const char *name;
     const char *what; /* one line for --help */
     bool covers;      /* once nothing is left to try, all is covered, and before that the search is not complete */
+    /* The whole search, by a strategy that makes its runs itself; the machine stands at `start` and is left anywhere.
+       It fills in the report with its statement. NULL: runs are made, each from the start, as the functions below say.
+     */
+    enum emu_err (*search)(const struct search_options *o, const struct strategy_options *so,
+                           const struct snapshot *start, struct search_report *r, struct diag *d);
     enum emu_err (*init)(const struct strategy_options *o, void **state, struct diag *d);
     void (*fini)(void *state);
     /* A new run begins at the window's start. False if there is nothing left to try. */

@@ -1,464 +1,427 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * preempt: every interleaving of the vCPUs in the window with at most `depth` preemptions, up to the order of what does
- * not conflict.
+ * preempt: every run of the window with at most `depth` moves (course.h), up to the order of what does not conflict. A
+ * move takes a vCPU away at a boundary and lets another one go on (a preemption), or delivers an interrupt of one of
+ * the sources to a vCPU that would take it there, whether it runs, waits, or was taken away.
  *
- * A vCPU runs until it waits; then another one does. A preemption takes it away earlier. It is enough to preempt right
- * before an access to a shared place: one that another vCPU accesses too, and at least one of them writes. For take a
- * preemption anywhere else, and let the vCPU first go on to its next shared access, or to where it waits: the steps
- * moved touch nothing that the others touch meanwhile, so the run is the same, with no more preemptions. Which places
- * are shared is what all runs so far have shown; when a round of the whole search has shown new ones, it is done again
- * with them, until nothing new comes. What a vCPU that has not run yet would touch is not known, so it is let in as
- * soon as it can run, whatever the access there. At a wait, every vCPU that can run is tried, and that counts as no
- * preemption.
+ * A move is made at the first boundary at which it can be, and what it starts is run until it gives way: its reach
+ * (reach.h). Up to the next step of the undisturbed course that conflicts with that reach, each boundary has the same
+ * outcome: the steps between could as well be made before as after. So the next boundary at which the move is made is
+ * the one behind that step. With more than one move, the run with the first one made is the course for the second: a
+ * handler held in the middle while another vCPU goes on is an interrupt and a preemption. Where more than one vCPU
+ * could go on at a wait, each is tried, and that is no move.
  *
- * ASSUMES: vCPUs meet only in memory that they read and write (by eight bytes; fetching code that another one changes
- * is no access) and through the hypervisor, all whose calls conflict with each other and with every delivery; a vCPU
- * that has touched no more than SPIN_PLACES places in SPIN_STEPS steps spins, and gives way; the time that guests read,
- * and at which timers expire, makes no difference. Source: Musuvathi, Qadeer, "Iterative Context Bounding for
- * Systematic Testing of Multithreaded Programs", PLDI 2007; Coons, Musuvathi, McKinley, "Bounded Partial-Order
- * Reduction", OOPSLA 2013, on why reducing further than to shared accesses loses schedules under a bound.
+ * Runs begin at their last move, from a snapshot. First all with no move are made, then all with one, and so on.
+ *
+ * What a stretch wrote and put back counts as not written only for the last move: one that interferes within sees it.
+ *
+ * ASSUMES: vCPUs meet only in memory that they read, write and fetch, in page tables, by the order of changes of code
+ * and serialising instructions, and through the hypervisor, all of whose acts conflict with each other; the time that
+ * guests read, and at which timers expire, makes no difference; a handler puts back the registers of the vCPU that it
+ * interrupts, and memory below that one's stack pointer is dead; memory is sequentially consistent. Source: Musuvathi,
+ * Qadeer, "Iterative Context Bounding for Systematic Testing of Multithreaded Programs", PLDI 2007.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "emu/base/ensure.h"
 #include "emu/base/plural.h"
-#include "emu/engine.h"
-#include "emu/trace.h"
+#include "emu/snapshot.h"
 #include "emu/vcpu.h"
+#include "fuzz/search/course.h"
+#include "fuzz/search/dead_stack.h"
+#include "fuzz/search/footprint.h"
 #include "fuzz/search/search.h"
 #include "fuzz/search/strategy.h"
+#include "fuzz/search/translations.h"
 
-#define DEPTH_MAX        4
-#define SWITCHES_MAX     12 /* of a plan, those at waits included */
-#define PLACE_SHIFT      3
-#define PLACE_HYPERVISOR (UINT64_MAX - 1)
-#define PLANS_MAX        (8u << 20)
-#define ACCESSES_MAX     (16u << 20)
-#define TABLE_BITS_FIRST 16
-#define SPIN_STEPS       1000u
-#define SPIN_PLACES      16u
+#define DEPTH_MAX   4
+#define CHOICES_MAX 8u /* of a run, at waits */
+#define LEVELS_MAX  (DEPTH_MAX + CHOICES_MAX + 1)
+#define MOVES_MAX   (VCPUS_MAX * (STRATEGY_SOURCES_MAX + 1))
+#define NO_STEP     UINT64_MAX
 
-struct switch_to {
-    uint64_t position; /* of `from`: before this step it gives way to `to` */
-    uint8_t from, to;
-    bool at_wait; /* `from` waits or spins there: no preemption */
+struct move_kind {
+    bool preempts; /* else `decision` is carried out */
+    unsigned vcpu;
+    struct decision decision;
 };
 
-struct plan {
-    uint8_t switches, preemptions;
-    struct switch_to at[SWITCHES_MAX];
-};
-
-struct access { /* after the plan's last switch */
-    uint64_t place, position, runnable;
-    uint8_t vcpu;
-    bool waits; /* no access: it waits or spins here */
-};
-
-struct place {
-    uint64_t place; /* UINT64_MAX: free */
-    uint64_t readers, writers;
+/* One course, and the moves that are made along it. */
+struct level {
+    struct course_record record;
+    struct reach_set reach; /* of the move that is being made */
+    struct snapshot *start, *at;
+    struct course_mark start_mark, at_mark;
+    uint64_t end_steps;         /* of the window, on this course */
+    uint64_t cursor;            /* accesses before are behind us */
+    uint64_t block, block_more; /* the fetches of the block in which the boundary lies; block_more of them */
 };
 
 struct preempt {
-    struct strategy_options o;
-    uint64_t start_steps;
-
-    struct plan *plan; /* a queue: [next, plans) are to be run */
-    size_t plans, plan_room, next;
-    struct plan now;
-    unsigned done; /* switches of `now` that were made */
-    int running;
-    bool in_window;
-    uint64_t spin_place[SPIN_PLACES]; /* what the running one has touched since spin_since, if that is so little */
-    unsigned spin_places;
-    uint64_t spin_since; /* its position */
-
-    struct access *access;
-    size_t accesses, access_room;
-    struct place *table;
-    unsigned table_bits;
-    size_t places;
-    size_t shared, shared_at_round;
-    uint64_t ran; /* vCPUs of which some run has shown what they do in the window */
-    unsigned rounds;
-    bool overflow; /* the host's memory, or our bounds, were not enough: nothing complete can be said */
-    uint64_t begun, runs, failing;
-    uint64_t astray;  /* runs that did not go as planned: a switch was not come to, or refused */
-    uint64_t longer;  /* runs at whose end more switches than SWITCHES_MAX would have been possible */
-    uint64_t unended; /* runs that left the model, or came to no end in their budget */
+    const struct search_options *o;
+    struct strategy_options so;
+    struct search_report *r;
+    struct diag *d;
+    struct course c;
+    struct move_kind move[MOVES_MAX];
+    unsigned moves;
+    struct level level[LEVELS_MAX];
+    unsigned depth, done_depth; /* moves of the runs that are made now; of those that all were made, plus one */
+    uint64_t made[DEPTH_MAX + 1], failing[DEPTH_MAX + 1]; /* runs by their moves */
+    uint64_t window_steps;                                /* of the undisturbed course */
+    bool over;                                            /* the search is ended from outside */
+    bool leaves_window;                                   /* the undisturbed course does */
+    uint64_t longer, unended, astray, overflowed;
 };
 
-/* ---- places ---- */
+/* ---- one run ---- */
 
-static struct place *find(const struct place *table, unsigned bits, uint64_t place)
-{
-    size_t mask = ((size_t)1 << bits) - 1, i = (size_t)(place * 0x9e3779b97f4a7c15ull >> (64 - bits));
-
-    while (table[i].place != UINT64_MAX && table[i].place != place)
-        i = (i + 1) & mask;
-    return (struct place *)(uintptr_t)&table[i];
-}
-
-static struct place *new_table(unsigned bits)
-{
-    struct place *table = malloc(sizeof(*table) << bits);
-
-    for (size_t i = 0; table && i < (size_t)1 << bits; i++)
-        table[i] = (struct place){.place = UINT64_MAX};
-    return table;
-}
-
-static bool grow_table(struct preempt *s)
-{
-    struct place *bigger = new_table(s->table_bits + 1);
-
-    if (!bigger)
-        return false;
-    for (size_t i = 0; i < (size_t)1 << s->table_bits; i++)
-        if (s->table[i].place != UINT64_MAX)
-            *find(bigger, s->table_bits + 1, s->table[i].place) = s->table[i];
-    free(s->table);
-    s->table = bigger;
-    s->table_bits++;
-    return true;
-}
-
-static bool is_shared(const struct place *p)
-{
-    uint64_t all = p->readers | p->writers;
-
-    return p->writers && (all & (all - 1));
-}
-
-static void restart_spin(struct preempt *s, uint64_t position)
-{
-    s->spin_places = 0;
-    s->spin_since = position;
-}
-
-static void note_spin(struct preempt *s, uint64_t place, uint64_t position)
-{
-    for (unsigned i = 0; i < s->spin_places; i++)
-        if (s->spin_place[i] == place)
-            return;
-    if (s->spin_places == SPIN_PLACES)
-        restart_spin(s, position);
-    s->spin_place[s->spin_places++] = place;
-}
-
-static bool spins(const struct preempt *s, const struct machine *m)
-{
-    return vcpu_position(m, (unsigned)s->running) - s->spin_since >= SPIN_STEPS;
-}
-
-static void note_access(struct preempt *s, uint64_t number, bool writes, uint64_t position)
-{
-    struct machine *m = s->o.machine;
-    unsigned vcpu = machine_current(m);
-    uint64_t runnable = 0;
-    struct place *p;
-    bool before;
-
-    if (!s->in_window || s->overflow)
-        return;
-    note_spin(s, number, position);
-    s->ran |= 1ull << vcpu;
-    if (s->places * 2 >= (size_t)1 << s->table_bits && !grow_table(s)) {
-        s->overflow = true;
-        return;
-    }
-    p = find(s->table, s->table_bits, number);
-    if (p->place == UINT64_MAX) {
-        p->place = number;
-        s->places++;
-    }
-    before = is_shared(p);
-    if (writes)
-        p->writers |= 1ull << vcpu;
-    else
-        p->readers |= 1ull << vcpu;
-    s->shared += is_shared(p) && !before;
-    if (s->done < s->now.switches)
-        return;
-    if (s->accesses == s->access_room) {
-        size_t room = s->access_room ? s->access_room * 2 : 4096;
-        struct access *more = room > ACCESSES_MAX ? NULL : realloc(s->access, room * sizeof(*more));
-
-        if (!more) {
-            s->overflow = true;
-            return;
-        }
-        s->access = more;
-        s->access_room = room;
-    }
-    for (unsigned v = 0; v < s->o.vcpus; v++)
-        if (v != vcpu && vcpu_state(m, v) == VCPU_RUNNABLE)
-            runnable |= 1ull << v;
-    s->access[s->accesses++] =
-        (struct access){.place = number, .position = position, .vcpu = (uint8_t)vcpu, .runnable = runnable};
-}
-
-static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsigned bytes)
+static bool is_over(void *context)
 {
     struct preempt *s = context;
-    uint64_t position;
 
-    if (!s->in_window)
-        return;
-    position = engine_access_position(machine_engine(s->o.machine));
-    if (kind == ENGINE_LEAVE) {
-        note_access(s, PLACE_HYPERVISOR, true, position);
-        return;
-    }
-    for (uint64_t place = gpa >> PLACE_SHIFT; place <= (gpa + bytes - 1) >> PLACE_SHIFT; place++)
-        note_access(context, place, kind == ENGINE_WRITE, position);
+    s->over = s->over || search_is_over(s->o);
+    return s->over;
 }
 
-static void on_fact(struct machine *m, const struct trace_fact *fact, void *context)
+/* A run that ends behind the window is not the guest's end: what waits there may still come. */
+static void conclude(struct preempt *s, struct trial *t)
 {
-    switch (fact->kind) {
-    case TRACE_INTERRUPT:
-    case TRACE_NMI:
-    case TRACE_HYPERCALL:
-    case TRACE_VCPU_STATE:
-    case TRACE_EVENT:
-    case TRACE_MSR_WRITE:
-    case TRACE_HOST_WRITE:
-    case TRACE_HOST_AREA:
-        note_access(context, PLACE_HYPERVISOR, true, vcpu_position(m, machine_current(m)));
-        return;
-    case TRACE_CONSOLE:
-    case TRACE_EXCEPTION:
-    case TRACE_SHUTDOWN:
-    case TRACE_OWNER:
-    case TRACE_KIND_COUNT:
-        return;
-    }
+    trial_conclude(s->o->machine, s->c.start_steps, s->c.reached || machine_steps(s->o->machine) < s->c.end_steps,
+                   &s->o->end, t);
 }
 
-/* ---- plans ---- */
-
-static void add_plan(struct preempt *s, const struct plan *plan)
+/* The machine stands behind the last move. Go on to the end, and say how it was. */
+static enum emu_err finish_run(struct preempt *s, enum trial_kind *kind)
 {
-    if (s->plans == s->plan_room) {
-        size_t room = s->plan_room ? s->plan_room * 2 : 1024;
-        struct plan *more = room > PLANS_MAX ? NULL : realloc(s->plan, room * sizeof(*more));
+    struct trial t = {.refused = s->c.refused};
+    enum course_stop stop = course_run(&s->c, NO_STEP);
+    enum emu_err err = EMU_OK;
 
-        if (!more) {
-            s->overflow = true;
-            return;
-        }
-        s->plan = more;
-        s->plan_room = room;
-    }
-    s->plan[s->plans++] = *plan;
-}
-
-static enum emu_err preempt_init(const struct strategy_options *o, void **state, struct diag *d)
-{
-    struct preempt *s;
-    enum emu_err err;
-
-    if (o->sources)
-        return diag_set(d, EMU_EINPUT, "preempt searches the interleaving alone: it takes no --inject");
-    if (o->vcpus < 2)
-        return diag_set(d, EMU_EINPUT, "preempt searches the interleaving of two or more vCPUs; give --vcpus");
-    if (o->depth > DEPTH_MAX)
-        return diag_set(d, EMU_EINPUT, "preempt takes at most %d preemptions, not %u", DEPTH_MAX, o->depth);
-    s = calloc(1, sizeof(*s));
-    if (!s)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
-    s->o = *o;
-    s->start_steps = machine_steps(o->machine);
-    s->table_bits = TABLE_BITS_FIRST;
-    s->table = new_table(s->table_bits);
-    if (!s->table) {
-        free(s);
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
-    }
-    trace_listen(o->machine, on_fact, s);
-    err = engine_watch_accesses(machine_engine(o->machine), on_access, s, d);
-    add_plan(s, &(struct plan){0});
-    s->rounds = 1;
-    *state = s;
+    if (stop == COURSE_FAILED)
+        return s->c.err;
+    if (stop == COURSE_ABANDONED)
+        return EMU_OK;
+    conclude(s, &t);
+    if (t.kind == TRIAL_PASS && t.verdict.kind == VERDICT_NONE && !s->c.state.left && s->leaves_window)
+        t.kind = TRIAL_BUDGET;
+    *kind = t.kind;
     return err;
 }
 
-static void preempt_fini(void *state)
+/* Count the run that is over. The trial's own facts are asked for once more: conclude() is the same twice. */
+static enum emu_err note_run(struct preempt *s, enum trial_kind kind)
 {
-    struct preempt *s = state;
-    struct diag ignored;
+    struct trial t = {.refused = s->c.refused};
+    enum emu_err err;
 
-    trace_unlisten(s->o.machine, on_fact, s);
-    (void)!engine_watch_accesses(machine_engine(s->o.machine), NULL, NULL, &ignored);
-    free(s->plan);
-    free(s->access);
-    free(s->table);
-    free(s);
+    conclude(s, &t);
+    t.kind = kind;
+    t.schedule = s->c.schedule;
+    s->made[s->depth]++;
+    s->failing[s->depth] += kind == TRIAL_FAIL;
+    s->unended += kind == TRIAL_UNMODELLED || kind == TRIAL_BUDGET;
+    s->r->decisions = s->c.decided;
+    s->r->refused = s->c.refused;
+    err = search_note(s->o, s->r, &t, s->d);
+    s->over = s->over || search_is_enough(s->o, s->r);
+    return err;
 }
 
-static bool preempt_begin(void *state)
-{
-    struct preempt *s = state;
+/* ---- where a move is made next ---- */
 
-    if (s->next == s->plans) {
-        if (s->overflow || s->shared == s->shared_at_round)
+/* Go on over the accesses before this step; remember the block that is begun last. */
+static void move_cursor(struct level *l, uint64_t step)
+{
+    const struct course_record *r = &l->record;
+
+    for (; l->cursor < r->accesses && r->access[l->cursor].step < step; l->cursor++) {
+        if (r->access[l->cursor].kind != ACCESS_FETCH)
+            continue;
+        if (l->block_more && l->block + l->block_more == l->cursor &&
+            r->access[l->block].step == r->access[l->cursor].step) {
+            l->block_more++;
+        } else {
+            l->block = l->cursor;
+            l->block_more = 1;
+        }
+    }
+}
+
+/* The first step at or behind `step` over which the move can't be made without a difference; NO_STEP if none. */
+static uint64_t next_conflict(const struct preempt *s, struct level *l, uint64_t step)
+{
+    const struct course_record *r = &l->record;
+
+    if (s->so.every_boundary)
+        return step;
+    move_cursor(l, step);
+    for (uint64_t i = l->block; i < l->block + l->block_more; i++)
+        if (reach_set_conflicts(&l->reach, &r->access[i]) &&
+            !(l->cursor < r->accesses && r->access[l->cursor].kind == ACCESS_FETCH &&
+              r->access[l->cursor].step == step))
+            return step;
+    for (uint64_t i = l->cursor; i < r->accesses; i++)
+        if (reach_set_conflicts(&l->reach, &r->access[i]))
+            return r->access[i].step;
+    return NO_STEP;
+}
+
+/* The first boundary behind `step` at which something may have become possible for a vCPU that does not run. */
+static uint64_t next_change(const struct preempt *s, struct level *l, uint64_t step)
+{
+    const struct course_record *r = &l->record;
+    uint64_t at = NO_STEP;
+
+    if (s->so.every_boundary)
+        return step + 1;
+    move_cursor(l, step);
+    for (uint64_t i = l->cursor; i < r->accesses && at == NO_STEP; i++)
+        if (r->access[i].kind == ACCESS_LEAVE)
+            at = r->access[i].step + 1;
+    for (uint64_t i = 0; i < r->segments; i++)
+        if (r->segment[i].step > step) {
+            if (r->segment[i].step < at)
+                at = r->segment[i].step;
+            break;
+        }
+    return at;
+}
+
+static bool is_possible(struct preempt *s, const struct move_kind *move)
+{
+    if (!vcpu_position(s->o->machine, machine_current(s->o->machine)))
+        return false;
+    if (move->preempts)
+        return course_can_preempt(&s->c, move->vcpu);
+    return course_is_open(&s->c, move->vcpu, move->decision.kind != DECISION_NMI);
+}
+
+/* False if the course has no such boundary in the window. It may stop behind the step: an exception that an instruction
+   asks for is one with it. */
+static bool go_to(struct preempt *s, const struct level *l, uint64_t step, bool open)
+{
+    enum course_stop stop;
+
+    if (step >= l->end_steps)
+        return false;
+    stop = open ? course_run_to_open(&s->c, step) : course_run(&s->c, step);
+    s->astray += s->c.strayed;
+    return stop == COURSE_THERE && !s->c.strayed;
+}
+
+/* From here to the first boundary at which the move is possible. False if there is none in the window. */
+static bool find_boundary(struct preempt *s, struct level *l, const struct move_kind *move)
+{
+    while (machine_steps(s->o->machine) < l->end_steps && !s->over) {
+        uint64_t now = machine_steps(s->o->machine);
+
+        if (is_possible(s, move))
+            return true;
+        if (move->preempts || course_running(&s->c) != (int)move->vcpu) {
+            if (!go_to(s, l, next_change(s, l, now), false))
+                return false;
+            continue;
+        }
+        if (move->decision.kind != DECISION_NMI && !go_to(s, l, l->end_steps - 1, true))
             return false;
-        s->next = s->plans = 0;
-        add_plan(s, &(struct plan){0});
-        s->rounds++;
-        s->astray = s->longer = s->unended = 0; /* this round covers all again */
-        s->shared_at_round = s->shared;
+        if (machine_steps(s->o->machine) == now && !go_to(s, l, now + 1, false))
+            return false;
     }
-    if (s->rounds == 1 && !s->next)
-        s->shared_at_round = 0;
-    s->now = s->plan[s->next++];
-    s->begun++;
-    s->done = 0;
-    s->running = -1;
-    s->accesses = 0;
-    s->in_window = true;
-    return true;
+    return false;
 }
 
-/* The next vCPU that can run, in the order of numbers behind `from`; -1 if none. */
-static int next_runnable(const struct preempt *s, const struct machine *m, unsigned from)
-{
-    for (unsigned i = 1; i <= s->o.vcpus; i++) {
-        unsigned v = (from + i) % s->o.vcpus;
+/* ---- all runs ---- */
 
-        if (v != from && vcpu_state(m, v) == VCPU_RUNNABLE)
-            return (int)v;
-    }
-    return -1;
+static enum emu_err explore(struct preempt *s, unsigned depth, unsigned moves_left, unsigned choices_left);
+
+static void go_back(struct preempt *s, struct level *l, const struct snapshot *to, const struct course_mark *mark)
+{
+    snapshot_restore(s->o->machine, to);
+    course_reset(&s->c, mark);
+    course_begin_follow(&s->c, &l->record);
 }
 
-/* The running one waits or spins: who goes on? */
-static int choose_at_wait(struct preempt *s, struct machine *m, unsigned from)
+static enum emu_err make(struct preempt *s, unsigned depth, const struct move_kind *move, unsigned moves_left,
+                         bool *made)
 {
-    int to = next_runnable(s, m, from);
+    struct level *l = &s->level[depth];
+    bool self = course_running(&s->c) == (int)move->vcpu;
+    enum emu_err err;
 
-    if (s->done < s->now.switches) {
-        const struct switch_to *w = &s->now.at[s->done];
-
-        if (w->at_wait && w->from == from && w->position == vcpu_position(m, from)) {
-            s->done++;
-            return w->to;
-        }
-    } else if (to >= 0) {
-        note_access(s, PLACE_HYPERVISOR, true, vcpu_position(m, from));
-        if (s->accesses) {
-            struct access *a = &s->access[s->accesses - 1];
-
-            a->waits = true;
-            a->vcpu = (uint8_t)from;
-            a->runnable &= ~(1ull << to); /* that one is this run */
-        }
-    }
-    return to;
+    course_note_reach(&s->c, depth, &l->reach, moves_left == 1);
+    if (self)
+        dead_stack_note(l->reach.handlers.bytes, s->o->machine);
+    err = move->preempts ? course_preempt(&s->c, move->vcpu, made)
+                         : course_interrupt(&s->c, &move->decision, move->vcpu, made);
+    if (!move->preempts)
+        l->reach.handlers.leaves = true; /* the decision itself */
+    return err;
 }
 
-static void preempt_move(void *state, struct machine *m, bool refused, struct move *move)
+/* Make the move wherever on the level's course it matters. */
+static enum emu_err sweep(struct preempt *s, unsigned depth, const struct move_kind *move, unsigned moves_left,
+                          unsigned choices_left)
 {
-    struct preempt *s = state;
-    uint64_t done = machine_steps(m) - s->start_steps;
-    const struct switch_to *w;
-    int to;
+    struct level *l = &s->level[depth];
+    enum emu_err err = EMU_OK;
 
-    if (done >= s->o.window_steps) {
-        s->in_window = false;
-        return;
+    go_back(s, l, l->start, &l->start_mark);
+    l->cursor = l->block = l->block_more = 0;
+    while (err == EMU_OK && !s->over && find_boundary(s, l, move)) {
+        uint64_t step = machine_steps(s->o->machine), next;
+        bool made;
+
+        err =
+            l->at ? snapshot_update(s->o->machine, l->at, s->d) : snapshot_take(s->o->machine, l->start, &l->at, s->d);
+        course_mark(&s->c, &l->at_mark);
+        if (err == EMU_OK)
+            err = make(s, depth, move, moves_left, &made);
+        if (err == EMU_OK && made)
+            err = explore(s, depth + 1, moves_left - 1, choices_left);
+        if (err != EMU_OK || s->over)
+            break;
+        go_back(s, l, l->at, &l->at_mark);
+        next = made ? next_conflict(s, l, step) : next_change(s, l, step);
+        if (next == NO_STEP)
+            break;
+        if (!go_to(s, l, made ? next + 1 : next, false))
+            break;
     }
-    if (s->running < 0) {
-        s->running = (int)machine_current(m);
-        restart_spin(s, vcpu_position(m, (unsigned)s->running));
-    }
-    w = s->done < s->now.switches ? &s->now.at[s->done] : NULL;
-    to = s->running;
-    if (w && !w->at_wait && vcpu_position(m, w->from) == w->position && s->running == w->from) {
-        to = w->to;
-        s->done++;
-    } else if (vcpu_state(m, (unsigned)s->running) != VCPU_RUNNABLE || spins(s, m)) {
-        to = choose_at_wait(s, m, (unsigned)s->running);
-        if (to < 0 && vcpu_state(m, (unsigned)s->running) == VCPU_RUNNABLE)
-            to = s->running;
-        if (to >= 0)
-            restart_spin(s, vcpu_position(m, (unsigned)to));
-    }
-    if (to < 0) { /* nobody: time passes */
-        s->running = -1;
-        move->steps = 1;
-        return;
-    }
-    if (to != s->running)
-        restart_spin(s, vcpu_position(m, (unsigned)to));
-    s->running = to;
-    move->only = to;
-    move->steps = s->o.window_steps - done;
-    if (move->steps > SPIN_STEPS)
-        move->steps = SPIN_STEPS;
-    w = s->done < s->now.switches ? &s->now.at[s->done] : NULL;
-    if (w && !w->at_wait) {
-        move->until_vcpu = w->from;
-        move->until_position = w->position;
-    }
+    return err == EMU_OK ? s->c.err : err;
 }
 
-/* The vCPUs that can run from the i-th access on, not before, and have never run. */
-static uint64_t newcomers(const struct preempt *s, size_t i)
+/* At each wait of the level's course, let each go on that could have. */
+static enum emu_err choose(struct preempt *s, unsigned depth, unsigned moves_left, unsigned choices_left)
 {
-    return s->access[i].runnable & ~(i ? s->access[i - 1].runnable : 0) & ~s->ran;
-}
+    struct level *l = &s->level[depth];
+    enum emu_err err = EMU_OK;
 
-/* Whether it is worth while to preempt right before the i-th access. */
-static bool meets_others(const struct preempt *s, size_t i)
-{
-    const struct access *a = &s->access[i], *before = i ? a - 1 : NULL;
-
-    return is_shared(find(s->table, s->table_bits, a->place)) &&
-           !(before && before->position == a->position && before->vcpu == a->vcpu &&
-             is_shared(find(s->table, s->table_bits, before->place)));
-}
-
-static void preempt_end(void *state, const struct trial *trial)
-{
-    struct preempt *s = state;
-
-    s->runs++;
-    s->failing += trial->kind == TRIAL_FAIL;
-    s->in_window = false;
-    s->unended += trial->kind == TRIAL_UNMODELLED || trial->kind == TRIAL_BUDGET;
-    s->astray += trial->refused || s->done < s->now.switches;
-    if (s->done < s->now.switches) /* the course was another one before it came to the last switch */
-        return;
-    for (size_t i = 0; i < s->accesses; i++) {
-        const struct access *a = &s->access[i];
-        uint64_t to = a->waits || meets_others(s, i) ? a->runnable : newcomers(s, i);
-        struct plan child = s->now;
-
-        if (!a->waits && (child.preemptions == s->o.depth || !a->position))
-            continue;
-        if (child.switches == SWITCHES_MAX) {
-            s->longer += to != 0;
-            if (to)
-                break;
-            continue;
-        }
-        child.preemptions += !a->waits;
-        for (unsigned v = 0; v < s->o.vcpus; v++)
-            if (to >> v & 1) {
-                child.at[child.switches] =
-                    (struct switch_to){.position = a->position, .from = a->vcpu, .to = (uint8_t)v, .at_wait = a->waits};
-                child.switches++;
-                add_plan(s, &child);
-                child.switches--;
+    s->longer += l->record.choices && !choices_left;
+    for (uint64_t i = 0; choices_left && i < l->record.choices && err == EMU_OK && !s->over; i++)
+        for (unsigned v = 0; v < s->so.vcpus && err == EMU_OK && !s->over; v++)
+            if (l->record.choice[i].others >> v & 1) {
+                go_back(s, l, l->start, &l->start_mark);
+                if (!go_to(s, l, l->record.choice[i].step, false))
+                    break;
+                course_choose(&s->c, v);
+                err = explore(s, depth + 1, moves_left, choices_left - 1);
             }
+    return err;
+}
+
+/* The run that goes on from here, and all that differ from it by what is left. The machine is left anywhere. */
+static enum emu_err explore(struct preempt *s, unsigned depth, unsigned moves_left, unsigned choices_left)
+{
+    struct level *l = &s->level[depth];
+    enum trial_kind kind = TRIAL_KINDS;
+    bool goes_on = moves_left || choices_left;
+    enum emu_err err = EMU_OK;
+
+    if (goes_on) {
+        err = snapshot_take(s->o->machine, depth ? s->level[depth - 1].at : NULL, &l->start, s->d);
+        course_mark(&s->c, &l->start_mark);
+        course_begin_record(&s->c, &l->record, moves_left);
     }
+    if (err == EMU_OK)
+        err = finish_run(s, &kind);
+    if (err == EMU_OK && kind != TRIAL_KINDS && !moves_left)
+        err = note_run(s, kind);
+    l->end_steps = s->c.state.left ? s->c.state.left_steps : machine_steps(s->o->machine);
+    if (!depth && !s->depth) {
+        s->leaves_window = s->c.state.left;
+        s->window_steps = l->end_steps - s->c.start_steps;
+    }
+    if (err == EMU_OK && goes_on && kind != TRIAL_FAIL && kind != TRIAL_KINDS) {
+        s->overflowed += l->record.overflow;
+        for (unsigned i = 0; moves_left && i < s->moves && err == EMU_OK && !s->over; i++)
+            err = sweep(s, depth, &s->move[i], moves_left, choices_left);
+        if (err == EMU_OK && !s->over)
+            err = choose(s, depth, moves_left, choices_left);
+    }
+    if (goes_on) {
+        snapshot_free(s->o->machine, l->at);
+        snapshot_free(s->o->machine, l->start);
+        l->at = l->start = NULL;
+    }
+    return err;
+}
+
+/* ---- what it is asked for, and what it says ---- */
+
+static bool interrupts(const struct source *source)
+{
+    switch (source->kind) {
+    case DECISION_EXPIRE:
+    case DECISION_NMI:
+    case DECISION_VECTOR:
+    case DECISION_IPI:
+    case DECISION_IRQ:
+    case DECISION_UPCALL:
+    case DECISION_EVENT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum emu_err check(const struct strategy_options *o, struct diag *d)
+{
+    if (o->vcpus < 2 && !o->sources)
+        return diag_set(d, EMU_EINPUT,
+                        "preempt searches the interleaving of two or more vCPUs; give --vcpus, or --inject");
+    if (o->depth > DEPTH_MAX)
+        return diag_set(d, EMU_EINPUT, "preempt takes at most %d moves, not %u", DEPTH_MAX, o->depth);
+    for (unsigned i = 0; i < o->sources; i++)
+        if (!interrupts(&o->source[i]))
+            return diag_set(d, EMU_EINPUT,
+                            "preempt takes sources that interrupt a vCPU: timer, nmi, vector:N, ipi:N, irq:N, upcall, "
+                            "event:N; not %s",
+                            source_at(source_index(o->source[i].kind))->name);
+    return EMU_OK;
+}
+
+static void add_moves(struct preempt *s)
+{
+    unsigned first = machine_current(s->o->machine); /* who comes into the window is taken away first */
+
+    for (unsigned i = 1; i <= s->so.vcpus && s->so.vcpus > 1 && s->so.depth; i++)
+        s->move[s->moves++] = (struct move_kind){.preempts = true, .vcpu = (first + i) % s->so.vcpus};
+    for (unsigned i = 0; i < s->so.sources; i++)
+        for (unsigned v = 0; v < s->so.vcpus; v++) {
+            struct decision d = strategy_action(&s->so.source[i], v);
+
+            if (d.kind == DECISION_EXPIRE)
+                d.vcpu = v;
+            s->move[s->moves++] = (struct move_kind){.vcpu = v, .decision = d};
+        }
+}
+
+/* "at most 2 preemptions and interrupts (timer, nmi)" */
+static void print_moves(const struct preempt *s, unsigned depth, char *text, size_t bytes)
+{
+    size_t used = (size_t)snprintf(text, bytes, "at most %u ", depth);
+
+    if (!s->so.sources) {
+        snprintf(text + used, bytes - used, "preemption%s", plural(depth));
+        return;
+    }
+    used += (size_t)snprintf(text + used, bytes - used, "%sinterrupt%s (",
+                             s->so.vcpus < 2 ? ""
+                             : depth == 1    ? "preemption or "
+                                             : "preemptions and ",
+                             plural(depth));
+    for (unsigned i = 0; i < s->so.sources && used < bytes; i++) {
+        const struct source_kind *kind = source_at(source_index(s->so.source[i].kind));
+
+        used += (size_t)snprintf(text + used, bytes - used, "%s%s", i ? ", " : "", kind->name);
+        if (kind->value != SOURCE_VALUE_NONE && used < bytes)
+            used += (size_t)snprintf(text + used, bytes - used, ":%" PRIu64, s->so.source[i].value);
+    }
+    if (used < bytes)
+        snprintf(text + used, bytes - used, ")");
 }
 
 /* What keeps the finished search from being one of everything; each a clause. */
@@ -468,57 +431,126 @@ static void print_gaps(const struct preempt *s, char *text, size_t bytes)
 
     text[0] = '\0';
     if (s->longer)
-        used +=
-            (size_t)snprintf(text + used, bytes - used,
-                             ", and with at most %u switches, waits included (%" PRIu64 " run%s could have had more)",
-                             SWITCHES_MAX, s->longer, plural(s->longer));
+        used += (size_t)snprintf(text + used, bytes - used,
+                                 ", and with at most %u choices at waits (%" PRIu64 " run%s could have had more)",
+                                 CHOICES_MAX, s->longer, plural(s->longer));
     if (s->unended)
         used += (size_t)snprintf(text + used, bytes - used,
                                  ", but for what follows where %" PRIu64 " run%s left the model or the budget",
                                  s->unended, plural(s->unended));
     if (s->astray)
-        snprintf(text + used, bytes - used, ", but for %" PRIu64 " run%s that did not go as planned", s->astray,
+        snprintf(text + used, bytes - used, ", but for %" PRIu64 " place%s where a run did not go as before", s->astray,
                  plural(s->astray));
 }
 
-static void preempt_statement(void *state, char *text, size_t bytes)
+static void print_end(const struct preempt *s, char *text, size_t bytes)
 {
-    const struct preempt *s = state;
-    bool complete = s->next == s->plans && s->begun == s->runs && !s->overflow && s->shared == s->shared_at_round;
-    uint64_t left = s->plans - s->next + (s->begun - s->runs);
-    char extent[STRATEGY_EXTENT_BYTES], gaps[320];
+    if (s->o->end.reach_rip_gva)
+        snprintf(text, bytes, "to the place that they are to reach, or for %" PRIu64 " steps", s->so.run_steps_max);
+    else if (s->so.settle_steps)
+        snprintf(text, bytes, "for %" PRIu64 " step%s of all vCPUs behind the window's end", s->so.settle_steps,
+                 plural(s->so.settle_steps));
+    else
+        snprintf(text, bytes, "for %" PRIu64 " step%s of all vCPUs from the window's start", s->so.run_steps_max,
+                 plural(s->so.run_steps_max));
+}
 
-    strategy_print_extent(&s->o, extent);
-    if (!complete) {
-        snprintf(text, bytes,
-                 "not finished: %" PRIu64 " run%s, %" PRIu64 " of them failing, %" PRIu64
-                 " plan%s with at most %u preemption%s in %s %s left%s%s",
-                 s->runs, plural(s->runs), s->failing, left, plural(left), s->o.depth, plural(s->o.depth), extent,
-                 left == 1 ? "is" : "are",
-                 left ? "" : ", and the round in which new shared places came is to be made again",
-                 s->overflow ? "; there was no room for all plans" : "");
-        return;
+static void print_statement(const struct preempt *s, char *text, size_t bytes)
+{
+    struct strategy_options extent_of = s->so;
+    char extent[STRATEGY_EXTENT_BYTES], gaps[320], moves[200], end[120];
+    bool broken = s->overflowed || translations_is_broken(s->c.translations);
+    uint64_t runs = 0, failing = 0;
+
+    if (s->leaves_window || s->window_steps < s->so.run_steps_max) /* left, or the guest ends before */
+        extent_of.window_steps = s->window_steps;
+    strategy_print_extent(&extent_of, extent);
+    for (unsigned i = 0; i <= DEPTH_MAX; i++) {
+        runs += s->made[i];
+        failing += s->failing[i];
     }
     print_gaps(s, gaps, sizeof(gaps));
+    print_end(s, end, sizeof(end));
+    if (s->done_depth <= s->so.depth || broken) {
+        size_t used = (size_t)snprintf(text, bytes, "not finished: %" PRIu64 " run%s, %" PRIu64 " of them failing",
+                                       runs, plural(runs), failing);
+
+        print_moves(s, s->so.depth, moves, sizeof(moves));
+        if (broken)
+            snprintf(text + used, bytes - used, "; there was no room to record all of %s", extent);
+        else if (s->done_depth)
+            snprintf(text + used, bytes - used,
+                     "; of those with %s in %s all with at most %u were made, and %" PRIu64 " with %u", moves, extent,
+                     s->done_depth - 1, s->made[s->depth], s->depth);
+        else
+            snprintf(text + used, bytes - used, "; not even the undisturbed run of %s was made", extent);
+        return;
+    }
+    print_moves(s, s->so.depth, moves, sizeof(moves));
     snprintf(
         text, bytes,
-        "every interleaving of %u vCPU%s with at most %u preemption%s in %s, up to the order of accesses that "
-        "do not conflict%s: %" PRIu64 " run%s, %" PRIu64 " failing, %zu shared place%s, %u round%s. Assumes that "
-        "vCPUs meet only in memory that they read and write (not in code that one changes and another executes) "
-        "and through the hypervisor, that one that touches no more than %u places in %u steps spins, and that time "
-        "plays no part",
-        s->o.vcpus, plural(s->o.vcpus), s->o.depth, plural(s->o.depth), extent, gaps, s->runs, plural(s->runs),
-        s->failing, s->shared, plural(s->shared), s->rounds, plural(s->rounds), SPIN_PLACES, SPIN_STEPS);
+        "every interleaving of %u vCPU%s with %s in %s, up to the order of what does not conflict%s: %" PRIu64
+        " run%s, %" PRIu64 " failing; runs are followed %s, and behind a failure nothing more is tried. Memory is "
+        "sequentially consistent; vCPUs meet in memory that they read, write and fetch, in page tables and through "
+        "the hypervisor; one goes on until it waits or spins (its registers and what it reads repeat), for %u steps "
+        "behind a write that ends another one's spinning, or for %u (%u if it has once gone on so long). Assumes that "
+        "time plays no part%s",
+        s->so.vcpus, plural(s->so.vcpus), moves, extent, gaps, runs, plural(runs), failing, end, COURSE_WOKEN_STEPS,
+        STRATEGY_FAIR_STEPS, COURSE_RESTLESS_STEPS,
+        s->so.sources ? ", and that a handler puts back the registers that it finds" : "");
+}
+
+static enum emu_err preempt_search(const struct search_options *o, const struct strategy_options *so,
+                                   const struct snapshot *start, struct search_report *r, struct diag *d)
+{
+    struct preempt *s;
+    struct course_mark mark;
+    enum emu_err err = check(so, d);
+
+    if (err != EMU_OK)
+        return err;
+    s = calloc(1, sizeof(*s));
+    if (!s)
+        return diag_set(d, EMU_EHOST, "the host has no memory left");
+    s->o = o;
+    s->so = *so;
+    s->r = r;
+    s->d = d;
+    for (unsigned i = 0; err == EMU_OK && i < LEVELS_MAX; i++)
+        if (!reach_set_init(&s->level[i].reach, machine_memory(o->machine), so->vcpus))
+            err = diag_set(d, EMU_EHOST, "the host has no memory left");
+    if (err == EMU_OK) {
+        err = course_init(&s->c, o->machine, &s->so, o->symbols, d);
+        s->c.is_over = is_over;
+        s->c.context = s;
+        s->c.reach_rip_gva = o->end.reach_rip_gva;
+        add_moves(s);
+        course_mark(&s->c, &mark);
+        s->over = search_is_enough(o, r);
+        for (s->depth = 0; err == EMU_OK && !s->over && s->depth <= so->depth; s->depth++) {
+            snapshot_restore(o->machine, start);
+            course_reset(&s->c, &mark);
+            err = explore(s, 0, s->depth, CHOICES_MAX);
+            if (err == EMU_OK && !s->over)
+                s->done_depth = s->depth + 1;
+            if (s->over)
+                break;
+        }
+        r->exhausted = s->done_depth > so->depth;
+        print_statement(s, r->statement, sizeof(r->statement));
+        course_fini(&s->c);
+    }
+    for (unsigned i = 0; i < LEVELS_MAX; i++) {
+        reach_set_fini(&s->level[i].reach);
+        course_record_fini(&s->level[i].record);
+    }
+    free(s);
+    return err;
 }
 
 const struct strategy strategy_preempt = {
     .name = "preempt",
-    .what = "every interleaving of the vCPUs with at most --depth preemptions",
+    .what = "every interleaving of the vCPUs with at most so many preemptions and interrupts",
     .covers = true,
-    .init = preempt_init,
-    .fini = preempt_fini,
-    .begin = preempt_begin,
-    .move = preempt_move,
-    .end = preempt_end,
-    .statement = preempt_statement,
+    .search = preempt_search,
 };
