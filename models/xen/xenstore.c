@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * xenstore: the guest's ring to xenstored, and a small store behind it: enough for a guest's xenbus to come up, to
- * read, write, list and watch, and for the host to plug and unplug vCPUs through cpu/N/availability.
+ * xenstore: the guest's ring to xenstored, and the requests for the small store behind it (store.h): enough for a
+ * guest's xenbus to come up, to read, write, list and watch, and for the host to plug and unplug vCPUs through
+ * cpu/N/availability.
  *
  * Requests are served at once when the guest notifies its port. Responses that don't fit into the ring wait until the
  * guest has made room. A transaction sees and changes the store directly, since there is nobody to collide with.
@@ -17,6 +18,7 @@
 #include "emu/base/count.h"
 #include "emu/base/plural.h"
 #include "models/platform_config.h"
+#include "models/xen/store.h"
 
 #define GUEST_HOME "/local/domain/1"
 static_assert(XEN_GUEST_DOMID == 1, "GUEST_HOME names the guest's domain");
@@ -27,94 +29,14 @@ static_assert(XEN_GUEST_DOMID == 1, "GUEST_HOME names the guest's domain");
 #define QUOTA_PERMS       5u
 #define RING_FIELD(f)     ((unsigned)offsetof(struct xenstore_domain_interface, f))
 
-/* ---- the store ---- */
-
-static struct xen_store_node *node_find(struct xen_store *s, const char *path)
-{
-    for (unsigned i = 0; i < STORE_NODES_MAX; i++) {
-        if (s->node[i].path[0] && !strcmp(s->node[i].path, path))
-            return &s->node[i];
-    }
-    return NULL;
-}
-
-/* Whether `path` is `parent` or below it. */
-static bool path_is_below(const char *path, const char *parent)
-{
-    size_t n = strlen(parent);
-
-    return !strncmp(path, parent, n) && (path[n] == 0 || path[n] == '/' || (n == 1 && parent[0] == '/'));
-}
-
-static bool node_set(struct xen_store *s, const char *path, const void *value, size_t bytes, bool guest_writes)
-{
-    struct xen_store_node *n = node_find(s, path);
-
-    if (bytes > STORE_VALUE_BYTES || strlen(path) >= STORE_PATH_BYTES)
-        return false;
-    for (unsigned i = 0; !n && i < STORE_NODES_MAX; i++) {
-        if (!s->node[i].path[0]) {
-            n = &s->node[i];
-            memcpy(n->path, path, strlen(path));
-            n->guest_writes = guest_writes;
-        }
-    }
-    if (!n)
-        return false;
-    memset(n->value, 0, sizeof(n->value));
-    memcpy(n->value, value, bytes);
-    n->value_bytes = (uint32_t)bytes;
-    return true;
-}
-
-/* The nodes of the path that are missing: itself and those above it. */
-static unsigned nodes_missing(struct xen_store *s, const char *path)
-{
-    char part[STORE_PATH_BYTES] = "";
-    unsigned missing = 0;
-
-    for (size_t i = 0; path[i]; i++) {
-        part[i] = path[i];
-        part[i + 1] = 0;
-        if (i && (path[i + 1] == '/' || !path[i + 1]))
-            missing += !node_find(s, part);
-    }
-    return missing;
-}
-
-static unsigned nodes_free(const struct xen_store *s)
-{
-    unsigned count = 0;
-
-    for (unsigned i = 0; i < STORE_NODES_MAX; i++)
-        count += !s->node[i].path[0];
-    return count;
-}
-
-/* A node and the missing ones above it, which are empty: all of them, or none if there is no room. */
-static bool tree_set(struct xen_store *s, const char *path, const void *value, size_t bytes, bool guest_writes)
-{
-    char parent[STORE_PATH_BYTES];
-
-    if (bytes > STORE_VALUE_BYTES || strlen(path) >= sizeof(parent) || nodes_missing(s, path) > nodes_free(s))
-        return false;
-    for (size_t i = 1; path[i]; i++) {
-        if (path[i] != '/')
-            continue;
-        memset(parent, 0, sizeof(parent));
-        memcpy(parent, path, i);
-        if (!node_find(s, parent) && !node_set(s, parent, "", 0, guest_writes))
-            return false;
-    }
-    return node_set(s, path, value, bytes, guest_writes);
-}
+/* ---- what the toolstack has put there ---- */
 
 static void init_text(struct xen_store *s, const char *path, const char *value, bool guest_writes)
 {
     char absolute[STORE_PATH_BYTES];
 
     snprintf(absolute, sizeof(absolute), GUEST_HOME "%s%s", path[0] ? "/" : "", path);
-    (void)!tree_set(s, absolute, value, strlen(value), guest_writes);
+    (void)!xen_store_set(s, absolute, value, strlen(value), guest_writes);
 }
 
 void xen_store_init(struct machine *m)
@@ -269,28 +191,7 @@ static bool request_path(struct request *r, char path[STORE_PATH_BYTES])
 
 static bool may_read(const char *path)
 {
-    return path_is_below(path, GUEST_HOME) || path_is_below(path, "/vm") || path_is_below(path, "/tool");
-}
-
-static bool may_write(struct xen_store *s, const char *path)
-{
-    char parent[STORE_PATH_BYTES];
-    char *slash;
-
-    memset(parent, 0, sizeof(parent));
-    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): the length is kept beside the text */
-    memcpy(parent, path, strlen(path));
-    while (parent[0]) {
-        const struct xen_store_node *n = node_find(s, parent);
-
-        if (n)
-            return n->guest_writes;
-        slash = strrchr(parent, '/');
-        if (!slash)
-            return false;
-        *slash = 0;
-    }
-    return false;
+    return xen_store_is_below(path, GUEST_HOME) || xen_store_is_below(path, "/vm") || xen_store_is_below(path, "/tool");
 }
 
 /* Of `path` and what is above it, or of exactly `path`. */
@@ -309,7 +210,7 @@ static void fire_watches_at(struct machine *m, const char *path, bool exact)
             continue;
         n = snprintf(absolute, sizeof(absolute), "%s%s", relative ? GUEST_HOME "/" : "", w->path);
         if (n < 0 || n >= (int)sizeof(absolute) ||
-            (exact ? strcmp(path, absolute) != 0 : !path_is_below(path, absolute)))
+            (exact ? strcmp(path, absolute) != 0 : !xen_store_is_below(path, absolute)))
             continue;
         if (relative)
             shown = path + sizeof(GUEST_HOME);
@@ -331,7 +232,7 @@ static const struct xen_store_node *request_node(struct request *r, char path[ST
 
     if (!request_path(r, path))
         return NULL;
-    n = may_read(path) ? node_find(r->s, path) : NULL;
+    n = may_read(path) ? xen_store_find(r->s, path) : NULL;
     if (!n)
         answer_error(r, may_read(path) ? "ENOENT" : "EACCES");
     return n;
@@ -358,7 +259,7 @@ static bool change_node(struct request *r, const char *path, const char *value, 
         return false;
     }
     /* DEVIATION: xenstored lets a domain have 1000 nodes; here there are STORE_NODES_MAX in all. */
-    if (!tree_set(r->s, path, value, bytes, true)) {
+    if (!xen_store_set(r->s, path, value, bytes, true)) {
         answer_error(r, "ENOSPC");
         return false;
     }
@@ -374,7 +275,7 @@ static void do_write(struct request *r)
 
     if (!request_path(r, path))
         return;
-    if (!may_write(r->s, path))
+    if (!xen_store_guest_may_write(r->s, path))
         answer_error(r, "EACCES");
     else
         change_node(r, path, r->data + n, r->bytes - n);
@@ -387,19 +288,12 @@ static void do_mkdir(struct request *r)
 
     if (!request_path(r, path))
         return;
-    if (!may_write(r->s, path))
+    if (!xen_store_guest_may_write(r->s, path))
         answer_error(r, "EACCES");
-    else if (node_find(r->s, path))
+    else if (xen_store_find(r->s, path))
         answer_ok(r);
     else
         change_node(r, path, "", 0);
-}
-
-static bool is_child(const char *path, const char *parent)
-{
-    size_t n = strlen(parent);
-
-    return !strncmp(path, parent, n) && path[n] == '/' && !strchr(path + n + 1, '/');
 }
 
 /* Children before their parents, as xenstored walks the tree (rm_node(), delnode_sub()). Of what is below the node that
@@ -412,10 +306,10 @@ static void remove_tree(struct request *r, const char *root, const char *path)
         char child[STORE_PATH_BYTES];
 
         memcpy(child, r->s->node[i].path, sizeof(child));
-        if (is_child(child, path))
+        if (xen_store_is_child(child, path))
             remove_tree(r, root, child);
     }
-    n = node_find(r->s, path);
+    n = xen_store_find(r->s, path);
     if (n)
         memset(n, 0, sizeof(*n));
     if (strcmp(path, root) != 0)
@@ -428,13 +322,13 @@ static void do_rm(struct request *r)
 
     if (!request_path(r, path))
         return;
-    if (!may_write(r->s, path)) {
+    if (!xen_store_guest_may_write(r->s, path)) {
         answer_error(r, "EACCES");
         return;
     }
-    if (!node_find(r->s, path)) { /* fine if there is a place for it */
+    if (!xen_store_find(r->s, path)) { /* fine if there is a place for it */
         *strrchr(path, '/') = 0;
-        if (node_find(r->s, path))
+        if (xen_store_find(r->s, path))
             answer_ok(r);
         else
             answer_error(r, "ENOENT");
@@ -456,7 +350,7 @@ static void do_directory(struct request *r)
     for (unsigned i = 0; i < STORE_NODES_MAX; i++) {
         const char *child = r->s->node[i].path + n;
 
-        if (!path_is_below(r->s->node[i].path, path) || *child != '/' || strchr(child + 1, '/'))
+        if (!xen_store_is_below(r->s->node[i].path, path) || *child != '/' || strchr(child + 1, '/'))
             continue;
         if (used + strlen(child) > sizeof(list)) { /* send_reply() */
             answer_error(r, "E2BIG");
@@ -514,9 +408,9 @@ static void do_set_perms(struct request *r)
         answer_error(r, error);
     else if (!request_path(r, path))
         return;
-    else if (!may_write(r->s, path))
+    else if (!xen_store_guest_may_write(r->s, path))
         answer_error(r, "EACCES");
-    else if (!node_find(r->s, path))
+    else if (!xen_store_find(r->s, path))
         answer_error(r, "ENOENT");
     else if (owner != XEN_GUEST_DOMID)
         answer_error(r, "EPERM");
@@ -782,7 +676,8 @@ bool xenstore_host_write(struct machine *m, const char *path, const char *value)
     char absolute[STORE_PATH_BYTES];
     int n = snprintf(absolute, sizeof(absolute), "%s%s", path[0] == '/' ? "" : GUEST_HOME "/", path);
 
-    if (n < 0 || n >= (int)sizeof(absolute) || !tree_set(&xen_state(m)->store, absolute, value, strlen(value), false))
+    if (n < 0 || n >= (int)sizeof(absolute) ||
+        !xen_store_set(&xen_state(m)->store, absolute, value, strlen(value), false))
         return false;
     fire_watches(m, absolute);
     if (push_responses(m))
@@ -798,7 +693,7 @@ bool xenstore_host_read(struct machine *m, const char *path, char *value, size_t
 
     if (n < 0 || n >= (int)sizeof(absolute))
         return false;
-    node = node_find(&xen_state(m)->store, absolute);
+    node = xen_store_find(&xen_state(m)->store, absolute);
     if (!node || node->value_bytes >= value_bytes)
         return false;
     memcpy(value, node->value, node->value_bytes);
