@@ -8,8 +8,8 @@
  *
  * DEVIATION: an HVM guest of Xen has an HPET (device and table); here it has none, so that such a kernel takes another
  * timer. With `acpi=off` no MP tables name its other processors: it sees one.
- * DEVIATION: neither firmware nor decompressor runs, so that a kernel is never relocated (no KASLR), real-mode code of
- * the kernel's setup is not met, and BIOS data areas are zero.
+ * DEVIATION: neither firmware nor decompressor runs: a kernel is never relocated (no KASLR), the real-mode code of its
+ * setup does not run, and BIOS data areas are zero.
  *
  * Source: Linux Documentation/arch/x86/boot.rst, "The Linux/x86 Boot Protocol"; asm/bootparam.h.
  */
@@ -22,7 +22,7 @@ struct image;
 struct machine;
 
 /* Load `img`, with command line and initrd from platform_config(m), and set vCPU 0's registers. EMU_EINPUT with one
-   sentence if the image is no Linux kernel, or does not fit into the machine's memory with its initrd. */
+   sentence if the image is not a Linux kernel, or does not fit into the machine's memory with its initrd. */
 enum emu_err boot_protocol_load(struct machine *m, const struct image *img, struct diag *d) EMU_MUST_CHECK;
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * platform_config: what the user has chosen for the world around the vCPUs, for the models to read.
+ * platform_config: what the user has chosen for the host, for the models to read.
  * machine_config.platform points to a struct platform_config. platform.h says which models there are.
  */
 #ifndef BOOTRACE_MODELS_PLATFORM_CONFIG_H
@@ -36,8 +36,8 @@ struct platform_module {
     const char *cmdline; /* of its own; NULL: none */
 };
 
-/* Read-only while the machine lives; what pointers point to belongs to the caller and outlives the machine. The Xen
-   version is machine_config.xen_version. */
+/* Read-only while the machine lives. What its pointers point to belongs to the caller and must outlive the machine. The
+   Xen version is machine_config.xen_version. */
 struct platform_config {
     enum platform_mode mode;
     const char *cmdline; /* NULL is the empty string */
@@ -47,8 +47,8 @@ struct platform_config {
     struct platform_module module[PLATFORM_MODULES_MAX];
     unsigned modules;
     const struct processor *processor; /* NULL: processor_default */
-    unsigned vcpus_online;             /* available from the start, the others can be plugged; 0: all */
-    uint64_t wallclock_s; /* seconds since 1970 at virtual time 0; 0 stands for PLATFORM_WALLCLOCK_DEFAULT_S */
+    unsigned vcpus_online; /* how many vCPUs are available from the start; the others can be plugged; 0: all */
+    uint64_t wallclock_s;  /* seconds since 1970 at virtual time 0; 0 stands for PLATFORM_WALLCLOCK_DEFAULT_S */
 };
 
 /* The configuration of this machine; all zero (PVH, empty command line) if the program gave none. */

@@ -28,7 +28,7 @@ extern const struct processor processor_default;
 /* The machine's. */
 const struct processor *processor_of(const struct machine *m);
 
-/* One sentence says what is known if `text` is not. */
+/* EMU_EINPUT with a sentence that lists what is known, if `text` is not. */
 enum emu_err processor_parse(const char *text, struct processor *out, struct diag *d) EMU_MUST_CHECK;
 
 /* A text that gives the same again: its name, and the features in which it differs from the processor of that name.

@@ -35,7 +35,7 @@ static enum emu_err read_xen(const struct image *img, struct symbols *s, struct 
     size_t found;
 
     if (!xen_words_are_of(img->bytes, img->size))
-        return diag_set(d, EMU_EINPUT, "it is no Xen");
+        return diag_set(d, EMU_EINPUT, "it is not a Xen");
     return xen_symbols_read(img, "", s, &found, &start_gva, d);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * call_site: what one call instruction of a kernel calls. Only the forms that compilers and the kernel's patchers make:
- * a direct call, a call through a pointer in memory at a fixed address; every other indirect call is just that.
+ * call_site: what one call instruction of a kernel calls. It knows the forms that compilers and the kernel's patchers
+ * make: a direct call, and a call through a pointer in memory at a fixed address. Of every other indirect call it says
+ * only that it is indirect.
  */
 #ifndef BOOTRACE_MODELS_LINUX_CALL_SITE_H
 #define BOOTRACE_MODELS_LINUX_CALL_SITE_H

@@ -3,12 +3,13 @@
  * edit: changes to a loaded Linux kernel by meaning, not by address: what edit_text.h reads is fitted to one kernel,
  * and written.
  *
- * Where boot would write a removed instruction again, the entries of the patch tables for it are neutralised too:
+ * If the boot would write a removed instruction again, its entries in the patch tables are neutralised too:
  * alternatives and LOCK prefixes by lengths or an address of zero, paravirt sites by making the entry a copy of
- * another. What can't be kept away so (static calls, jump labels, thunks, the calls for function tracing) is refused.
+ * another. Edits of instructions that can't be kept away in this way (static calls, jump labels, thunks, the calls for
+ * function tracing) are refused.
  *
- * What call-after adds stands in the padding behind some function of the text; CALLEE must take no argument on the
- * stack. To move a call is to drop it and to add it elsewhere.
+ * call-after puts its code into the padding behind a function of the text; CALLEE must take no argument on the stack.
+ * To move a call, drop it and add it elsewhere.
  *
  * An edit fits or fails as a whole: nothing is written unless all of it can be. Edits are applied one after the other,
  * each to what the ones before left. `unguard` leaves PUSHF, POPF and the slots that save and restore flags alone:

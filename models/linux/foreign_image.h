@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * foreign_image: recognises kernels and programs that can't be booted here, to say what they are: Linux for other
- * architectures and EFI programs. It accepts nothing.
+ * foreign_image: recognises kernels and programs that can't be booted here, and says what they are: Linux for other
+ * architectures, and EFI programs. It accepts no image.
  */
 #ifndef BOOTRACE_MODELS_LINUX_FOREIGN_IMAGE_H
 #define BOOTRACE_MODELS_LINUX_FOREIGN_IMAGE_H

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * kernel_view: a Linux kernel's ELF bytes as a reader of its tables wants them: by link address.
+ * kernel_view: a Linux kernel's ELF bytes by link address, for readers of its tables.
  *
  * It borrows the bytes (the decompressed vmlinux out of a bzImage, or a vmlinux file) and copies the load segments and
- * the sections that have a name. It is no loader: nothing is relocated and zeroed memory is not there. The file is a
- * stranger's: every offset it gives is checked against the file's size before anything uses it.
+ * the sections that have a name. It is not a loader: nothing is relocated, and zeroed memory is not there. The file is
+ * not trusted: every offset in it is checked against the file's size before it is used.
  */
 #ifndef BOOTRACE_MODELS_LINUX_KERNEL_VIEW_H
 #define BOOTRACE_MODELS_LINUX_KERNEL_VIEW_H
@@ -49,7 +49,7 @@ struct kernel_view {
 
 /*
  * Read program and section headers. EMU_EINPUT: no little-endian x86 ELF file, no load segment, or a header that points
- * out of the file. A file without section headers is well; sections beyond the maximum are left out.
+ * out of the file. A file without section headers is accepted; sections beyond the maximum are left out.
  */
 enum emu_err kernel_view_init(struct kernel_view *v, const void *bytes, size_t size, struct diag *d) EMU_MUST_CHECK;
 

@@ -97,12 +97,12 @@ bool patch_tables_decode(const struct patch_tables *t, enum patch_kind kind, uin
                          struct patch_entry *out);
 
 /*
- * Change the bytes of an entry so that the kernel passes over it: no lengths, no flags (alternatives) or no address
- * (LOCK prefixes). False for kinds whose patcher does not bear such an entry.
+ * Change the bytes of an entry so that the kernel skips it: no lengths and flags (alternatives), or no address (LOCK
+ * prefixes). False for kinds whose patcher can't skip an entry.
  */
 bool patch_tables_blank(const struct patch_tables *t, enum patch_kind kind, uint32_t i, uint8_t *raw);
 
-/* The bytes of the i-th entry changed into one that says what `donor` says. */
+/* Change the bytes of the i-th entry so that it says what `donor` says. */
 bool patch_tables_copy(const struct patch_tables *t, enum patch_kind kind, uint32_t i, const struct patch_entry *donor,
                        const uint8_t *donor_raw, uint8_t *raw);
 

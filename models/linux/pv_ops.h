@@ -43,8 +43,8 @@ struct pv_ops {
 };
 
 /*
- * Find tables and sites. EMU_EINPUT: the kernel has none (no paravirt, or no symbols of data), or the table of sites
- * was refused. Free with pv_ops_fini, which also bears a zeroed struct.
+ * Find tables and sites. EMU_EINPUT: the kernel has no tables (no paravirt, or no symbols of data), or the table of
+ * sites was refused. pv_ops_fini() frees it, and accepts a zeroed struct too.
  */
 enum emu_err pv_ops_init(struct pv_ops *o, const struct kernel_view *v, const struct symbols *s,
                          const struct patch_tables *t, struct diag *d) EMU_MUST_CHECK;

@@ -2,8 +2,8 @@
 /*
  * system_map: the text of a kernel's System.map (nm -n of its vmlinux) into a symbol table.
  *
- * A line is a link address of up to 16 hexadecimal digits, one kind letter and a name, separated by blanks. It knows
- * nothing of the kernel the file belongs to: one of another kernel is read without complaint.
+ * A line is a link address of up to 16 hexadecimal digits, one kind letter and a name, separated by blanks. It does not
+ * know which kernel the file belongs to: the file of another kernel is read without complaint.
  *
  * Source: Linux scripts/mksysmap; nm(1), "The symbol type".
  */

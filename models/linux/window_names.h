@@ -12,7 +12,7 @@
 
 #include "emu/image/symbols.h"
 
-/* Add each name whose function the sealed table has; what it lacks is left out. */
+/* Add each name whose function is in the sealed table. */
 void window_names_add(struct symbols *s);
 
 /* All of them, one a line: name, and what it means. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * acpi_image: the pieces that ACPI tables are written with: bytes into a bounded image, a table's header and checksum,
- * and AML operators. What a table says is in acpi.c, and in dsdt.c for the DSDT. Offsets are from the image's start.
+ * acpi_image: the pieces of which ACPI tables are made: bytes in a bounded image, a table's header and checksum, and
+ * AML operators. acpi.c says what the tables contain, dsdt.c what the DSDT contains. Offsets are from the image's
+ * start.
  *
  * Source: ACPI Specification 6.4, "System Description Table Header" and "AML Grammar Definition".
  */

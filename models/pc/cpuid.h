@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * cpuid: what the processor says of itself: the basic and extended leaves.
+ * cpuid: what the processor says about itself: the basic and extended leaves.
  *
  * The table is what Unicorn 2.1.4's own CPUID answers for its Haswell model, so that the guest is told of nothing the
  * engine can't execute; a second table hides more, bit by bit with its reason, and a third adds what the machine

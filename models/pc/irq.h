@@ -2,8 +2,8 @@
 /*
  * irq: a PC's interrupt lines: a line goes to the 8259 pair and to the IO-APIC at the same time.
  *
- * What the PC's devices need of the world around them: implemented in models/irq.c, since a line may be an event of
- * Xen's instead of a pin of the IO-APIC.
+ * The PC's devices call it. It is implemented in models/irq.c, since a line may be a Xen event instead of a pin of the
+ * IO-APIC.
  *
  * Lines 0 to 15 are ISA's, with line 0 (the PIT) on IO-APIC pin 2; higher ones exist only at the IO-APIC.
  * Source: Xen 4.17 xen/arch/x86/hvm/irq.c, hvm_isa_irq_assert.
@@ -17,7 +17,7 @@ struct machine;
 
 /* Assert or release a line, `irq` below IOAPIC_PINS. */
 void irq_set_level(struct machine *m, unsigned irq, bool level);
-/* Release it and assert it: an edge, whatever it was. */
+/* Release it and assert it: an edge, whatever the level was. */
 void irq_pulse(struct machine *m, unsigned irq);
 /* Whether irq_pulse() would make this line's interrupt pending at a vCPU, by way of the 8259 pair, the IO-APIC or an
    event channel, so that the vCPU takes it once its IF and what is pending before let it. Not if it is pending there

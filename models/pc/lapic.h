@@ -61,7 +61,7 @@ bool lapic_is_globally_enabled(struct machine *m, unsigned vcpu);
 
 /* `vcpu` was given a context by a hypercall (VCPUOP_initialise): a SIPI no longer starts it. */
 void lapic_set_initialised(struct machine *m, unsigned vcpu);
-/* Whether it waits for a SIPI, i.e. was never started or was reset by INIT. */
+/* Whether `vcpu` waits for a SIPI: it was never started, or was reset by INIT. */
 bool lapic_waits_for_sipi(struct machine *m, unsigned vcpu);
 
 #endif
