@@ -4,7 +4,7 @@
  * the kinds of bootrace.load=, again and again. A thread that its CPU's going offline has moved goes back when it can.
  * The threads share memory, open files and signals with CPU 0's, so that they contend with it, and shoot at its TLB.
  *
- * Source: clone(2), membarrier(2), timerfd_create(2), futex(2), madvise(2), memfd_create(2).
+ * Source: clone(2), membarrier(2), timerfd_create(2), futex(2), sigprocmask(2), madvise(2), memfd_create(2).
  */
 #include "init.h"
 
@@ -27,6 +27,9 @@
 #define OPEN_NONBLOCK         04000
 #define FUTEX_WAIT            0x80 /* with FUTEX_PRIVATE_FLAG, as the next one */
 #define FUTEX_WAKE            0x81
+#define SIGUSR1               10
+#define SIG_BLOCK             0
+#define SIG_UNBLOCK           1
 #define MEMBARRIER_QUERY      0
 #define MEMBARRIER_EXPEDITED  8
 #define MEMBARRIER_REGISTER   16
@@ -160,13 +163,29 @@ static void do_mmap(struct loader *l)
     system_call(__NR_munmap, page, PAGE_BYTES, 0, 0, 0);
 }
 
+/* A signal is blocked and let through: the spinlock of the signals, with interrupts off. */
+static void do_signals(struct loader *l)
+{
+    unsigned long long mask = 1ull << (SIGUSR1 - 1);
+    (void)l;
+    system_call(__NR_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof(mask), 0);
+    system_call(__NR_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, 0, sizeof(mask), 0);
+}
+
 static const struct {
     const char *name;
     load_fn *act;
     int contends;
 } kinds[] = {
-    {"syscalls", do_system_calls, 0}, {"faults", do_faults, 0}, {"timers", do_timers, 0}, {"ipis", do_ipis, 0},
-    {"spinlock", do_spinlock, 1},     {"futex", do_futex, 1},   {"file", do_file, 1},     {"mmap", do_mmap, 1},
+    {"syscalls", do_system_calls, 0},
+    {"faults", do_faults, 0},
+    {"timers", do_timers, 0},
+    {"ipis", do_ipis, 0},
+    {"spinlock", do_spinlock, 1},
+    {"signals", do_signals, 1},
+    {"futex", do_futex, 1},
+    {"file", do_file, 1},
+    {"mmap", do_mmap, 1},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -224,7 +243,7 @@ static unsigned read_kinds(const struct output *out, const char *list)
                 found |= 1u << i;
         if (!found) {
             print(out, "FAILED: no kind of load is called ", word);
-            print(out, "kinds of load: syscalls, faults, timers, ipis, spinlock, futex, file, mmap, all", "");
+            print(out, "kinds of load: syscalls, faults, timers, ipis, spinlock, signals, futex, file, mmap, all", "");
         }
         bits |= found;
     }
