@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What preempt leaves out is nothing: small random guests of two vCPUs that race in memory, take a lock, change each
- * other's code and are interrupted, searched with all that it leaves out and with every boundary a place for every
- * move, end in the same set of states. Arguments: how many guests with one move, and with two; the first seed.
+ * What preempt leaves out is nothing: small random guests of two or three vCPUs that race in memory, take a lock,
+ * change each other's code and are interrupted, searched with all that it leaves out and with every boundary a place
+ * for every move, end in the same set of states. Arguments: how many guests with one move, and with two; the first
+ * seed.
  */
 #include "tests/toy_machine.h"
 
@@ -14,6 +15,7 @@
 #include "fuzz/search/search.h"
 #include "fuzz/search/strategy.h"
 
+#define VCPUS      3u
 #define VARIABLES  4u
 #define VARIABLE   (DATA + 0x800u) /* eight bytes apart: a place each */
 #define LOCK       (DATA + 0x880u)
@@ -130,21 +132,21 @@ static void emit_patch(struct code *c, unsigned vcpu, const struct code *other)
     EMIT(c, (uint8_t)(16 + draw(4)));
 }
 
-static struct machine *some_guest(unsigned size, bool interrupts)
+static struct machine *some_guest(unsigned vcpus, unsigned size, bool interrupts)
 {
-    struct machine *m = new_machine(2);
-    struct code code[2] = {{.bytes = 0}}, handler = {.bytes = 0};
+    struct machine *m = new_machine(vcpus);
+    struct code code[VCPUS] = {{.bytes = 0}}, handler = {.bytes = 0};
 
-    EMIT(&code[0], 0xb8, 1, 0, 0, 0, 0xe7, PORT_START); /* mov eax, 1; out PORT_START, eax */
-    if (interrupts)
-        EMIT(&code[0], 0xfb); /* sti */
-    if (interrupts)
-        EMIT(&code[1], 0xfb);
-    emit_some(&code[1], 1 + draw(size));
+    for (unsigned v = 1; v < vcpus; v++)
+        EMIT(&code[0], 0xb8, (uint8_t)v, 0, 0, 0, 0xe7, PORT_START); /* mov eax, v; out PORT_START, eax */
+    for (unsigned v = 0; v < vcpus && interrupts; v++)
+        EMIT(&code[v], 0xfb); /* sti */
+    for (unsigned v = 1; v < vcpus; v++)
+        emit_some(&code[v], 1 + draw(size));
     emit_some(&code[0], draw(size));
     emit_patch(&code[0], 1, &code[1]);
     emit_some(&code[0], 1 + draw(size));
-    for (unsigned v = 0; v < 2; v++) {
+    for (unsigned v = 0; v < vcpus; v++) {
         EMIT(&code[v], 0xeb, 0xfe); /* jmp to itself */
         put(m, CODE + 0x1000 * v, code[v].byte, code[v].bytes);
     }
@@ -155,7 +157,7 @@ static struct machine *some_guest(unsigned size, bool interrupts)
         emit_increment(&handler);
     EMIT(&handler, 0x58, 0xcf); /* pop eax; iret */
     put(m, HANDLERS + 64 * VECTOR, handler.byte, handler.bytes);
-    assert_int_equal(run_to(m, 2), MACHINE_STOPPED_STEPS);
+    assert_int_equal(run_to(m, 2 * (vcpus - 1)), MACHINE_STOPPED_STEPS);
     return m;
 }
 
@@ -173,7 +175,7 @@ static bool note_state(void *context, const struct search_report *r)
     assert_true(memory_read(machine_memory(s->m), VARIABLE, memory, sizeof(memory)));
     for (unsigned i = 0; i < sizeof(memory); i++)
         hash = (hash ^ memory[i]) * 0x100000001b3ull;
-    for (unsigned v = 0; v < 2; v++) {
+    for (unsigned v = 0; v < machine_vcpus(s->m); v++) {
         vcpu_get_regs(s->m, v, &regs);
         hash = (hash ^ regs.gpr[GPR_RAX]) * 0x100000001b3ull;
         hash = (hash ^ regs.rip) * 0x100000001b3ull;
@@ -240,7 +242,7 @@ static void same_states(unsigned depth)
 
         seed = (first_seed + i) * 1000003 + depth;
         interrupts = draw(2);
-        m = some_guest(depth == 1 ? 4 : 2, interrupts);
+        m = draw(4) || depth > 1 ? some_guest(2, depth == 1 ? 4 : 2, interrupts) : some_guest(3, 2, interrupts);
         runs_some += search(m, depth, interrupts, false, &some);
         runs_all += search(m, depth, interrupts, true, &all);
         states += all.count;

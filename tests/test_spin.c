@@ -47,11 +47,11 @@ static bool spins(const uint8_t *code, size_t bytes)
 
 static void a_loop_that_does_the_same_again_spins(void **state)
 {
-    assert_true(spins(LOOP(0xeb, 0xfe)));                                      /* jmp to itself */
+    assert_true(spins(LOOP(0xeb, 0xfe)));                                           /* jmp to itself */
     assert_true(spins(LOOP(0xf3, 0x90, 0xa1, 0, 8, 3, 0, 0x85, 0xc0, 0x74, 0xf5))); /* pause; mov eax, [x]; test; jz */
     assert_true(spins(LOOP(0xb8, 1, 0, 0, 0, 0x87, 0x05, 0, 8, 3, 0, 0xeb, 0xf3))); /* mov eax, 1; xchg [x], eax; jmp:
                                                                                    from the second round on */
-    assert_true(spins(LOOP(0x50, 0x58, 0xeb, 0xfc)));                          /* push eax; pop eax; jmp */
+    assert_true(spins(LOOP(0x50, 0x58, 0xeb, 0xfc)));                               /* push eax; pop eax; jmp */
 }
 
 static void what_it_waits_for_is_known(void **state)
@@ -63,10 +63,10 @@ static void what_it_waits_for_is_known(void **state)
 
 static void a_loop_that_comes_on_does_not_spin(void **state)
 {
-    assert_false(spins(LOOP(0x40, 0xeb, 0xfd)));                         /* inc eax; jmp */
-    assert_false(spins(LOOP(0xff, 0x05, 0, 8, 3, 0, 0xeb, 0xf8)));       /* inc [x]; jmp: the registers repeat */
-    assert_false(spins(LOOP(0xe5, PORT_ECHO, 0x31, 0xc0, 0xeb, 0xfa)));  /* in eax, PORT_ECHO; xor eax, eax; jmp */
-    assert_false(spins(LOOP(0x0f, 0x31, 0xeb, 0xfc)));                   /* rdtsc; jmp */
+    assert_false(spins(LOOP(0x40, 0xeb, 0xfd)));                        /* inc eax; jmp */
+    assert_false(spins(LOOP(0xff, 0x05, 0, 8, 3, 0, 0xeb, 0xf8)));      /* inc [x]; jmp: the registers repeat */
+    assert_false(spins(LOOP(0xe5, PORT_ECHO, 0x31, 0xc0, 0xeb, 0xfa))); /* in eax, PORT_ECHO; xor eax, eax; jmp */
+    assert_false(spins(LOOP(0x0f, 0x31, 0xeb, 0xfc)));                  /* rdtsc; jmp */
 }
 
 int main(void)

@@ -18,23 +18,34 @@
     100000u               /* so long, and then twice, the machine's own rule goes on when all spin: it proves hangs */
 #define BRIEF_STEPS 4000u /* a vCPU that spins again so soon has done nothing for the others */
 
-static void end_activity(struct course *c)
+/* End to note the reaches of moves that are over when `running` goes on. */
+static void end_notes(struct course *c, int running)
 {
-    c->state.activities--;
     for (unsigned i = 0; i < COURSE_NOTED_MAX; i++)
-        if ((c->state.noting >> i & 1) && c->state.activities <= c->noted[i].above) {
+        if ((c->state.noting >> i & 1) && c->state.activities <= c->noted[i].above &&
+            (c->noted[i].resumes < 0 || c->noted[i].resumes == running)) {
             if (c->noted[i].settles)
                 reach_set_settle(c->noted[i].reach);
             c->state.noting &= ~(1u << i);
         }
 }
 
-void course_note_reach(struct course *c, unsigned number, struct reach_set *reach, bool settles)
+/* Until the interrupted vCPU goes on, whatever runs could meet its next step. */
+static void end_activity(struct course *c)
 {
+    c->state.activities--;
+    end_notes(c, -1);
+}
+
+void course_note_reach(struct course *c, unsigned number, struct reach_set *reach, unsigned vcpu, bool settles)
+{
+    int from = course_running(c);
+
     ensure(number < COURSE_NOTED_MAX);
     reach_set_clear(reach);
     c->noted[number].reach = reach;
     c->noted[number].above = c->state.activities;
+    c->noted[number].resumes = from == (int)vcpu ? -1 : from;
     c->noted[number].settles = settles;
     c->state.noting |= 1u << number;
 }
@@ -144,6 +155,7 @@ static bool is_free(const struct course *c, unsigned vcpu)
 
 static void begin_running(struct course *c, int vcpu)
 {
+    end_notes(c, vcpu);
     c->state.running = vcpu;
     c->state.since_steps = machine_steps(c->m);
     c->spins = c->did_something = false;
@@ -161,7 +173,8 @@ static void note_choice(struct course *c, int from, unsigned to)
             others |= 1ull << v;
     if (others && r && course_in_window(c) &&
         course_make_room(r, &r->choice, &r->choice_room, r->choices, sizeof(*r->choice), CHOICES_MAX))
-        r->choice[r->choices++] = (struct course_choice){.step = machine_steps(c->m), .others = others};
+        r->choice[r->choices++] =
+            (struct course_choice){.step = machine_steps(c->m), .others = others, .noting = c->state.noting};
 }
 
 /* The one that ran waits, spins, or has had its time: who goes on? -1 if nobody is free to. */
@@ -228,8 +241,9 @@ static void give_way(struct course *c)
     begin_running(c, to);
 }
 
-void course_choose(struct course *c, unsigned vcpu)
+void course_choose(struct course *c, const struct course_choice *choice, unsigned vcpu)
 {
+    c->state.noting = choice->noting;
     c->follow = NULL;
     begin_running(c, (int)vcpu);
 }

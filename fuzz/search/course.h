@@ -71,6 +71,7 @@ struct course_mark {
 struct course_choice {
     uint64_t step;
     uint64_t others; /* that did not, one bit each */
+    uint32_t noting; /* the reaches that are noted there */
 };
 
 /* From this step on, until the next one's. */
@@ -125,8 +126,9 @@ struct course {
 
     struct {
         struct reach_set *reach;
-        unsigned above; /* it is noted until there are no more activities than so many */
-        bool settles;   /* when it ends, what was put back counts as not written */
+        unsigned above; /* it is noted until there are no more activities than so many, */
+        int resumes;  /* and this vCPU goes on again, which was interrupted; -1: none was, or it is the handler's own */
+        bool settles; /* when it ends, what was put back counts as not written */
     } noted[COURSE_NOTED_MAX];
 
     uint64_t restless; /* one bit each: it has used up a whole turn, and has short ones from then on */
@@ -169,15 +171,15 @@ bool course_is_open(struct course *c, unsigned vcpu, bool maskable);
 /* Moves. *made says whether it could be made here; if not, the machine is to be put back. */
 enum emu_err course_preempt(struct course *c, unsigned vcpu, bool *made) EMU_MUST_CHECK;
 enum emu_err course_interrupt(struct course *c, const struct decision *d, unsigned vcpu, bool *made) EMU_MUST_CHECK;
-/* At a wait: this vCPU goes on. */
-void course_choose(struct course *c, unsigned vcpu);
+/* At that choice of the record that is followed: this vCPU goes on. */
+void course_choose(struct course *c, const struct course_choice *choice, unsigned vcpu);
 
 /* From here on the run is recorded, in place of what the record held; accesses only if they are asked for. */
 void course_begin_record(struct course *c, struct course_record *r, bool accesses);
 /* From here on, which the record goes through too, the run goes as recorded, up to a move. */
 void course_begin_follow(struct course *c, const struct course_record *r);
-/* The reach of the move that is made next, and of all that happens within it, in this run and in those that begin
-   within it, is noted from here on, in place of what was noted as number `number`. */
-void course_note_reach(struct course *c, unsigned number, struct reach_set *reach, bool settles);
+/* The reach of the move that is made next, of `vcpu`, and of all that happens within it, in this run and in those that
+   begin within it, is noted from here on, in place of what was noted as number `number`. */
+void course_note_reach(struct course *c, unsigned number, struct reach_set *reach, unsigned vcpu, bool settles);
 
 #endif

@@ -13,7 +13,7 @@
  *
  * Runs begin at their last move, from a snapshot. First all with no move are made, then all with one, and so on.
  *
- * What a stretch wrote and put back counts as not written only for the last move: one that interferes within sees it.
+ * What a stretch wrote and put back counts as not written only for the last move, where nobody can interfere within.
  *
  * ASSUMES: vCPUs meet only in memory that they read, write and fetch, in page tables, by the order of changes of code
  * and serialising instructions, and through the hypervisor, all of whose acts conflict with each other; the time that
@@ -251,7 +251,7 @@ static enum emu_err make(struct preempt *s, unsigned depth, const struct move_ki
     bool self = course_running(&s->c) == (int)move->vcpu;
     enum emu_err err;
 
-    course_note_reach(&s->c, depth, &l->reach, moves_left == 1);
+    course_note_reach(&s->c, depth, &l->reach, move->vcpu, moves_left == 1 && s->so.vcpus <= 2);
     if (self)
         dead_stack_note(l->reach.handlers.bytes, s->o->machine);
     err = move->preempts ? course_preempt(&s->c, move->vcpu, made)
@@ -306,7 +306,7 @@ static enum emu_err choose(struct preempt *s, unsigned depth, unsigned moves_lef
                 go_back(s, l, l->start, &l->start_mark);
                 if (!go_to(s, l, l->record.choice[i].step, false))
                     break;
-                course_choose(&s->c, v);
+                course_choose(&s->c, &l->record.choice[i], v);
                 err = explore(s, depth + 1, moves_left, choices_left - 1);
             }
     return err;
