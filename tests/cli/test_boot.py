@@ -467,8 +467,8 @@ def a_pv_kernel_needs_a_xen():
         raise Skip("BOOTRACE_KERNEL names no kernel")
     refused("a Xen that is not there", kernel, "--mode", "pv", "--xen-image", "/nowhere", says="/nowhere: can't be opened")
     refused("a Xen that is a kernel", kernel, "--mode", "pv", "--xen-image", kernel, says="is a Linux kernel")
-    refused("a Xen without an entry", kernel, "--mode", "pv", "--xen-image", file_with("plain.elf", elf()),
-            says="it has no PHYS32_ENTRY note")
+    refused("an ELF file that is no Xen", kernel, "--mode", "pv", "--xen-image", file_with("plain.elf", elf()),
+            says="is no Xen; --mode pv needs one there")
 
 
 TESTS = (
