@@ -122,7 +122,7 @@ out = os.path.join(folder, "budget")
 slow = command("--every-boundary", "--window-steps-max", "4000", "--out", out, variant="int3")
 status, r, err = run([*slow, "--budget", "1s"])
 point("a search that its budget stops says so, and ends with 4",
-      status == 4 and not r["complete"] and "the budget of 1 s is used up; the same command goes on" in err, (status, err))
+      status == 4 and not r["complete"] and "the budget of 1 s is used up; the same command resumes it" in err, (status, err))
 covered = r["boundaries"]
 status, r, err = run([*slow, "--budget", "10m", "--jobs", "2"])
 point("the same command goes on to the end", status == 0 and r["complete"] and r["boundaries"] > covered, (status, err))
@@ -181,7 +181,7 @@ point("so does the budget", got.returncode == 4 and "stopped before the undistur
 
 got = tap.run(program, "fuzz", guest, "--mode", "hvm", "--vcpus", "1", "--no-cache", "--budget", "1s", "--window",
               "calibrate_delay", "--cmdline", "delay=2000000000")
-point("its budget ends the recording of a window", got.returncode == 4 and "given up while the window" in got.stderr,
+point("its budget ends the recording of a window", got.returncode == 4 and "stopped while the window" in got.stderr,
       got.returncode, got.stderr)
 
 status, r, err = run(command("--out", os.path.join(folder, "A", "B")))
