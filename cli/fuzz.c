@@ -362,7 +362,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         if (f->schedules.strategy && f->of_boundaries)
             argp_error(state, "%s is for the exhaustive search; --strategy %s makes whole runs", f->of_boundaries,
                        f->schedules.strategy->name);
-        if (f->of_preempt && f->schedules.strategy && f->schedules.strategy != &strategy_preempt)
+        if (f->of_preempt && f->schedules.strategy != &strategy_preempt)
             argp_error(state, "%s is for --strategy preempt", f->of_preempt);
         if (!f->schedules.strategy && f->of_runs)
             argp_error(state, "%s is for --strategy random, pct or preempt; the exhaustive search covers all",

@@ -18,12 +18,20 @@
     100000u               /* so long, and then twice, the machine's own rule goes on when all spin: it proves hangs */
 #define BRIEF_STEPS 4000u /* a vCPU that spins again so soon has done nothing for the others */
 
+/* Something is there for it to take. */
+static bool has_pending(struct course *c, unsigned vcpu)
+{
+    return vcpu_nmi_pending(c->m, vcpu) || machine_pending_vector(c->m, vcpu) != MODEL_NO_VECTOR;
+}
+
 /* End to note the reaches of moves that are over when `running` goes on. */
 static void end_notes(struct course *c, int running)
 {
     for (unsigned i = 0; i < COURSE_NOTED_MAX; i++)
         if ((c->state.noting >> i & 1) && c->state.activities <= c->noted[i].above &&
             (c->noted[i].resumes < 0 || c->noted[i].resumes == running)) {
+            if (has_pending(c, running < 0 ? c->noted[i].vcpu : (unsigned)running)) /* it takes it here, else there */
+                c->noted[i].reach->everything = true;
             if (c->noted[i].settles)
                 reach_set_settle(c->noted[i].reach);
             c->state.noting &= ~(1u << i);
@@ -46,6 +54,7 @@ void course_note_reach(struct course *c, unsigned number, struct reach_set *reac
     c->noted[number].reach = reach;
     c->noted[number].above = c->state.activities;
     c->noted[number].resumes = from == (int)vcpu ? -1 : from;
+    c->noted[number].vcpu = vcpu;
     c->noted[number].settles = settles;
     c->state.noting |= 1u << number;
 }
@@ -285,12 +294,6 @@ enum emu_err course_preempt(struct course *c, unsigned vcpu, bool *made)
     c->state.spinning &= ~(1ull << vcpu);
     begin_running(c, (int)vcpu);
     return EMU_OK;
-}
-
-/* Something is there for it to take. */
-static bool has_pending(struct course *c, unsigned vcpu)
-{
-    return vcpu_nmi_pending(c->m, vcpu) || machine_pending_vector(c->m, vcpu) != MODEL_NO_VECTOR;
 }
 
 bool course_can_preempt(struct course *c, unsigned vcpu)

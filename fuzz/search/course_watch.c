@@ -301,11 +301,8 @@ void course_begin_record(struct course *c, struct course_record *r, bool accesse
 
 void course_begin_follow(struct course *c, const struct course_record *r)
 {
-    uint64_t now = machine_steps(c->m);
-
     c->follow = r;
-    for (c->followed = 0; c->followed < r->segments && r->segment[c->followed].step <= now; c->followed++)
-        ;
+    c->followed = 0; /* those that have begun are entered before anything runs */
 }
 
 void course_record_fini(struct course_record *r)

@@ -10,15 +10,14 @@ static void reach_clear(struct reach *r)
 {
     footprint_clear(r->bytes);
     r->spaces = r->tables = 0;
-    r->leaves = r->writes_code = r->serialises = false;
+    r->writes_code = r->serialises = false;
 }
 
 static void reach_add(struct reach *r, const struct access *a)
 {
     r->spaces |= 1ull << a->space;
     switch ((enum access_kind)a->kind) {
-    case ACCESS_LEAVE:
-        r->leaves = true;
+    case ACCESS_LEAVE: /* conflicts with its like, which conflict with everything */
         return;
     case ACCESS_ORDER:
         r->serialises = true;
@@ -41,8 +40,8 @@ static bool reach_conflicts(const struct reach *r, const struct access *a)
     if (r->tables >> a->space & 1)
         return true;
     switch ((enum access_kind)a->kind) {
-    case ACCESS_LEAVE:
-        return r->leaves;
+    case ACCESS_LEAVE: /* it may send an interrupt, too, which the stretch would take */
+        return true;
     case ACCESS_ORDER:
         return r->writes_code;
     case ACCESS_TABLE:
@@ -85,7 +84,7 @@ void reach_set_clear(struct reach_set *s)
     for (unsigned v = 0; v < s->vcpus; v++)
         if (s->by_vcpu[v])
             reach_clear(s->by_vcpu[v]);
-    s->broken = false;
+    s->everything = false;
 }
 
 /* That vCPU's, made when it is needed. NULL if the host has no memory left. */
@@ -112,7 +111,7 @@ void reach_set_add(struct reach_set *s, const struct access *a, bool by_handler)
     if (r)
         reach_add(r, a);
     else
-        s->broken = true;
+        s->everything = true;
 }
 
 void reach_set_settle(struct reach_set *s)
@@ -125,7 +124,7 @@ void reach_set_settle(struct reach_set *s)
 
 bool reach_set_conflicts(const struct reach_set *s, const struct access *a)
 {
-    if (s->broken || reach_conflicts(&s->handlers, a))
+    if (s->everything || reach_conflicts(&s->handlers, a))
         return true;
     for (unsigned v = 0; v < s->vcpus; v++)
         if (v != a->vcpu && s->by_vcpu[v] && reach_conflicts(s->by_vcpu[v], a))

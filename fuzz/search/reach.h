@@ -38,7 +38,7 @@ struct access {
 struct reach {
     struct footprint *bytes;
     uint64_t spaces, tables; /* it executed in; of which it wrote tables */
-    bool leaves, writes_code, serialises;
+    bool writes_code, serialises;
 };
 
 /* What several vCPUs did meanwhile. What a vCPU does by itself is in order with its other steps, wherever it is moved;
@@ -47,7 +47,7 @@ struct reach_set {
     const struct memory *mem;
     struct reach handlers, *by_vcpu[VCPUS_MAX];
     unsigned vcpus;
-    bool broken; /* the host had no memory left: everything conflicts */
+    bool everything; /* every access conflicts */
 };
 
 bool reach_set_init(struct reach_set *s, const struct memory *mem, unsigned vcpus);

@@ -6,17 +6,18 @@
  *
  * A move is made at the first boundary at which it can be, and what it starts is run until it gives way: its reach
  * (reach.h). Up to the next step of the undisturbed course that conflicts with that reach, each boundary has the same
- * outcome: the steps between could as well be made before as after. So the next boundary at which the move is made is
- * the one behind that step. With more than one move, the run with the first one made is the course for the second: a
- * handler held in the middle while another vCPU goes on is an interrupt and a preemption. Where more than one vCPU
- * could go on at a wait, each is tried, and that is no move.
+ * outcome: the steps between could as well be made before as after. (An act of the hypervisor conflicts with all: it
+ * may send an interrupt. If the interrupted vCPU has an interrupt pending when it goes on, each boundary counts.) So
+ * the next boundary at which the move is made is the one behind that step. With more than one move, the run with the
+ * first one made is the course for the second: a handler held in the middle while another vCPU goes on is an interrupt
+ * and a preemption. Where more than one vCPU could go on at a wait, each is tried, and that is no move.
  *
  * Runs begin at their last move, from a snapshot. First all with no move are made, then all with one, and so on.
  *
  * What a stretch wrote and put back counts as not written only for the last move, where nobody can interfere within.
  *
  * ASSUMES: vCPUs meet only in memory that they read, write and fetch, in page tables, by the order of changes of code
- * and serialising instructions, and through the hypervisor, all of whose acts conflict with each other; the time that
+ * and serialising instructions, and through the hypervisor, all of whose acts conflict with everything; the time that
  * guests read, and at which timers expire, makes no difference; a handler puts back the registers of the vCPU that it
  * interrupts, and memory below that one's stack pointer is dead; memory is sequentially consistent. Source: Musuvathi,
  * Qadeer, "Iterative Context Bounding for Systematic Testing of Multithreaded Programs", PLDI 2007.
@@ -51,7 +52,8 @@ struct move_kind {
 /* One course, and the moves that are made along it. */
 struct level {
     struct course_record record;
-    struct reach_set reach; /* of the move that is being made */
+    struct reach_set reach; /* of the move that is being made, */
+    int moved;              /* … and its vCPU, if another one ran; -1: none did */
     struct snapshot *start, *at;
     struct course_mark start_mark, at_mark;
     uint64_t end_steps;         /* of the window, on this course */
@@ -150,6 +152,12 @@ static void move_cursor(struct level *l, uint64_t step)
     }
 }
 
+/* A step of the vCPU that was moved changes what it would do. */
+static bool conflicts(const struct level *l, const struct access *a)
+{
+    return (int)a->vcpu == l->moved || reach_set_conflicts(&l->reach, a);
+}
+
 /* The first step at or behind `step` over which the move can't be made without a difference; NO_STEP if none. */
 static uint64_t next_conflict(const struct preempt *s, struct level *l, uint64_t step)
 {
@@ -159,12 +167,11 @@ static uint64_t next_conflict(const struct preempt *s, struct level *l, uint64_t
         return step;
     move_cursor(l, step);
     for (uint64_t i = l->block; i < l->block + l->block_more; i++)
-        if (reach_set_conflicts(&l->reach, &r->access[i]) &&
-            !(l->cursor < r->accesses && r->access[l->cursor].kind == ACCESS_FETCH &&
-              r->access[l->cursor].step == step))
+        if (conflicts(l, &r->access[i]) && !(l->cursor < r->accesses && r->access[l->cursor].kind == ACCESS_FETCH &&
+                                             r->access[l->cursor].step == step))
             return step;
     for (uint64_t i = l->cursor; i < r->accesses; i++)
-        if (reach_set_conflicts(&l->reach, &r->access[i]))
+        if (conflicts(l, &r->access[i]))
             return r->access[i].step;
     return NO_STEP;
 }
@@ -251,13 +258,12 @@ static enum emu_err make(struct preempt *s, unsigned depth, const struct move_ki
     bool self = course_running(&s->c) == (int)move->vcpu;
     enum emu_err err;
 
+    l->moved = self ? -1 : (int)move->vcpu;
     course_note_reach(&s->c, depth, &l->reach, move->vcpu, moves_left == 1 && s->so.vcpus <= 2);
     if (self)
         dead_stack_note(l->reach.handlers.bytes, s->o->machine);
     err = move->preempts ? course_preempt(&s->c, move->vcpu, made)
                          : course_interrupt(&s->c, &move->decision, move->vcpu, made);
-    if (!move->preempts)
-        l->reach.handlers.leaves = true; /* the decision itself */
     return err;
 }
 
@@ -327,9 +333,9 @@ static enum emu_err explore(struct preempt *s, unsigned depth, unsigned moves_le
     }
     if (err == EMU_OK)
         err = finish_run(s, &kind);
+    l->end_steps = s->c.state.left ? s->c.state.left_steps : machine_steps(s->o->machine);
     if (err == EMU_OK && kind != TRIAL_KINDS && !moves_left)
         err = note_run(s, kind);
-    l->end_steps = s->c.state.left ? s->c.state.left_steps : machine_steps(s->o->machine);
     if (!depth && !s->depth) {
         s->leaves_window = s->c.state.left;
         s->window_steps = l->end_steps - s->c.start_steps;
