@@ -9,6 +9,7 @@
 #include "emu/memory.h"
 #include "emu/model.h"
 #include "emu/vcpu.h"
+#include "fuzz/search/dead_stack.h"
 #include "fuzz/search/strategy.h"
 #include "fuzz/search/translations.h"
 
@@ -24,18 +25,70 @@ static bool has_pending(struct course *c, unsigned vcpu)
     return vcpu_nmi_pending(c->m, vcpu) || machine_pending_vector(c->m, vcpu) != MODEL_NO_VECTOR;
 }
 
+static bool push_activity(struct course *c, unsigned vcpu, int back_to)
+{
+    if (c->state.activities == COURSE_ACTIVITIES_MAX)
+        return false;
+    c->state.activity[c->state.activities++] =
+        (struct activity){.vcpu = (uint8_t)vcpu,
+                          .back_to = (uint8_t)(back_to < 0 ? (int)vcpu : back_to),
+                          .begun_steps = machine_steps(c->m)};
+    return true;
+}
+
+/* Whether it takes what is pending for it here. */
+static bool takes_pending(struct course *c, unsigned vcpu)
+{
+    const struct decision run = {.kind = DECISION_RUN, .vcpu = vcpu};
+    struct decide_view view;
+
+    decide_view(c->m, &run, &view);
+    return !view.vcpu.interrupt_shadow && ((view.vcpu.nmi_pending && !view.vcpu.nmi_blocked) ||
+                                           (!view.vcpu.nmi_pending && (view.vcpu.rflags & RFLAGS_IF)));
+}
+
+/* The interrupted vCPU goes on, and takes an interrupt first: its handler moves with the move. False if that can't be
+   followed. */
+static bool follow_pending(struct course *c, unsigned number, unsigned vcpu, bool *pushed)
+{
+    struct activity *a;
+    struct vcpu_regs r;
+
+    if (!takes_pending(c, vcpu) || (!*pushed && !push_activity(c, vcpu, (int)vcpu)))
+        return false;
+    *pushed = true;
+    vcpu_get_regs(c->m, vcpu, &r);
+    a = &c->state.activity[c->state.activities - 1];
+    a->is_handler = a->returns = true;
+    a->rip_gva = r.rip;
+    a->sp = r.gpr[GPR_RSP];
+    if (c->noted[number].resumes >= 0 && !c->noted[number].knows_stack)
+        dead_stack_note(c->noted[number].reach->handlers.bytes, c->m, vcpu);
+    c->noted[number].knows_stack = true;
+    return true;
+}
+
 /* End to note the reaches of moves that are over when `running` goes on. */
 static void end_notes(struct course *c, int running)
 {
-    for (unsigned i = 0; i < COURSE_NOTED_MAX; i++)
-        if ((c->state.noting >> i & 1) && c->state.activities <= c->noted[i].above &&
-            (c->noted[i].resumes < 0 || c->noted[i].resumes == running)) {
-            if (has_pending(c, running < 0 ? c->noted[i].vcpu : (unsigned)running)) /* it takes it here, else there */
-                c->noted[i].reach->everything = true;
-            if (c->noted[i].settles)
-                reach_set_settle(c->noted[i].reach);
-            c->state.noting &= ~(1u << i);
+    unsigned activities = c->state.activities;
+    bool pushed = false;
+
+    for (unsigned i = 0; i < COURSE_NOTED_MAX; i++) {
+        unsigned vcpu = running < 0 ? c->noted[i].vcpu : (unsigned)running;
+
+        if (!(c->state.noting >> i & 1) || activities > c->noted[i].above ||
+            (c->noted[i].resumes >= 0 && c->noted[i].resumes != running))
+            continue;
+        if (has_pending(c, vcpu)) {
+            if (follow_pending(c, i, vcpu, &pushed))
+                continue;
+            c->noted[i].reach->everything = true; /* it takes it somewhere else at each boundary */
         }
+        if (c->noted[i].settles)
+            reach_set_settle(c->noted[i].reach);
+        c->state.noting &= ~(1u << i);
+    }
 }
 
 /* Until the interrupted vCPU goes on, whatever runs could meet its next step. */
@@ -55,6 +108,7 @@ void course_note_reach(struct course *c, unsigned number, struct reach_set *reac
     c->noted[number].above = c->state.activities;
     c->noted[number].resumes = from == (int)vcpu ? -1 : from;
     c->noted[number].vcpu = vcpu;
+    c->noted[number].knows_stack = from == (int)vcpu;
     c->noted[number].settles = settles;
     c->state.noting |= 1u << number;
 }
@@ -272,17 +326,6 @@ bool course_in_window(const struct course *c)
 
 /* ---- moves ---- */
 
-static bool push_activity(struct course *c, unsigned vcpu, int back_to)
-{
-    if (c->state.activities == COURSE_ACTIVITIES_MAX)
-        return false;
-    c->state.activity[c->state.activities++] =
-        (struct activity){.vcpu = (uint8_t)vcpu,
-                          .back_to = (uint8_t)(back_to < 0 ? (int)vcpu : back_to),
-                          .begun_steps = machine_steps(c->m)};
-    return true;
-}
-
 enum emu_err course_preempt(struct course *c, unsigned vcpu, bool *made)
 {
     int from = course_running(c);
@@ -363,6 +406,8 @@ static void note_return(struct course *c)
     int back = c->state.activity[c->state.activities - 1].back_to;
 
     end_activity(c);
+    if (back == c->state.running)
+        end_notes(c, back);
     course_note_segment(c, false);
     if (back == c->state.running)
         return;

@@ -129,7 +129,8 @@ struct course {
         unsigned above; /* it is noted until there are no more activities than so many, */
         int resumes;  /* and this vCPU goes on again, which was interrupted; -1: none was, or it is the handler's own */
         bool settles; /* when it ends, what was put back counts as not written */
-        unsigned vcpu; /* whose the move is */
+        unsigned vcpu;    /* whose the move is */
+        bool knows_stack; /* the dead stack of the interrupted one is known */
     } noted[COURSE_NOTED_MAX];
 
     uint64_t restless; /* one bit each: it has used up a whole turn, and has short ones from then on */

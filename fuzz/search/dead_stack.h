@@ -10,7 +10,7 @@ struct machine;
 
 #define DEAD_STACK_BYTES (2 * PAGE_BYTES) /* at most so much of it is known to be dead */
 
-/* The current vCPU is interrupted here: its dead stack is none of the footprint (footprint_add_dead()). */
-void dead_stack_note(struct footprint *f, struct machine *m);
+/* `vcpu` is interrupted here: its dead stack is none of the footprint (footprint_add_dead()). */
+void dead_stack_note(struct footprint *f, struct machine *m, unsigned vcpu);
 
 #endif

@@ -475,7 +475,7 @@ static enum outcome handle(struct exhaustive *s, struct verdict *v)
     s->course->register_effect_is_local = false;
     s->course->torn.versions = 0;
     footprint_clear(s->course->footprint);
-    dead_stack_note(s->course->footprint, s->m);
+    dead_stack_note(s->course->footprint, s->m, s->o.vcpu);
     if (s->o.same)
         note_same_as_read(s);
     s->exception = s->is_torn = false;

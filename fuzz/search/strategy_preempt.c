@@ -261,7 +261,7 @@ static enum emu_err make(struct preempt *s, unsigned depth, const struct move_ki
     l->moved = self ? -1 : (int)move->vcpu;
     course_note_reach(&s->c, depth, &l->reach, move->vcpu, moves_left == 1 && s->so.vcpus <= 2);
     if (self)
-        dead_stack_note(l->reach.handlers.bytes, s->o->machine);
+        dead_stack_note(l->reach.handlers.bytes, s->o->machine, move->vcpu);
     err = move->preempts ? course_preempt(&s->c, move->vcpu, made)
                          : course_interrupt(&s->c, &move->decision, move->vcpu, made);
     return err;
