@@ -95,39 +95,36 @@ static void conclude(struct preempt *s, struct trial *t)
                    &s->o->end, t);
 }
 
-/* The machine stands behind the last move. Go on to the end, and say how it was. */
-static enum emu_err finish_run(struct preempt *s, enum trial_kind *kind)
+/* The machine stands behind the last move. Go on to the end, and say how it was: TRIAL_KINDS if the search was ended
+   meanwhile. The schedule stays the course's. */
+static enum emu_err finish_run(struct preempt *s, struct trial *t)
 {
-    struct trial t = {.refused = s->c.refused};
     enum course_stop stop = course_run(&s->c, NO_STEP);
-    enum emu_err err = EMU_OK;
 
+    *t = (struct trial){.kind = TRIAL_KINDS};
     if (stop == COURSE_FAILED)
         return s->c.err;
     if (stop == COURSE_ABANDONED)
         return EMU_OK;
-    conclude(s, &t);
-    if (t.kind == TRIAL_PASS && t.verdict.kind == VERDICT_NONE && !s->c.state.left && s->leaves_window)
-        t.kind = TRIAL_BUDGET;
-    *kind = t.kind;
-    return err;
+    conclude(s, t);
+    if (t->kind == TRIAL_PASS && t->verdict.kind == VERDICT_NONE && !s->c.state.left && s->leaves_window)
+        t->kind = TRIAL_BUDGET;
+    t->schedule = s->c.schedule;
+    t->refused = s->c.refused;
+    return EMU_OK;
 }
 
-/* Count the run that is over. The trial's own facts are asked for once more: conclude() is the same twice. */
-static enum emu_err note_run(struct preempt *s, enum trial_kind kind)
+/* Count the run that is over. */
+static enum emu_err note_run(struct preempt *s, const struct trial *t)
 {
-    struct trial t = {.refused = s->c.refused};
     enum emu_err err;
 
-    conclude(s, &t);
-    t.kind = kind;
-    t.schedule = s->c.schedule;
     s->made[s->depth]++;
-    s->failing[s->depth] += kind == TRIAL_FAIL;
-    s->unended += kind == TRIAL_UNMODELLED || kind == TRIAL_BUDGET;
+    s->failing[s->depth] += t->kind == TRIAL_FAIL;
+    s->unended += t->kind == TRIAL_UNMODELLED || t->kind == TRIAL_BUDGET;
     s->r->decisions = s->c.decided;
     s->r->refused = s->c.refused;
-    err = search_note(s->o, s->r, &t, s->d);
+    err = search_note(s->o, s->r, t, s->d);
     s->over = s->over || search_is_enough(s->o, s->r);
     return err;
 }
@@ -256,15 +253,13 @@ static enum emu_err make(struct preempt *s, unsigned depth, const struct move_ki
 {
     struct level *l = &s->level[depth];
     bool self = course_running(&s->c) == (int)move->vcpu;
-    enum emu_err err;
 
     l->moved = self ? -1 : (int)move->vcpu;
     course_note_reach(&s->c, depth, &l->reach, move->vcpu, moves_left == 1 && s->so.vcpus <= 2);
     if (self)
         dead_stack_note(l->reach.handlers.bytes, s->o->machine, move->vcpu);
-    err = move->preempts ? course_preempt(&s->c, move->vcpu, made)
-                         : course_interrupt(&s->c, &move->decision, move->vcpu, made);
-    return err;
+    return move->preempts ? course_preempt(&s->c, move->vcpu, made)
+                          : course_interrupt(&s->c, &move->decision, move->vcpu, made);
 }
 
 /* Make the move wherever on the level's course it matters. */
@@ -322,7 +317,7 @@ static enum emu_err choose(struct preempt *s, unsigned depth, unsigned moves_lef
 static enum emu_err explore(struct preempt *s, unsigned depth, unsigned moves_left, unsigned choices_left)
 {
     struct level *l = &s->level[depth];
-    enum trial_kind kind = TRIAL_KINDS;
+    struct trial t = {.kind = TRIAL_KINDS};
     bool goes_on = moves_left || choices_left;
     enum emu_err err = EMU_OK;
 
@@ -332,15 +327,15 @@ static enum emu_err explore(struct preempt *s, unsigned depth, unsigned moves_le
         course_begin_record(&s->c, &l->record, moves_left);
     }
     if (err == EMU_OK)
-        err = finish_run(s, &kind);
+        err = finish_run(s, &t);
     l->end_steps = s->c.state.left ? s->c.state.left_steps : machine_steps(s->o->machine);
-    if (err == EMU_OK && kind != TRIAL_KINDS && !moves_left)
-        err = note_run(s, kind);
+    if (err == EMU_OK && t.kind != TRIAL_KINDS && !moves_left)
+        err = note_run(s, &t);
     if (!depth && !s->depth) {
         s->leaves_window = s->c.state.left;
         s->window_steps = l->end_steps - s->c.start_steps;
     }
-    if (err == EMU_OK && goes_on && kind != TRIAL_FAIL && kind != TRIAL_KINDS) {
+    if (err == EMU_OK && goes_on && t.kind != TRIAL_FAIL && t.kind != TRIAL_KINDS) {
         s->overflowed += l->record.overflow;
         for (unsigned i = 0; moves_left && i < s->moves && err == EMU_OK && !s->over; i++)
             err = sweep(s, depth, &s->move[i], moves_left, choices_left);
@@ -506,44 +501,57 @@ static void print_statement(const struct preempt *s, char *text, size_t bytes)
         s->so.sources ? ", and that a handler puts back the registers that it finds" : "");
 }
 
+/* All runs with no move, then all with one, … */
+static enum emu_err explore_all(struct preempt *s, const struct snapshot *start)
+{
+    struct course_mark mark;
+
+    course_mark(&s->c, &mark);
+    s->over = search_is_enough(s->o, s->r);
+    while (!s->over && s->depth <= s->so.depth) {
+        enum emu_err err;
+
+        snapshot_restore(s->o->machine, start);
+        course_reset(&s->c, &mark);
+        err = explore(s, 0, s->depth, CHOICES_MAX);
+        if (err != EMU_OK)
+            return err;
+        if (!s->over)
+            s->done_depth = ++s->depth;
+    }
+    return EMU_OK;
+}
+
 static enum emu_err preempt_search(const struct search_options *o, const struct strategy_options *so,
                                    const struct snapshot *start, struct search_report *r, struct diag *d)
 {
     struct preempt *s;
-    struct course_mark mark;
     enum emu_err err = check(so, d);
 
     if (err != EMU_OK)
         return err;
     s = calloc(1, sizeof(*s));
     if (!s)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     s->o = o;
     s->so = *so;
     s->r = r;
     s->d = d;
     for (unsigned i = 0; err == EMU_OK && i < LEVELS_MAX; i++)
         if (!reach_set_init(&s->level[i].reach, machine_memory(o->machine), so->vcpus))
-            err = diag_set(d, EMU_EHOST, "the host has no memory left");
+            err = diag_no_memory(d);
     if (err == EMU_OK) {
         err = course_init(&s->c, o->machine, &s->so, o->symbols, d);
         s->c.is_over = is_over;
         s->c.context = s;
         s->c.reach_rip_gva = o->end.reach_rip_gva;
         add_moves(s);
-        course_mark(&s->c, &mark);
-        s->over = search_is_enough(o, r);
-        for (s->depth = 0; err == EMU_OK && !s->over && s->depth <= so->depth; s->depth++) {
-            snapshot_restore(o->machine, start);
-            course_reset(&s->c, &mark);
-            err = explore(s, 0, s->depth, CHOICES_MAX);
-            if (err == EMU_OK && !s->over)
-                s->done_depth = s->depth + 1;
-            if (s->over)
-                break;
+        if (err == EMU_OK)
+            err = explore_all(s, start);
+        if (err == EMU_OK) {
+            r->exhausted = s->done_depth > so->depth;
+            print_statement(s, r->statement, sizeof(r->statement));
         }
-        r->exhausted = s->done_depth > so->depth;
-        print_statement(s, r->statement, sizeof(r->statement));
         course_fini(&s->c);
     }
     for (unsigned i = 0; i < LEVELS_MAX; i++) {
