@@ -132,7 +132,7 @@ enum emu_err course_init(struct course *c, struct machine *m, const struct strat
     c->code_line = calloc(c->code_lines / 8 + 1, 1);
     schedule_init(&c->schedule);
     if (!c->code_line)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     course_note_code(c, symbols);
     err = translations_new(m, &c->translations, d);
     if (err == EMU_OK)

@@ -600,12 +600,12 @@ enum emu_err exhaustive_new(struct machine *m, const struct exhaustive_options *
 
     memset(report, 0, sizeof(*report));
     if (!s)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     *s = (struct exhaustive){.m = m, .o = *options, .r = report, .d = d};
     report->failure = calloc(EXHAUSTIVE_FAILURES_MAX, sizeof(*report->failure));
     s->before = calloc(1, sizeof(*s->before));
     if (!report->failure || !s->before)
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     for (unsigned i = 0; err == EMU_OK && i < COURSES_MAX; i++)
         err = footprint_new(machine_memory(m), &s->known[i].footprint, d);
     if (err == EMU_OK)

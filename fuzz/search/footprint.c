@@ -46,7 +46,7 @@ enum emu_err footprint_new(const struct memory *mem, struct footprint **out, str
 
     if (!f || !make_slots(f, SLOTS_FIRST)) {
         footprint_free(f);
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     }
     f->mem = mem;
     *out = f;

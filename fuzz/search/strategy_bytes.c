@@ -28,7 +28,7 @@ static enum emu_err bytes_init(const struct strategy_options *o, void **state, s
         return err;
     s = calloc(1, sizeof(*s));
     if (!s)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     s->o = *o;
     *state = s;
     return EMU_OK;

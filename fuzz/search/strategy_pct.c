@@ -49,7 +49,7 @@ static enum emu_err pct_init(const struct strategy_options *o, void **state, str
         return diag_set(d, EMU_EINPUT, "pct takes a depth of 1 to %d, not %u", DEPTH_MAX, o->depth);
     s = calloc(1, sizeof(*s));
     if (!s)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     s->o = *o;
     s->o.depth = o->depth ? o->depth : 2;
     s->random = o->seed;

@@ -33,7 +33,7 @@ static enum emu_err random_init(const struct strategy_options *o, void **state, 
         return err;
     s = calloc(1, sizeof(*s));
     if (!s)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     s->o = *o;
     s->random = o->seed;
     if (!s->o.depth || s->o.depth > ACTIONS_MAX)

@@ -101,7 +101,7 @@ enum emu_err torn_code_new(const struct window *w, struct torn_code **out, struc
     }
     if (!t || !t->change) {
         torn_code_free(t);
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     }
     for (uint64_t i = 0; i < window_writes(w); i++) {
         const struct window_write *x = window_write(w, i);

@@ -123,7 +123,7 @@ enum emu_err translations_new(struct machine *m, struct translations **out, stru
     struct translations *t = calloc(1, sizeof(*t));
 
     if (!t)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     t->m = m;
     t->bits = 12;
     t->pages = memory_range(machine_memory(m), 0).bytes >> PAGE_SHIFT;
@@ -131,7 +131,7 @@ enum emu_err translations_new(struct machine *m, struct translations **out, stru
     t->table = calloc((size_t)1 << t->bits, sizeof(*t->table));
     if (!t->is_table || !t->table) {
         translations_free(t);
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     }
     *out = t;
     return EMU_OK;

@@ -79,7 +79,6 @@ static bool grow(struct list *l, size_t element)
     return vec_reserve(&l->at, &l->room, l->count + 1, 64, element);
 }
 
-ANALYZER_LOSES_ELEMENTS_BEGIN
 static void push_word(struct window *w, uint64_t word)
 {
     struct chunk **chunk = w->chunk.at, *last = w->chunk.count ? chunk[w->chunk.count - 1] : NULL;
@@ -524,12 +523,12 @@ enum emu_err window_record(struct machine *m, const struct window_options *o, st
     enum emu_err err = EMU_OK;
 
     if (!w)
-        return diag_set(d, EMU_EHOST, "the host has no memory left");
+        return diag_no_memory(d);
     w->m = m;
     w->o = &kept;
     w->first = w->position = vcpu_position(m, o->vcpu);
     if (!find_code(w))
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     if (err == EMU_OK)
         err = engine_watch_accesses(machine_engine(m), on_access, w, d);
     if (err == EMU_OK) {
@@ -547,7 +546,7 @@ enum emu_err window_record(struct machine *m, const struct window_options *o, st
     }
     w->last = vcpu_position(m, o->vcpu);
     if (err == EMU_OK && !make_report(w))
-        err = diag_set(d, EMU_EHOST, "the host has no memory left");
+        err = diag_no_memory(d);
     w->o = NULL;
     if (err != EMU_OK) {
         window_free(w);
