@@ -10,6 +10,7 @@
 #include "emu/model.h"
 #include "emu/vcpu.h"
 #include "fuzz/search/dead_stack.h"
+#include "fuzz/search/search.h"
 #include "fuzz/search/strategy.h"
 #include "fuzz/search/translations.h"
 
@@ -178,23 +179,18 @@ void course_reset(struct course *c, const struct course_mark *mark)
 
 /* ---- decisions ---- */
 
-/* Carry it out here, and keep it if it was legal. */
 static enum emu_err decide(struct course *c, struct decision d, bool *legal)
 {
-    enum emu_err err;
+    enum emu_err err = search_decide(c->m, d, &c->schedule, legal, c->diag);
 
-    d.at = (struct position){.kind = POSITION_STEPS, .vcpu = machine_current(c->m)};
-    d.at.steps = vcpu_position(c->m, d.at.vcpu);
-    err = machine_decide(c->m, &d, c->diag);
-    *legal = err == EMU_OK;
     c->decided++;
-    if (err == EMU_EINPUT) {
+    if (*legal) {
+        c->state.pinned = -1;
+        c->counted_vcpu = UINT32_MAX;
+    } else if (err == EMU_OK) {
         c->refused++;
-        return EMU_OK;
     }
-    c->state.pinned = -1;
-    c->counted_vcpu = UINT32_MAX;
-    return err == EMU_OK ? schedule_append(&c->schedule, &d, c->diag) : err;
+    return err;
 }
 
 /* ---- who runs ---- */

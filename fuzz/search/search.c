@@ -116,23 +116,31 @@ struct run {
     struct diag *diag;
 };
 
-/* Carry it out here, and record it if it was legal. */
-static enum emu_err decide(struct run *run, struct decision d, bool *legal)
+enum emu_err search_decide(struct machine *m, struct decision d, struct schedule *schedule, bool *legal,
+                           struct diag *diag)
 {
     enum emu_err err;
 
-    d.at = (struct position){.kind = POSITION_STEPS, .vcpu = machine_current(run->m)};
-    d.at.steps = vcpu_position(run->m, d.at.vcpu);
-    run->pinned = -1;
-    err = machine_decide(run->m, &d, run->diag);
+    d.at = (struct position){.kind = POSITION_STEPS, .vcpu = machine_current(m)};
+    d.at.steps = vcpu_position(m, d.at.vcpu);
+    err = machine_decide(m, &d, diag);
     *legal = err == EMU_OK;
+    if (err == EMU_EINPUT)
+        return EMU_OK;
+    return err == EMU_OK ? schedule_append(schedule, &d, diag) : err;
+}
+
+static enum emu_err decide(struct run *run, struct decision d, bool *legal)
+{
+    enum emu_err err = search_decide(run->m, d, &run->trial.schedule, legal, run->diag);
+
+    run->pinned = -1;
     run->r->decisions++;
-    if (err == EMU_EINPUT) {
+    if (err == EMU_OK && !*legal) {
         run->r->refused++;
         run->trial.refused++;
-        return EMU_OK;
     }
-    return err == EMU_OK ? schedule_append(&run->trial.schedule, &d, run->diag) : err;
+    return err;
 }
 
 /* machine_run() with a look now and then whether the search is over. */

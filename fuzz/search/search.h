@@ -100,6 +100,11 @@ struct search_options {
 enum emu_err search_run(const struct search_options *o, struct search_report *r, struct diag *d) EMU_MUST_CHECK;
 void search_report_fini(struct search_report *r);
 
+/* Carry `d` out where the machine stands. If that is legal it is kept in `schedule` with its exact position; if not,
+ *legal is false and nothing has changed. */
+enum emu_err search_decide(struct machine *m, struct decision d, struct schedule *schedule, bool *legal,
+                           struct diag *diag) EMU_MUST_CHECK;
+
 /* For strategies that make their runs themselves (strategy.h, search). One more run was made: it is counted, and kept
    if it failed in a new way. */
 enum emu_err search_note(const struct search_options *o, struct search_report *r, const struct trial *trial,
