@@ -16,9 +16,18 @@
 
 #define CHOICES_MAX 65536u
 #define SLICE_STEPS 1000000u
-#define ALL_SPIN_STEPS                                                                                                 \
-    100000u               /* so long, and then twice, the machine's own rule goes on when all spin: it proves hangs */
-#define BRIEF_STEPS 4000u /* a vCPU that spins again so soon has done nothing for the others */
+/* When all spin the machine's own rule goes on for so long, then for twice as long and so on: it proves hangs. */
+#define ALL_SPIN_STEPS 100000u
+#define BRIEF_STEPS    4000u /* a vCPU that spins again so soon has done nothing for the others */
+
+static struct vcpu_view look_at(struct machine *m, unsigned vcpu)
+{
+    const struct decision run = {.kind = DECISION_RUN, .vcpu = vcpu};
+    struct decide_view view;
+
+    decide_view(m, &run, &view);
+    return view.vcpu;
+}
 
 /* Something is there for it to take. */
 static bool has_pending(struct course *c, unsigned vcpu)
@@ -37,15 +46,20 @@ static bool push_activity(struct course *c, unsigned vcpu, int back_to)
     return true;
 }
 
+/* It ends where its vCPU is back at these registers' place. */
+static void end_at_return(struct activity *a, const struct vcpu_regs *r)
+{
+    a->returns = true;
+    a->rip_gva = r->rip;
+    a->sp = r->gpr[GPR_RSP];
+}
+
 /* Whether it takes what is pending for it here. */
 static bool takes_pending(struct course *c, unsigned vcpu)
 {
-    const struct decision run = {.kind = DECISION_RUN, .vcpu = vcpu};
-    struct decide_view view;
+    struct vcpu_view v = look_at(c->m, vcpu);
 
-    decide_view(c->m, &run, &view);
-    return !view.vcpu.interrupt_shadow && ((view.vcpu.nmi_pending && !view.vcpu.nmi_blocked) ||
-                                           (!view.vcpu.nmi_pending && (view.vcpu.rflags & RFLAGS_IF)));
+    return !v.interrupt_shadow && ((v.nmi_pending && !v.nmi_blocked) || (!v.nmi_pending && (v.rflags & RFLAGS_IF)));
 }
 
 /* The interrupted vCPU goes on, and takes an interrupt first: its handler moves with the move. False if that can't be
@@ -60,9 +74,8 @@ static bool follow_pending(struct course *c, unsigned number, unsigned vcpu, boo
     *pushed = true;
     vcpu_get_regs(c->m, vcpu, &r);
     a = &c->state.activity[c->state.activities - 1];
-    a->is_handler = a->returns = true;
-    a->rip_gva = r.rip;
-    a->sp = r.gpr[GPR_RSP];
+    a->is_handler = true;
+    end_at_return(a, &r);
     if (c->noted[number].resumes >= 0 && !c->noted[number].knows_stack)
         dead_stack_note(c->noted[number].reach->handlers.bytes, c->m, vcpu);
     c->noted[number].knows_stack = true;
@@ -198,13 +211,9 @@ static enum emu_err decide(struct course *c, struct decision d, bool *legal)
 /* It is runnable, or what it waits for has come. */
 static bool can_run(const struct course *c, unsigned vcpu)
 {
-    const struct decision run = {.kind = DECISION_RUN, .vcpu = vcpu};
-    struct decide_view view;
+    enum vcpu_state state = vcpu_state(c->m, vcpu);
 
-    if (vcpu_state(c->m, vcpu) == VCPU_RUNNABLE || vcpu_state(c->m, vcpu) == VCPU_OFFLINE)
-        return vcpu_state(c->m, vcpu) == VCPU_RUNNABLE;
-    decide_view(c->m, &run, &view);
-    return view.vcpu.can_run;
+    return state == VCPU_RUNNABLE || (state != VCPU_OFFLINE && look_at(c->m, vcpu).can_run);
 }
 
 static bool is_free(const struct course *c, unsigned vcpu)
@@ -222,6 +231,13 @@ static void begin_running(struct course *c, int vcpu)
     course_note_segment(c, false);
 }
 
+/* Whether moves may still be made here. */
+static bool is_in_window(const struct course *c)
+{
+    return !c->state.left && machine_steps(c->m) < c->end_steps &&
+           (c->o->end_rip_gva || machine_steps(c->m) - c->start_steps < c->o->window_steps);
+}
+
 static void note_choice(struct course *c, int from, unsigned to)
 {
     struct course_record *r = c->record;
@@ -230,7 +246,7 @@ static void note_choice(struct course *c, int from, unsigned to)
     for (unsigned v = 0; v < c->o->vcpus; v++)
         if (v != to && (int)v != from && is_free(c, v))
             others |= 1ull << v;
-    if (others && r && course_in_window(c) &&
+    if (others && r && is_in_window(c) &&
         course_make_room(r, &r->choice, &r->choice_room, r->choices, sizeof(*r->choice), CHOICES_MAX))
         r->choice[r->choices++] =
             (struct course_choice){.step = machine_steps(c->m), .others = others, .noting = c->state.noting};
@@ -278,9 +294,8 @@ static void give_way(struct course *c)
         s->stuck = 0;
     if (from >= 0 && machine_steps(c->m) - s->since_steps >= STRATEGY_FAIR_STEPS)
         c->restless |= 1ull << from;
-    if (c->did_something && !(c->spins && is_brief && s->spun_in_turn > 2 * c->o->vcpus)) {
+    if (c->did_something && !(c->spins && is_brief && s->spun_in_turn > 2 * c->o->vcpus))
         s->spinning = 0;
-    }
     s->spun_in_turn = c->spins && is_brief ? s->spun_in_turn + 1 : 0;
     to = s->woken_steps && !c->spins && s->waiter != from && can_run(c, (unsigned)s->waiter) ? s->waiter : -1;
     s->woken_steps = 0;
@@ -314,12 +329,6 @@ int course_running(struct course *c)
     return c->state.running;
 }
 
-bool course_in_window(const struct course *c)
-{
-    return !c->state.left && machine_steps(c->m) < c->end_steps &&
-           (c->o->end_rip_gva || machine_steps(c->m) - c->start_steps < c->o->window_steps);
-}
-
 /* ---- moves ---- */
 
 enum emu_err course_preempt(struct course *c, unsigned vcpu, bool *made)
@@ -344,13 +353,10 @@ bool course_can_preempt(struct course *c, unsigned vcpu)
 
 bool course_is_open(struct course *c, unsigned vcpu, bool maskable)
 {
-    const struct decision run = {.kind = DECISION_RUN, .vcpu = vcpu};
-    struct decide_view view;
+    struct vcpu_view v = look_at(c->m, vcpu);
 
-    decide_view(c->m, &run, &view);
-    return view.vcpu.state != VCPU_OFFLINE && !view.vcpu.interrupt_shadow && !view.vcpu.nmi_pending &&
-           (maskable ? view.vcpu.pending_vector == MODEL_NO_VECTOR && (view.vcpu.rflags & RFLAGS_IF)
-                     : !view.vcpu.nmi_blocked);
+    return v.state != VCPU_OFFLINE && !v.interrupt_shadow && !v.nmi_pending &&
+           (maskable ? v.pending_vector == MODEL_NO_VECTOR && (v.rflags & RFLAGS_IF) : !v.nmi_blocked);
 }
 
 enum emu_err course_interrupt(struct course *c, const struct decision *d, unsigned vcpu, bool *made)
@@ -358,7 +364,6 @@ enum emu_err course_interrupt(struct course *c, const struct decision *d, unsign
     int from = course_running(c);
     struct vcpu_regs r;
     bool waits = vcpu_state(c->m, vcpu) != VCPU_RUNNABLE;
-    struct activity *a;
     enum emu_err err;
 
     *made = false;
@@ -367,20 +372,14 @@ enum emu_err course_interrupt(struct course *c, const struct decision *d, unsign
     c->state.activity[c->state.activities - 1].is_handler = true;
     vcpu_get_regs(c->m, vcpu, &r);
     err = decide(c, *d, made);
+    *made = *made && has_pending(c, vcpu);
     if (err != EMU_OK || !*made) {
         c->state.activities--;
         return err;
     }
-    if (!has_pending(c, vcpu)) {
-        *made = false;
-        c->state.activities--;
-        return EMU_OK;
-    }
     c->follow = NULL;
-    a = &c->state.activity[c->state.activities - 1];
-    a->returns = !waits;
-    a->rip_gva = r.rip;
-    a->sp = r.gpr[GPR_RSP];
+    if (!waits)
+        end_at_return(&c->state.activity[c->state.activities - 1], &r);
     c->state.spinning = 0;
     begin_running(c, can_run(c, vcpu) ? (int)vcpu : -1);
     return EMU_OK;
@@ -521,10 +520,10 @@ static uint64_t enter_segments(struct course *c)
 static enum machine_stop_reason go_as_recorded(struct course *c, uint64_t until, bool open)
 {
     const struct course_record *r = c->follow;
-    bool is_free = c->followed && r->segment[c->followed - 1].is_free;
+    bool by_default = c->followed && r->segment[c->followed - 1].by_default;
     enum machine_stop_reason why;
 
-    if (!is_free && c->state.running >= 0)
+    if (!by_default && c->state.running >= 0)
         return go(c, until, open);
     why = machine_run(c->m, &(struct machine_limits){.steps_max = until, .until_interruptible = open});
     c->state.pinned = -1;
@@ -599,22 +598,22 @@ static enum course_stop run(struct course *c, uint64_t until, bool open)
     }
 }
 
-enum course_stop course_run(struct course *c, uint64_t until_steps)
+static enum course_stop go_on(struct course *c, uint64_t until, bool open)
 {
     enum course_stop stop;
 
     c->watching = true;
-    stop = c->follow ? follow(c, until_steps, false) : run(c, until_steps, false);
+    stop = c->follow ? follow(c, until, open) : run(c, until, open);
     c->watching = false;
     return stop;
 }
 
+enum course_stop course_run(struct course *c, uint64_t until_steps)
+{
+    return go_on(c, until_steps, false);
+}
+
 enum course_stop course_run_to_open(struct course *c, uint64_t until_steps)
 {
-    enum course_stop stop;
-
-    c->watching = true;
-    stop = c->follow ? follow(c, until_steps, true) : run(c, until_steps, true);
-    c->watching = false;
-    return stop;
+    return go_on(c, until_steps, true);
 }

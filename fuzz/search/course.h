@@ -78,7 +78,7 @@ struct course_choice {
 struct course_segment {
     uint64_t step;
     struct course_state state;
-    bool is_free; /* time passes by the machine's own rule */
+    bool by_default; /* time passes by the machine's own rule */
 };
 
 /* A run from where it was begun to record: all that is needed to go the same way again, and to know where something
@@ -114,7 +114,7 @@ struct course {
     bool spins, did_something; /* the running one; it wrote, or the machine took part */
     uint64_t iret_steps;       /* the steps made behind an IRET that is about to be executed; 0: none is */
     uint8_t iret_vcpu;
-    unsigned space;
+    uint8_t space;         /* of the current vCPU (translations.h) */
     unsigned counted_vcpu; /* others_steps is of all but it */
     uint64_t others_steps;
     uint8_t *code_line; /* one bit for each 64 bytes of RAM that are code */
@@ -163,8 +163,6 @@ enum course_stop course_run_to_open(struct course *c, uint64_t until_steps);
 
 /* The vCPU that goes on from here; -1: nobody can. */
 int course_running(struct course *c);
-/* Whether moves may still be made here. */
-bool course_in_window(const struct course *c);
 
 /* Whether `vcpu` could be let in here in place of the one that runs; and whether it would take an interrupt, or NMI. */
 bool course_can_preempt(struct course *c, unsigned vcpu);

@@ -13,8 +13,8 @@ void course_unwatch(struct course *c);
 /* What symbols call code. */
 void course_note_code(struct course *c, const struct symbols *symbols);
 
-/* c->state has changed; `is_free`: from here on the machine's own rule says who runs. */
-void course_note_segment(struct course *c, bool is_free);
+/* c->state has changed; `by_default`: from here on the machine's own rule says who runs. */
+void course_note_segment(struct course *c, bool by_default);
 /* Room for one more element in a list of the record (vec.h), of at most `max`; false, and it has overflowed, if there
    is none. */
 bool course_make_room(struct course_record *r, void *array, size_t *room, size_t count, size_t element, size_t max);

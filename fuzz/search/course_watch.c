@@ -7,13 +7,12 @@
 
 #include "emu/base/vec.h"
 #include "emu/engine.h"
-#include "emu/image/symbols.h"
 #include "emu/memory.h"
 #include "emu/trace.h"
 #include "emu/vcpu.h"
+#include "fuzz/search/code_symbols.h"
 #include "fuzz/search/translations.h"
 
-#define LINE_SHIFT   COURSE_LINE_SHIFT
 #define ACCESSES_MAX (64u << 20)
 #define SEGMENTS_MAX 65536u
 #define BLOCK_BYTES  4096u
@@ -22,38 +21,29 @@
 
 static void note_code(struct course *c, uint64_t gpa, uint64_t bytes)
 {
-    for (uint64_t line = gpa >> LINE_SHIFT; line <= (gpa + bytes - 1) >> LINE_SHIFT && line < c->code_lines; line++)
+    for (uint64_t line = gpa >> COURSE_LINE_SHIFT;
+         line <= (gpa + bytes - 1) >> COURSE_LINE_SHIFT && line < c->code_lines; line++)
         c->code_line[line >> 3] |= (uint8_t)(1u << (line & 7));
 }
 
 static bool is_code(const struct course *c, uint64_t gpa, unsigned bytes)
 {
-    for (uint64_t line = gpa >> LINE_SHIFT; line <= (gpa + bytes - 1) >> LINE_SHIFT && line < c->code_lines; line++)
+    for (uint64_t line = gpa >> COURSE_LINE_SHIFT;
+         line <= (gpa + bytes - 1) >> COURSE_LINE_SHIFT && line < c->code_lines; line++)
         if (c->code_line[line >> 3] >> (line & 7) & 1)
             return true;
     return false;
 }
 
+static bool note_code_page(void *context, uint64_t gva, uint64_t gpa, uint64_t bytes)
+{
+    note_code(context, gpa, bytes);
+    return true;
+}
+
 void course_note_code(struct course *c, const struct symbols *symbols)
 {
-    unsigned vcpu = machine_current(c->m);
-
-    for (size_t i = 0; symbols && i < symbols_count(symbols); i++) {
-        struct symbol s;
-
-        symbols_get(symbols, i, &s);
-        if (!strchr("tTwW", s.kind) || !s.bytes)
-            continue;
-        for (uint64_t at = s.start_gva + symbols_slide(symbols), to = at + s.bytes; at < to;) {
-            uint64_t end = (at | (PAGE_BYTES - 1)) + 1, gpa;
-
-            if (end > to || !end)
-                end = to;
-            if (vcpu_translate(c->m, vcpu, at, &gpa))
-                note_code(c, gpa, end - at);
-            at = end;
-        }
-    }
+    (void)code_symbols_each(c->m, machine_current(c->m), symbols, note_code_page, c);
 }
 
 /* ---- accesses ---- */
@@ -134,7 +124,8 @@ static void note_order(struct course *c, struct access *a)
     note_reaches(c, &order);
 }
 
-static uint64_t steps_now(struct course *c)
+/* The steps of all vCPUs but the current one. */
+static uint64_t others_steps(struct course *c)
 {
     unsigned vcpu = machine_current(c->m);
 
@@ -172,20 +163,18 @@ static void take(struct course *c, const struct access *a)
     note_reaches(c, a);
 }
 
-/* The state has changed. */
-void course_note_segment(struct course *c, bool is_free)
+void course_note_segment(struct course *c, bool by_default)
 {
     struct course_record *r = c->record;
 
     if (r && course_make_room(r, &r->segment, &r->segment_room, r->segments, sizeof(*r->segment), SEGMENTS_MAX))
         r->segment[r->segments++] =
-            (struct course_segment){.step = machine_steps(c->m), .state = c->state, .is_free = is_free};
+            (struct course_segment){.step = machine_steps(c->m), .state = c->state, .by_default = by_default};
 }
 
 static void take_leave(struct course *c, uint64_t step)
 {
-    struct access a = {
-        .step = step, .kind = ACCESS_LEAVE, .space = (uint8_t)(c->space & 63), .vcpu = (uint8_t)machine_current(c->m)};
+    struct access a = {.step = step, .kind = ACCESS_LEAVE, .space = c->space, .vcpu = (uint8_t)machine_current(c->m)};
 
     spin_restart(&c->spin);
     c->did_something = true;
@@ -194,8 +183,8 @@ static void take_leave(struct course *c, uint64_t step)
 
 static void take_fetch(struct course *c, struct access *a)
 {
-    c->space = translations_space(c->translations);
-    a->space = (uint8_t)(c->space & 63);
+    c->space = (uint8_t)translations_space(c->translations);
+    a->space = c->space;
     if (c->iret_steps && c->iret_steps > a->step) /* the block was left before */
         c->iret_steps = 0;
     note_order(c, a);
@@ -231,8 +220,8 @@ static void on_access(void *context, enum engine_access kind, uint64_t gpa, unsi
 
     if (!c->watching)
         return;
-    a.step = steps_now(c) + engine_access_position(machine_engine(c->m));
-    a.space = (uint8_t)(c->space & 63);
+    a.step = others_steps(c) + engine_access_position(machine_engine(c->m));
+    a.space = c->space;
     a.vcpu = (uint8_t)machine_current(c->m);
     switch (kind) {
     case ENGINE_FETCH:

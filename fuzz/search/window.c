@@ -16,6 +16,7 @@
 #include "emu/regs.h"
 #include "emu/trace.h"
 #include "emu/vcpu.h"
+#include "fuzz/search/code_symbols.h"
 #include "fuzz/search/footprint.h"
 
 /*
@@ -116,24 +117,22 @@ static void push_access(struct window *w, enum engine_access kind, uint64_t gpa,
 
 /* ---- code ---- */
 
-static bool add_code_page(struct window *w, uint64_t from_gva, uint64_t to_gva)
+static bool add_code_page(void *context, uint64_t gva, uint64_t gpa, uint64_t bytes)
 {
+    struct window *w = context;
     struct code_range *r = w->code.at;
-    uint64_t gpa;
 
-    if (!vcpu_translate(w->m, w->o->vcpu, from_gva, &gpa))
-        return true;
     if (w->code.count) {
         r += w->code.count - 1;
-        if (r->to_gpa == gpa && r->gva + (r->to_gpa - r->gpa) == from_gva) {
-            r->to_gpa += to_gva - from_gva;
+        if (r->to_gpa == gpa && r->gva + (r->to_gpa - r->gpa) == gva) {
+            r->to_gpa += bytes;
             return true;
         }
     }
     if (!grow(&w->code, sizeof(*r)))
         return false;
     r = w->code.at;
-    r[w->code.count++] = (struct code_range){gpa, gpa + (to_gva - from_gva), from_gva};
+    r[w->code.count++] = (struct code_range){gpa, gpa + bytes, gva};
     return true;
 }
 
@@ -147,29 +146,14 @@ static int compare_ranges(const void *a, const void *b)
 /* The extents of the functions, as they are mapped now. */
 static bool find_code(struct window *w)
 {
-    const struct symbols *symbols = w->o->symbols;
     struct code_range *r;
 
     w->code_pages = memory_range(machine_memory(w->m), 0).bytes >> PAGE_SHIFT;
     w->code_page = calloc(w->code_pages / 8 + 1, 1);
     if (!w->code_page)
         return false;
-    for (size_t i = 0; symbols && i < symbols_count(symbols); i++) {
-        struct symbol s;
-
-        symbols_get(symbols, i, &s);
-        if (!strchr("tTwW", s.kind) || !s.bytes)
-            continue;
-        for (uint64_t at = s.start_gva + symbols_slide(symbols), to = at + s.bytes; at < to;) {
-            uint64_t end = (at | (PAGE_BYTES - 1)) + 1;
-
-            if (end > to)
-                end = to;
-            if (!add_code_page(w, at, end))
-                return false;
-            at = end;
-        }
-    }
+    if (!code_symbols_each(w->m, w->o->vcpu, w->o->symbols, add_code_page, w))
+        return false;
     if (w->code.count)
         qsort(w->code.at, w->code.count, sizeof(*r), compare_ranges);
     r = w->code.at;
