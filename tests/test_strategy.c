@@ -73,7 +73,6 @@ static void watched_move(void *state, struct machine *m, bool refused, struct mo
     watched.source_tried = -1;
     assert_true(move->steps >= 1);
     assert_true(move->only < (int)machine_vcpus(m));
-    assert_true(move->until_vcpu < machine_vcpus(m));
     assert_true(!(move->until_runnable >> machine_vcpus(m)));
     if (move->only >= 0 && watched.only >= 0 && move->only != watched.only &&
         vcpu_state(m, (unsigned)watched.only) == VCPU_RUNNABLE)
@@ -93,7 +92,6 @@ static void watched_move(void *state, struct machine *m, bool refused, struct mo
     note(move->acts ? (uint64_t)move->action.kind << 32 | move->action.vcpu << 8 | 1 : 0);
     note((uint64_t)move->only);
     note(move->steps);
-    note(move->until_position << 8 | move->until_vcpu);
     note(move->until_runnable);
 }
 

@@ -194,10 +194,6 @@ static enum emu_err go(struct run *run, const struct move *move)
         limits.pinned = limits.pinned_until_waits = true;
         limits.vcpu = (unsigned)move->only;
     }
-    if (move->until_position > vcpu_position(m, move->until_vcpu)) { /* else it is past: the course was another one */
-        limits.also.vcpu = move->until_vcpu;
-        limits.also.position_max = move->until_position;
-    }
     why = run_on(run, &limits);
     if (alone) { /* it was let run to here */
         struct decision *d = &run->trial.schedule.decision[run->trial.schedule.count - 1];

@@ -49,11 +49,9 @@ struct strategy_options {
 /* One proposal at a boundary: an action or none, and then how far to run before the strategy is asked again. */
 struct move {
     bool acts;
-    struct decision action; /* kind, vcpu, value; the place is here */
-    int only;               /* then run only this vCPU, until it blocks; -1: no vCPU is pinned */
-    uint64_t steps;         /* and for so many steps of all vCPUs; at least 1 */
-    unsigned until_vcpu;    /* or until that vCPU has made until_position steps, if that is not 0 */
-    uint64_t until_position;
+    struct decision action;  /* kind, vcpu, value; the place is here */
+    int only;                /* then run only this vCPU, until it blocks; -1: no vCPU is pinned */
+    uint64_t steps;          /* and for so many steps of all vCPUs; at least 1 */
     uint64_t until_runnable; /* or until one of these vCPUs is runnable, one bit each */
 };
 
