@@ -10,6 +10,7 @@
 #include "emu/image/image.h"
 #include "emu/machine.h"
 #include "emu/vcpu.h"
+#include "models/load_segments.h"
 #include "models/pc/acpi.h"
 #include "models/platform_config.h"
 
@@ -206,15 +207,10 @@ enum emu_err boot_protocol_load(struct machine *m, const struct image *img, stru
         err = diag_set(d, EMU_EINPUT, "the command line is longer than %" PRIu64 " bytes", (uint64_t)CMDLINE_BYTES - 1);
     if (err == EMU_OK)
         err = acpi_build(m, ACPI_GPA, ACPI_BYTES, &rsdp_gpa, d);
+    if (err == EMU_OK)
+        err = load_segments(m, img, d);
     if (err != EMU_OK)
         return err;
-    for (size_t i = 0; i < img->segments_count; i++) {
-        const struct image_segment *s = &img->segments[i];
-
-        if (!memory_write(mem, s->paddr, img->bytes + s->offset, s->file_bytes))
-            return diag_set(d, EMU_EINPUT, "a segment of the image at 0x%" PRIx64 " does not fit into memory",
-                            s->paddr);
-    }
     if (!write_boot_params(m, img, initrd_gpa, rsdp_gpa) || !write_identity_map(m) ||
         (p->initrd && !memory_write(mem, initrd_gpa, p->initrd, p->initrd_bytes)))
         return diag_set(d, EMU_EINPUT, "the machine's memory is too small for the boot information");

@@ -10,6 +10,7 @@
 #include "emu/machine.h"
 #include "emu/memory.h"
 #include "emu/vcpu.h"
+#include "models/load_segments.h"
 #include "models/pc/acpi.h"
 #include "models/platform_config.h"
 
@@ -203,15 +204,10 @@ enum emu_err multiboot_load(struct machine *m, const struct image *img, struct d
                        (uint64_t)(TEXTS_END - TEXTS_GPA));
     if (err == EMU_OK)
         err = put_modules(m, &info, end_gpa, low, &text_gpa, d);
+    if (err == EMU_OK)
+        err = load_segments(m, img, d);
     if (err != EMU_OK)
         return err;
-    for (size_t i = 0; i < img->segments_count; i++) {
-        const struct image_segment *s = &img->segments[i];
-
-        if (!memory_write(mem, s->paddr, img->bytes + s->offset, s->file_bytes))
-            return diag_set(d, EMU_EINPUT, "a segment of the image at 0x%" PRIx64 " does not fit into memory",
-                            s->paddr);
-    }
     if (!put_map(m, &info, low) || !memory_write(mem, INFO_GPA, &info, sizeof(info)))
         return diag_set(d, EMU_EINPUT, "the machine's memory is too small for the boot information");
     regs_init_protected32(&r, img->entry);

@@ -79,7 +79,8 @@ MAY_INCLUDE = {
     "cli": SEARCH + ("cli/run", "cli/case", "cli/report", "cli/debugger", "cli/campaign"),
 }
 # Files that are the bottom of their folder while the others are its top. (path: room)
-ROOM_OF_FILE = {"models/platform_config.h": "models/config", "models/platform_config.c": "models/config",
+ROOM_OF_FILE = {"models/load_segments.h": "models/config", "models/load_segments.c": "models/config",
+                "models/platform_config.h": "models/config", "models/platform_config.c": "models/config",
                 "models/processor.h": "models/config", "models/processor.c": "models/config"}
 # Programs, with main or libFuzzer's entry, and what they share: they may see all.
 FREE_ROOMS = ("fuzz/targets", "tests", "corpus")

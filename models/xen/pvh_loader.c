@@ -11,6 +11,7 @@
 #include "emu/image/image.h"
 #include "emu/machine.h"
 #include "emu/vcpu.h"
+#include "models/load_segments.h"
 #include "models/pc/acpi.h"
 #include "models/platform_config.h"
 #include "models/xen/elfnote.h"
@@ -165,7 +166,6 @@ enum emu_err pvh_load(struct machine *m, const struct image *img, struct diag *d
 {
     const struct platform_config *p = platform_config(m);
     struct platform_module initrd = {.bytes = p->initrd, .size = p->initrd_bytes};
-    struct memory *mem = machine_memory(m);
     struct vcpu_regs r;
     struct layout l;
     uint64_t rsdp_gpa;
@@ -180,13 +180,9 @@ enum emu_err pvh_load(struct machine *m, const struct image *img, struct diag *d
         return err;
     if (entry_gpa < l.kernel_start_gpa || entry_gpa >= l.kernel_end_gpa)
         return diag_set(d, EMU_EINPUT, "the PVH entry 0x%" PRIx32 " is outside the image's segments", entry_gpa);
-    for (size_t i = 0; i < img->segments_count; i++) {
-        const struct image_segment *s = &img->segments[i];
-
-        if (!memory_write(mem, s->paddr, img->bytes + s->offset, s->file_bytes))
-            return diag_set(d, EMU_EINPUT, "a segment of the image at 0x%" PRIx64 " does not fit into memory",
-                            s->paddr);
-    }
+    err = load_segments(m, img, d);
+    if (err != EMU_OK)
+        return err;
     if (!write_info(m, &l, rsdp_gpa))
         return diag_set(d, EMU_EINPUT, "the machine's memory is too small for the boot information");
     regs_init_protected32(&r, entry_gpa);
