@@ -7,10 +7,11 @@
  * A move is made at the first boundary at which it can be, and what it starts is run until it gives way: its reach
  * (reach.h). Up to the next step of the undisturbed course that conflicts with that reach, each boundary has the same
  * outcome: the steps between could as well be made before as after. (An act of the hypervisor conflicts with all: it
- * may send an interrupt. If the interrupted vCPU has an interrupt pending when it goes on, each boundary counts.) So
- * the next boundary at which the move is made is the one behind that step. With more than one move, the run with the
- * first one made is the course for the second: a handler held in the middle while another vCPU goes on is an interrupt
- * and a preemption. Where more than one vCPU could go on at a wait, each is tried, and that is no move.
+ * may send an interrupt. One that is pending for the interrupted vCPU when it goes on belongs to the move, if it is
+ * taken at once; else each boundary counts.) So the next boundary at which the move is made is the one behind that
+ * step. With more than one move, the run with the first one made is the course for the second: a handler held in the
+ * middle while another vCPU goes on is an interrupt and a preemption. Where more than one vCPU could go on at a wait,
+ * each is tried, and that is no move.
  *
  * Runs begin at their last move, from a snapshot. First all with no move are made, then all with one, and so on.
  *
